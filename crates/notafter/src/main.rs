@@ -1,0 +1,2 @@
+//! The notafter binary.
+fn main() {}
