@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Vocabulary and judgment: what there is, what is known about it, and what follows from that.
+//!
+//! Between `pki` (facts) and everything that acts. It deliberately has no I/O, no runtime, no sockets,
+//! no files and no database, and reads no clock: `now` is an argument of everything that judges.
+
+pub mod assess;
+pub mod clock;
+pub mod deadline;
+pub mod document;
+pub mod dossier;
+pub mod fault;
+pub mod finding;
+pub mod inventory;
+pub mod joints;
+pub mod location;
+pub mod observation;
+pub mod owner;
+pub mod policy;
+pub mod rules;
+pub mod scan;
+
+pub use notafter_pki::{Fingerprint, KeyId, UnixTime};

@@ -1,0 +1,64 @@
+//! Judgment: the list of rules, and what they say about one dossier.
+
+use crate::dossier::Dossier;
+use crate::finding::Finding;
+use crate::joints::{Rule, Verdict};
+use crate::{UnixTime, rules};
+
+/// Every rule, by the name of its file. The order has no meaning; a test keeps it sorted.
+pub const RULES: &[&dyn Rule] = &[
+    &rules::cannot_read::CannotRead,
+    &rules::chain_expires_first::ChainExpiresFirst,
+    &rules::chain_incomplete::ChainIncomplete,
+    &rules::chain_wrong_order::ChainWrongOrder,
+    &rules::expired::Expired,
+    &rules::expires_soon::ExpiresSoon,
+    &rules::inconsistent_endpoint::InconsistentEndpoint,
+    &rules::key_exposed::KeyExposed,
+    &rules::key_mismatch::KeyMismatch,
+    &rules::lifetime_exceeds_policy::LifetimeExceedsPolicy,
+    &rules::name_mismatch::NameMismatch,
+    &rules::not_yet_valid::NotYetValid,
+    &rules::renewed_not_loaded::RenewedNotLoaded,
+    &rules::untrusted_chain::UntrustedChain,
+    &rules::weak_key::WeakKey,
+    &rules::weak_signature::WeakSignature,
+];
+
+/// What all rules say about one subject, and when the earliest of them could change its mind.
+#[derive(Debug, Default, PartialEq)]
+pub struct Assessment {
+    /// Everything found.
+    pub findings: Vec<Finding>,
+    /// The next instant at which time alone could change something; `None` means never.
+    pub holds_until: Option<UnixTime>,
+}
+
+/// Judges one subject at one instant.
+pub fn assess(dossier: &Dossier<'_>, now: UnixTime) -> Assessment {
+    let mut out = Assessment::default();
+    for rule in RULES {
+        let verdict = rule.check(dossier, now);
+        out.holds_until = match (out.holds_until, verdict.holds_until()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if let Verdict::Found { findings, .. } = verdict {
+            out.findings.extend(findings);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_by_kind() {
+        let names: Vec<_> = RULES.iter().map(|r| r.info().kind.as_str()).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        assert_eq!(names, sorted);
+    }
+}

@@ -1,0 +1,14 @@
+//! The clock as a value that is passed in: `engine/clock.rs` has the system's, tests have their own.
+
+use std::time::Duration;
+
+use crate::UnixTime;
+
+/// What tells the time. Only `engine/clock.rs` and tests implement it.
+pub trait Clock: Send + Sync {
+    /// The wall clock: it may jump, so nothing waits by it.
+    fn now(&self) -> UnixTime;
+
+    /// Time since some fixed instant of this process: it never jumps. For time limits and rates.
+    fn monotonic(&self) -> Duration;
+}

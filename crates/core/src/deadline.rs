@@ -1,0 +1,100 @@
+//! When to speak: the ladder from lifetime to warning, critical and page.
+//!
+//! Fixed days fail in both directions: 30 days is a false alarm for a healthy 47-day certificate and
+//! far too late for a root. So each step is a share of the lifetime with a cap in days.
+
+use crate::UnixTime;
+use notafter_pki::time::DAY;
+
+/// The three steps before a deadline, in seconds before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ladder {
+    /// From here on it is a warning.
+    pub warning: i64,
+    /// From here on it is critical.
+    pub critical: i64,
+    /// From here on somebody is woken.
+    pub page: i64,
+}
+
+/// Where on the ladder an instant is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs)]
+pub enum Step {
+    Quiet,
+    Warning,
+    Critical,
+    Page,
+}
+
+impl Ladder {
+    /// For an end-entity certificate of this lifetime in seconds: warning at min(L/4, 30 d) left
+    /// (45 d when L > 366 d), critical at min(L/10, 14 d), page at min(L/20, 7 d).
+    pub fn for_leaf(lifetime: i64) -> Self {
+        let cap = if lifetime > 366 * DAY { 45 } else { 30 };
+        Self::shares(lifetime, cap, 14, 7)
+    }
+
+    /// For a CA certificate: min(L/4, 365 d), min(L/10, 180 d), min(L/20, 90 d).
+    pub fn for_ca(lifetime: i64) -> Self {
+        Self::shares(lifetime, 365, 180, 90)
+    }
+
+    fn shares(lifetime: i64, warning_days: i64, critical_days: i64, page_days: i64) -> Self {
+        let lifetime = lifetime.max(0);
+        Self {
+            warning: (lifetime / 4).min(warning_days * DAY),
+            critical: (lifetime / 10).min(critical_days * DAY),
+            page: (lifetime / 20).min(page_days * DAY),
+        }
+    }
+
+    /// The step at `now`, and the next instant at which it changes (`None` after the deadline).
+    pub fn step(&self, deadline: UnixTime, now: UnixTime) -> (Step, Option<UnixTime>) {
+        let left = deadline.0.saturating_sub(now.0);
+        let at = |before: i64| Some(deadline.plus(-before));
+        if left > self.warning {
+            (Step::Quiet, at(self.warning))
+        } else if left > self.critical {
+            (Step::Warning, at(self.critical))
+        } else if left > self.page {
+            (Step::Critical, at(self.page))
+        } else {
+            (Step::Page, (left > 0).then_some(deadline))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(ladder: Ladder, warning_days: i64, critical_days: i64, page_days: i64) {
+        let days = (ladder.warning / DAY, ladder.critical / DAY, ladder.page / DAY);
+        assert_eq!(days, (warning_days, critical_days, page_days));
+    }
+
+    #[test]
+    fn the_table_of_lifetimes() {
+        check(Ladder::for_leaf(398 * DAY), 45, 14, 7);
+        check(Ladder::for_leaf(200 * DAY), 30, 14, 7);
+        check(Ladder::for_leaf(100 * DAY), 25, 10, 5);
+        check(Ladder::for_leaf(90 * DAY), 22, 9, 4);
+        check(Ladder::for_leaf(47 * DAY), 11, 4, 2);
+        check(Ladder::for_ca(3650 * DAY), 365, 180, 90);
+        assert_eq!(Ladder::for_leaf(160 * 3600).warning, 40 * 3600);
+        check(Ladder::for_leaf(-5), 0, 0, 0);
+    }
+
+    #[test]
+    fn each_step_says_when_the_next_comes() {
+        let ladder = Ladder::for_leaf(200 * DAY);
+        let end = UnixTime(1000 * DAY);
+        let at = |left: i64| ladder.step(end, end.plus(-left * DAY));
+        assert_eq!(at(31), (Step::Quiet, Some(end.plus(-30 * DAY))));
+        assert_eq!(at(30), (Step::Warning, Some(end.plus(-14 * DAY))));
+        assert_eq!(at(14), (Step::Critical, Some(end.plus(-7 * DAY))));
+        assert_eq!(at(7), (Step::Page, Some(end)));
+        assert_eq!(at(0), (Step::Page, None));
+    }
+}

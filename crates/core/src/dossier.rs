@@ -1,0 +1,221 @@
+//! All that is known about one subject at one instant, gathered once, so that rules never query.
+//!
+//! `engine/assess.rs` gathers; rules read. Paths to trust anchors are built there too: a rule never
+//! builds a chain and never checks a signature.
+
+use notafter_pki::certificate::Certificate;
+
+use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
+use crate::location::Location;
+use crate::policy::Policy;
+use crate::{Fingerprint, UnixTime};
+
+/// One subject with everything a rule may ask about it.
+pub struct Dossier<'a> {
+    /// What is judged.
+    pub subject: Subject<'a>,
+    /// What the organisation wants.
+    pub policy: &'a Policy,
+}
+
+/// What can be judged.
+pub enum Subject<'a> {
+    /// An asset, with all its places.
+    Asset(AssetView<'a>),
+    /// One server name on one port, at all its addresses.
+    Name(NameView<'a>),
+    /// A private key in a file.
+    Key(&'a KeySighting),
+    /// A place that could not be seen.
+    Blind(&'a BlindSpot),
+}
+
+impl<'a> Dossier<'a> {
+    /// The asset, if that is what is judged.
+    pub fn asset(&self) -> Option<&AssetView<'a>> {
+        match &self.subject {
+            Subject::Asset(view) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// The asset and its certificate, if the asset is a certificate that could be read.
+    pub fn certificate(&self) -> Option<(&AssetView<'a>, Certificate<'a>)> {
+        let view = self.asset()?;
+        Some((view, view.certificate?))
+    }
+}
+
+/// An asset and where it is.
+pub struct AssetView<'a> {
+    /// The asset.
+    pub asset: &'a Asset,
+    /// Its certificate, if it is one and could be read.
+    pub certificate: Option<Certificate<'a>>,
+    /// Every place, keys excluded.
+    pub places: Vec<&'a Placement>,
+    /// The chains it leads, each distinct one once.
+    pub chains: Vec<ChainView<'a>>,
+    /// For a CA certificate: what depends on it and lives longer.
+    pub outlived_by: Vec<Dependent<'a>>,
+    /// Private keys that stand beside it by file name or in the same file.
+    pub keys_beside: Vec<KeyBeside<'a>>,
+    /// Later certificates for the same names, in files of this host.
+    pub successors: Vec<Successor<'a>>,
+}
+
+/// A chain as sent or stored, and what comes of it.
+pub struct ChainView<'a> {
+    /// Every place that has exactly this chain.
+    pub places: Vec<&'a Placement>,
+    /// The certificates in the order of the place, leaf first, those that could be read.
+    pub sent: Vec<Certificate<'a>>,
+    /// What path building says.
+    pub path: PathView,
+}
+
+impl ChainView<'_> {
+    /// Is it sent by a server, rather than stored in a file?
+    pub fn is_served(&self) -> bool {
+        self.places.iter().any(|p| p.location.is_endpoint())
+    }
+
+    /// Its places.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        self.places.iter().map(|p| &p.location)
+    }
+}
+
+/// Where a chain leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathView {
+    /// The end of the best path.
+    pub end: PathEnd,
+    /// The best path needs a certificate that was not sent: the subject of the first such.
+    pub missing: Option<String>,
+    /// Does the path end at a root of the public web (Mozilla's list)?
+    pub public: bool,
+    /// The CA certificate on the path that ends first, unless it ends with or after the leaf:
+    /// its identity, its end and its subject.
+    pub dies_first: Option<(Fingerprint, UnixTime, String)>,
+}
+
+/// The end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathEnd {
+    /// At a trust anchor.
+    Trusted,
+    /// At a self-signed CA that is not a trust anchor: a private one.
+    PrivateRoot,
+    /// The leaf is its own issuer.
+    SelfSigned,
+    /// The issuer of the last certificate was not seen anywhere.
+    UnknownIssuer,
+    /// An issuer by name is there, but the signature is not by its key.
+    BadSignature,
+}
+
+/// What depends on a CA certificate and lives longer than it.
+pub struct Dependent<'a> {
+    /// The dependent leaf.
+    pub leaf: Fingerprint,
+    /// When it ends.
+    pub not_after: UnixTime,
+    /// Where it is served.
+    pub locations: Vec<&'a Location>,
+}
+
+/// A private key beside a certificate.
+pub struct KeyBeside<'a> {
+    /// The key.
+    pub key: &'a KeySighting,
+    /// The certificate's place that it stands beside.
+    pub place: &'a Placement,
+    /// Why they belong together: `same file`, `same name`.
+    pub because: &'static str,
+}
+
+/// A later certificate for the same names in a file of this host.
+pub struct Successor<'a> {
+    /// The later one.
+    pub asset: &'a Asset,
+    /// Its file.
+    pub file: &'a Location,
+    /// The endpoint that still serves the older one.
+    pub endpoint: &'a Location,
+    /// How we know that the file is what the endpoint serves; `None` when we do not.
+    pub link: Option<&'a str>,
+}
+
+/// One server name on one port.
+pub struct NameView<'a> {
+    /// The name sent.
+    pub name: &'a str,
+    /// `tls`, `smtp`, ...
+    pub scheme: &'a str,
+    /// The port.
+    pub port: u16,
+    /// Each address with what it serves as leaf.
+    pub served: Vec<(&'a Placement, &'a Asset)>,
+}
+
+impl AssetView<'_> {
+    /// Is it in this role anywhere?
+    pub fn has_role(&self, role: Role) -> bool {
+        self.places.iter().any(|p| p.role == role)
+    }
+
+    /// The endpoints where it is the leaf.
+    pub fn served_at(&self) -> impl Iterator<Item = &Location> {
+        self.places.iter().filter(|p| p.location.is_endpoint() && p.role == Role::Leaf).map(|p| &p.location)
+    }
+
+    /// Is it only ever a member of a trust store?
+    pub fn only_trust_anchor(&self) -> bool {
+        !self.places.is_empty() && self.places.iter().all(|p| p.role == Role::TrustAnchor)
+    }
+
+    /// Does somebody here have to renew it? A leaf does; a CA certificate only where it is kept as such
+    /// in a file, not where it merely travels with a chain or stands in a trust store.
+    pub fn is_ours_to_renew(&self) -> bool {
+        self.places.iter().any(|p| match p.role {
+            Role::Leaf | Role::Client | Role::Signer => true,
+            Role::Root | Role::Intermediate => p.location.is_file() && p.chain.is_some(),
+            Role::TrustAnchor | Role::Key => false,
+        })
+    }
+
+    /// All its places.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        self.places.iter().map(|p| &p.location)
+    }
+
+    /// What to call it in a sentence: the first DNS name, else the common name, else the subject.
+    pub fn title(&self) -> String {
+        self.certificate.map_or_else(|| self.asset.id.to_string(), |c| title(&c))
+    }
+}
+
+/// What to call a certificate in a sentence.
+pub fn title(certificate: &Certificate<'_>) -> String {
+    let names = crate::document::names(certificate);
+    if let Some(name) = names.dns_and_ip.into_iter().next() {
+        return name;
+    }
+    if let Some(name) = certificate.subject().common_name().filter(|n| !n.is_empty()) {
+        return name;
+    }
+    certificate.subject().to_rfc4514()
+}
+
+/// Days as people read them in a sentence: whole, rounded towards less.
+pub fn days_text(deadline: UnixTime, now: UnixTime) -> String {
+    let seconds = deadline.0.saturating_sub(now.0);
+    let (n, unit) = match seconds.unsigned_abs() {
+        s if s < 7200 => (s / 60, "minute"),
+        s if s < 2 * 86_400 => (s / 3600, "hour"),
+        s => (s / 86_400, "day"),
+    };
+    let plural = if n == 1 { "" } else { "s" };
+    if seconds < 0 { format!("{n} {unit}{plural} ago") } else { format!("in {n} {unit}{plural}") }
+}

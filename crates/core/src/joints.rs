@@ -1,0 +1,107 @@
+//! Every extension trait, on one page.
+//!
+//! A provider implements one of these and stands in one explicit list. The engine knows providers only
+//! by these traits. `Issuer`, `Solver`, `Deployer`, `Probe`, `Notifier` and `Queue` join when the first
+//! of each does.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::dossier::Dossier;
+use crate::fault::Fault;
+use crate::finding::Kind;
+use crate::observation::Observation;
+use crate::scan::{Progress, Scan};
+use crate::{UnixTime, finding::Finding};
+
+/// A boxed future: joints stand behind `Box<dyn ..>`, where a bare `async fn` cannot.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What every provider is given for one run.
+#[derive(Clone)]
+pub struct Cx {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where we look from (`this host`, `agent dc2`).
+    pub vantage: Arc<str>,
+    /// Counters that others watch while the run goes on.
+    pub progress: Arc<Progress>,
+}
+
+/// Yields observations: a network range, a folder tree, this host's own ports.
+///
+/// To cancel is to drop the future: the source stops its threads and joins them. What was already put
+/// into the sink is kept.
+pub trait Source: Send + Sync {
+    /// Looks once at everything this source is for. What cannot be seen is put as `Seen::Failed`, never
+    /// swallowed; an `Err` means that the source as a whole could not run.
+    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>>;
+}
+
+/// Takes observations. Called from many threads; may block to slow its callers down.
+pub trait Sink: Send + Sync {
+    /// Takes one observation. What was put is kept, whatever happens to the caller.
+    fn put(&self, observation: Observation);
+}
+
+/// A dated, cited check. Pure: it never queries, it is handed everything in the dossier.
+pub trait Rule: Send + Sync {
+    /// Which kind it finds, and where it is written down.
+    fn info(&self) -> &RuleInfo;
+    /// Judges one subject at one instant.
+    fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict;
+}
+
+/// What a rule is, for the reference page.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleInfo {
+    /// The kind of its findings.
+    pub kind: Kind,
+    /// One line: what it means when it speaks.
+    pub doc: &'static str,
+    /// Where the rule comes from: an RFC section, a ballot, a recorded outage.
+    pub citation: &'static str,
+}
+
+/// The answer of a rule. Not applicable, not yet in force, passed and found are four different things.
+/// `holds_until` is the next instant at which time alone could change the answer; `None` means never.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// The rule does not speak about such a subject.
+    NotApplicable,
+    /// The rule will speak about it from this instant on.
+    NotYetEffective {
+        /// When it takes effect.
+        from: UnixTime,
+    },
+    /// The subject is as it should be.
+    Pass {
+        /// When to look again.
+        holds_until: Option<UnixTime>,
+    },
+    /// Something is wrong.
+    Found {
+        /// What.
+        findings: Vec<Finding>,
+        /// When to look again.
+        holds_until: Option<UnixTime>,
+    },
+}
+
+impl Verdict {
+    /// One finding, which time alone will not change before `holds_until`.
+    pub fn found(finding: Finding, holds_until: Option<UnixTime>) -> Self {
+        Self::Found { findings: vec![finding], holds_until }
+    }
+
+    /// When time alone could change this answer.
+    pub fn holds_until(&self) -> Option<UnixTime> {
+        match self {
+            Self::NotApplicable => None,
+            Self::NotYetEffective { from } => Some(*from),
+            Self::Pass { holds_until } | Self::Found { holds_until, .. } => *holds_until,
+        }
+    }
+}

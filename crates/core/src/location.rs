@@ -1,0 +1,225 @@
+//! A place where an asset can be, as one URI-like line that prints and parses the same.
+//!
+//! `tls://10.0.0.5:8443?sni=api.example.com`, `smtp://10.0.0.9:25`, `file:///etc/nginx/api.pem#2`.
+//! The host is the address connected to, `sni` the name sent. In a file, `#2` is the second PEM block
+//! (from 1), `#alias` a keystore entry. Bytes that are not plain text are percent-encoded, so that a
+//! location is always one printable line whatever a file is called. It deliberately cannot be opened:
+//! whoever reads or connects does so elsewhere.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// A place, by its canonical text. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location(Arc<str>);
+
+impl Location {
+    /// A network endpoint: `scheme` is `tls` or a STARTTLS protocol, `sni` the name sent, if any.
+    pub fn endpoint(scheme: &str, address: SocketAddr, sni: Option<&str>) -> Self {
+        let mut text = format!("{scheme}://{address}");
+        if let Some(name) = sni {
+            text.push_str("?sni=");
+            encode(name.as_bytes(), &mut text, false);
+        }
+        Self(text.into())
+    }
+
+    /// An endpoint that was named but never reached an address (its name did not resolve).
+    pub fn named_endpoint(scheme: &str, host: &str, port: Option<u16>) -> Self {
+        let mut text = format!("{scheme}://");
+        encode(host.as_bytes(), &mut text, false);
+        if let Some(port) = port {
+            text.push_str(&format!(":{port}"));
+        }
+        Self(text.into())
+    }
+
+    /// A file, by its absolute path in bytes, and a fragment inside it (`""`: the file itself).
+    /// The fragment is what follows `#`, already percent-encoded by whoever named the entry.
+    pub fn file(path: &[u8], fragment: &str) -> Self {
+        let mut text = String::with_capacity(path.len() + fragment.len() + 8);
+        text.push_str("file://");
+        encode(path, &mut text, true);
+        if !fragment.is_empty() {
+            text.push('#');
+            text.push_str(fragment);
+        }
+        Self(text.into())
+    }
+
+    /// The text, as printed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What comes before `://`: `tls`, `smtp`, `file`, ...
+    pub fn scheme(&self) -> &str {
+        self.0.split("://").next().unwrap_or("")
+    }
+
+    /// Is this a file?
+    pub fn is_file(&self) -> bool {
+        self.0.starts_with("file://")
+    }
+
+    /// Is this a network endpoint?
+    pub fn is_endpoint(&self) -> bool {
+        !self.is_file() && self.0.contains("://")
+    }
+
+    /// The address connected to, for an endpoint with one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        if self.is_file() {
+            return None;
+        }
+        let rest = self.0.split_once("://")?.1;
+        rest.split('?').next()?.parse().ok()
+    }
+
+    /// The IP address connected to.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address().map(|a| a.ip())
+    }
+
+    /// The server name sent, for an endpoint.
+    pub fn sni(&self) -> Option<&str> {
+        if self.is_file() { None } else { self.0.split_once("?sni=").map(|(_, name)| name) }
+    }
+
+    /// The path of a file, percent-decoded, without the fragment.
+    pub fn path(&self) -> Option<Vec<u8>> {
+        let rest = self.0.strip_prefix("file://")?;
+        Some(decode(rest.split('#').next()?))
+    }
+
+    /// The part after `#`: which entry of the file.
+    pub fn fragment(&self) -> Option<&str> {
+        self.0.split_once('#').map(|(_, f)| f)
+    }
+
+    /// The location without its fragment: the file that holds this entry.
+    pub fn container(&self) -> &str {
+        self.0.split('#').next().unwrap_or("")
+    }
+
+    /// Parses a line that [`fmt::Display`] printed. Anything with a scheme is accepted.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://").or_else(|| text.split_once(':'))?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '+';
+        let printable = !text.chars().any(|c| c.is_control() || c == ' ');
+        (!scheme.is_empty() && scheme.chars().all(plain) && !rest.is_empty() && printable)
+            .then(|| Self(text.into()))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Percent-encodes what would make a location ambiguous or unprintable. Valid UTF-8 letters stay, so
+/// that `/srv/größe.pem` stays readable; control, bidirectional and other format characters do not.
+fn encode(bytes: &[u8], out: &mut String, path: bool) {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let plain = if c.is_ascii() {
+                c.is_ascii_graphic() && !matches!(c, '%' | '#' | '?' | '"' | '<' | '>' | '\\') && (path || c != '/')
+            } else {
+                c.is_alphanumeric()
+            };
+            if plain {
+                out.push(c);
+            } else {
+                let mut buffer = [0; 4];
+                c.encode_utf8(&mut buffer).bytes().for_each(|b| percent(b, out));
+            }
+        }
+        chunk.invalid().iter().for_each(|&b| percent(b, out));
+    }
+}
+
+fn percent(byte: u8, out: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push('%');
+    out.push(DIGITS[usize::from(byte >> 4)] as char);
+    out.push(DIGITS[usize::from(byte & 15)] as char);
+}
+
+/// Percent-encodes the name of an entry (an alias) for use as a fragment.
+pub fn fragment(name: &str) -> String {
+    let mut out = String::new();
+    encode(name.as_bytes(), &mut out, false);
+    out
+}
+
+fn decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let digit = |at: usize| bytes.get(at).and_then(|b| (*b as char).to_digit(16));
+        match (bytes[i], digit(i + 1), digit(i + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                i += 3;
+            }
+            (byte, ..) => {
+                out.push(byte);
+                i += 1;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(location: &Location, text: &str) {
+        assert_eq!(location.to_string(), text);
+        assert_eq!(Location::parse(text).as_ref(), Some(location));
+    }
+
+    #[test]
+    fn endpoints() {
+        let address: SocketAddr = "10.0.0.5:8443".parse().unwrap();
+        let api = Location::endpoint("tls", address, Some("api.example.com"));
+        check(&api, "tls://10.0.0.5:8443?sni=api.example.com");
+        assert_eq!((api.address(), api.sni()), (Some(address), Some("api.example.com")));
+        let six = Location::endpoint("smtp", "[::1]:25".parse().unwrap(), None);
+        check(&six, "smtp://[::1]:25");
+        assert_eq!((six.scheme(), six.is_endpoint(), six.sni()), ("smtp", true, None));
+        check(&Location::named_endpoint("tls", "nosuch.test", Some(443)), "tls://nosuch.test:443");
+    }
+
+    #[test]
+    fn files_with_any_name() {
+        for (path, fragment, text) in [
+            (&b"/etc/nginx/api.pem"[..], "2", "file:///etc/nginx/api.pem#2"),
+            (b"/srv/a b#c?d%.pem", "", "file:///srv/a%20b%23c%3Fd%25.pem"),
+            ("/srv/größe.pem".as_bytes(), "", "file:///srv/größe.pem"),
+            ("/srv/\u{202e}x".as_bytes(), "", "file:///srv/%E2%80%AEx"),
+            (b"/srv/\xff\n", "my%20alias", "file:///srv/%FF%0A#my%20alias"),
+        ] {
+            let location = Location::file(path, fragment);
+            check(&location, text);
+            assert_eq!(location.path().as_deref(), Some(path));
+        }
+    }
+
+    #[test]
+    fn what_is_no_location() {
+        for text in ["", "/etc/x", "example.com", "tls://", "://x", "tls://a b"] {
+            assert_eq!(Location::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! One dated fact: from where, by whom, at which place, what was seen or why nothing was.
+//!
+//! What every source yields and the only thing `engine/ingest.rs` takes. It holds bytes as they came;
+//! what they mean is decided later, by `pki`.
+
+use std::sync::Arc;
+
+use crate::location::Location;
+use crate::{KeyId, UnixTime};
+
+/// What one look at one place gave.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// When it was seen.
+    pub at: UnixTime,
+    /// The place.
+    pub location: Location,
+    /// What was there.
+    pub seen: Seen,
+}
+
+/// The outcome of a look.
+#[derive(Debug, Clone)]
+pub enum Seen {
+    /// Certificates: the chain as sent or stored, leaf first, and facts about the place.
+    Chain {
+        /// DER of each, in the order of the place.
+        chain: Vec<Arc<[u8]>>,
+        /// About the place.
+        facts: Facts,
+    },
+    /// Something else with a date (a CRL).
+    Dated {
+        /// What it is.
+        kind: crate::inventory::AssetKind,
+        /// Its DER.
+        der: Arc<[u8]>,
+        /// About the place.
+        facts: Facts,
+    },
+    /// A private key. Its bytes never leave the source.
+    Key {
+        /// Whose key it is; `None` when it is encrypted or of an unknown kind.
+        key: Option<KeyId>,
+        /// How it is written down: `PKCS#8`, `PKCS#1`, `SEC1`, ...
+        format: &'static str,
+        /// Is a password needed to use it?
+        encrypted: bool,
+        /// About the place.
+        facts: Facts,
+    },
+    /// Nothing could be seen, and why.
+    Failed {
+        /// One of the closed list.
+        reason: Reason,
+        /// What exactly came back, for a person.
+        detail: String,
+    },
+    /// A relation between two places.
+    Linked(Link),
+}
+
+/// Why a place could not be seen: the closed list of interface.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Reason {
+    Dns,
+    Refused,
+    Timeout,
+    NoTls,
+    Handshake,
+    PermissionDenied,
+    WrongPassword,
+    UnsupportedFormat,
+    Malformed,
+    TooLarge,
+    SpecialFile,
+    OtherFilesystem,
+    Excluded,
+    Budget,
+}
+
+impl Reason {
+    /// The word used in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::NoTls => "no-tls",
+            Self::Handshake => "handshake",
+            Self::PermissionDenied => "permission-denied",
+            Self::WrongPassword => "wrong-password",
+            Self::UnsupportedFormat => "unsupported-format",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too-large",
+            Self::SpecialFile => "special-file",
+            Self::OtherFilesystem => "other-filesystem",
+            Self::Excluded => "excluded",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// Was it proved that the server holds the private key of the certificate it showed?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Possession {
+    Verified,
+    Unverified,
+}
+
+impl Possession {
+    /// The word used in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+/// Typed facts about a place. Absent is not the same as no: it was not looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// `tls`, `starttls:smtp`, ...; `None` for a file.
+    pub protocol: Option<Arc<str>>,
+    /// The negotiated version on the wire: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3.
+    pub tls_version: Option<u16>,
+    /// Whether possession of the key was proved.
+    pub possession: Option<Possession>,
+    /// Distinguished names (RFC 4514) of the CAs whose client certificates are accepted; `Some(vec![])`
+    /// when a client certificate is asked for without naming a CA.
+    pub client_cas: Option<Arc<[String]>>,
+    /// The process behind a listening port of this host.
+    pub process: Option<Arc<Process>>,
+    /// The file's own facts.
+    pub file: Option<Arc<FileFacts>>,
+}
+
+/// The process behind a port of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid.
+    pub pid: u32,
+    /// Its name (`comm`).
+    pub name: String,
+    /// Its systemd unit, where the control group names one.
+    pub unit: Option<String>,
+}
+
+/// What `stat` says of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Permission bits, `0o7777` at most.
+    pub mode: u32,
+    /// The owner's numeric id.
+    pub uid: u32,
+    /// The owner's name, when the system knows one.
+    pub owner: Option<String>,
+    /// Last modification.
+    pub mtime: UnixTime,
+    /// Can others than owner and group get to it through its folders?
+    pub reachable_by_others: bool,
+}
+
+/// A dated relation with its evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// What relates.
+    pub kind: LinkKind,
+    /// From this place (a file for `Serves`).
+    pub from: Location,
+    /// To this place (an endpoint for `Serves`).
+    pub to: Location,
+    /// How we know: file and line, pid, rule.
+    pub evidence: String,
+}
+
+/// The kinds of link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkKind {
+    /// This file is what that endpoint serves.
+    Serves,
+}

@@ -1,0 +1,150 @@
+//! Who answers for a place: the first rule that matches it.
+//!
+//! The words are those of `[[owner]]` in interface.md: `name:*.example.com`, `location:10.0.3.0/24`,
+//! `path:/etc/nginx/**`. Notification is not here.
+
+use std::net::IpAddr;
+
+use crate::location::Location;
+
+/// One owner and what is theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The owner's name.
+    pub name: String,
+    /// What is theirs; any one that matches suffices.
+    pub matches: Vec<Match>,
+    /// Answers for everything that nobody else does.
+    pub default: bool,
+}
+
+/// One thing an owner can be known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// A DNS name in the certificate or the one asked for; `*.` in front matches one label or more.
+    Name(String),
+    /// Addresses: base and prefix length.
+    Network(IpAddr, u8),
+    /// A location by prefix (`tls://10.0.0.5:8443`).
+    Location(String),
+    /// A path; `*` matches within a segment, `**` across segments.
+    Path(String),
+}
+
+impl Match {
+    /// Reads `name:`, `location:` or `path:` and what follows.
+    ///
+    /// # Errors
+    /// A sentence for the person who wrote it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (key, value) = text
+            .split_once(':')
+            .ok_or_else(|| format!("`{text}` has no key: write name:, location: or path: in front"))?;
+        match key {
+            "name" => Ok(Self::Name(value.to_ascii_lowercase())),
+            "path" => Ok(Self::Path(value.to_owned())),
+            "location" => {
+                let (base, prefix) = value.split_once('/').unwrap_or((value, ""));
+                match base.trim_matches(['[', ']']).parse::<IpAddr>() {
+                    Ok(ip) => {
+                        let bits = if ip.is_ipv4() { 32 } else { 128 };
+                        let length = if prefix.is_empty() { Some(bits) } else { prefix.parse().ok() };
+                        let length = length.filter(|l| *l <= bits);
+                        length.map(|l| Self::Network(ip, l)).ok_or_else(|| format!("`{value}` is no network"))
+                    }
+                    Err(_) => Ok(Self::Location(value.to_owned())),
+                }
+            }
+            _ => Err(format!("`{key}` is not known: use name, location or path")),
+        }
+    }
+
+    fn covers(&self, names: &[String], location: &Location) -> bool {
+        match self {
+            Self::Name(pattern) => {
+                names.iter().any(|n| name_matches(pattern, n))
+                    || location.sni().is_some_and(|n| name_matches(pattern, n))
+            }
+            Self::Network(base, length) => location.ip().is_some_and(|ip| in_network(ip, *base, *length)),
+            Self::Location(prefix) => location.as_str().starts_with(prefix.as_str()),
+            Self::Path(pattern) => {
+                location.path().is_some_and(|path| glob(pattern.as_bytes(), &path))
+            }
+        }
+    }
+}
+
+/// The owner of an asset with these names at these places: the first rule that matches any of them,
+/// else the default one.
+pub fn owner_of<'a>(owners: &'a [Owner], names: &[String], locations: &[Location]) -> Option<&'a str> {
+    owners
+        .iter()
+        .find(|o| o.matches.iter().any(|m| locations.iter().any(|l| m.covers(names, l))))
+        .or_else(|| owners.iter().find(|o| o.default))
+        .map(|o| o.name.as_str())
+}
+
+fn name_matches(pattern: &str, name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    match pattern.strip_prefix("*.") {
+        Some(parent) => name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.')) || name == pattern,
+        None => name == pattern,
+    }
+}
+
+fn in_network(ip: IpAddr, base: IpAddr, length: u8) -> bool {
+    match (ip, base) {
+        (IpAddr::V4(ip), IpAddr::V4(base)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            ip.to_bits() & mask == base.to_bits() & mask
+        }
+        (IpAddr::V6(ip), IpAddr::V6(base)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            ip.to_bits() & mask == base.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+/// `*` matches anything but `/`, `**` anything. Linear in the path for each star.
+fn glob(pattern: &[u8], path: &[u8]) -> bool {
+    match pattern {
+        [] => path.is_empty(),
+        [b'*', b'*', rest @ ..] => (0..=path.len()).any(|n| glob(rest, &path[n..])),
+        [b'*', rest @ ..] => {
+            let segment = path.iter().position(|b| *b == b'/').unwrap_or(path.len());
+            (0..=segment).any(|n| glob(rest, &path[n..]))
+        }
+        [first, rest @ ..] => path.first() == Some(first) && glob(rest, &path[1..]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(rule: &str, location: &str, expected: bool) {
+        let owner = Owner { name: "web".into(), matches: vec![Match::parse(rule).unwrap()], default: false };
+        let location = Location::parse(location).unwrap();
+        let found = owner_of(std::slice::from_ref(&owner), &["api.example.com".into()], &[location]);
+        assert_eq!(found.is_some(), expected, "{rule}");
+    }
+
+    #[test]
+    fn rules() {
+        check("name:*.example.com", "file:///x", true);
+        check("name:example.com", "file:///x", false);
+        check("name:*.other.test", "tls://10.0.0.1:443?sni=a.b.other.test", true);
+        check("location:10.0.3.0/24", "tls://10.0.3.9:443", true);
+        check("location:10.0.3.0/24", "tls://10.0.4.9:443", false);
+        check("location:tls://10.0.4.9", "tls://10.0.4.9:443", true);
+        check("path:/etc/nginx/**", "file:///etc/nginx/a/b.pem#2", true);
+        check("path:/etc/*.pem", "file:///etc/nginx/b.pem", false);
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        assert!(Match::parse("10.0.0.0/24").unwrap_err().contains("name:, location: or path:"));
+        assert!(Match::parse("location:10.0.0.0/240").is_err());
+    }
+}

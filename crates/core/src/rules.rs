@@ -1,0 +1,21 @@
+//! The rules, one a file: dated, cited, pure. `core/assess.rs` has the list.
+
+pub mod cannot_read;
+pub mod chain_expires_first;
+pub mod chain_incomplete;
+pub mod chain_wrong_order;
+pub mod expired;
+pub mod expires_soon;
+pub mod inconsistent_endpoint;
+pub mod key_exposed;
+pub mod key_mismatch;
+pub mod lifetime_exceeds_policy;
+pub mod name_mismatch;
+pub mod not_yet_valid;
+pub mod renewed_not_loaded;
+pub mod untrusted_chain;
+pub mod weak_key;
+pub mod weak_signature;
+
+#[cfg(test)]
+pub(crate) mod scene;

@@ -1,0 +1,83 @@
+//! `expires-soon`: it enters its warning window, by share of lifetime and capped days.
+//!
+//! The window is the ladder of `core/deadline.rs`. It speaks about what somebody here must renew: a
+//! leaf anywhere, a CA certificate kept in a file; not an intermediate that merely travels with a chain
+//! (that is `chain-expires-first`), not a trust store.
+
+use crate::deadline::{Ladder, Step};
+use crate::dossier::{Dossier, days_text};
+use crate::finding::{Finding, Kind, Severity};
+use crate::joints::{Rule, RuleInfo, Verdict};
+use crate::UnixTime;
+
+/// The rule.
+pub struct ExpiresSoon;
+
+impl Rule for ExpiresSoon {
+    fn info(&self) -> &RuleInfo {
+        &RuleInfo {
+            kind: Kind::ExpiresSoon,
+            doc: "it ends within its warning window: warning at a quarter of its life (30 days at most), \
+                  critical at a tenth (14 days), page at a twentieth (7 days)",
+            citation: "CA/Browser Forum SC-081v3 for the lifetimes the ladder is made for",
+        }
+    }
+
+    fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
+        let Some((view, certificate)) = dossier.certificate() else { return Verdict::NotApplicable };
+        let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
+        if !view.is_ours_to_renew() || now > end || end >= UnixTime::NO_EXPIRY {
+            return Verdict::NotApplicable;
+        }
+        let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
+        let ladder = if certificate.is_ca() { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
+        let (step, next) = ladder.step(end, now);
+        let severity = match step {
+            Step::Quiet => return Verdict::Pass { holds_until: next },
+            Step::Warning => Severity::Warning,
+            Step::Critical | Step::Page => Severity::Critical,
+        };
+        let places = view.places.len();
+        let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
+        let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
+            .at(view.locations())
+            .deadline(Some(end))
+            .summary(format!("{} expires {}{spread}", view.title(), days_text(end, now)))
+            .hint(if places > 1 {
+                "renew it, install the new one at every place listed, reload, and look again"
+            } else {
+                "renew it, install the new one, reload, and look again"
+            })
+            .evidence("lifetime_days", lifetime / 86_400)
+            .evidence("page", step == Step::Page);
+        Verdict::found(finding, next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::finding::{Kind, Severity};
+    use crate::inventory::Role;
+    use crate::rules::scene::{Scene, days};
+
+    fn check(scene: Scene, severity: Option<Severity>) {
+        scene.check(&super::ExpiresSoon, severity.map(|s| (Kind::ExpiresSoon, s)));
+    }
+
+    #[test]
+    fn by_share_of_lifetime() {
+        check(Scene::leaf("a.test").lives(90, 22).served(), Some(Severity::Warning));
+        check(Scene::leaf("a.test").lives(90, 8).served(), Some(Severity::Critical));
+        check(Scene::leaf("a.test").lives(47, 11).in_file(), Some(Severity::Warning));
+        check(Scene::leaf("a.test").lives(398, 44).served(), Some(Severity::Warning));
+        check(Scene::root("Our CA").lives(3650, 300).in_file(), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn healthy() {
+        check(Scene::leaf("a.test").lives(90, 30).served(), None);
+        check(Scene::leaf("a.test").lives(6, 3).served(), None);
+        check(Scene::root("Mozilla's").lives(3650, 3).in_file_as(Role::TrustAnchor), None);
+        check(Scene::root("An issuer").lives(3650, 3).in_chain(), None);
+    }
+}

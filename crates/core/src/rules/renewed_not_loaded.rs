@@ -1,0 +1,72 @@
+//! `renewed-not-loaded`: the file has the new certificate, the process still shows the old one.
+//!
+//! Every check of files says healthy and every renewal log says success; the port dies all the same.
+//! Only the file known to be served there counts. Where no link is known, a later certificate for the
+//! same names in some file is a hint, so it is info and says so.
+
+use crate::dossier::{Dossier, days_text};
+use crate::finding::{Finding, Kind, Severity};
+use crate::joints::{Rule, RuleInfo, Verdict};
+use crate::UnixTime;
+
+/// The rule.
+pub struct RenewedNotLoaded;
+
+impl Rule for RenewedNotLoaded {
+    fn info(&self) -> &RuleInfo {
+        &RuleInfo {
+            kind: Kind::RenewedNotLoaded,
+            doc: "an endpoint of this host serves an older certificate than the file it was loaded from now holds",
+            citation: "certbot issue 2676; recorded outages where a renewal was never reloaded",
+        }
+    }
+
+    fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
+        let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
+        if view.served_at().next().is_none() {
+            return Verdict::NotApplicable;
+        }
+        let best = view.successors.iter().max_by_key(|s| (s.link.is_some(), s.asset.not_after));
+        let Some(best) = best else { return Verdict::Pass { holds_until: None } };
+        let same_file = view.successors.iter().filter(|s| s.link.is_some() == best.link.is_some());
+        let until = view.asset.not_after.map_or_else(String::new, |end| {
+            let verb = if end < now { "expired" } else { "expires" };
+            format!(", which {verb} {}", days_text(end, now))
+        });
+        let severity = if best.link.is_some() { Severity::Critical } else { Severity::Info };
+        let mut finding = Finding::new(Kind::RenewedNotLoaded, severity, Some(view.asset.id), "")
+            .deadline(view.asset.not_after)
+            .summary(match best.link {
+                Some(_) => format!("{} was renewed in its file but not loaded: the old one is still served{until}", view.title()),
+                None => format!("a file holds a later certificate for {} than the one served{until}", view.title()),
+            })
+            .hint(match best.link {
+                Some(_) => "reload the server now, then look again; nothing needs to be issued",
+                None => "if the server is meant to use this file, reload it",
+            })
+            .evidence("link", best.link.unwrap_or("unknown: no configuration or earlier look ties this file to the endpoint"))
+            .evidence("newer", best.asset.id);
+        let mut places: Vec<_> = same_file.flat_map(|s| [s.endpoint, s.file]).collect();
+        places.sort_unstable();
+        places.dedup();
+        finding = finding.at(places);
+        Verdict::found(finding, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::finding::{Kind, Severity};
+    use crate::rules::scene::Scene;
+
+    #[test]
+    fn with_and_without_a_link() {
+        let check = |scene: Scene, severity: Option<Severity>| {
+            scene.check(&super::RenewedNotLoaded, severity.map(|s| (Kind::RenewedNotLoaded, s)));
+        };
+        check(Scene::leaf("a.test").served().succeeded(Some("n.conf:7")), Some(Severity::Critical));
+        check(Scene::leaf("a.test").served().succeeded(None), Some(Severity::Info));
+        check(Scene::leaf("a.test").served(), None);
+        check(Scene::leaf("a.test").in_file(), None);
+    }
+}

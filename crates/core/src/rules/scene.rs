@@ -1,0 +1,305 @@
+//! Scenes for the tests of rules: real certificates, made in a line, at places that do not exist.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use notafter_pki::certificate::Certificate;
+use notafter_pki::time::DAY;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+
+use crate::dossier::{
+    AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, PathEnd, PathView, Subject, Successor,
+};
+use crate::finding::{Kind, Severity};
+use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
+use crate::joints::{Rule, Verdict};
+use crate::location::Location;
+use crate::observation::{Facts, FileFacts, Reason};
+use crate::policy::Policy;
+use crate::{Fingerprint, KeyId, UnixTime};
+
+/// The day on which every scene plays.
+pub(crate) const NOW: UnixTime = UnixTime(1_795_219_200);
+
+/// So many days from now.
+pub(crate) fn days(n: i64) -> UnixTime {
+    NOW.plus(n * DAY)
+}
+
+/// One asset and what surrounds it.
+pub(crate) struct Scene {
+    name: &'static str,
+    ca: bool,
+    begins: UnixTime,
+    ends: UnixTime,
+    places: Vec<Placement>,
+    path: PathView,
+    order: Vec<usize>,
+    outlived_by: Option<UnixTime>,
+    key_fits: Option<bool>,
+    successor: Option<Option<&'static str>>,
+}
+
+impl Scene {
+    pub(crate) fn leaf(name: &'static str) -> Self {
+        Self::new(name, false)
+    }
+
+    pub(crate) fn root(name: &'static str) -> Self {
+        Self::new(name, true)
+    }
+
+    fn new(name: &'static str, ca: bool) -> Self {
+        let path = PathView { end: PathEnd::Trusted, missing: None, public: false, dies_first: None };
+        Self {
+            name,
+            ca,
+            begins: days(-30),
+            ends: days(60),
+            places: Vec::new(),
+            path,
+            order: vec![0],
+            outlived_by: None,
+            key_fits: None,
+            successor: None,
+        }
+    }
+
+    pub(crate) fn begins(mut self, at: UnixTime) -> Self {
+        self.begins = at;
+        self
+    }
+
+    pub(crate) fn ends(mut self, at: UnixTime) -> Self {
+        self.begins = at.plus(-90 * DAY);
+        self.ends = at;
+        self
+    }
+
+    pub(crate) fn lives(mut self, days_in_all: i64, days_left: i64) -> Self {
+        self.ends = days(days_left);
+        self.begins = self.ends.plus(-days_in_all * DAY);
+        self
+    }
+
+    fn placed(mut self, location: Location, role: Role, leads: bool) -> Self {
+        self.places.push(Placement {
+            asset: AssetIx(0),
+            location,
+            role,
+            chain: leads.then(|| vec![AssetIx(0)].into()),
+            first_seen: NOW,
+            last_seen: NOW,
+            facts: Arc::new(Facts::default()),
+        });
+        self
+    }
+
+    pub(crate) fn served(self) -> Self {
+        let role = if self.ca { Role::Root } else { Role::Leaf };
+        self.placed(Location::endpoint("tls", address(1), None), role, true)
+    }
+
+    pub(crate) fn served_as(self, sni: &str) -> Self {
+        self.placed(Location::endpoint("tls", address(1), Some(sni)), Role::Leaf, true)
+    }
+
+    pub(crate) fn in_file(self) -> Self {
+        let role = if self.ca { Role::Root } else { Role::Leaf };
+        self.placed(Location::file(b"/srv/a.pem", ""), role, true)
+    }
+
+    pub(crate) fn in_file_as(self, role: Role) -> Self {
+        self.placed(Location::file(b"/srv/a.pem", ""), role, true)
+    }
+
+    pub(crate) fn in_chain(self) -> Self {
+        self.placed(Location::endpoint("tls", address(1), None), Role::Intermediate, false)
+    }
+
+    pub(crate) fn path(mut self, end: PathEnd, missing: Option<&str>) -> Self {
+        self.path.end = end;
+        self.path.missing = missing.map(str::to_owned);
+        self
+    }
+
+    pub(crate) fn public(mut self) -> Self {
+        self.path.public = true;
+        self
+    }
+
+    /// Sends the leaf (0), its issuer (1), that one's issuer (2) and the root (3) in this order.
+    pub(crate) fn sent_in_order(mut self, order: &[usize]) -> Self {
+        self.order = order.to_vec();
+        self
+    }
+
+    pub(crate) fn outlived_by(mut self, end: UnixTime) -> Self {
+        self.outlived_by = Some(end);
+        self
+    }
+
+    pub(crate) fn with_key(mut self, fits: bool) -> Self {
+        self.key_fits = Some(fits);
+        self
+    }
+
+    pub(crate) fn succeeded(mut self, link: Option<&'static str>) -> Self {
+        self.successor = Some(link);
+        self
+    }
+
+    fn asset(&self, der: &[u8]) -> Asset {
+        Asset {
+            id: Fingerprint::of(der),
+            kind: AssetKind::Certificate,
+            bytes: BytesAt { offset: 0, length: 0 },
+            not_before: Some(self.begins),
+            not_after: Some(self.ends),
+            key: Some(KeyId([7; 32])),
+        }
+    }
+
+    /// Runs a rule on this scene; `None` means that it must find nothing.
+    pub(crate) fn check(self, rule: &dyn Rule, expected: Option<(Kind, Severity)>) {
+        let chain = chain(&self);
+        let parsed: Vec<_> = chain.iter().map(|der| Certificate::parse(der).unwrap()).collect();
+        let asset = self.asset(&chain[0]);
+        let newer = Asset { id: Fingerprint([9; 32]), not_after: Some(self.ends.plus(80 * DAY)), ..asset.clone() };
+        let file = Location::file(b"/srv/live.pem", "");
+        let key = KeySighting {
+            key: Some(KeyId([if self.key_fits == Some(true) { 7 } else { 8 }; 32])),
+            format: "PKCS#8",
+            encrypted: false,
+            location: Location::file(b"/srv/a.key", ""),
+            seen: NOW,
+            facts: Arc::new(Facts::default()),
+        };
+        let leading: Vec<_> = self.places.iter().filter(|p| p.chain.is_some()).collect();
+        let view = AssetView {
+            asset: &asset,
+            certificate: Some(parsed[0]),
+            places: self.places.iter().collect(),
+            chains: vec![ChainView {
+                places: leading,
+                sent: self.order.iter().map(|i| parsed[*i]).collect(),
+                path: self.path.clone(),
+            }],
+            outlived_by: self
+                .outlived_by
+                .map(|not_after| Dependent { leaf: Fingerprint([1; 32]), not_after, locations: vec![&file] })
+                .into_iter()
+                .collect(),
+            keys_beside: self
+                .key_fits
+                .map(|_| KeyBeside { key: &key, place: &self.places[0], because: "same name" })
+                .into_iter()
+                .collect(),
+            successors: self
+                .successor
+                .map(|link| Successor { asset: &newer, file: &file, endpoint: &self.places[0].location, link })
+                .into_iter()
+                .collect(),
+        };
+        judge(Subject::Asset(view), rule, expected);
+    }
+}
+
+fn address(last: u8) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, last], 443))
+}
+
+/// The leaf and its issuers, as DER; only as many as the scene sends.
+fn chain(scene: &Scene) -> Vec<Vec<u8>> {
+    let time = |t: UnixTime| time::OffsetDateTime::from_unix_timestamp(t.0).unwrap();
+    let params = |name: &str, ca: bool, begins, ends| {
+        let mut params = CertificateParams::new(if ca { vec![] } else { vec![name.to_owned()] }).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = time(begins);
+        params.not_after = time(ends);
+        if ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params
+    };
+    let mut out = Vec::new();
+    let first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    if scene.order.len() == 1 && scene.order[0] == 0 {
+        let key = KeyPair::generate().unwrap();
+        return vec![first.self_signed(&key).unwrap().der().to_vec()];
+    }
+    let mut issuer = {
+        let root = params("Root", true, days(-1000), days(1000));
+        let key = KeyPair::generate().unwrap();
+        out.push(root.self_signed(&key).unwrap().der().to_vec());
+        rcgen::Issuer::new(root, key)
+    };
+    for name in ["Int 2", "Int 1"] {
+        let next = params(name, true, days(-900), days(900));
+        let key = KeyPair::generate().unwrap();
+        out.push(next.signed_by(&key, &issuer).unwrap().der().to_vec());
+        issuer = rcgen::Issuer::new(next, key);
+    }
+    out.push(first.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().to_vec());
+    out.reverse();
+    out
+}
+
+fn judge(subject: Subject<'_>, rule: &dyn Rule, expected: Option<(Kind, Severity)>) {
+    let policy = Policy::default();
+    let verdict = rule.check(&Dossier { subject, policy: &policy }, NOW);
+    if let Some(next) = verdict.holds_until() {
+        assert!(next > NOW, "holds_until lies in the past: {next}");
+    }
+    let found = match &verdict {
+        Verdict::Found { findings, .. } => findings.as_slice(),
+        _ => &[],
+    };
+    for finding in found {
+        assert!(!finding.summary.is_empty() && !finding.hint.is_empty(), "{finding:?}");
+        assert!(!finding.locations.is_empty(), "{finding:?}");
+    }
+    let got: Vec<_> = found.iter().map(|f| (f.kind, f.severity)).collect();
+    assert_eq!(got, expected.into_iter().collect::<Vec<_>>(), "{found:?}");
+}
+
+/// One name at as many addresses as there are leaves.
+pub(crate) fn name_at(leaves: Vec<Scene>, rule: &dyn Rule, expected: Option<(Kind, Severity)>) {
+    let made: Vec<_> = leaves
+        .into_iter()
+        .enumerate()
+        .map(|(n, scene)| {
+            let location = Location::endpoint("tls", address(n as u8 + 1), Some("a.test"));
+            let asset = Asset { id: Fingerprint([n as u8; 32]), ..scene.asset(b"") };
+            (scene.placed(location, Role::Leaf, true).places.remove(0), asset)
+        })
+        .collect();
+    let served = made.iter().map(|(place, asset)| (place, asset)).collect();
+    judge(Subject::Name(NameView { name: "a.test", scheme: "tls", port: 443, served }), rule, expected);
+}
+
+/// A private key in a file.
+pub(crate) fn key_file(
+    mode: u32,
+    encrypted: bool,
+    reachable_by_others: bool,
+    rule: &dyn Rule,
+    expected: Option<(Kind, Severity)>,
+) {
+    let file = FileFacts { mode, uid: 0, owner: Some("root".into()), mtime: NOW, reachable_by_others };
+    let key = KeySighting {
+        key: None,
+        format: "PKCS#8",
+        encrypted,
+        location: Location::file(b"/srv/a.key", ""),
+        seen: NOW,
+        facts: Arc::new(Facts { file: Some(Arc::new(file)), ..Facts::default() }),
+    };
+    judge(Subject::Key(&key), rule, expected);
+}
+
+/// A place that could not be seen.
+pub(crate) fn blind(location: &str, reason: Reason, rule: &dyn Rule, expected: Option<(Kind, Severity)>) {
+    let location = Location::parse(location).unwrap();
+    judge(Subject::Blind(&BlindSpot { location, reason, detail: "because".into() }), rule, expected);
+}
