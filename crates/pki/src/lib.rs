@@ -4,8 +4,23 @@
 //! It deliberately does no I/O, reads no clock, and knows no policy: what is odd about a certificate
 //! is recorded as a problem, never refused, and never judged here.
 
+pub mod asn1_time;
+pub mod certificate;
+pub mod der;
+pub mod extension;
 pub mod fingerprint;
+pub mod key;
+pub mod lint;
+pub mod name;
+pub mod oid;
 pub mod time;
 
+pub use certificate::{Certificate, Malformed};
+pub use extension::{
+    BasicConstraints, ExtendedKeyUsage, Extension, Extensions, GeneralName, GeneralNames, KeyUsage,
+};
 pub use fingerprint::{Fingerprint, KeyId};
+pub use key::{AlgorithmIdentifier, PublicKey};
+pub use lint::Problem;
+pub use name::Name;
 pub use time::UnixTime;
