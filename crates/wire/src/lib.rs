@@ -6,6 +6,7 @@
 //! a run of bytes here, and nothing is parsed out of it.
 
 pub mod clock;
+pub mod starttls;
 pub mod tls;
 
 pub use clock::Monotonic;

@@ -7,6 +7,7 @@
 
 pub mod chain;
 pub mod flight;
+pub mod grab;
 pub mod hello;
 mod message;
 pub mod outcome;
