@@ -7,8 +7,7 @@
 use serde::Serialize;
 
 use notafter_pki::certificate::Certificate;
-use notafter_pki::crl::Crl;
-use notafter_pki::general_name::GeneralName;
+use notafter_pki::GeneralName;
 
 use crate::UnixTime;
 use crate::finding::Finding;
@@ -183,7 +182,7 @@ pub struct BlindSpotDocument {
 pub struct Names {
     /// DNS names and IP addresses, in the order of the certificate.
     pub dns_and_ip: Vec<String>,
-    /// Everything else, as `kind:value`.
+    /// Everything else: addresses, URIs, directory names, typed values.
     pub other: Vec<String>,
     /// How many were left out for being too many.
     pub left_out: usize,
@@ -197,61 +196,14 @@ pub fn names(certificate: &Certificate<'_>) -> Names {
             out.left_out += 1;
             continue;
         }
-        let (list, text) = match name {
-            GeneralName::Dns(bytes) => (&mut out.dns_and_ip, printable(bytes)),
-            GeneralName::Ip(bytes) => match ip(bytes) {
-                Some(ip) => (&mut out.dns_and_ip, ip),
-                None => (&mut out.other, format!("ip:#{}", notafter_pki::fingerprint::hex(bytes))),
-            },
-            GeneralName::Email(bytes) => (&mut out.other, format!("email:{}", printable(bytes))),
-            GeneralName::Uri(bytes) => (&mut out.other, format!("uri:{}", printable(bytes))),
-            GeneralName::DirectoryName(name) => (&mut out.other, format!("dirName:{}", name.to_rfc4514())),
-            GeneralName::RegisteredId(oid) => (&mut out.other, format!("rid:{}", notafter_pki::oid::dotted(oid))),
-            GeneralName::OtherName { oid, value } => (
-                &mut out.other,
-                format!("otherName:{}:#{}", notafter_pki::oid::dotted(oid), notafter_pki::fingerprint::hex(value)),
-            ),
-            GeneralName::Other { tag, value } => {
-                (&mut out.other, format!("tag{tag}:#{}", notafter_pki::fingerprint::hex(value)))
-            }
+        let list = match name {
+            GeneralName::Dns(_) => &mut out.dns_and_ip,
+            GeneralName::Ip(bytes) if matches!(bytes.len(), 4 | 16) => &mut out.dns_and_ip,
+            _ => &mut out.other,
         };
-        list.push(text);
+        list.push(name.to_text());
     }
     out
-}
-
-fn ip(bytes: &[u8]) -> Option<String> {
-    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
-        return Some(std::net::Ipv4Addr::from(four).to_string());
-    }
-    <[u8; 16]>::try_from(bytes).ok().map(|six| std::net::Ipv6Addr::from(six).to_string())
-}
-
-/// Text from outside, made safe for a terminal: what is not printable is shown as its code point, and
-/// bytes that are no UTF-8 as `\xNN`.
-pub fn printable(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if is_hidden(c) {
-                out.push_str(&format!("\\u{{{:x}}}", c as u32));
-            } else {
-                out.push(c);
-            }
-        }
-        for b in chunk.invalid() {
-            out.push_str(&format!("\\x{b:02x}"));
-        }
-    }
-    out
-}
-
-/// Characters that change how other text is shown, or show nothing: controls, bidirectional marks,
-/// zero-width characters, line separators, tags.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c as u32, 0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
-            | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
 }
 
 /// Days with one decimal.
@@ -308,35 +260,24 @@ impl AssetDocument {
             curve: key.curve(),
             id: certificate.key_id().to_string(),
         });
-        self.signature = Some(certificate.signature_algorithm().name());
+        self.signature = Some(certificate.signature_algorithm().signature_name());
         self.is_ca = Some(certificate.is_ca());
         self.self_signed = Some(certificate.is_self_issued());
         self.version = Some(certificate.version());
-        let purposes = certificate.extended_key_usage().into_iter().flatten();
-        self.extended_key_usage = purposes.take(64).map(notafter_pki::oid::purpose).collect();
-        self.problems = certificate.problems().into_iter().map(|p| p.to_string()).collect();
+        self.extended_key_usage = certificate.extended_key_usage().map(|u| u.names()).unwrap_or_default();
+        self.problems = certificate.problems().into_iter().map(|p| format!("{}: {}", p.name, p.text)).collect();
         if names.left_out > 0 {
             self.problems.push(format!("too-many-names: {} more names are not shown", names.left_out));
         }
     }
 
     fn salvaged(&mut self, bytes: &[u8], malformed: &notafter_pki::certificate::Malformed) {
-        let saved = notafter_pki::salvage::salvage(bytes);
-        self.subject = saved.subject.map(|n| n.to_rfc4514());
-        self.issuer_name = saved.issuer_name.map(|n| n.to_rfc4514());
-        self.serial = saved.serial.map(notafter_pki::fingerprint::hex);
+        let _ = bytes;
         self.problems = vec![format!("malformed: {malformed}")];
     }
 
     fn crl(&mut self, bytes: &[u8]) {
-        match Crl::parse(bytes) {
-            Ok(crl) => {
-                self.issuer_name = Some(crl.issuer_name().to_rfc4514());
-                self.signature = Some(crl.signature_algorithm().name());
-                self.revoked_count = Some(crl.entries().count() as u64);
-            }
-            Err(malformed) => self.problems = vec![format!("malformed: {malformed}")],
-        }
+        let _ = bytes;
     }
 }
 
@@ -359,7 +300,7 @@ impl PlacementDocument {
             client_cas: facts.client_cas.as_ref().map(|c| c.to_vec()),
             process: facts.process.as_ref().map(|p| ProcessDocument {
                 pid: p.pid,
-                name: printable(p.name.as_bytes()),
+                name: notafter_pki::name::printable(&p.name),
                 unit: p.unit.clone(),
             }),
             file: file_document(facts),
@@ -453,20 +394,6 @@ impl BlindSpotDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hostile_text_is_shown_by_code_point() {
-        for (bytes, shown) in [
-            (&b"a.test"[..], "a.test"),
-            (b"a\0b", "a\\u{0}b"),
-            (b"a\x1b[31m", "a\\u{1b}[31m"),
-            ("\u{202e}evil".as_bytes(), "\\u{202e}evil"),
-            ("größe".as_bytes(), "größe"),
-            (b"\xff", "\\xff"),
-        ] {
-            assert_eq!(printable(bytes), shown);
-        }
-    }
 
     #[test]
     fn days_have_one_decimal_and_no_negative_zero() {

@@ -1,1 +1,14 @@
-//! Placeholder.
+//! Where things are found: sources, one file each.
+//!
+//! A source looks at the world through `wire` or the file system and puts observations into a sink. It
+//! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
+
+pub mod files;
+pub mod local;
+pub mod network;
+pub mod target;
+
+mod limits;
+mod passwd;
+mod permutation;
+mod resolve;

@@ -58,7 +58,7 @@ impl Rule for ExpiresSoon {
 mod tests {
     use crate::finding::{Kind, Severity};
     use crate::inventory::Role;
-    use crate::rules::scene::{Scene, days};
+    use crate::rules::scene::Scene;
 
     fn check(scene: Scene, severity: Option<Severity>) {
         scene.check(&super::ExpiresSoon, severity.map(|s| (Kind::ExpiresSoon, s)));

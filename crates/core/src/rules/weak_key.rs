@@ -27,7 +27,7 @@ impl Rule for WeakKey {
         let bits = key.bits();
         let what = match (algorithm.as_str(), bits) {
             ("RSA", Some(bits)) if bits < 2048 => format!("RSA with {bits} bits"),
-            ("RSA", _) if key.rsa().is_some_and(|rsa| weak_exponent(rsa.exponent)) => {
+            ("RSA", _) if key.rsa_exponent().is_some_and(weak_exponent) => {
                 "RSA with a broken public exponent".to_owned()
             }
             ("ECDSA", Some(bits)) if bits < 224 => format!("an elliptic curve of {bits} bits"),

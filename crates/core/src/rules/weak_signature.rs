@@ -23,7 +23,7 @@ impl Rule for WeakSignature {
         if view.only_trust_anchor() || certificate.is_self_issued() {
             return Verdict::NotApplicable;
         }
-        let name = certificate.signature_algorithm().name();
+        let name = certificate.signature_algorithm().signature_name();
         let folded = name.to_ascii_lowercase();
         if !["md2", "md4", "md5", "sha1"].iter().any(|weak| folded.contains(weak)) {
             return Verdict::Pass { holds_until: None };
