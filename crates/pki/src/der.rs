@@ -40,6 +40,9 @@ pub mod tag {
     }
 }
 
+/// An OCTET STRING in parts, as BER allows.
+const CONSTRUCTED_OCTET_STRING: u8 = tag::OCTET_STRING | 0x20;
+
 /// How deep any walk over nested elements goes before it gives up.
 pub const MAX_DEPTH: usize = 32;
 
@@ -339,14 +342,18 @@ pub fn skip_ber(bytes: &[u8]) -> Result<usize, Error> {
 }
 
 /// BER made definite: the first element of `bytes` re-encoded with definite lengths, and constructed
-/// OCTET STRINGs (also `[0]` IMPLICIT ones left as they are) joined into primitive ones. Depth is capped at
-/// [`MAX_DEPTH`], and the result is never longer than a constant times the input.
+/// OCTET STRINGs joined into primitive ones. What is definite already keeps its octets, over-long lengths and all,
+/// so that a certificate within keeps its fingerprint. Depth is capped at [`MAX_DEPTH`], and the cost is at most that
+/// many times the input.
 pub fn definite(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     struct Open {
         tag: u8,
+        start: usize,
         /// Where the contents end, `None` when an end-of-contents marker does it.
         end: Option<usize>,
         contents: Vec<u8>,
+        /// Whether anything in it had to change.
+        changed: bool,
     }
     let mut stack: Vec<Open> = Vec::new();
     let mut at = 0usize;
@@ -367,16 +374,21 @@ pub fn definite(bytes: &[u8]) -> Result<Vec<u8>, Error> {
                 break;
             }
             let Some(closed) = stack.pop() else { break };
-            let element = if closed.tag == tag::OCTET_STRING | 0x20 {
+            let element = if closed.tag == CONSTRUCTED_OCTET_STRING {
                 // The parts have been made primitive already: their contents, joined, are the string's.
                 let joined: Vec<u8> =
                     Reader::new(&closed.contents).flat_map(|part| part.value.iter().copied()).collect();
                 encode(tag::OCTET_STRING, &joined)
-            } else {
+            } else if closed.changed {
                 encode(closed.tag, &closed.contents)
+            } else {
+                bytes.get(closed.start..at).unwrap_or(&[]).to_vec()
             };
             match stack.last_mut() {
-                Some(parent) => parent.contents.extend_from_slice(&element),
+                Some(parent) => {
+                    parent.contents.extend_from_slice(&element);
+                    parent.changed |= closed.changed;
+                }
                 None => return Ok(element),
             }
         }
@@ -400,7 +412,8 @@ pub fn definite(bytes: &[u8]) -> Result<Vec<u8>, Error> {
             if stack.len() >= MAX_DEPTH {
                 return Err(Error::TooDeep);
             }
-            stack.push(Open { tag, end, contents: Vec::new() });
+            let changed = end.is_none() || tag == CONSTRUCTED_OCTET_STRING;
+            stack.push(Open { tag, start: at, end, contents: Vec::new(), changed });
             at += start;
         } else {
             let end = end.ok_or(Error::Indefinite)?;

@@ -6,6 +6,8 @@
 
 pub mod asn1_time;
 pub mod certificate;
+pub mod crl;
+pub mod csr;
 pub mod der;
 pub mod extension;
 pub mod fingerprint;
@@ -13,9 +15,14 @@ pub mod key;
 pub mod lint;
 pub mod name;
 pub mod oid;
+pub mod private_key;
+pub mod salvage;
 pub mod time;
+pub mod verify;
 
 pub use certificate::{Certificate, Malformed};
+pub use crl::Crl;
+pub use csr::Csr;
 pub use extension::{
     BasicConstraints, ExtendedKeyUsage, Extension, Extensions, GeneralName, GeneralNames, KeyUsage,
 };
@@ -23,4 +30,7 @@ pub use fingerprint::{Fingerprint, KeyId};
 pub use key::{AlgorithmIdentifier, PublicKey};
 pub use lint::Problem;
 pub use name::Name;
+pub use private_key::PrivateKey;
+pub use salvage::{Salvaged, salvage};
 pub use time::UnixTime;
+pub use verify::{SignatureVerdict, is_signed_by, verify_signature};
