@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use notafter_pki::certificate::Certificate;
 use notafter_pki::GeneralName;
+use notafter_pki::crl::Crl;
 
 use crate::UnixTime;
 use crate::finding::Finding;
@@ -272,12 +273,23 @@ impl AssetDocument {
     }
 
     fn salvaged(&mut self, bytes: &[u8], malformed: &notafter_pki::certificate::Malformed) {
-        let _ = bytes;
+        let saved = notafter_pki::salvage::salvage(bytes);
+        self.subject = saved.subject().map(|n| n.to_rfc4514());
+        self.issuer_name = saved.issuer_name().map(|n| n.to_rfc4514());
+        self.serial = saved.serial.as_deref().map(notafter_pki::fingerprint::hex);
         self.problems = vec![format!("malformed: {malformed}")];
+        self.names = saved.names;
     }
 
     fn crl(&mut self, bytes: &[u8]) {
-        let _ = bytes;
+        match Crl::parse(bytes) {
+            Ok(crl) => {
+                self.issuer_name = Some(crl.issuer_name().to_rfc4514());
+                self.signature = Some(crl.signature_algorithm().signature_name());
+                self.revoked_count = Some(crl.entry_count() as u64);
+            }
+            Err(malformed) => self.problems = vec![format!("malformed: {malformed}")],
+        }
     }
 }
 

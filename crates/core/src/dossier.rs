@@ -60,6 +60,8 @@ pub struct AssetView<'a> {
     pub outlived_by: Vec<Dependent<'a>>,
     /// Private keys that stand beside it by file name or in the same file.
     pub keys_beside: Vec<KeyBeside<'a>>,
+    /// Was its private key seen anywhere?
+    pub key_seen: bool,
     /// Later certificates for the same names, in files of this host.
     pub successors: Vec<Successor<'a>>,
 }
@@ -176,13 +178,20 @@ impl AssetView<'_> {
     }
 
     /// Does somebody here have to renew it? A leaf does; a CA certificate only where it is kept as such
-    /// in a file, not where it merely travels with a chain or stands in a trust store.
+    /// in a file (an intermediate only beside its key: else it is someone's chain, and goes when the
+    /// leaf is renewed), not where it merely travels with a chain or stands in a trust store.
     pub fn is_ours_to_renew(&self) -> bool {
         self.places.iter().any(|p| match p.role {
             Role::Leaf | Role::Client | Role::Signer => true,
-            Role::Root | Role::Intermediate => p.location.is_file() && p.chain.is_some(),
+            Role::Root => p.location.is_file() && p.chain.is_some(),
+            Role::Intermediate => p.location.is_file() && p.chain.is_some() && self.key_seen,
             Role::TrustAnchor | Role::Key => false,
         })
+    }
+
+    /// Does it lie somewhere for its own sake: neither in a trust store nor behind a leaf?
+    pub fn lies_for_itself(&self) -> bool {
+        self.places.iter().any(|p| p.role != Role::TrustAnchor && p.chain.is_some())
     }
 
     /// All its places.

@@ -18,5 +18,6 @@ pub mod owner;
 pub mod policy;
 pub mod rules;
 pub mod scan;
+pub mod trust;
 
 pub use notafter_pki::{Fingerprint, KeyId, UnixTime};

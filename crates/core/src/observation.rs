@@ -24,8 +24,13 @@ pub struct Observation {
 pub enum Seen {
     /// Certificates: the chain as sent or stored, leaf first, and facts about the place.
     Chain {
-        /// DER of each, in the order of the place.
+        /// DER of each, in the order of the place. At an endpoint all of them are there; in a file only
+        /// the first is at this place, and each of the others has an observation of its own.
         chain: Vec<Arc<[u8]>>,
+        /// What the first is there for, where the source knows better than the certificate itself.
+        role: Option<crate::inventory::Role>,
+        /// Does it stand for itself, rather than as an issuer behind a leaf in the same file?
+        leads: bool,
         /// About the place.
         facts: Facts,
     },

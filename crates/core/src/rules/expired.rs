@@ -24,7 +24,7 @@ impl Rule for Expired {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
-        if !view.is_ours_to_renew() {
+        if !view.lies_for_itself() {
             return Verdict::NotApplicable;
         }
         if now <= end {

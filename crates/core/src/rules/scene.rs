@@ -195,6 +195,7 @@ impl Scene {
                 .map(|_| KeyBeside { key: &key, place: &self.places[0], because: "same name" })
                 .into_iter()
                 .collect(),
+            key_seen: self.key_fits == Some(true),
             successors: self
                 .successor
                 .map(|link| Successor { asset: &newer, file: &file, endpoint: &self.places[0].location, link })

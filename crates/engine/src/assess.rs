@@ -1,0 +1,272 @@
+//! Gathers a dossier for every subject, has each judged, and puts the findings in order.
+//!
+//! All that joins several assets happens here, once: paths to roots, keys beside certificates, the
+//! addresses of one name, newer files. Rules get the result and never query. No rule is known here.
+
+mod beside;
+mod paths;
+mod stores;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use notafter_core::UnixTime;
+use notafter_core::assess::assess;
+use notafter_core::document;
+use notafter_core::dossier::{AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, Subject, Successor};
+use notafter_core::finding::Finding;
+use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
+use notafter_core::observation::LinkKind;
+use notafter_core::owner::owner_of;
+use notafter_core::{Fingerprint, KeyId};
+use notafter_pki::certificate::Certificate;
+
+use crate::pipeline::Judgment;
+use paths::{Paths, ServedPath};
+
+/// Judges everything in an inventory at one instant: findings, worst first, each cause once.
+pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding> {
+    stores::recognise(inventory, &judgment.trust);
+    let gathered = Gathered::new(inventory, judgment);
+    let mut findings = Findings::default();
+    gathered.each_dossier(judgment, |dossier, names| {
+        for mut finding in assess(&dossier, judgment.at).findings {
+            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(str::to_owned);
+            findings.add(finding);
+        }
+    });
+    findings.in_order()
+}
+
+/// Findings by id: the same cause found twice is one finding in more places.
+#[derive(Default)]
+struct Findings(BTreeMap<String, Finding>);
+
+impl Findings {
+    fn add(&mut self, finding: Finding) {
+        match self.0.entry(finding.id()) {
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(finding);
+            }
+            std::collections::btree_map::Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.severity = known.severity.min(finding.severity);
+                known.locations.extend(finding.locations);
+            }
+        }
+    }
+
+    fn in_order(self) -> Vec<Finding> {
+        let mut list: Vec<_> = self.0.into_values().collect();
+        for finding in &mut list {
+            finding.locations.sort_unstable();
+            finding.locations.dedup();
+        }
+        let last = UnixTime(i64::MAX);
+        list.sort_by(|a, b| {
+            let key = |f: &Finding| (f.severity, f.deadline.unwrap_or(last), f.kind);
+            key(a).cmp(&key(b)).then_with(|| a.summary.cmp(&b.summary))
+        });
+        list
+    }
+}
+
+/// Indexes over an inventory, made once for a pass of judgment.
+struct Gathered<'i> {
+    inventory: &'i Inventory,
+    /// Placements of each asset, by asset.
+    places: Vec<Vec<u32>>,
+    paths: HashMap<AssetIx, Vec<ServedPath>>,
+    outlived: HashMap<Fingerprint, Vec<(AssetIx, UnixTime)>>,
+    beside: beside::Index<'i>,
+    keys: HashSet<KeyId>,
+    /// Leaf certificates in files, by their names.
+    files: HashMap<String, Vec<(AssetIx, u32)>>,
+}
+
+impl<'i> Gathered<'i> {
+    fn new(inventory: &'i Inventory, judgment: &Judgment) -> Self {
+        let mut places = vec![Vec::new(); inventory.assets().len()];
+        for (n, placement) in inventory.placements().iter().enumerate() {
+            places[placement.asset.0 as usize].push(n as u32);
+        }
+        let (paths, outlived) = Paths::build(inventory, &judgment.trust, &places);
+        let mut out = Self {
+            inventory,
+            places,
+            paths,
+            outlived,
+            beside: beside::Index::new(inventory),
+            keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
+            files: HashMap::new(),
+        };
+        out.files = out.files_by_names();
+        out
+    }
+
+    fn placement(&self, n: u32) -> &'i Placement {
+        &self.inventory.placements()[n as usize]
+    }
+
+    /// Only names that something local serves matter: a map of every file would cost memory for nothing.
+    fn files_by_names(&self) -> HashMap<String, Vec<(AssetIx, u32)>> {
+        let mut wanted = HashMap::new();
+        for (n, placement) in self.inventory.placements().iter().enumerate() {
+            let served = is_local(placement) && placement.role == Role::Leaf;
+            let in_file = placement.location.is_file() && placement.role == Role::Leaf;
+            if !served && !in_file {
+                continue;
+            }
+            let bytes = self.inventory.bytes(placement.asset);
+            let Ok(certificate) = Certificate::parse(&bytes) else { continue };
+            let Some(key) = names_key(&certificate) else { continue };
+            let entry: &mut (bool, Vec<_>) = wanted.entry(key).or_default();
+            entry.0 |= served;
+            if in_file {
+                entry.1.push((placement.asset, n as u32));
+            }
+        }
+        wanted.into_iter().filter(|(_, (served, _))| *served).map(|(key, (_, files))| (key, files)).collect()
+    }
+
+    fn each_dossier(&self, judgment: &Judgment, mut judge: impl FnMut(Dossier<'_>, &[String])) {
+        let policy = &judgment.policy;
+        for (ix, asset) in self.inventory.assets() {
+            let bytes = self.inventory.bytes(ix);
+            let certificate =
+                (asset.kind == AssetKind::Certificate).then(|| Certificate::parse(&bytes).ok()).flatten();
+            let names = certificate.map(|c| document::names(&c).dns_and_ip).unwrap_or_default();
+            // Chains are parsed here, so that the views can borrow them.
+            let chains = self.chains_of(ix);
+            let view = self.view(ix, asset, certificate, &chains);
+            judge(Dossier { subject: Subject::Asset(view), policy }, &names);
+        }
+        for view in self.names() {
+            let names = [view.name.to_owned()];
+            judge(Dossier { subject: Subject::Name(view), policy }, &names);
+        }
+        for key in self.inventory.keys() {
+            judge(Dossier { subject: Subject::Key(key), policy }, &[]);
+        }
+        for spot in self.inventory.blind_spots() {
+            judge(Dossier { subject: Subject::Blind(spot), policy }, &[]);
+        }
+    }
+
+    /// The bytes of each distinct chain that this asset leads, in the order of its paths.
+    fn chains_of(&self, ix: AssetIx) -> Vec<Vec<std::borrow::Cow<'i, [u8]>>> {
+        let paths = self.paths.get(&ix).map(Vec::as_slice).unwrap_or_default();
+        paths.iter().map(|p| p.chain.iter().map(|member| self.inventory.bytes(*member)).collect()).collect()
+    }
+
+    fn view<'a>(
+        &'a self,
+        ix: AssetIx,
+        asset: &'a Asset,
+        certificate: Option<Certificate<'a>>,
+        chains: &'a [Vec<std::borrow::Cow<'i, [u8]>>],
+    ) -> AssetView<'a> {
+        let places: Vec<&Placement> = self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
+        let paths = self.paths.get(&ix).map(Vec::as_slice).unwrap_or_default();
+        let chains = paths
+            .iter()
+            .zip(chains)
+            .map(|(path, bytes)| ChainView {
+                places: path.places.iter().map(|n| self.placement(*n)).collect(),
+                sent: bytes.iter().filter_map(|b| Certificate::parse(b).ok()).collect(),
+                path: path.view.clone(),
+            })
+            .collect();
+        let keys_beside = places
+            .iter()
+            .filter(|p| p.location.is_file() && p.chain.is_some() && p.role != Role::TrustAnchor)
+            .flat_map(|p| self.beside.keys_of(p, asset).into_iter().map(|(key, because)| KeyBeside { key, place: p, because }))
+            .collect();
+        AssetView {
+            asset,
+            certificate,
+            chains,
+            outlived_by: self.dependents(asset),
+            keys_beside,
+            key_seen: asset.key.is_some_and(|k| self.keys.contains(&k)),
+            successors: certificate.map(|c| self.successors(asset, &c, &places)).unwrap_or_default(),
+            places,
+        }
+    }
+
+    fn dependents(&self, asset: &Asset) -> Vec<Dependent<'i>> {
+        let leaves = self.outlived.get(&asset.id).map(Vec::as_slice).unwrap_or_default();
+        let served = |ix: AssetIx| {
+            let places = self.places[ix.0 as usize].iter().map(|n| self.placement(*n));
+            places.filter(|p| p.location.is_endpoint() && p.role == Role::Leaf).map(|p| &p.location).collect()
+        };
+        leaves
+            .iter()
+            .map(|(ix, not_after)| Dependent {
+                leaf: self.inventory.asset(*ix).id,
+                not_after: *not_after,
+                locations: served(*ix),
+            })
+            .collect()
+    }
+
+    /// Later certificates for the same names in files of this host. Without a link, only when what is
+    /// served lies in no file that was seen: else that file is the one it came from.
+    fn successors<'a>(&'a self, asset: &Asset, certificate: &Certificate<'_>, places: &[&'a Placement]) -> Vec<Successor<'a>> {
+        let served: Vec<_> = places.iter().filter(|p| p.role == Role::Leaf && is_local(p)).collect();
+        let Some(key) = names_key(certificate).filter(|_| !served.is_empty()) else { return Vec::new() };
+        let lies_in_a_file = places.iter().any(|p| p.location.is_file());
+        let later = self.files.get(&key).into_iter().flatten().filter(|(ix, _)| {
+            let other = self.inventory.asset(*ix);
+            other.id != asset.id && other.not_after > asset.not_after
+        });
+        let mut out = Vec::new();
+        for (ix, n) in later {
+            let file = &self.placement(*n).location;
+            for endpoint in &served {
+                let link = self.link(file.container(), endpoint.location.address());
+                if link.is_some() || !lies_in_a_file {
+                    out.push(Successor { asset: self.inventory.asset(*ix), file, endpoint: &endpoint.location, link });
+                }
+            }
+        }
+        out
+    }
+
+    fn link(&self, file: &str, endpoint: Option<std::net::SocketAddr>) -> Option<&'i str> {
+        let serves = |l: &&notafter_core::observation::Link| {
+            l.kind == LinkKind::Serves && l.from.container() == file && l.to.address() == endpoint
+        };
+        self.inventory.links().iter().find(serves).map(|l| l.evidence.as_str())
+    }
+
+    fn names(&self) -> Vec<NameView<'i>> {
+        let mut by_name: BTreeMap<(&str, &str, u16), Vec<_>> = BTreeMap::new();
+        for placement in self.inventory.placements() {
+            let location = &placement.location;
+            let leads = placement.role == Role::Leaf && placement.chain.is_some();
+            if let (true, Some(name), Some(address)) = (leads, location.sni(), location.address()) {
+                let served = by_name.entry((location.scheme(), name, address.port())).or_default();
+                served.push((placement, self.inventory.asset(placement.asset)));
+            }
+        }
+        let view = |((scheme, name, port), served)| NameView { name, scheme, port, served };
+        by_name.into_iter().map(view).collect()
+    }
+}
+
+/// Is this an endpoint of the machine we run on?
+fn is_local(placement: &Placement) -> bool {
+    placement.facts.process.is_some() || placement.location.ip().is_some_and(|ip| ip.is_loopback())
+}
+
+/// What makes two certificates serve one purpose: the same names. `None` when there are none.
+fn names_key(certificate: &Certificate<'_>) -> Option<String> {
+    let mut names = document::names(certificate).dns_and_ip;
+    if names.is_empty() {
+        names.extend(certificate.subject().common_name());
+    }
+    names.iter_mut().for_each(|n| n.make_ascii_lowercase());
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(" "))
+}

@@ -1,0 +1,227 @@
+//! Paths from a certificate to a root: a graph of CA certificates, searched with a work budget.
+//!
+//! An edge is "this issuer's name and key signed that certificate"; each signature is checked once and
+//! its verdict kept. Cross-signs make the graph branch and loop, and hostile ones make it explode, so a
+//! search counts its signature checks and stops (RUSTSEC-2023-0052, CVE-2018-16875 did not). This finds
+//! out where a chain leads; whether a client would accept it at some time for some name is `verdict`.
+
+use std::collections::HashMap;
+
+use crate::certificate::Certificate;
+use crate::verify::{SignatureVerdict, is_signed_by};
+use crate::{Fingerprint, KeyId, UnixTime};
+
+/// A certificate in the graph.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Node(u32);
+
+/// Which sets of trust anchors a certificate belongs to: a bit each, chosen by the caller.
+pub type AnchorSets = u8;
+
+/// Signature checks that one search may make.
+pub const CHECKS_MAX: u32 = 100;
+/// Certificates on one path, leaf and anchor included.
+const DEPTH_MAX: usize = 10;
+/// Steps of one search: what a mesh of names without any good signature may cost.
+const STEPS_MAX: u32 = 2_000;
+
+struct Entry<'a> {
+    certificate: Certificate<'a>,
+    id: Fingerprint,
+    key: KeyId,
+    anchors: AnchorSets,
+}
+
+/// CA certificates and who signed whom.
+#[derive(Default)]
+pub struct Graph<'a> {
+    entries: Vec<Entry<'a>>,
+    by_id: HashMap<Fingerprint, Node>,
+    by_subject: HashMap<Vec<u8>, Vec<Node>>,
+    edges: HashMap<(Fingerprint, KeyId), SignatureVerdict>,
+}
+
+/// How a path ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum End {
+    /// An issuer of that name is known, but its key did not sign.
+    BadSignature,
+    /// No issuer of that name is known, or none whose algorithm can be checked.
+    UnknownIssuer,
+    /// The leaf signed itself and is no trust anchor.
+    SelfSigned,
+    /// A self-signed CA that is no trust anchor.
+    PrivateRoot,
+    /// A trust anchor of these sets.
+    Anchor(AnchorSets),
+}
+
+/// The best path that was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Path {
+    /// The issuers, from the leaf's own on; without the leaf.
+    pub issuers: Vec<Node>,
+    /// How it ends.
+    pub end: End,
+    /// The first issuer on it that was not sent, unless that is the root itself.
+    pub unsent: Option<Node>,
+    /// Whether the search ran out of its budget, so that a better path may exist.
+    pub cut_short: bool,
+}
+
+struct Search<'g> {
+    sent: &'g [Node],
+    checks: u32,
+    steps: u32,
+    best: Option<(Rank, Vec<Node>, End, Option<Node>)>,
+}
+
+/// What makes a path better: where it ends, that it needs nothing unsent, that it lasts.
+type Rank = (End, bool, UnixTime);
+
+impl<'a> Graph<'a> {
+    /// A graph with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a certificate; the same one again only adds anchor sets.
+    pub fn add(&mut self, certificate: Certificate<'a>, anchors: AnchorSets) -> Node {
+        let id = certificate.fingerprint();
+        if let Some(&node) = self.by_id.get(&id) {
+            self.entries[node.0 as usize].anchors |= anchors;
+            return node;
+        }
+        let node = Node(self.entries.len() as u32);
+        self.by_id.insert(id, node);
+        self.by_subject.entry(certificate.subject().comparison_key()).or_default().push(node);
+        self.entries.push(Entry { certificate, id, key: certificate.key_id(), anchors });
+        node
+    }
+
+    /// The node of this certificate, if it was added.
+    pub fn find(&self, id: &Fingerprint) -> Option<Node> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The certificate at a node.
+    pub fn certificate(&self, node: Node) -> Certificate<'a> {
+        self.entries[node.0 as usize].certificate
+    }
+
+    /// Its fingerprint.
+    pub fn id(&self, node: Node) -> Fingerprint {
+        self.entries[node.0 as usize].id
+    }
+
+    /// The anchor sets it belongs to; 0 for none.
+    pub fn anchors(&self, node: Node) -> AnchorSets {
+        self.entries[node.0 as usize].anchors
+    }
+
+    /// The best path from a leaf, of which `sent` came with it.
+    pub fn best_path(&mut self, leaf: &Certificate<'_>, sent: &[Node]) -> Path {
+        let mut search = Search { sent, checks: 0, steps: 0, best: None };
+        let own = self.find(&leaf.fingerprint()).map_or(0, |n| self.anchors(n));
+        if own != 0 {
+            return Path { issuers: vec![], end: End::Anchor(own), unsent: None, cut_short: false };
+        }
+        if leaf.is_self_issued() && is_signed_by(leaf, leaf.spki()) == SignatureVerdict::Good {
+            let end = if leaf.is_ca() { End::PrivateRoot } else { End::SelfSigned };
+            return Path { issuers: vec![], end, unsent: None, cut_short: false };
+        }
+        let lasts = leaf.not_after().unwrap_or(UnixTime(i64::MIN));
+        self.step(leaf, leaf.fingerprint(), &mut Vec::new(), lasts, &mut search);
+        let cut_short = search.checks >= CHECKS_MAX || search.steps >= STEPS_MAX;
+        match search.best {
+            Some((_, issuers, end, unsent)) => Path { issuers, end, unsent, cut_short },
+            None => Path { issuers: vec![], end: End::UnknownIssuer, unsent: None, cut_short },
+        }
+    }
+
+    /// Tries every issuer of `child`, those that were sent first. Recursion is bounded by `DEPTH_MAX`.
+    fn step(&mut self, child: &Certificate<'_>, id: Fingerprint, path: &mut Vec<Node>, lasts: UnixTime, search: &mut Search<'_>) {
+        let mut candidates = self.issuers_of(child);
+        candidates.sort_by_key(|n| (!search.sent.contains(n), self.anchors(*n) == 0));
+        let mut end = End::UnknownIssuer;
+        for issuer in candidates {
+            search.steps += 1;
+            if search.steps >= STEPS_MAX || path.len() + 2 > DEPTH_MAX || path.contains(&issuer) {
+                continue;
+            }
+            match self.signed(child, id, issuer, search) {
+                Some(SignatureVerdict::Good) => {}
+                Some(SignatureVerdict::Bad) => {
+                    end = if end == End::UnknownIssuer { End::BadSignature } else { end };
+                    continue;
+                }
+                Some(SignatureVerdict::Unsupported) | None => continue,
+            }
+            end = End::PrivateRoot;
+            let entry = &self.entries[issuer.0 as usize];
+            let (certificate, issuer_id, anchors) = (entry.certificate, entry.id, entry.anchors);
+            let lasts = certificate.not_after().map_or(lasts, |t| t.min(lasts));
+            path.push(issuer);
+            if anchors != 0 {
+                self.finish(path, End::Anchor(anchors), lasts, search);
+            } else if certificate.is_self_issued() && self.is_self_signed(issuer, search) {
+                self.finish(path, End::PrivateRoot, lasts, search);
+            } else {
+                self.step(&certificate, issuer_id, path, lasts, search);
+            }
+            path.pop();
+        }
+        if end != End::PrivateRoot {
+            self.finish(path, end, lasts, search);
+        }
+    }
+
+    fn is_self_signed(&mut self, node: Node, search: &mut Search<'_>) -> bool {
+        let (certificate, id) = (self.certificate(node), self.id(node));
+        self.signed(&certificate, id, node, search) == Some(SignatureVerdict::Good)
+    }
+
+    fn finish(&self, path: &[Node], end: End, lasts: UnixTime, search: &mut Search<'_>) {
+        let root = match end {
+            End::Anchor(_) | End::PrivateRoot => path.last().copied(),
+            _ => None,
+        };
+        let unsent = path.iter().copied().find(|n| !search.sent.contains(n) && Some(*n) != root);
+        let rank = (end, unsent.is_none(), lasts);
+        if search.best.as_ref().is_none_or(|(best, ..)| rank > *best) {
+            search.best = Some((rank, path.to_vec(), end, unsent));
+        }
+    }
+
+    /// CA certificates with the name that `child` gives as its issuer, and no other key identifier.
+    fn issuers_of(&self, child: &Certificate<'_>) -> Vec<Node> {
+        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else { return Vec::new() };
+        let fits = |node: &&Node| {
+            let issuer = self.certificate(**node);
+            let same_key = match (child.authority_key_id(), issuer.subject_key_id()) {
+                (Some(wanted), Some(has)) => wanted == has,
+                _ => true,
+            };
+            same_key && (issuer.is_ca() || self.anchors(**node) != 0 || issuer.version() < 3)
+        };
+        let exact: Vec<_> = named.iter().filter(fits).copied().collect();
+        // Key identifiers are hints; when none fits, the name alone decides, so that a chain of another
+        // key by the same name is seen as what it is: a bad signature.
+        if exact.is_empty() { named.clone() } else { exact }
+    }
+
+    fn signed(&mut self, child: &Certificate<'_>, id: Fingerprint, issuer: Node, search: &mut Search<'_>) -> Option<SignatureVerdict> {
+        let issuer = &self.entries[issuer.0 as usize];
+        let edge = (id, issuer.key);
+        if let Some(&verdict) = self.edges.get(&edge) {
+            return Some(verdict);
+        }
+        if search.checks >= CHECKS_MAX {
+            return None;
+        }
+        search.checks += 1;
+        let verdict = is_signed_by(child, issuer.certificate.spki());
+        self.edges.insert(edge, verdict);
+        Some(verdict)
+    }
+}
