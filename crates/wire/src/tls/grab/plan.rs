@@ -100,19 +100,25 @@ fn declined(outcome: &Outcome) -> bool {
 }
 
 /// Of two attempts' outcomes the one to report: the later only if it says more.
-pub(super) fn better(earlier: Option<Outcome>, later: Outcome) -> Outcome {
-    match (earlier, later) {
-        (
-            _,
-            later @ (Outcome::Certificates(_)
-            | Outcome::StarttlsRefused { .. }
-            | Outcome::TooLarge { .. }
-            | Outcome::Unsupported { .. }),
-        ) => later,
-        (Some(earlier), _) => earlier,
-        (None, later) => later,
+pub(super) fn better(earlier: Option<Box<Ended>>, later: Ended) -> Box<Ended> {
+    let weight = |outcome: &Outcome| match outcome {
+        Outcome::Certificates(_) => 5,
+        Outcome::StarttlsRefused { .. }
+        | Outcome::TooLarge { .. }
+        | Outcome::Unsupported { .. }
+        | Outcome::NoCertificate => 4,
+        Outcome::Alert { .. } => 3,
+        Outcome::Malformed { .. } | Outcome::NotTls { .. } => 2,
+        _ => 1,
+    };
+    match earlier {
+        Some(earlier) if weight(&earlier.0) >= weight(&later.0) => earlier,
+        _ => Box::new(later),
     }
 }
+
+/// How an attempt ended, and in which plaintext protocol it began.
+pub(super) type Ended = (Outcome, Option<Protocol>);
 
 #[cfg(test)]
 mod tests {
@@ -151,12 +157,9 @@ mod tests {
         check(Starttls::No, 443, false, &[said("220 mail ESMTP")], &["tls Any"]);
         let smtp = [said("220 mail ESMTP\r\n"), refused(), refused()];
         check(Starttls::Auto, 4443, false, &smtp, &["tls Any", "smtp Any", "smtp Legacy"]);
-        check(Starttls::Auto, 25, false, &[silent(), hung_up(), hung_up(), refused()], &[
-            "smtp Any",
-            "tls Any",
-            "tls Legacy",
-            "postgres Any",
-        ][..4]);
+        let silent_smtp = [silent(), hung_up(), hung_up(), Outcome::Refused];
+        let made = ["smtp Any", "tls Any", "tls Legacy", "postgres Any"];
+        check(Starttls::Auto, 25, false, &silent_smtp, &made);
         check(Starttls::Named(Protocol::Imap), 25, false, &[silent()], &["imap Any"]);
     }
 }

@@ -84,6 +84,18 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// As `push_all` for one item, without waiting.
+    pub(super) fn try_push(&self, item: T) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.closed || state.items.len() >= self.capacity {
+            return Err(item);
+        }
+        state.items.push_back(item);
+        drop(state);
+        self.wake_loops();
+        Ok(())
+    }
+
     /// Takes one item, waiting for it; `None` once the queue is closed and empty.
     pub(super) fn pop(&self) -> Option<T> {
         let mut state = self.lock();
