@@ -4,8 +4,21 @@
 //! the go-ahead. Nothing it says after that in plaintext is believed: it is thrown away, since an
 //! attacker may have put it there. No user, password or content is ever sent.
 
+mod databases;
+mod identify;
+mod ldap;
+mod lines;
+mod rdp;
+pub mod tds;
+mod xmpp;
+
+pub use identify::identify;
+
 use std::fmt;
 use std::str::FromStr;
+
+/// The most a server may say before TLS, in bytes: a banner has no end if it does not want one.
+const SAID_MAX: usize = 64 * 1024;
 
 /// A protocol with a way from plaintext to TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,5 +148,168 @@ impl FromStr for Protocol {
             .into_iter()
             .find(|protocol| protocol.name() == name)
             .ok_or_else(|| UnknownProtocol(name.to_string()))
+    }
+}
+
+/// What to do after `Dialogue::advance`. Whatever was appended to `out` is to be sent first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Wait for more from the server (having sent `out`, if it is not empty).
+    NeedMore,
+    /// TLS begins now: send the hello (behind `out`, if it is not empty).
+    StartTls,
+    /// The server speaks the protocol and will not start TLS.
+    Refused {
+        /// Its answer made printable, at most 200 characters.
+        reply: String,
+    },
+    /// The server broke the protocol's rules or our limits.
+    Violation {
+        /// The rule.
+        what: &'static str,
+    },
+    /// The first thing it said is not of this protocol.
+    Foreign {
+        /// Up to 64 bytes of it.
+        first: Vec<u8>,
+    },
+}
+
+/// One plaintext conversation up to the go-ahead for TLS.
+pub struct Dialogue {
+    protocol: Protocol,
+    names: Names,
+    received: Vec<u8>,
+    seen: usize,
+    state: State,
+}
+
+/// Who we say we are and whom we say we want.
+struct Names {
+    client: String,
+    host: String,
+}
+
+/// What a protocol remembers between two answers.
+#[derive(Default)]
+struct State {
+    /// Which answer we wait for: 0 is the greeting.
+    turn: u8,
+    /// Whether the server has offered TLS.
+    offered: bool,
+    /// Whether anything in this protocol has come.
+    greeted: bool,
+    /// How much of `received` has been searched already.
+    searched: usize,
+}
+
+impl Dialogue {
+    /// A conversation with `host` (as the server knows itself), in which we call ourselves `client`. To be
+    /// advanced with empty input once connected: some protocols let the client speak first.
+    pub fn new(protocol: Protocol, host: &str, client: &str) -> Dialogue {
+        // Both go into lines and XML attributes, so only what can break neither is kept.
+        let plain = |text: &str| -> String {
+            let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+            text.chars().filter(fits).take(253).collect()
+        };
+        let names = Names { client: plain(client), host: plain(host) };
+        Dialogue { protocol, names, received: Vec::new(), seen: 0, state: State::default() }
+    }
+
+    /// The protocol spoken.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Takes what the server said and appends to `out` what to answer.
+    pub fn advance(&mut self, input: &[u8], out: &mut Vec<u8>) -> Step {
+        self.seen += input.len();
+        if self.seen > SAID_MAX {
+            return Step::Violation { what: "more than 64 KiB before TLS" };
+        }
+        self.received.extend_from_slice(input);
+        let (received, state, names) = (&mut self.received, &mut self.state, &self.names);
+        match self.protocol {
+            Protocol::Ldap => ldap::advance(received, state, out),
+            Protocol::Xmpp => xmpp::advance(false, received, state, names, out),
+            Protocol::XmppServer => xmpp::advance(true, received, state, names, out),
+            Protocol::Postgres => databases::postgres(received, state, out),
+            Protocol::Mysql => databases::mysql(received, out),
+            Protocol::Mssql => tds::advance(received, state, out),
+            Protocol::Rdp => rdp::advance(received, state, out),
+            line => lines::advance(line, received, state, names, out),
+        }
+    }
+}
+
+/// A refusal in the server's words.
+fn refused(reply: &[u8]) -> Step {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let text = String::from_utf8_lossy(&reply[..reply.len().min(600)]);
+    let reply: String = text.trim().chars().map(printable).take(200).collect();
+    Step::Refused { reply }
+}
+
+fn foreign(received: &[u8]) -> Step {
+    Step::Foreign { first: received[..received.len().min(64)].to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Plays the server's lines one byte at a time and all at once; returns what we said and how it ended.
+    pub(super) fn play(protocol: Protocol, said: &[u8], piece: usize) -> (Vec<u8>, Step) {
+        let mut dialogue = Dialogue::new(protocol, "host.example", "notafter");
+        let mut out = Vec::new();
+        let mut step = dialogue.advance(&[], &mut out);
+        for part in said.chunks(piece) {
+            if step != Step::NeedMore {
+                break;
+            }
+            step = dialogue.advance(part, &mut out);
+        }
+        (out, step)
+    }
+
+    pub(super) fn check(protocol: Protocol, said: &[u8], sent: &[u8], end: &str) {
+        for piece in [1, 5, 100_000] {
+            let (out, step) = play(protocol, said, piece);
+            assert_eq!(out.escape_ascii().to_string(), sent.escape_ascii().to_string(), "{protocol}");
+            let step = format!("{step:?}");
+            assert!(step.contains(end), "{protocol}, in pieces of {piece}: {step}, not {end}");
+        }
+    }
+
+    #[test]
+    fn names_go_both_ways() {
+        for protocol in Protocol::ALL {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol));
+            assert_eq!(Protocol::usual_on(protocol.default_port()), Some(protocol));
+        }
+        assert!("SMTP2".parse::<Protocol>().is_err());
+        assert_eq!(Protocol::usual_on(443), None);
+    }
+
+    #[test]
+    fn bounds_what_a_server_says() {
+        for protocol in Protocol::ALL {
+            for byte in [b'x', b'2', b'<', b'"', b'*', 0, 3, 4, 10, 48, 255] {
+                let (_, step) = play(protocol, &vec![byte; 100_000], 3000);
+                assert_ne!(step, Step::NeedMore, "{protocol} {byte}");
+                assert_ne!(step, Step::StartTls, "{protocol} {byte}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), piece in 1_usize..40) {
+            for protocol in Protocol::ALL {
+                let _ = play(protocol, &bytes, piece);
+            }
+            let _ = identify(&bytes);
+        }
     }
 }

@@ -5,13 +5,30 @@
 //! of results stops the loops from opening connections. What is said is in `hello`, `flight` and
 //! `starttls`; which attempt follows which is in `plan`. Rates and the choice of targets are the caller's.
 
+mod event_loop;
+mod plan;
+mod queue;
+mod wheel;
+
+use crate::Monotonic;
 use crate::starttls::Protocol;
 use crate::tls::flight::Limits;
+use crate::tls::grab::event_loop::{EventLoop, Shared};
+use crate::tls::grab::queue::{Queue, Waker};
 use crate::tls::hello::Offer;
 use crate::tls::outcome::Outcome;
+use aws_lc_rs::rand::SystemRandom;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// Descriptors left alone for the rest of the process.
+const FILES_RESERVED: u64 = 64;
 
 /// How a target gets from the connection to TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -96,4 +113,175 @@ impl Default for Settings {
             queue: 1024,
         }
     }
+}
+
+/// The running loops. Dropping it closes every connection, ends the loops and waits for their threads:
+/// results not yet drained can still be drained, unfinished targets are lost.
+pub struct Grabber {
+    shared: Arc<Shared>,
+    wakers: Vec<Arc<Waker>>,
+    threads: Vec<JoinHandle<()>>,
+    in_flight_max: usize,
+}
+
+/// The loops are gone; these targets were not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the grabber has stopped, {} targets were not taken", .0.len())]
+pub struct Stopped(pub VecDeque<Target>);
+
+/// Feeds targets in. When the last clone is dropped the loops finish what they have, and end.
+#[derive(Clone)]
+pub struct Feeder {
+    end: Arc<FeederEnd>,
+}
+
+struct FeederEnd(Arc<Shared>);
+
+/// Drains results. When it is dropped the loops stop.
+pub struct Results {
+    shared: Arc<Shared>,
+}
+
+impl Grabber {
+    /// Starts the loops. Raises the process's soft limit of open files to its hard limit.
+    ///
+    /// # Errors
+    /// If the operating system gives no epoll instance, eventfd or thread.
+    pub fn start(
+        mut settings: Settings,
+        clock: Arc<dyn Monotonic>,
+    ) -> io::Result<(Grabber, Feeder, Results)> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        settings.in_flight_max = settings.in_flight_max.clamp(1, files_allowed());
+        let count = if settings.threads == 0 { processors } else { settings.threads };
+        let count = count.clamp(1, settings.in_flight_max);
+        let wakers = (0..count).map(|_| Waker::new().map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
+        let in_flight_max = settings.in_flight_max;
+        let shared = Arc::new(Shared {
+            targets: Queue::new(settings.queue, wakers.clone()),
+            results: Queue::new(settings.queue, wakers.clone()),
+            settings,
+            clock,
+            stop: AtomicBool::new(false),
+        });
+        let mut grabber = Grabber { shared: shared.clone(), wakers, threads: Vec::new(), in_flight_max };
+        let running = Arc::new(AtomicUsize::new(count));
+        for (number, waker) in grabber.wakers.clone().into_iter().enumerate() {
+            let mut seed = [0; 8];
+            aws_lc_rs::rand::SecureRandom::fill(&SystemRandom::new(), &mut seed)
+                .map_err(|_| io::Error::other("no random numbers"))?;
+            let most = in_flight_max / count + usize::from(number < in_flight_max % count);
+            let mut event_loop = EventLoop::new(shared.clone(), waker, most, u64::from_ne_bytes(seed))?;
+            let last = LastOut { shared: shared.clone(), running: running.clone() };
+            let thread = std::thread::Builder::new().name(format!("grab-{number}")).spawn(move || {
+                let _last = last;
+                event_loop.run();
+            })?;
+            grabber.threads.push(thread);
+        }
+        let feeder = Feeder { end: Arc::new(FeederEnd(shared.clone())) };
+        Ok((grabber, feeder, Results { shared }))
+    }
+
+    /// The number of connections it will hold open at once, after looking at the file limit.
+    pub fn in_flight_max(&self) -> usize {
+        self.in_flight_max
+    }
+}
+
+impl Drop for Grabber {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.targets.close();
+        for waker in &self.wakers {
+            waker.wake();
+        }
+        for thread in self.threads.drain(..) {
+            // A loop that panicked has closed its connections too; its targets are lost like those of a stop.
+            let _ = thread.join();
+        }
+        self.shared.results.close();
+    }
+}
+
+/// Closes the results behind the last loop to end, also when it panics.
+struct LastOut {
+    shared: Arc<Shared>,
+    running: Arc<AtomicUsize>,
+}
+
+impl Drop for LastOut {
+    fn drop(&mut self) {
+        if self.running.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.shared.targets.close();
+            self.shared.results.close();
+        }
+    }
+}
+
+impl Feeder {
+    /// Hands a target over, waiting while the queue is full.
+    ///
+    /// # Errors
+    /// If the loops have stopped; the target comes back.
+    pub fn send(&self, target: Target) -> Result<(), Stopped> {
+        self.send_all(VecDeque::from([target]))
+    }
+
+    /// Hands many targets over, which is cheaper than one by one. Waits while the queue is full.
+    ///
+    /// # Errors
+    /// If the loops have stopped; the targets not taken come back.
+    pub fn send_all(&self, targets: VecDeque<Target>) -> Result<(), Stopped> {
+        self.end.0.targets.push_all(targets).map_err(Stopped)
+    }
+
+    /// Hands a target over if there is room for it, without waiting; otherwise it comes back.
+    ///
+    /// # Errors
+    /// If the queue is full, or the loops have stopped.
+    pub fn try_send(&self, target: Target) -> Result<(), Target> {
+        self.end.0.targets.try_push(target)
+    }
+}
+
+impl Drop for FeederEnd {
+    fn drop(&mut self) {
+        self.0.targets.close();
+    }
+}
+
+impl Results {
+    /// The next batch, waiting for it; `None` when there will be no more.
+    pub fn recv(&self) -> Option<Vec<Grab>> {
+        self.shared.results.pop()
+    }
+
+    /// A batch that is already there.
+    pub fn try_recv(&self) -> Option<Vec<Grab>> {
+        self.shared.results.try_pop()
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.targets.close();
+        self.shared.results.close();
+    }
+}
+
+/// How many connections the limit of open files has room for, after raising it as far as we may.
+fn files_allowed() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Refused in some sandboxes: then the old limit stands.
+    let allowed = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let Some(allowed) = allowed else { return usize::MAX };
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
+    let left = allowed.saturating_sub(open + FILES_RESERVED).max(1);
+    usize::try_from(left).unwrap_or(usize::MAX)
 }
