@@ -83,6 +83,7 @@ pub enum Reason {
     OtherFilesystem,
     Excluded,
     Budget,
+    NotFound,
 }
 
 impl Reason {
@@ -103,6 +104,7 @@ impl Reason {
             Self::OtherFilesystem => "other-filesystem",
             Self::Excluded => "excluded",
             Self::Budget => "budget",
+            Self::NotFound => "not-found",
         }
     }
 }

@@ -3,11 +3,13 @@
 //! A source looks at the world through `wire` or the file system and puts observations into a sink. It
 //! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
 
+pub mod exclude;
 pub mod files;
 pub mod local;
 pub mod network;
 pub mod target;
 
+mod guard;
 mod limits;
 mod passwd;
 mod permutation;

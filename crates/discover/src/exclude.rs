@@ -1,0 +1,139 @@
+//! What must not be looked at: absolute, whoever asks. Checked by the sources before anything is opened
+//! or connected, so that no order of options can undo it.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::target::{AddressRange, Hosts, NoTarget, PortRange, Target};
+
+/// Everything excluded.
+#[derive(Clone, Debug, Default)]
+pub struct Exclude {
+    paths: Vec<String>,
+    names: Vec<String>,
+    networks: Vec<(AddressRange, Option<Vec<PortRange>>)>,
+}
+
+impl Exclude {
+    /// Reads one exclusion: an absolute path (`*` within a segment, `**` across), a host name, an
+    /// address, a range, each with ports if wanted.
+    ///
+    /// # Errors
+    /// A sentence and a hint.
+    pub fn add(&mut self, text: &str) -> Result<(), NoTarget> {
+        if text.contains('/') && !text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '[') || text.contains('*') {
+            self.paths.push(text.trim_end_matches('/').to_owned());
+            return Ok(());
+        }
+        match Target::parse(text, |_| false)? {
+            Target::Path(path) => self.paths.push(path.to_string_lossy().into_owned()),
+            Target::ThisHost => self.names.push("localhost".to_owned()),
+            Target::Network(target) => match target.hosts {
+                Hosts::Name(name) => self.names.push(name),
+                Hosts::Addresses(range) => self.networks.push((range, target.ports)),
+            },
+        }
+        Ok(())
+    }
+
+    /// Is this address and port excluded?
+    pub fn address(&self, ip: IpAddr, port: u16) -> bool {
+        let ip = ip.to_canonical();
+        self.networks.iter().any(|(range, ports)| {
+            let all = ports.is_none();
+            range.contains(ip) && (all || ports.iter().flatten().any(|p| (p.first..=p.last).contains(&port)))
+        })
+    }
+
+    /// Is this name excluded?
+    pub fn name(&self, name: &str) -> bool {
+        self.names.iter().any(|n| n.eq_ignore_ascii_case(name))
+    }
+
+    /// Is this path, or a folder above it, excluded?
+    pub fn path(&self, path: &Path) -> bool {
+        if self.paths.is_empty() {
+            return false;
+        }
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = path.as_os_str().as_bytes();
+        self.paths.iter().any(|pattern| {
+            let pattern = pattern.as_bytes();
+            covers(pattern, bytes) || (!pattern.starts_with(b"/") && path.file_name().is_some_and(|n| covers(pattern, n.as_bytes())))
+        })
+    }
+}
+
+/// Glob match where a pattern also covers everything below what it matches. Backtracks to the last star
+/// only, so it is linear times the pattern's length.
+fn covers(pattern: &[u8], path: &[u8]) -> bool {
+    let (mut p, mut s) = (0, 0);
+    let mut star: Option<(usize, usize, bool)> = None;
+    loop {
+        if p == pattern.len() && (s == path.len() || path[s] == b'/') {
+            return true;
+        }
+        if p < pattern.len() && pattern[p] == b'*' {
+            let double = pattern.get(p + 1) == Some(&b'*');
+            p += if double { 2 } else { 1 };
+            star = Some((p, s, double));
+        } else if p < pattern.len() && s < path.len() && pattern[p] == path[s] {
+            p += 1;
+            s += 1;
+        } else {
+            match star {
+                Some((after, at, double)) if at < path.len() && (double || path[at] != b'/') => {
+                    star = Some((after, at + 1, double));
+                    p = after;
+                    s = at + 1;
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(exclusion: &str, path: &str, expected: bool) {
+        let mut exclude = Exclude::default();
+        exclude.add(exclusion).unwrap();
+        assert_eq!(exclude.path(Path::new(path)), expected, "{exclusion} {path}");
+    }
+
+    #[test]
+    fn paths() {
+        check("/srv", "/srv", true);
+        check("/srv/", "/srv/a/b", true);
+        check("/srv", "/srv2", false);
+        check("/srv/*/tmp", "/srv/a/tmp/x", true);
+        check("/srv/*/tmp", "/srv/a/b/tmp", false);
+        check("/srv/**/tmp", "/srv/a/b/tmp", true);
+        check("*.bak", "/srv/a.bak", true);
+        check("*.bak", "/srv/a.bak2", false);
+        check("**/node_modules", "/a/node_modules/b", true);
+    }
+
+    #[test]
+    fn hosts_and_networks() {
+        let mut exclude = Exclude::default();
+        for text in ["10.0.0.0/24", "10.1.0.1:9100", "printer.example.com", "10.2.0.1-10.2.0.9", "fd00::/64"] {
+            exclude.add(text).unwrap();
+        }
+        for (ip, port, expected) in [
+            ("10.0.0.9", 443, true),
+            ("10.0.1.9", 443, false),
+            ("10.1.0.1", 9100, true),
+            ("10.1.0.1", 443, false),
+            ("10.2.0.5", 1, true),
+            ("fd00::5", 1, true),
+            ("::ffff:10.0.0.9", 1, true),
+        ] {
+            assert_eq!(exclude.address(ip.parse().unwrap(), port), expected, "{ip}:{port}");
+        }
+        assert!(exclude.name("Printer.example.com") && !exclude.name("x.example.com"));
+        assert!(exclude.add("no such thing").is_err());
+    }
+}

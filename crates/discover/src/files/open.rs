@@ -1,0 +1,195 @@
+//! Opens one file safely and decides, by its bytes, whether it is worth reading whole.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use notafter_core::UnixTime;
+use notafter_core::observation::{FileFacts, Reason};
+use notafter_core::scan::Progress;
+use notafter_pki::container::sniff::{Hint, Markers};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+
+use super::{Shared, read, why};
+
+/// How much is read at once: most files whole.
+const CHUNK: usize = 128 << 10;
+/// A marker may begin at the end of one chunk and end in the next.
+const OVERLAP: usize = 128;
+/// Nothing that holds a certificate or a key is smaller, in bytes.
+const SIZE_MIN: u64 = 40;
+
+/// Opens files for one thread of a walk.
+pub(super) struct Opener<'s> {
+    shared: &'s Shared,
+    markers: Markers,
+    buffer: Vec<u8>,
+    no_atime: OFlags,
+    /// Can everyone get into this folder?
+    open_folders: HashMap<PathBuf, bool>,
+}
+
+impl<'s> Opener<'s> {
+    pub(super) fn new(shared: &'s Shared) -> Self {
+        // Only the owner and root may leave access times alone; asking in vain would cost a system call.
+        let root = rustix::process::geteuid().is_root();
+        let no_atime = if root { OFlags::NOATIME } else { OFlags::empty() };
+        Self { shared, markers: Markers::new(), buffer: vec![0; CHUNK], no_atime, open_folders: HashMap::new() }
+    }
+
+    /// A file that the user named: whatever is wrong with it is said.
+    pub(super) fn named(&mut self, path: &Path) {
+        if !self.look(path, OFlags::empty()) {
+            let detail = "nothing in it was recognised as a certificate, a key or a keystore";
+            self.shared.blind(path, Reason::UnsupportedFormat, detail);
+        }
+    }
+
+    /// A file met on a walk.
+    pub(super) fn walked(&mut self, path: &Path) {
+        self.look(path, OFlags::NOFOLLOW);
+    }
+
+    /// A link to a file met on a walk.
+    pub(super) fn linked(&mut self, path: &Path) {
+        self.look(path, OFlags::empty());
+    }
+
+    /// Whether there was anything to say about the file.
+    fn look(&mut self, path: &Path, more: OFlags) -> bool {
+        // Not blocking: opening a pipe that replaced the file would wait for its writer for ever.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.no_atime | more;
+        let (file, stat) = match rustix::fs::open(path, flags, Mode::empty())
+            .and_then(|file| rustix::fs::fstat(&file).map(|stat| (file, stat)))
+        {
+            Ok(opened) => opened,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) if more.contains(OFlags::NOFOLLOW) => return true,
+            Err(error) => {
+                let (reason, detail) = why(&error.into());
+                self.shared.blind(path, reason, detail);
+                return true;
+            }
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            self.shared.blind(path, Reason::SpecialFile, "it is not a regular file");
+            return true;
+        }
+        Progress::add(&self.shared.progress.files, 1);
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        if size < SIZE_MIN {
+            return false;
+        }
+        if size > self.shared.size_max {
+            let detail =
+                format!("{} are more than the {} that are read", mebibytes(size), mebibytes(self.shared.size_max));
+            self.shared.blind(path, Reason::TooLarge, detail);
+            return true;
+        }
+        self.contents(path, &file, &stat, size)
+    }
+
+    fn contents(&mut self, path: &Path, file: &OwnedFd, stat: &Stat, size: u64) -> bool {
+        let mut first = match fill(file, &mut self.buffer, 0, 0) {
+            Ok(n) => n,
+            Err(error) => return self.failed(path, error),
+        };
+        let start = &self.buffer[..first];
+        let mut worth = Hint::of_start(start).is_some() || self.markers.first(start).is_some();
+        if first as u64 >= size || first < self.buffer.len() {
+            return worth && self.report(path, stat, None, first);
+        }
+        let mut offset = first as u64;
+        while !worth && offset < size {
+            if self.shared.stop.load(std::sync::atomic::Ordering::Relaxed) {
+                return true;
+            }
+            let keep = first.min(OVERLAP);
+            self.buffer.copy_within(first - keep..first, 0);
+            first = match fill(file, &mut self.buffer, keep, offset) {
+                Ok(n) if n > keep => n,
+                Ok(_) => break,
+                Err(error) => return self.failed(path, error),
+            };
+            offset += (first - keep) as u64;
+            worth = self.markers.first(&self.buffer[..first]).is_some();
+        }
+        if !worth {
+            return false;
+        }
+        // Now that it is worth it, the whole file, from its beginning.
+        let mut whole = vec![0; size as usize];
+        match fill(file, &mut whole, 0, 0) {
+            Ok(n) => {
+                whole.truncate(n);
+                self.report(path, stat, Some(whole), n)
+            }
+            Err(error) => self.failed(path, error),
+        }
+    }
+
+    fn failed(&self, path: &Path, error: rustix::io::Errno) -> bool {
+        let (reason, detail) = why(&error.into());
+        self.shared.blind(path, reason, detail);
+        true
+    }
+
+    fn report(&mut self, path: &Path, stat: &Stat, whole: Option<Vec<u8>>, length: usize) -> bool {
+        let facts = FileFacts {
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            owner: crate::passwd::user_name(stat.st_uid),
+            mtime: UnixTime(stat.st_mtime as i64),
+            reachable_by_others: false,
+        };
+        let buffer = std::mem::take(&mut self.buffer);
+        let bytes = whole.as_deref().unwrap_or(&buffer[..length]);
+        let said = read::report(self.shared, path, bytes, facts, || self.reachable(path));
+        self.buffer = buffer;
+        said
+    }
+
+    /// Can everyone pass through all the folders above this file?
+    fn reachable(&mut self, path: &Path) -> bool {
+        let Some(folder) = path.parent() else { return true };
+        if let Some(&known) = self.open_folders.get(folder) {
+            return known;
+        }
+        use std::os::unix::fs::PermissionsExt;
+        let open = std::fs::metadata(folder).is_ok_and(|m| m.permissions().mode() & 0o001 != 0)
+            && self.reachable(folder);
+        self.open_folders.insert(folder.to_owned(), open);
+        open
+    }
+}
+
+/// Reads into `buffer` from `at` on until it is full or the file ends; gives the length filled.
+fn fill(file: &OwnedFd, buffer: &mut [u8], at: usize, mut offset: u64) -> Result<usize, rustix::io::Errno> {
+    let mut filled = at;
+    while filled < buffer.len() {
+        match rustix::io::pread(file, &mut buffer[filled..], offset) {
+            Ok(0) => break,
+            Ok(n) => {
+                filled += n;
+                offset += n as u64;
+                // A short read is the end of nearly every file: asking again would double the calls.
+                if filled < buffer.len() && buffer.len() - at == CHUNK {
+                    break;
+                }
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes / (1 << 20) * 10 + bytes % (1 << 20) * 10 / (1 << 20);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
+/// The bytes of a path.
+pub(super) fn bytes_of(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}

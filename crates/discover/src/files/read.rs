@@ -1,0 +1,133 @@
+//! Turns what a file holds into observations: which certificates lead a chain, which only follow one,
+//! which are a trust store; which keys are there.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use notafter_core::inventory::{AssetKind, Role};
+use notafter_core::location::Location;
+use notafter_core::observation::{Facts, FileFacts, Reason, Seen};
+use notafter_pki::certificate::Certificate;
+use notafter_pki::container::{self, Content, Format, Found, Limits};
+use notafter_pki::private_key::KeyFormat;
+
+use super::Shared;
+use super::open::bytes_of;
+
+/// So many self-issued CA certificates in one file make it a bundle of roots.
+const BUNDLE_MIN: usize = 3;
+
+/// Folders in which systems keep the roots they trust.
+const STORES: &[&str] = &[
+    "/etc/ssl/certs/",
+    "/etc/pki/ca-trust/",
+    "/etc/pki/tls/certs/",
+    "/etc/pki/java/",
+    "/etc/ca-certificates/",
+    "/usr/share/ca-certificates/",
+    "/usr/local/share/ca-certificates/",
+    "/usr/share/pki/",
+    "/var/lib/ca-certificates/",
+];
+
+/// Opens the bytes of a file and puts what is in it. `reachable` says whether everyone can get to the
+/// file; it is asked only for keys. Gives whether there was anything to say.
+pub(super) fn report(
+    shared: &Shared,
+    path: &Path,
+    bytes: &[u8],
+    file: FileFacts,
+    reachable: impl FnOnce() -> bool,
+) -> bool {
+    let passwords: Vec<&str> = shared.passwords.iter().map(String::as_str).collect();
+    let opened = container::open(bytes, &passwords, &Limits::default());
+    for problem in &opened.problems {
+        let reason = match problem.reason {
+            container::Reason::WrongPassword => Reason::WrongPassword,
+            container::Reason::UnsupportedFormat => Reason::UnsupportedFormat,
+            container::Reason::Malformed => Reason::Malformed,
+            container::Reason::TooLarge => Reason::TooLarge,
+        };
+        shared.blind(path, reason, problem.detail.clone());
+    }
+    if opened.found.is_empty() {
+        return !opened.problems.is_empty() || opened.format != Format::Nothing;
+    }
+    let any_key = opened.found.iter().any(|f| matches!(f.content, Content::PrivateKey(_)));
+    let file = FileFacts { reachable_by_others: any_key && reachable(), ..file };
+    let facts = Facts { file: Some(Arc::new(file)), ..Facts::default() };
+    certificates(shared, path, &opened.found, &facts);
+    for found in &opened.found {
+        let place = Location::file(bytes_of(path), found.place.as_str());
+        match &found.content {
+            Content::Crl(der) => {
+                shared.put(place, Seen::Dated { kind: AssetKind::Crl, der: shared_bytes(der), facts: facts.clone() });
+            }
+            Content::PrivateKey(key) => shared.put(
+                place,
+                Seen::Key {
+                    key: key.key_id(),
+                    format: format_name(key.format),
+                    encrypted: key.encrypted,
+                    facts: facts.clone(),
+                },
+            ),
+            // Neither a request nor a bare public key has a date.
+            Content::Certificate(_) | Content::Csr(_) | Content::PublicKey(_) => {}
+        }
+    }
+    true
+}
+
+fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts) {
+    let certificates: Vec<(&Found<'_>, Arc<[u8]>)> = found
+        .iter()
+        .filter_map(|f| match &f.content {
+            Content::Certificate(der) => Some((f, shared_bytes(der))),
+            _ => None,
+        })
+        .collect();
+    let parsed: Vec<_> = certificates.iter().map(|(_, der)| Certificate::parse(der).ok()).collect();
+    let is_authority = |n: usize| parsed[n].is_some_and(|c| c.is_ca());
+    let roots = parsed.iter().flatten().filter(|c| c.is_ca() && c.is_self_issued()).count();
+    let in_store = roots > 0 && STORES.iter().any(|store| bytes_of(path).starts_with(store.as_bytes()));
+    let bundle = roots >= BUNDLE_MIN || in_store;
+    let mut leaf: Option<usize> = None;
+    for n in 0..certificates.len() {
+        let follows = leaf.is_some_and(|leaf| is_authority(n) && issues_any(&parsed[leaf..n], parsed[n]));
+        let chain = if is_authority(n) {
+            vec![Arc::clone(&certificates[n].1)]
+        } else {
+            leaf = Some(n);
+            let issuers = (n + 1..certificates.len()).take_while(|m| is_authority(*m));
+            std::iter::once(n).chain(issuers).map(|m| Arc::clone(&certificates[m].1)).collect()
+        };
+        let role = (bundle && is_authority(n) && !follows).then_some(Role::TrustAnchor);
+        let place = Location::file(bytes_of(path), certificates[n].0.place.as_str());
+        shared.put(place, Seen::Chain { chain, role, leads: !follows, facts: facts.clone() });
+    }
+}
+
+/// Did this CA certificate issue, by name, any of those before it?
+fn issues_any(before: &[Option<Certificate<'_>>], authority: Option<Certificate<'_>>) -> bool {
+    let Some(authority) = authority else { return false };
+    before.iter().flatten().any(|c| c.issuer_name().matches(&authority.subject()))
+}
+
+fn shared_bytes(der: &Cow<'_, [u8]>) -> Arc<[u8]> {
+    Arc::from(der.as_ref())
+}
+
+fn format_name(format: KeyFormat) -> &'static str {
+    match format {
+        KeyFormat::Pkcs8 => "PKCS#8",
+        KeyFormat::EncryptedPkcs8 => "encrypted PKCS#8",
+        KeyFormat::Pkcs1 => "PKCS#1",
+        KeyFormat::Sec1 => "SEC1",
+        KeyFormat::Dsa => "DSA",
+        KeyFormat::OpenSsh => "OpenSSH",
+        KeyFormat::LegacyEncrypted => "encrypted PEM",
+        KeyFormat::Unknown => "unknown",
+    }
+}
