@@ -249,7 +249,9 @@ impl Session {
         if full && !self.said_full {
             self.said_full = true;
             let limit = self.limits.found;
-            self.problem(Reason::TooLarge, format!("more than {limit} things in one file: stopped there"));
+            let detail = format!("more than {limit} things in one file: stopped there");
+            // Past the thousandth problem, too: what was left out must be told.
+            self.problems.push(Problem { reason: Reason::TooLarge, detail });
         }
         full
     }

@@ -267,6 +267,7 @@ impl Body {
     fn read(body: &[u8]) -> Self {
         let mut decoder = Decoder::default();
         let mut encrypted = false;
+        let mut in_comment = false;
         for line in lines(body) {
             if memchr::memchr(b':', line).is_some() {
                 encrypted |=
@@ -276,7 +277,8 @@ impl Body {
             // Nearly always a line is nothing but data.
             if line.len() > 1 && line.iter().all(|octet| is_base64(*octet)) {
                 decoder.push(line);
-            } else if let Some(data) = data_of(line) {
+            } else if let Some(data) = data_of(line, in_comment) {
+                in_comment |= line.contains(&b'#');
                 decoder.push(&data);
             }
         }
@@ -313,7 +315,8 @@ fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The data of a line that is not data alone: quotes, comment signs and escapes taken off; `None` for junk.
-fn data_of(line: &[u8]) -> Option<Vec<u8>> {
+/// `in_comment` tells that data has been read from comments before, so that a short last line of it is data, too.
+fn data_of(line: &[u8], in_comment: bool) -> Option<Vec<u8>> {
     let line = unescape(line);
     let strip = |octet: &u8| {
         octet.is_ascii_whitespace()
@@ -321,7 +324,7 @@ fn data_of(line: &[u8]) -> Option<Vec<u8>> {
     };
     let start = line.iter().position(|octet| !strip(octet))?;
     let end = line.iter().rposition(|octet| !strip(octet))? + 1;
-    let commented = line.get(..start)?.contains(&b'#');
+    let commented = !in_comment && line.get(..start)?.contains(&b'#');
     let mut tokens = line
         .get(start..end)?
         .split(|octet| octet.is_ascii_whitespace() || *octet == 0)

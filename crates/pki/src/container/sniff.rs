@@ -40,8 +40,9 @@ impl Hint {
             _ => return None,
         }
         let (_, at, length) = der::header(start).ok()?;
-        // Nothing of interest is shorter, and ASCII text that begins with "0" is told away by this.
-        if length.is_some_and(|length| length < 24) {
+        // Nothing of interest is shorter, and none of it begins with eight printable characters.
+        let text = start.iter().take(8).all(|octet| matches!(octet, b' '..=b'~' | b'\t' | b'\n' | b'\r'));
+        if text || length.is_some_and(|length| length < 24) {
             return None;
         }
         match start.get(at..)? {
