@@ -7,6 +7,7 @@
 pub mod asn1_time;
 pub mod certificate;
 pub mod chain;
+pub mod container;
 pub mod crl;
 pub mod csr;
 pub mod der;
