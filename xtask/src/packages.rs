@@ -122,6 +122,7 @@ const TESTS: &[Package] = &[
         "/usr/lib/news/bin/nnrpd",
         "NNTP with STARTTLS; its reader runs alone, the news system is not wanted",
     ),
+    unpack("inn2-inews", "/usr/lib/news/libinn.so.9", "a library of inn2"),
     install("libcanlock3", library!("libcanlock.so.3"), "a library of inn2, which is only unpacked"),
     install("libpython3.11", library!("libpython3.11.so.1.0"), "a library of inn2, which is only unpacked"),
     install("libperl5.36", library!("libperl.so.5.36"), "a library of inn2, which is only unpacked"),

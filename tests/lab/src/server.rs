@@ -326,6 +326,10 @@ impl Server {
         let failed = |error: std::io::Error| NotRun::new(self.name, error.to_string());
         let output = File::create(self.output()).map_err(failed)?;
         let command = &mut self.recipe.command;
+        if command.get_current_dir().is_none() {
+            // What a server drops where it runs, such as a core file, belongs into its folder.
+            command.current_dir(&self.folder);
+        }
         command
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(failed)?)

@@ -15,11 +15,12 @@ use crate::{Lab, Leaf, NotRun, Server, program};
 pub fn start(lab: &Lab, leaf: &Leaf) -> Result<Server, NotRun> {
     server::start(lab, "nnrpd", 1, |folder, ports| {
         let program = program::find_in("inn2", "/usr/lib/news/bin/nnrpd")?;
+        let library = program::find_in("inn2-inews", "/usr/lib/news/libinn.so.9")?;
         let mut nnrpd = Command::new(&program);
         // Unpacked beside the system, its own libraries are not where the loader looks.
-        if let Some(libraries) = program.ancestors().nth(3) {
-            nnrpd.env("LD_LIBRARY_PATH", libraries);
-        }
+        let folders = [program.ancestors().nth(2), library.parent()].into_iter().flatten();
+        let folders: Vec<_> = folders.map(|folder| folder.display().to_string()).collect();
+        nnrpd.env("LD_LIBRARY_PATH", folders.join(":"));
         let owner = account("news")?;
         install("nnrpd", folder, leaf, owner)?;
         for part in ["run", "log", "tmp", "spool", "spool/overview", "spool/articles", "db", "etc"] {
