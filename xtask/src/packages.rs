@@ -172,11 +172,13 @@ fn ensure_all(list: &[Package]) -> Result<(), String> {
     let pick = |how| missing.iter().filter(|p| p.how == how).map(|p| p.name).collect::<Vec<_>>();
     let (install, unpack) = (pick(How::Install), pick(How::Unpack));
 
-    if !is_root() {
-        return Err(by_hand(&install, &unpack));
+    if !is_root() && !install.is_empty() {
+        return Err(by_hand(&install));
     }
     let began = Instant::now();
-    apt(&["update"])?;
+    if is_root() {
+        apt(&["update"])?;
+    }
     if !install.is_empty() {
         let _quiet = QuietInstall::begin()?;
         let mut arguments = vec!["install", "-y", "--no-install-recommends", "--no-remove"];
@@ -222,18 +224,15 @@ fn is_root() -> bool {
 }
 
 /// What somebody without root is told to do.
-fn by_hand(install: &[&str], unpack: &[&str]) -> String {
-    let mut text = String::from("some packages are missing and only root can install them.\nhint: run\n");
-    if !install.is_empty() {
-        text += "  sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y ";
-        text += &format!("--no-install-recommends --no-remove {}\n", install.join(" "));
-    }
-    for name in unpack {
-        let folder = unpacked(name);
-        text += &format!("  mkdir -p {0} && cd {0} && apt-get download {name} && ", folder.display());
-        text += "dpkg -x *.deb . && rm *.deb\n";
-    }
-    text
+fn by_hand(install: &[&str]) -> String {
+    format!(
+        "{} packages are missing and only root can install them.\n\
+         hint: run this, then try again:\n  \
+         sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive \
+         apt-get install -y --no-install-recommends --no-remove {}",
+        install.len(),
+        install.join(" ")
+    )
 }
 
 /// Downloads one package and unpacks it beside the system.

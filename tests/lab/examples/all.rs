@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use notafter_lab::authority::Chain;
 use notafter_lab::hostile::{Act, Peer};
+use notafter_lab::relay::Relay;
 use notafter_lab::server::Renewal;
 use notafter_lab::servers::{self, nginx};
 use notafter_lab::stores::{self, Java, Pkcs12};
@@ -41,6 +42,7 @@ type Check = fn(&Lab, &Authority) -> Result<String, String>;
 
 /// What is checked besides the servers.
 const EXTRAS: &[(&str, Check)] = &[
+    ("rsa", rsa),
     ("keys", keys),
     ("requests", requests),
     ("options", options),
@@ -87,6 +89,16 @@ fn renew(lab: &Lab, start: servers::Start, old: &Leaf, new: &Leaf) -> Result<Str
     server.await_serving(new, patience)?;
     let (ready, renewed) = (server.took().as_millis(), began.elapsed().as_millis());
     Ok(format!("ready {ready} ms, renewed {renewed} ms ({:?}): {}", server.renewal(), names.join(" ")))
+}
+
+/// Starts every server with an RSA key too.
+fn rsa(lab: &Lab, authority: &Authority) -> Result<String, String> {
+    let leaf = authority.issue(&Request::server().key(Key::Rsa2048));
+    for (name, start) in servers::ALL {
+        let server = start(lab, &leaf).map_err(|error| error.to_string())?;
+        server.await_serving(&leaf, Duration::from_secs(5)).map_err(|error| format!("{name}: {error}"))?;
+    }
+    Ok(format!("{} servers", servers::ALL.len()))
 }
 
 /// Serves a certificate of every kind of key.
@@ -151,6 +163,7 @@ fn options(lab: &Lab, authority: &Authority) -> Result<String, String> {
     let main = authority.issue(&Request::server().chain(Chain::WithRoot));
     let rsa = authority.issue(&Request::server().key(Key::Rsa2048).sha1());
     let other = authority.issue(&Request::new(&["other.test"]).key(Key::Ed25519).chain(Chain::Nothing));
+    let alone = authority.issue(&Request::new(&["127.0.1.9"]));
     let addresses: Vec<_> = (1..=4).map(|last| std::net::Ipv4Addr::new(127, 0, 1, last)).collect();
     let options = nginx::Options {
         vhosts: vec![("other.test *.other.test".to_owned(), other.clone())],
@@ -158,6 +171,7 @@ fn options(lab: &Lab, authority: &Authority) -> Result<String, String> {
         second: Some(rsa.clone()),
         client_authorities: Some(authority.root().cert_pem.clone()),
         addresses,
+        by_address: vec![(std::net::Ipv4Addr::new(127, 0, 1, 9), alone.clone())],
         ..nginx::Options::default()
     };
     let server = nginx::start_with(lab, &main, &options).map_err(|error| error.to_string())?;
@@ -168,7 +182,9 @@ fn options(lab: &Lab, authority: &Authority) -> Result<String, String> {
         }
         Ok(())
     };
-    for endpoint in server.endpoints() {
+    let (last, first) = server.endpoints().split_last().ok_or("no endpoints")?;
+    expect(last, Some("srv.test"), &[], &alone, 2)?;
+    for endpoint in first {
         expect(endpoint, Some("srv.test"), &["-sigalgs", "ECDSA+SHA256"], &main, 3)?;
         expect(endpoint, Some("srv.test"), &["-tls1_2", "-sigalgs", "RSA+SHA256"], &rsa, 2)?;
         expect(endpoint, Some("a.other.test"), &[], &other, 1)?;
@@ -184,7 +200,7 @@ fn options(lab: &Lab, authority: &Authority) -> Result<String, String> {
     if seen.protocol != "TLSv1.3" || peer::served_to(&server.endpoints()[0], None, &["-tls1_2"]).is_ok() {
         return Err(format!("not TLS 1.3 alone: {}", seen.protocol));
     }
-    Ok("names, two keys, rejected names, client certificates, four addresses, TLS 1.3 alone".to_owned())
+    Ok("names, two keys, rejected names, client certificates, five addresses, TLS 1.3 alone".to_owned())
 }
 
 /// Writes a store of every kind, and has it read by the program of its kind.
@@ -250,7 +266,7 @@ fn every_store(lab: &Lab, authority: &Authority) -> Result<String, String> {
 }
 
 /// Starts every hostile peer and sees that no handshake succeeds and that stopping is quick.
-fn hostile(_: &Lab, authority: &Authority) -> Result<String, String> {
+fn hostile(lab: &Lab, authority: &Authority) -> Result<String, String> {
     let leaf = authority.issue(&Request::server());
     let script = ["220 lab\r\n", "250 no STARTTLS here\r\n", "502 what?\r\n"].map(str::to_owned).to_vec();
     let acts = [
@@ -312,11 +328,19 @@ fn hostile(_: &Lab, authority: &Authority) -> Result<String, String> {
     if !said.contains("depth=0") {
         return Err(format!("the long chain was not read: {said}"));
     }
+    // Plain text in front of a real server: without an injection the certificate must come through.
+    let server = servers::openssl::start(lab, &leaf).map_err(|error| error.to_string())?;
+    let says = &["220 lab\r\n", "250-srv.test\r\n250 STARTTLS\r\n", "220 go ahead\r\n"];
+    let relay = Relay::injecting(server.address(), says).map_err(|error| error.to_string())?;
+    let endpoint = Endpoint { name: "smtp", address: relay.address(), starttls: Starttls::Smtp };
+    if peer::served(&endpoint)?.sha256 != leaf.sha256 {
+        return Err("the relay did not pass the certificate on".to_owned());
+    }
     let peer = Peer::start(Act::Silent);
     let held: Vec<_> = (0..500).map(|_| TcpStream::connect(peer.address())).collect();
     std::thread::sleep(Duration::from_millis(50));
     if held.iter().any(Result::is_err) || peer.connections() != 500 {
         return Err(format!("{} of 500 connections held", peer.connections()));
     }
-    Ok(format!("{count} acts, a long chain, 500 silent connections"))
+    Ok(format!("{count} acts, a long chain, a relay, 500 silent connections"))
 }

@@ -139,8 +139,13 @@ pub(crate) fn start(
     for _ in 0..ATTEMPTS {
         let folder = lab.subfolder(name);
         let ports: Vec<Port> = (0..ports).map(|_| Port::free()).collect();
-        let recipe = write(&folder, &ports)
-            .map_err(|error| NotRun::new(name, format!("{}: {}", error.what, error.why)))?;
+        let recipe = write(&folder, &ports).map_err(|error| {
+            if error.what == name {
+                error
+            } else {
+                NotRun::new(name, format!("{}: {}", error.what, error.why))
+            }
+        })?;
         let mut server = Server { name, folder, recipe, child: None, took: Duration::ZERO, _ports: ports };
         match server.begin() {
             Ok(()) => return Ok(server),
@@ -449,4 +454,15 @@ fn descendants(root: u32) -> Vec<Process> {
         .filter(|(id, ..)| *id != root && family.contains(id))
         .map(|(id, _, started)| Process { id, started })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Server;
+
+    #[test]
+    fn may_be_shared_by_the_tests_of_a_binary() {
+        fn check<T: Send + Sync>() {}
+        check::<Server>();
+    }
 }

@@ -84,6 +84,11 @@ fn folder_of(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), No
     made.map_err(|error| NotRun::new(&path.to_string_lossy(), error.to_string()))
 }
 
+/// Says that a server did not run, where we are not root and it insists on being started by root.
+fn only_root(what: &str) -> Result<(), NotRun> {
+    if program::is_root() { Ok(()) } else { Err(NotRun::new(what, "only root can start it")) }
+}
+
 /// The account a server runs under when root starts it, or nothing when somebody else does.
 fn account(user: &str) -> Result<Option<(u32, u32)>, NotRun> {
     if !program::is_root() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{command, configure, install};
+use super::{command, configure, install, only_root};
 use crate::server::{self, Recipe, Reload, Starttls, local};
 use crate::{Lab, Leaf, NotRun, Server, program};
 
@@ -19,9 +19,7 @@ pub fn start(lab: &Lab, leaf: &Leaf) -> Result<Server, NotRun> {
                 return Err(NotRun::new("dovecot", format!("{path} is not installed")));
             }
         }
-        if !program::is_root() {
-            return Err(NotRun::new("dovecot", "only root can start it"));
-        }
+        only_root("dovecot")?;
         install("dovecot", folder, leaf, None)?;
         let words = ["IMAP", "IMAPS", "POP3", "POP3S", "LMTP", "SIEVE"];
         let values: Vec<_> =

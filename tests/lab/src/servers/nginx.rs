@@ -28,6 +28,9 @@ pub struct Options {
     /// More virtual hosts: the names of one, separated by spaces, and its certificate. The first one's files lie in
     /// the folder `vhost-0`, and so on.
     pub vhosts: Vec<(String, Leaf)>,
+    /// Addresses that serve a certificate of their own, on the same port. The first one's files lie in the folder
+    /// `address-0`, and so on.
+    pub by_address: Vec<(Ipv4Addr, Leaf)>,
     /// What happens to unknown names. When they are rejected, the main certificate still serves `srv.test`.
     pub unknown: Unknown,
     /// A second certificate of the default host, with another kind of key; its files lie in `second`.
@@ -99,6 +102,13 @@ fn write(folder: &Path, port: &Port, leaf: &Leaf, options: &Options) -> Result<R
         hosts += &format!("  server {{\n{}    server_name {names};\n{}  }}\n", listen(""), pair(&name));
     }
 
+    for (number, (address, leaf)) in options.by_address.iter().enumerate() {
+        let name = format!("address-{number}");
+        place(folder, &name, leaf)?;
+        let listen = format!("    listen {address}:{} ssl;\n", port.number());
+        hosts += &format!("  server {{\n{listen}{}  }}\n", pair(&name));
+    }
+
     let protocols = match (options.only_tls12, options.only_tls13) {
         (true, false) => "TLSv1.2",
         (false, true) => "TLSv1.3",
@@ -114,8 +124,9 @@ fn write(folder: &Path, port: &Port, leaf: &Leaf, options: &Options) -> Result<R
     );
     nginx.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "stderr"]);
     let endpoints = addresses
-        .iter()
-        .map(|&address| Endpoint {
+        .into_iter()
+        .chain(options.by_address.iter().map(|(address, _)| *address))
+        .map(|address| Endpoint {
             name: "https",
             address: SocketAddr::new(IpAddr::V4(address), port.number()),
             starttls: Starttls::Direct,
@@ -135,7 +146,7 @@ pid nginx.pid;
 error_log stderr;
 worker_processes 1;
 @USER@
-events { worker_connections 512; }
+events { worker_connections 4096; }
 http {
   access_log off;
   server_names_hash_bucket_size 128;

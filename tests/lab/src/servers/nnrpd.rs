@@ -1,11 +1,11 @@
 //! INN's reader `nnrpd`, alone: NNTP with STARTTLS. It reads its certificate for each session.
 //!
-//! Started by root it becomes the account `news`, which must own the key.
+//! Runs as root only, and becomes the account `news`, which must own the key.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use super::{account, configure, folder_of, install};
+use super::{account, configure, folder_of, install, only_root};
 use crate::server::{self, Recipe, Reload, Starttls, local};
 use crate::{Lab, Leaf, NotRun, Server, program};
 
@@ -15,6 +15,7 @@ use crate::{Lab, Leaf, NotRun, Server, program};
 /// When it is not unpacked or does not start.
 pub fn start(lab: &Lab, leaf: &Leaf) -> Result<Server, NotRun> {
     server::start(lab, "nnrpd", 1, |folder, ports| {
+        only_root("nnrpd")?;
         let programs = program::find_in("inn2", "/usr/lib/news/bin")?;
         let library = program::find_in("inn2-inews", "/usr/lib/news/libinn.so.9")?;
         let owner = account("news")?;

@@ -1,6 +1,6 @@
 //! Postfix: SMTP and submission with STARTTLS, and smtps. Runs as root only.
 
-use super::{account, command, configure, folder_of, install};
+use super::{account, command, configure, folder_of, install, only_root};
 use crate::server::{self, Recipe, Reload, Starttls, local};
 use crate::{Lab, Leaf, NotRun, Server, program};
 
@@ -11,9 +11,7 @@ use crate::{Lab, Leaf, NotRun, Server, program};
 pub fn start(lab: &Lab, leaf: &Leaf) -> Result<Server, NotRun> {
     server::start(lab, "postfix", 3, |folder, ports| {
         let mut postfix = command("postfix")?;
-        if !program::is_root() {
-            return Err(NotRun::new("postfix", "only root can start it"));
-        }
+        only_root("postfix")?;
         install("postfix", folder, leaf, None)?;
         let etc = folder.join("etc");
         folder_of(&etc, 0o755, None)?;

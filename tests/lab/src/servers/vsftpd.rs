@@ -1,6 +1,6 @@
-//! vsftpd: FTP with AUTH TLS. It reads its certificate once: only a restart helps.
+//! vsftpd: FTP with AUTH TLS. It reads its certificate once: only a restart helps. Runs as root only.
 
-use super::{configure, folder_of, install};
+use super::{configure, folder_of, install, only_root};
 use crate::server::{self, Recipe, Reload, Starttls, local};
 use crate::{Lab, Leaf, NotRun, Server, program};
 
@@ -10,6 +10,7 @@ use crate::{Lab, Leaf, NotRun, Server, program};
 /// When it is not installed or unpacked, or does not start.
 pub fn start(lab: &Lab, leaf: &Leaf) -> Result<Server, NotRun> {
     server::start(lab, "vsftpd", 1, |folder, ports| {
+        only_root("vsftpd")?;
         let mut vsftpd = std::process::Command::new(program::find_in("vsftpd", "/usr/sbin/vsftpd")?);
         install("vsftpd", folder, leaf, None)?;
         folder_of(&folder.join("empty"), 0o555, None)?;
