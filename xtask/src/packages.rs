@@ -6,6 +6,9 @@
 //! packages that exclude one another are unpacked below `target/lab/unpacked` instead, where the lab finds them.
 //! This does not configure anything: every server of the lab brings its own configuration.
 
+// It waits for another apt, in real time.
+#![allow(clippy::disallowed_methods)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -138,6 +141,7 @@ const TESTS: &[Package] = &[
         "/usr/lib/nagios/plugins/check_ssl_cert",
         "parity of days and exit codes",
     ),
+    install("bind9-host", "host", "a program without which check_ssl_cert refuses to run"),
 ];
 
 /// What only the benchmarks need.
