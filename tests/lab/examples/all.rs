@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, missing_docs)]
 
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -294,7 +295,11 @@ fn hostile(lab: &Lab, authority: &Authority) -> Result<String, String> {
             .stderr(std::process::Stdio::null())
             .spawn()
             .map_err(|error| error.to_string())?;
-        std::thread::sleep(Duration::from_millis(150));
+        let waiting = Instant::now();
+        while peer.connections() == 0 && waiting.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(100));
         if child.try_wait().map_err(|error| error.to_string())?.is_some_and(|status| status.success()) {
             return Err(format!("{act:?} made a handshake"));
         }
@@ -307,6 +312,14 @@ fn hostile(lab: &Lab, authority: &Authority) -> Result<String, String> {
             return Err(format!("{act:?}: {connections} connections, stopped in {:?}", stopping.elapsed()));
         }
         count += 1;
+    }
+
+    let peer = Peer::start(Act::Reset);
+    let mut client = TcpStream::connect(peer.address()).map_err(|error| error.to_string())?;
+    client.write_all(b"hello").map_err(|error| error.to_string())?;
+    match client.read_to_end(&mut Vec::new()) {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        other => return Err(format!("no reset: {other:?}")),
     }
 
     // A chain that fits is read by openssl, which proves that the message is well formed.
@@ -338,7 +351,10 @@ fn hostile(lab: &Lab, authority: &Authority) -> Result<String, String> {
     }
     let peer = Peer::start(Act::Silent);
     let held: Vec<_> = (0..500).map(|_| TcpStream::connect(peer.address())).collect();
-    std::thread::sleep(Duration::from_millis(50));
+    let waiting = Instant::now();
+    while peer.connections() < 500 && waiting.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     if held.iter().any(Result::is_err) || peer.connections() != 500 {
         return Err(format!("{} of 500 connections held", peer.connections()));
     }

@@ -158,7 +158,7 @@ pub fn need<T>(result: Result<T, NotRun>) -> Option<T> {
             let required = std::env::var("NOTAFTER_LAB").is_ok_and(|value| value == "required");
             assert!(
                 !required,
-                "{not_run}\nhint: NOTAFTER_LAB=required is set; `cargo xtask` installs what is missing"
+                "{not_run}\nhint: NOTAFTER_LAB=required is set; xtask/src/packages.rs lists what must be there"
             );
             not_run.report();
             None
