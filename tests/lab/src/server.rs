@@ -159,9 +159,17 @@ pub(crate) fn start(
 /// Whether a server ended because somebody else had its port.
 fn lost_its_port(log: &str) -> bool {
     let log = log.to_lowercase();
-    ["address already in use", "address in use", "eaddrinuse", "cannot bind", "can't bind"]
-        .iter()
-        .any(|sign| log.contains(sign))
+    [
+        "address already in use",
+        "address in use",
+        "eaddrinuse",
+        "cannot bind",
+        "can't bind",
+        "could not bind",
+        "unable to bind",
+    ]
+    .iter()
+    .any(|sign| log.contains(sign))
 }
 
 impl Server {
