@@ -1,0 +1,338 @@
+//! The Debian packages that the end-to-end tests need, and how to get them onto a machine.
+//!
+//! The lab starts real servers, so the real programs must be there. [`ensure`] looks for one program or file per
+//! package, installs only what is missing, and says what it does. Installing never starts a daemon (a
+//! `policy-rc.d` forbids it while we install) and never removes a package that is already there (`--no-remove`):
+//! packages that exclude one another are unpacked below `target/lab/unpacked` instead, where the lab finds them.
+//! This does not configure anything: every server of the lab brings its own configuration.
+
+// It waits for another apt, in real time.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How a package gets onto the machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Installed by apt, with its dependencies.
+    Install,
+    /// Downloaded and unpacked below `target/lab/unpacked/<package>`, because it excludes another one of the list.
+    Unpack,
+}
+
+/// One package, what proves that it is there, and why the tests want it.
+struct Package {
+    /// Its name in Debian 12.
+    name: &'static str,
+    /// A file it brings; a bare name is looked up like a program, a path as it stands.
+    witness: &'static str,
+    /// How it gets there.
+    how: How,
+    /// Why the tests need it.
+    reason: &'static str,
+}
+
+/// A package that apt installs.
+const fn install(name: &'static str, witness: &'static str, reason: &'static str) -> Package {
+    Package { name, witness, how: How::Install, reason }
+}
+
+/// A package that is unpacked beside the system.
+const fn unpack(name: &'static str, witness: &'static str, reason: &'static str) -> Package {
+    Package { name, witness, how: How::Unpack, reason }
+}
+
+/// Where Debian 12 keeps shared libraries on this architecture.
+#[cfg(target_arch = "aarch64")]
+macro_rules! library {
+    ($name:literal) => {
+        concat!("/usr/lib/aarch64-linux-gnu/", $name)
+    };
+}
+/// Where Debian 12 keeps shared libraries on this architecture.
+#[cfg(not(target_arch = "aarch64"))]
+macro_rules! library {
+    ($name:literal) => {
+        concat!("/usr/lib/x86_64-linux-gnu/", $name)
+    };
+}
+
+/// What the tests need.
+const TESTS: &[Package] = &[
+    // Makers and judges of certificates.
+    install(
+        "openssl",
+        "openssl",
+        "makes every certificate of the lab and is the judge of what a server served",
+    ),
+    install("gnutls-bin", "gnutls-serv", "a second TLS stack: any priority string, Ed448, odd curves"),
+    install("default-jre-headless", "keytool", "writes the JKS, JCEKS and PKCS#12 stores of the Java world"),
+    // Web servers and proxies.
+    install(
+        "nginx-light",
+        "nginx",
+        "the most common place of a certificate: names, vhosts, client certificates",
+    ),
+    install("apache2", "apache2", "the second web server; graceful reload"),
+    install("haproxy", "haproxy", "one file with chain and key; hitless reload"),
+    // Mail.
+    install("postfix", "/usr/lib/postfix/sbin/smtpd", "SMTP with STARTTLS, submission and smtps"),
+    install("dovecot-imapd", "/usr/lib/dovecot/imap", "IMAP with STARTTLS, and imaps"),
+    install("dovecot-pop3d", "/usr/lib/dovecot/pop3", "POP3 with STLS, and pop3s"),
+    install("dovecot-lmtpd", "/usr/lib/dovecot/lmtp", "LMTP with STARTTLS"),
+    install("dovecot-managesieved", "/usr/lib/dovecot/managesieve", "ManageSieve with STARTTLS"),
+    // Directories and databases.
+    install("slapd", "slapd", "LDAP with StartTLS, and ldaps"),
+    install("ldap-utils", "ldapmodify", "tells slapd to read its certificate again"),
+    install(
+        "postgresql-15",
+        "/usr/lib/postgresql/15/bin/postgres",
+        "the SSLRequest handshake; also a store of ours",
+    ),
+    install("mariadb-server", "mariadbd", "TLS inside the MySQL handshake"),
+    install("redis-server", "redis-server", "TLS on a port of its own"),
+    install("mosquitto", "mosquitto", "MQTT over TLS"),
+    // Files, talk, news and desktops.
+    unpack("vsftpd", "/usr/sbin/vsftpd", "FTP with AUTH TLS that never reloads (excludes proftpd)"),
+    install("libwrap0", library!("libwrap.so.0"), "a library of vsftpd, which is only unpacked"),
+    unpack(
+        "proftpd-core",
+        "/usr/sbin/proftpd",
+        "FTP with AUTH TLS that reads its files per session (excludes vsftpd)",
+    ),
+    unpack("proftpd-mod-crypto", "/usr/lib/proftpd/mod_tls.so", "the TLS module of proftpd"),
+    install("libhiredis0.14", library!("libhiredis.so.0.14"), "a library of proftpd, which is only unpacked"),
+    install("libmemcached11", library!("libmemcached.so.11"), "a library of proftpd, which is only unpacked"),
+    install(
+        "libmemcachedutil2",
+        library!("libmemcachedutil.so.2"),
+        "a library of proftpd, which is only unpacked",
+    ),
+    install(
+        "libpcre2-posix3",
+        library!("libpcre2-posix.so.3"),
+        "a library of proftpd, which is only unpacked",
+    ),
+    install("prosody", "prosody", "XMPP with STARTTLS, for clients and for servers"),
+    install("inspircd", "inspircd", "IRC with STARTTLS, and TLS on a port of its own"),
+    unpack(
+        "inn2",
+        "/usr/lib/news/bin/nnrpd",
+        "NNTP with STARTTLS; its reader runs alone, the news system is not wanted",
+    ),
+    unpack("inn2-inews", "/usr/lib/news/libinn.so.9", "a library of inn2"),
+    install("libcanlock3", library!("libcanlock.so.3"), "a library of inn2, which is only unpacked"),
+    install("libpython3.11", library!("libpython3.11.so.1.0"), "a library of inn2, which is only unpacked"),
+    install("libperl5.36", library!("libperl.so.5.36"), "a library of inn2, which is only unpacked"),
+    install("xrdp", "xrdp", "RDP: TLS after an X.224 exchange"),
+    // Peers whose verdict ours is compared with.
+    install(
+        "monitoring-plugins-basic",
+        "/usr/lib/nagios/plugins/check_http",
+        "parity of days and exit codes",
+    ),
+    install(
+        "monitoring-plugins-contrib",
+        "/usr/lib/nagios/plugins/check_ssl_cert",
+        "parity of days and exit codes",
+    ),
+    install("bind9-host", "host", "a program without which check_ssl_cert refuses to run"),
+];
+
+/// What only the benchmarks need.
+const BENCH: &[Package] = &[
+    install("ripgrep", "rg", "the floor for reading a file tree"),
+    install("golang-go", "go", "builds the scanner whose speed ours is compared with"),
+];
+
+/// How long we wait for another apt to finish.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Installs or unpacks what the tests need and this machine lacks.
+pub fn ensure() -> Result<(), String> {
+    ensure_all(TESTS)
+}
+
+/// Installs what the benchmarks need on top of the tests.
+pub fn ensure_bench() -> Result<(), String> {
+    ensure_all(BENCH)
+}
+
+/// Looks for every package of the list, and gets the missing ones.
+fn ensure_all(list: &[Package]) -> Result<(), String> {
+    let missing: Vec<&Package> = list.iter().filter(|package| !is_there(package)).collect();
+    if missing.is_empty() {
+        say(&format!("packages: all {} are there", list.len()));
+        return Ok(());
+    }
+    for package in &missing {
+        say(&format!("packages: missing {}: {}", package.name, package.reason));
+    }
+    let pick = |how| missing.iter().filter(|p| p.how == how).map(|p| p.name).collect::<Vec<_>>();
+    let (install, unpack) = (pick(How::Install), pick(How::Unpack));
+
+    if !is_root() && !install.is_empty() {
+        return Err(by_hand(&install));
+    }
+    let began = Instant::now();
+    if is_root() {
+        apt(&["update"])?;
+    }
+    if !install.is_empty() {
+        let _quiet = QuietInstall::begin()?;
+        let mut arguments = vec!["install", "-y", "--no-install-recommends", "--no-remove"];
+        arguments.extend(&install);
+        apt(&arguments)?;
+    }
+    for name in &unpack {
+        unpack_beside(name)?;
+    }
+    say(&format!("packages: {} done in {:.1} s", missing.len(), began.elapsed().as_secs_f64()));
+
+    match missing.iter().find(|package| !is_there(package)) {
+        None => Ok(()),
+        Some(package) => Err(format!("{} was installed, yet {} is not there", package.name, package.witness)),
+    }
+}
+
+/// Whether the package's witness can be found, on the system or unpacked.
+fn is_there(package: &Package) -> bool {
+    if package.witness.starts_with('/') {
+        return Path::new(package.witness).exists()
+            || unpacked(package.name).join(&package.witness[1..]).exists();
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':')
+        .chain(["/usr/sbin", "/sbin"])
+        .any(|folder| Path::new(folder).join(package.witness).exists())
+}
+
+/// Where a package is unpacked to. The lab looks there too.
+fn unpacked(name: &str) -> PathBuf {
+    workspace().join("target/lab/unpacked").join(name)
+}
+
+/// The folder of the workspace.
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Whether we run as root, which installing needs.
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}
+
+/// What somebody without root is told to do.
+fn by_hand(install: &[&str]) -> String {
+    format!(
+        "{} packages are missing and only root can install them.\n\
+         hint: run this, then try again:\n  \
+         sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive \
+         apt-get install -y --no-install-recommends --no-remove {}",
+        install.len(),
+        install.join(" ")
+    )
+}
+
+/// Downloads one package and unpacks it beside the system.
+fn unpack_beside(name: &str) -> Result<(), String> {
+    let folder = unpacked(name);
+    // Unpacked under another name first, so that an interrupted run leaves nothing that looks complete.
+    let fresh = folder.with_extension("new");
+    let _ = fs::remove_dir_all(&fresh);
+    fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
+
+    run("apt-get", &["-o", "APT::Sandbox::User=root", "download", name], &fresh)?;
+    let archive = fs::read_dir(&fresh)
+        .map_err(|error| error.to_string())?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .ok_or_else(|| format!("apt-get download {name} brought no archive"))?;
+    run("dpkg", &["-x", &archive.to_string_lossy(), "."], &fresh)?;
+
+    let _ = fs::remove_file(&archive);
+    let _ = fs::remove_dir_all(&folder);
+    fs::rename(&fresh, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    say(&format!("packages: unpacked {name} into {}", folder.display()));
+    Ok(())
+}
+
+/// Runs apt-get and waits for another one that holds its locks.
+fn apt(arguments: &[&str]) -> Result<(), String> {
+    let began = Instant::now();
+    // The option waits for the package database; the lists have a lock of their own, for which we try again.
+    let mut all = vec!["-o", "DPkg::Lock::Timeout=600"];
+    all.extend(arguments);
+    loop {
+        let Err(error) = run("apt-get", &all, workspace()) else { return Ok(()) };
+        let locked = error.contains("Could not get lock") || error.contains("is another process using it");
+        if !locked || began.elapsed() > PATIENCE {
+            return Err(error);
+        }
+        say("packages: another apt is running, waiting");
+        thread::sleep(Duration::from_secs(2));
+    }
+}
+
+/// Runs one program to its end, and gives the end of what it printed if it failed.
+fn run(program: &str, arguments: &[&str], folder: &Path) -> Result<(), String> {
+    say(&format!("packages: {program} {}", arguments.join(" ")));
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    printed += &String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = printed.lines().collect();
+    let tail = lines[lines.len().saturating_sub(15)..].join("\n");
+    Err(format!("{program} {}: {}\n{tail}", arguments.join(" "), output.status))
+}
+
+/// While it lives, packages are installed without their daemons being started.
+struct QuietInstall {
+    /// Whether the file is ours to remove.
+    ours: bool,
+}
+
+impl QuietInstall {
+    /// The file that Debian's install scripts ask before they start anything.
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+    /// Forbids starts, unless the machine already has a policy.
+    fn begin() -> Result<Self, String> {
+        if Path::new(Self::POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n")
+            .and_then(|()| fs::set_permissions(Self::POLICY, fs::Permissions::from_mode(0o755)))
+            .map_err(|error| format!("{}: {error}", Self::POLICY))?;
+        Ok(Self { ours: true })
+    }
+}
+
+impl Drop for QuietInstall {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = fs::remove_file(Self::POLICY);
+        }
+    }
+}
+
+/// Tells the person at the terminal what happens.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
