@@ -297,12 +297,19 @@ impl PlacementDocument {
     /// An asset at a place.
     pub fn of(inventory: &Inventory, placement: &Placement, vantage: &str) -> Self {
         let id = |ix: AssetIx| inventory.asset(ix).id.to_string();
+        let mut out = Self::of_parts(&id(placement.asset), placement, vantage);
+        out.chain = placement.chain.iter().flat_map(|c| c.iter()).map(|ix| id(*ix)).collect();
+        out
+    }
+
+    /// The same without an inventory: the chain is left to the caller.
+    pub fn of_parts(asset: &str, placement: &Placement, vantage: &str) -> Self {
         let facts = &placement.facts;
         Self {
-            asset: Some(id(placement.asset)),
+            asset: Some(asset.to_owned()),
             location: placement.location.to_string(),
             role: placement.role.as_str(),
-            chain: placement.chain.iter().flat_map(|c| c.iter()).map(|ix| id(*ix)).collect(),
+            chain: Vec::new(),
             first_seen: placement.first_seen.to_string(),
             last_seen: placement.last_seen.to_string(),
             vantage: vantage.to_owned(),

@@ -212,7 +212,7 @@ fn why(error: &std::io::Error) -> (Reason, String) {
     let reason = match error.kind() {
         ErrorKind::PermissionDenied => Reason::PermissionDenied,
         ErrorKind::NotFound => Reason::NotFound,
-        ErrorKind::FilesystemLoop => Reason::SpecialFile,
+        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Reason::SpecialFile,
         _ => Reason::Malformed,
     };
     (reason, error.to_string())

@@ -7,10 +7,10 @@ pub mod exclude;
 pub mod files;
 pub mod local;
 pub mod network;
+pub mod resolve;
 pub mod target;
 
 mod guard;
 mod limits;
 mod passwd;
 mod permutation;
-mod resolve;

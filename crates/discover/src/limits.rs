@@ -23,7 +23,7 @@ const BURST: u64 = 10;
 
 /// Remembers when each host and net was last asked.
 #[derive(Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     rate: Rate,
     hosts: HashMap<IpAddr, Duration>,
     nets: HashMap<IpAddr, Duration>,
@@ -32,12 +32,12 @@ pub struct Limits {
 
 impl Limits {
     /// Nobody was asked yet.
-    pub fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self { rate, hosts: HashMap::new(), nets: HashMap::new(), total: Duration::ZERO }
     }
 
     /// May this host be asked at `now`? `None`: yes, and it is counted; `Some(t)`: not before `t`.
-    pub fn ask(&mut self, ip: IpAddr, now: Duration) -> Option<Duration> {
+    pub(crate) fn ask(&mut self, ip: IpAddr, now: Duration) -> Option<Duration> {
         match self.rate {
             Rate::Total(rate) => {
                 let every = Duration::from_secs(1) / rate.max(1);

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 /// The name of this user, if `/etc/passwd` has one. Directory services are deliberately not asked: a
 /// scan must not hang on a dead LDAP server for every file.
-pub fn user_name(uid: u32) -> Option<String> {
+pub(crate) fn user_name(uid: u32) -> Option<String> {
     static USERS: OnceLock<HashMap<u32, String>> = OnceLock::new();
     let users = USERS.get_or_init(|| std::fs::read_to_string("/etc/passwd").map(|t| parse(&t)).unwrap_or_default());
     users.get(&uid).cloned()

@@ -5,7 +5,7 @@
 
 /// A bijection of `0..n`.
 #[derive(Clone, Copy, Debug)]
-pub struct Permutation {
+pub(crate) struct Permutation {
     n: u64,
     half_bits: u32,
     seed: u64,
@@ -13,13 +13,13 @@ pub struct Permutation {
 
 impl Permutation {
     /// A shuffle of `0..n`, chosen by `seed`.
-    pub fn new(n: u64, seed: u64) -> Self {
+    pub(crate) fn new(n: u64, seed: u64) -> Self {
         let bits = 64 - n.saturating_sub(1).leading_zeros();
         Self { n, half_bits: bits.div_ceil(2).max(1), seed }
     }
 
     /// Where `i` goes; `i` must be below `n`.
-    pub fn at(&self, i: u64) -> u64 {
+    pub(crate) fn at(&self, i: u64) -> u64 {
         let mut x = i;
         loop {
             x = self.round_trip(x);

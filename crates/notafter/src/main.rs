@@ -1,2 +1,90 @@
-//! The notafter binary.
-fn main() {}
+//! The notafter program: from what was typed to a command, and from its end to an exit code.
+//!
+//! `cli` reads, `assemble` plugs the providers in, `commands` do one thing each, `print` says it. Only
+//! this crate prints or ends the process.
+
+mod assemble;
+mod cli;
+mod commands;
+mod config;
+mod moment;
+mod print;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command};
+use commands::End;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    let end = match cli.command {
+        Command::Scan(scan) => commands::scan::run(&cli.global, scan),
+        Command::Show(show) => commands::show::run(&cli.global, show),
+        Command::Check(check) => commands::check::run(&cli.global, check),
+        Command::Verify(verify) => commands::verify::run(&cli.global, verify),
+        Command::Why(why) => commands::why::run(&cli.global, why),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "notafter", &mut script);
+            print::out(&script);
+            Ok(End::Done)
+        }
+        Command::Man => man(),
+    };
+    match end {
+        Ok(end) => end.code(),
+        Err(usage) => {
+            print::error(&usage.message, usage.hint.as_deref());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Help and version are results; everything else is wrong usage, which `check` must call UNKNOWN (3).
+fn refused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let plugin = std::env::args_os().nth(1).is_some_and(|a| a == "check");
+    match error.use_stderr() {
+        false => ExitCode::SUCCESS,
+        true if plugin => ExitCode::from(3),
+        true => {
+            if error.kind() == clap::error::ErrorKind::InvalidSubcommand {
+                reserved();
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Commands that a later version has are not misspellings.
+fn reserved() {
+    const LATER: &[&str] = &[
+        "serve", "watch", "ls", "forecast", "import", "export", "adopt", "renew", "deploy", "prove", "rehearse", "ack",
+        "snooze", "own", "retire", "alert", "backup", "restore", "status", "revoke", "ca", "issuer", "agent", "doctor",
+        "config",
+    ];
+    if std::env::args().nth(1).is_some_and(|a| LATER.contains(&a.as_str())) {
+        print::note("hint: not in this version");
+    }
+}
+
+fn man() -> Result<End, commands::Usage> {
+    let mut page = Vec::new();
+    let manual = clap_mangen::Man::new(Cli::command());
+    let written = manual.render(&mut page);
+    for sub in Cli::command().get_subcommands() {
+        let name = format!("notafter-{}", sub.get_name());
+        let _ = clap_mangen::Man::new(sub.clone().name(name)).render(&mut page);
+    }
+    written.map_err(|e| commands::Usage::new(format!("cannot write the manual page: {e}")))?;
+    print::out(&page);
+    Ok(End::Done)
+}

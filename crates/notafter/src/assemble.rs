@@ -1,0 +1,305 @@
+//! Plugs it all together: from what was typed to sources, trust stores and a clock.
+//!
+//! The only place that knows which provider serves which target, and the only one that reads the files
+//! a user names for settings: lists, passwords, roots, owners.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notafter_core::UnixTime;
+use notafter_core::clock::Clock;
+use notafter_core::joints::{Cx, Source};
+use notafter_core::owner::Owner;
+use notafter_core::policy::Policy;
+use notafter_core::scan::Progress;
+use notafter_core::trust::TrustStores;
+use notafter_discover::exclude::Exclude;
+use notafter_discover::files::{Files, SIZE_MAX};
+use notafter_discover::network::{Network, Rate, Settings};
+use notafter_discover::target::{self, NetworkTarget, PortRange, Target};
+use notafter_engine::clock::SystemClock;
+use notafter_engine::pipeline::Judgment;
+use notafter_pki::container::{self, Content, Limits};
+
+use crate::cli::{Global, Look};
+use crate::commands::Usage;
+use crate::config::{self, Config};
+use crate::moment;
+
+/// A list of targets from a file or standard input may be so long, in bytes.
+const LIST_MAX: u64 = 256 << 20;
+
+/// Where `notafter scan` looks when told nothing, besides the listening ports.
+const USUAL_FOLDERS: &[&str] = &[
+    "/etc/ssl", "/etc/pki", "/etc/letsencrypt", "/etc/nginx", "/etc/apache2", "/etc/httpd", "/etc/haproxy",
+    "/etc/postfix", "/etc/dovecot", "/etc/ldap", "/etc/openldap", "/etc/kubernetes", "/etc/docker", "/etc/openvpn",
+    "/etc/stunnel", "/etc/mysql", "/etc/postgresql", "/etc/rabbitmq", "/etc/redis", "/etc/mosquitto", "/etc/tomcat10",
+    "/var/lib/acme", "/var/lib/dehydrated", "/var/lib/caddy", "/var/lib/kubelet/pki", "/usr/local/etc", "/opt",
+];
+
+/// What a command looks at, assembled.
+pub(crate) struct Assembly {
+    pub(crate) targets: Vec<String>,
+    pub(crate) network: Option<Network>,
+    pub(crate) files: Option<Files>,
+    pub(crate) trust: TrustStores,
+    pub(crate) policy: Policy,
+    pub(crate) owners: Vec<Owner>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) at: UnixTime,
+    /// Is every target a single server or file, so that silence of all of them is a failure?
+    pub(crate) all_single: bool,
+}
+
+impl Assembly {
+    /// Reads everything that was named. Opens files, connects to nothing.
+    pub(crate) fn new(global: &Global, look: &Look, texts: &[String]) -> Result<Self, Usage> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let at = match &global.at {
+            Some(text) => moment::parse_at(text, clock.now()).map_err(Usage::new)?,
+            None => clock.now(),
+        };
+        let config = read_config(global.config.as_deref())?;
+        let settings = settings(look, &config)?;
+        let mut owners = Vec::new();
+        if let Some(file) = &look.owner_file {
+            let from_file = config::parse(&read_text(file)?).map_err(|e| explain(file, &e))?;
+            for table in from_file.owner {
+                owners.push(table.owner().map_err(|e| explain(file, &e))?);
+            }
+        }
+        for table in config.owner {
+            owners.push(table.owner().map_err(Usage::new)?);
+        }
+        let texts = expand(texts)?;
+        let (network, files, all_single) = sources(&texts, look, &settings)?;
+        Ok(Self {
+            targets: texts,
+            network,
+            files,
+            trust: trust(&look.roots)?,
+            policy: Policy { max_days: config.policy.max_days },
+            owners,
+            clock,
+            at,
+            all_single,
+        })
+    }
+
+    /// The context of a run.
+    pub(crate) fn cx(&self) -> Cx {
+        Cx { clock: Arc::clone(&self.clock), vantage: vantage(), progress: Arc::new(Progress::default()) }
+    }
+
+    /// The sources, taken out.
+    pub(crate) fn take_sources(&mut self) -> Vec<Box<dyn Source>> {
+        let mut out: Vec<Box<dyn Source>> = Vec::new();
+        if let Some(network) = self.network.take() {
+            out.push(Box::new(network));
+        }
+        if let Some(files) = self.files.take() {
+            out.push(Box::new(files));
+        }
+        out
+    }
+
+    /// By what to judge.
+    pub(crate) fn judgment(&self) -> Judgment {
+        Judgment { trust: self.trust.clone(), policy: self.policy.clone(), owners: self.owners.clone(), at: self.at }
+    }
+}
+
+/// The name of this host, as others know it.
+pub(crate) fn vantage() -> Arc<str> {
+    Arc::from(rustix::system::uname().nodename().to_string_lossy().as_ref())
+}
+
+type Sources = (Option<Network>, Option<Files>, bool);
+
+fn sources(texts: &[String], look: &Look, settings: &Settings) -> Result<Sources, Usage> {
+    let mut network: Vec<NetworkTarget> = Vec::new();
+    let mut this_host = texts.is_empty();
+    let mut roots: Vec<PathBuf> = Vec::new();
+    let mut all_single = !texts.is_empty();
+    for text in texts {
+        match Target::parse(text, |path| Path::new(path).exists())? {
+            Target::ThisHost => {
+                this_host = true;
+                all_single = false;
+            }
+            Target::Network(target) => {
+                all_single &= match &target.hosts {
+                    target::Hosts::Name(_) => true,
+                    target::Hosts::Addresses(range) => range.len() == 1,
+                };
+                network.push(target);
+            }
+            Target::Path(path) => {
+                all_single &= !path.is_dir();
+                roots.push(home(path));
+            }
+        }
+    }
+    if texts.is_empty() {
+        roots.extend(USUAL_FOLDERS.iter().map(PathBuf::from).filter(|p| p.is_dir()));
+    }
+    let passwords = passwords(&look.password_file)?;
+    let exclude = settings.exclude.clone();
+    let files = (!roots.is_empty()).then(|| Files { roots, exclude, passwords, size_max: SIZE_MAX, threads: 0 });
+    let any = this_host || !network.is_empty();
+    let network = any.then(|| Network { targets: network, this_host, settings: settings.clone() });
+    Ok((network, files, all_single))
+}
+
+fn home(path: PathBuf) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path,
+    }
+}
+
+fn settings(look: &Look, config: &Config) -> Result<Settings, Usage> {
+    let ports = match look.ports.as_str() {
+        "common" => target::COMMON_PORTS.iter().map(|p| PortRange { first: *p, last: *p }).collect(),
+        "all" => vec![PortRange { first: 1, last: u16::MAX }],
+        list => target::parse_ports(list)?,
+    };
+    let starttls = look.starttls.as_deref().map(protocol).transpose()?;
+    let resolver = look.resolver.as_deref().map(resolver).transpose()?;
+    let mut exclude = Exclude::default();
+    for text in look.exclude.iter().chain(&config.scan.exclude) {
+        match text.strip_prefix('@') {
+            Some(file) => {
+                for line in lines(&read_text(Path::new(file))?) {
+                    exclude.add(line)?;
+                }
+            }
+            None => exclude.add(text)?,
+        }
+    }
+    Ok(Settings {
+        ports,
+        starttls,
+        sni: look.sni.iter().map(|s| s.to_ascii_lowercase()).collect(),
+        both: look.both,
+        prove: look.prove,
+        gentle: look.gentle,
+        all_addresses: look.all_addresses,
+        rate: look.rate.map_or(Rate::Polite, Rate::Total),
+        concurrency: look.concurrency as usize,
+        timeout: moment::duration(&look.timeout)
+            .map_err(Usage::new)?
+            .clamp(Duration::from_millis(10), Duration::from_secs(3600)),
+        resolver,
+        exclude,
+        threads: 0,
+    })
+}
+
+/// Reads the name of a STARTTLS protocol.
+pub(crate) fn protocol(name: &str) -> Result<notafter_wire::starttls::Protocol, Usage> {
+    use notafter_wire::starttls::Protocol;
+    name.to_ascii_lowercase().parse().map_err(|_| {
+        let known: Vec<_> = Protocol::ALL.iter().map(|p| p.name()).collect();
+        Usage::new(format!("no STARTTLS protocol is called `{name}`")).hint(format!("known are {}", known.join(" ")))
+    })
+}
+
+fn resolver(text: &str) -> Result<std::net::SocketAddr, Usage> {
+    let with_port = text.parse().ok();
+    let without = || text.trim_matches(['[', ']']).parse().ok().map(|ip| std::net::SocketAddr::new(ip, 53));
+    with_port.or_else(without).ok_or_else(|| {
+        Usage::new(format!("`{text}` is no address of a DNS server")).hint("write 127.0.0.1 or 127.0.0.1:5353")
+    })
+}
+
+/// `@FILE` and `-` become the targets they list.
+fn expand(texts: &[String]) -> Result<Vec<String>, Usage> {
+    let mut out = Vec::new();
+    for text in texts {
+        if text == "-" {
+            let mut list = String::new();
+            let read = std::io::stdin().take(LIST_MAX).read_to_string(&mut list);
+            read.map_err(|e| Usage::new(format!("cannot read targets from standard input: {e}")))?;
+            out.extend(lines(&list).map(str::to_owned));
+        } else if let Some(file) = text.strip_prefix('@') {
+            out.extend(lines(&read_text(Path::new(file))?).map(str::to_owned));
+        } else {
+            out.push(text.clone());
+        }
+    }
+    if out.is_empty() && !texts.is_empty() {
+        return Err(Usage::new("the list of targets is empty").hint("put one target on each line; # begins a comment"));
+    }
+    Ok(out)
+}
+
+/// One entry a line; `#` begins a comment, empty lines do not count.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(|l| l.split('#').next().unwrap_or("").trim()).filter(|l| !l.is_empty())
+}
+
+fn read_text(file: &Path) -> Result<String, Usage> {
+    std::fs::read_to_string(file).map_err(|e| Usage::new(format!("cannot read {}: {e}", file.display())))
+}
+
+fn explain(file: &Path, what: &str) -> Usage {
+    let (message, hint) = match what.split_once("\nhint: ") {
+        Some((message, hint)) => (message, Some(hint.to_owned())),
+        None => (what, None),
+    };
+    Usage { message: format!("{}: {message}", file.display()), hint }
+}
+
+fn read_config(named: Option<&Path>) -> Result<Config, Usage> {
+    let usual = [Path::new("notafter.toml"), Path::new("/etc/notafter/notafter.toml")];
+    let Some(file) = named.or_else(|| usual.into_iter().find(|p| p.is_file())) else { return Ok(Config::default()) };
+    config::parse(&read_text(file)?).map_err(|e| explain(file, &e))
+}
+
+fn passwords(files: &[PathBuf]) -> Result<Arc<[String]>, Usage> {
+    let mut out = Vec::new();
+    for file in files {
+        // A password may begin with # or end in a blank: only the line ends are taken off.
+        out.extend(read_text(file)?.lines().map(str::to_owned));
+    }
+    Ok(out.into())
+}
+
+/// The certificates in a file that the user named.
+pub(crate) fn certificates(file: &Path) -> Result<Vec<Arc<[u8]>>, Usage> {
+    let bytes = std::fs::read(file).map_err(|e| Usage::new(format!("cannot read {}: {e}", file.display())))?;
+    let opened = container::open(&bytes, &[], &Limits::default());
+    let found: Vec<Arc<[u8]>> = opened
+        .found
+        .iter()
+        .filter_map(|f| match &f.content {
+            Content::Certificate(der) => Some(Arc::from(der.as_ref())),
+            _ => None,
+        })
+        .collect();
+    if found.is_empty() {
+        return Err(Usage::new(format!("{} holds no certificate", file.display())).hint("name a PEM or DER file"));
+    }
+    Ok(found)
+}
+
+/// Mozilla's roots, built in.
+pub(crate) fn mozilla() -> Vec<Arc<[u8]>> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Arc::from(der.as_ref())).collect()
+}
+
+/// This system's roots; `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured.
+pub(crate) fn system() -> Vec<Arc<[u8]>> {
+    rustls_native_certs::load_native_certs().certs.iter().map(|der| Arc::from(der.as_ref())).collect()
+}
+
+fn trust(given: &[PathBuf]) -> Result<TrustStores, Usage> {
+    let mut out = TrustStores { mozilla: mozilla(), system: system(), given: Vec::new() };
+    for file in given {
+        out.given.extend(certificates(file)?);
+    }
+    Ok(out)
+}

@@ -1,0 +1,296 @@
+//! Exactly what the user typed, as types. Validates, and does nothing: no file is opened here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Finds every certificate on ports and in files, and says what lapses when, and what is wrong.
+#[derive(Parser)]
+#[command(name = "notafter", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Scan only what you may. Start with `notafter scan` alone: it looks at this machine.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub(crate) struct Global {
+    /// Read settings from FILE [default: ./notafter.toml, else /etc/notafter/notafter.toml, else none]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How to print results
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// The same as --format json
+    #[arg(long, global = true, conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// Judge as if it were TIME: RFC 3339, a date, or +30d
+    #[arg(long, global = true, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+    /// When to colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Print results only: no progress, no notes
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Print more: every place, every trust anchor, every blind spot
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+impl Global {
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format.unwrap_or(Format::Table) }
+    }
+}
+
+/// How to print results.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// One document
+    Json,
+    /// One line each, as it is seen; in bounded memory
+    Ndjson,
+    /// One row a placement
+    Csv,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Look once: what lapses when, and what is wrong
+    Scan(Scan),
+    /// Print one asset or place whole: every fact, its chain, its findings
+    Show(Show),
+    /// A Nagios/Icinga plugin: one line, perfdata, exit 0/1/2/3
+    Check(Check),
+    /// Would a client accept this chain? The offline judge
+    Verify(Verify),
+    /// Triage during an outage: everything dated on the path to HOST, the culprit in one line
+    Why(Why),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+}
+
+const TARGETS: &str = "\
+Targets:
+  example.com  example.com:8443  https://host/path      a host, all its addresses
+  10.0.0.0/24  10.0.0.1-10.0.0.50:1-1024  [::1]:8443    addresses and ranges
+  smtp://mail:25  tls://host:port?sni=name              a protocol, a name to send
+  /etc  ./api.p12                                       a file or a folder
+  localhost                                             what listens on this host
+  @FILE  -                                              a list of targets
+Without any, this machine: its listening ports and its usual certificate folders.
+
+Exit codes: 0 done; 1 a finding reached --fail-on; 2 wrong usage, nothing was done;
+3 every target failed; 130 interrupted, what was found is printed.";
+
+/// Look once.
+#[derive(Args)]
+#[command(after_help = TARGETS)]
+pub(crate) struct Scan {
+    /// What to look at; see below
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+    /// Print what would be asked, and ask nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go on without asking where more than 65,536 ports or a wide public range would be asked
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+    /// Judge nothing and keep nothing in memory: only what is seen, as it is seen
+    #[arg(long)]
+    pub(crate) no_findings: bool,
+    /// Exit with 1 when a finding is as bad as this
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    pub(crate) fail_on: Option<FailOn>,
+}
+
+/// How to look: shared by the commands that do.
+#[derive(Args, Clone)]
+pub(crate) struct Look {
+    /// Ports for hosts without one: a list like 443,8000-8999, `all`, or `common`
+    #[arg(long, value_name = "LIST", default_value = "common")]
+    pub(crate) ports: String,
+    /// Begin TLS as this protocol does
+    #[arg(long, value_name = "PROTO")]
+    pub(crate) starttls: Option<String>,
+    /// Prove that the server holds the key: a full handshake each
+    #[arg(long)]
+    pub(crate) prove: bool,
+    /// Look for both key types at addresses too, not only at names
+    #[arg(long)]
+    pub(crate) both: bool,
+    /// TLS 1.2 first: kinder to old and small servers
+    #[arg(long)]
+    pub(crate) gentle: bool,
+    /// Ask this DNS server instead of the system
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) resolver: Option<String>,
+    /// Names to send to addresses, each in turn
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) sni: Vec<String>,
+    /// New connections a second in all [default: 200 in each /24, 20 to each host; loopback unlimited]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: Option<u32>,
+    /// Connections open at once
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) concurrency: u32,
+    /// For one server, in all
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub(crate) timeout: String,
+    /// Ask every address of a name (the default; =false asks the first only)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value = "true", default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    pub(crate) all_addresses: bool,
+    /// Trust these roots besides the usual ones (PEM or DER)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots: Vec<PathBuf>,
+    /// Who answers for what: a TOML file with [[owner]] tables
+    #[arg(long, value_name = "FILE")]
+    pub(crate) owner_file: Option<PathBuf>,
+    /// Passwords to try on keystores, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Vec<PathBuf>,
+    /// Never look at this path, host or range; @FILE for a list
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub(crate) exclude: Vec<String>,
+}
+
+/// A severity to fail on.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Only critical findings
+    Critical,
+    /// Warnings and worse
+    Warning,
+    /// Anything
+    Info,
+}
+
+/// Print one place whole.
+#[derive(Args)]
+pub(crate) struct Show {
+    /// A host, a file or any other target of `scan`
+    #[arg(value_name = "TARGET", required = true)]
+    pub(crate) targets: Vec<String>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// A plugin for Nagios, Icinga and their kin.
+#[derive(Args)]
+pub(crate) struct Check {
+    /// What to check: a host or a file, as for `scan`
+    #[arg(value_name = "TARGET", required_unless_present_any = ["host", "file"])]
+    pub(crate) target: Option<String>,
+    /// The host
+    #[arg(short = 'H', long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// The port
+    #[arg(short, long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// A file instead of a host
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["host", "port"])]
+    pub(crate) file: Option<PathBuf>,
+    /// Warn when less is left: days, or 30% of the lifetime
+    #[arg(short, long, value_name = "DAYS")]
+    pub(crate) warning: Option<String>,
+    /// Critical when less is left: days, or 15% of the lifetime
+    #[arg(short, long, value_name = "DAYS")]
+    pub(crate) critical: Option<String>,
+    /// Both, as check_http has it: WARNING,CRITICAL
+    #[arg(short = 'C', long, value_name = "DAYS,DAYS", conflicts_with_all = ["warning", "critical"])]
+    pub(crate) certificate: Option<String>,
+    /// The name to send and to check
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) sni: Option<String>,
+    /// The protocol before TLS: smtp, imap, ...
+    #[arg(short = 'P', long, visible_alias = "starttls", value_name = "PROTO")]
+    pub(crate) protocol: Option<String>,
+    /// Seconds until giving up
+    #[arg(short, long, value_name = "SECONDS", default_value = "10")]
+    pub(crate) timeout: u32,
+    /// Trust these roots besides the usual ones
+    #[arg(short, long, visible_alias = "rootcert", value_name = "FILE")]
+    pub(crate) roots: Vec<PathBuf>,
+    /// Passwords to try on keystores, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Vec<PathBuf>,
+    /// Ask this DNS server instead of the system
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) resolver: Option<String>,
+}
+
+/// The offline judge.
+#[derive(Args)]
+pub(crate) struct Verify {
+    /// The chain: leaf first, PEM or DER
+    #[arg(value_name = "CHAIN")]
+    pub(crate) chain: PathBuf,
+    /// Trust these roots and no others
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots: Vec<PathBuf>,
+    /// The name it must be for
+    #[arg(long, value_name = "HOST")]
+    pub(crate) name: Option<String>,
+    /// Whose roots, where none are given
+    #[arg(long, value_enum, value_name = "CLIENT", default_value = "mozilla")]
+    pub(crate) client: Client,
+    /// What it must be good for
+    #[arg(long, value_enum, value_name = "PURPOSE", default_value = "server")]
+    pub(crate) purpose: Purpose,
+    /// Check revocation against these lists (PEM or DER)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) crl: Vec<PathBuf>,
+}
+
+/// Whose roots.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    /// Mozilla's list, built in
+    Mozilla,
+    /// This system's store
+    System,
+}
+
+/// A purpose.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Purpose {
+    /// TLS server
+    Server,
+    /// TLS client
+    Client,
+}
+
+/// Triage.
+#[derive(Args)]
+pub(crate) struct Why {
+    /// The host, with a port if it is not 443
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}

@@ -1,0 +1,60 @@
+//! One file a command, and how a command may end.
+
+pub(crate) mod check;
+pub(crate) mod scan;
+pub(crate) mod show;
+pub(crate) mod verify;
+pub(crate) mod why;
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// It did what it should.
+    Done,
+    /// It did, and what it found is bad enough to fail.
+    Failed,
+    /// Every target failed.
+    NothingReached,
+    /// Interrupted; what was found was printed.
+    Interrupted,
+    /// A plugin's own answer.
+    Plugin(u8),
+}
+
+impl End {
+    pub(crate) fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::NothingReached => 3,
+            Self::Interrupted => 130,
+            Self::Plugin(code) => code,
+        })
+    }
+}
+
+/// Wrong usage or configuration: nothing was done.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Usage {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<notafter_discover::target::NoTarget> for Usage {
+    fn from(wrong: notafter_discover::target::NoTarget) -> Self {
+        Self { message: wrong.message, hint: Some(wrong.hint) }
+    }
+}

@@ -1,0 +1,165 @@
+//! `scan`: look once, judge, print.
+
+use notafter_core::document::{AssetDocument, BlindSpotDocument, FindingDocument, ScanDocument, ScanHeader};
+use notafter_core::finding::Severity;
+use notafter_core::joints::Cx;
+use notafter_engine::pipeline::{self, Order, Report};
+
+use super::{End, Usage};
+use crate::assemble::Assembly;
+use crate::cli::{FailOn, Format, Global, Scan};
+use crate::print;
+use crate::print::paper::Paper;
+use crate::print::stream::{self, Stream};
+use crate::print::table::{View, page};
+
+/// More pairs of address and port than this are asked only after a yes.
+const PAIRS_MAX: u64 = 65_536;
+
+pub(crate) fn run(global: &Global, args: Scan) -> Result<End, Usage> {
+    let assembly = Assembly::new(global, &args.look, &args.targets)?;
+    if let Some(end) = consent(&assembly, &args)? {
+        return Ok(end);
+    }
+    let format = global.format();
+    if args.no_findings && format != Format::Ndjson {
+        return Err(Usage::new("--no-findings keeps nothing, so there would be nothing to print")
+            .hint("use it with --format ndjson"));
+    }
+    let cx = assembly.cx();
+    let stream = (format == Format::Ndjson).then(|| Stream::new(assembly.at, &cx.vantage));
+    let started = assembly.clock.now();
+    let targets = assembly.targets.clone();
+    let (at, all_single, clock) = (assembly.at, assembly.all_single, std::sync::Arc::clone(&assembly.clock));
+    let judged = !args.no_findings;
+    let report = look(assembly, &cx, global.quiet, judged, stream)?;
+    for fault in &report.faults {
+        print::error(&fault.context, fault.hint.as_deref());
+    }
+    let header = ScanHeader {
+        started: started.to_string(),
+        finished: clock.now().to_string(),
+        at: at.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        targets,
+        attempted: 0,
+        reached: 0,
+        unreachable: 0,
+        files: 0,
+        interrupted: report.interrupted,
+    }
+    .counted(report.scan);
+    match format {
+        Format::Table => {
+            let mut paper = Paper::new(print::colours(global.color), print::width());
+            page(&mut paper, &View { report: &report, at, verbose: global.verbose > 0, quiet: global.quiet });
+            print::out(paper.into_text().as_bytes());
+        }
+        Format::Json => print_json(&report, header, at, &cx),
+        Format::Csv => {
+            let assets = assets(&report, at);
+            print::out(print::csv::render(&assets, &stream::placements(&report.inventory, &cx.vantage)).as_bytes());
+        }
+        Format::Ndjson => {
+            let mut stream = Stream::new(at, &cx.vantage);
+            for finding in &report.findings {
+                stream.finding(&FindingDocument::of(finding, at));
+            }
+            stream.scan(&header);
+        }
+    }
+    Ok(end(&report, args.fail_on, all_single))
+}
+
+/// Runs the pipeline of an assembly until its end or Ctrl-C.
+pub(crate) fn look(
+    mut assembly: Assembly,
+    cx: &Cx,
+    quiet: bool,
+    judged: bool,
+    stream: Option<Stream>,
+) -> Result<Report, Usage> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| Usage::new(format!("cannot start: {e}")))?;
+    let judgment = judged.then(|| assembly.judgment());
+    let sources = assembly.take_sources();
+    Ok(runtime.block_on(async {
+        let bar = print::progress::Bar::start(&cx.progress, quiet || stream.is_some());
+        let tap = stream.map(|s| Box::new(s) as Box<dyn notafter_engine::ingest::Tap>);
+        let order = Order { sources, judgment, tap };
+        let stop = async {
+            // Without a handler for it, Ctrl-C would lose what was found.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let report = pipeline::run(cx, order, stop).await;
+        drop(bar);
+        report
+    }))
+}
+
+/// Asks before a large or wide scan; `--dry-run` only says what would be asked.
+fn consent(assembly: &Assembly, args: &Scan) -> Result<Option<End>, Usage> {
+    let size = assembly.network.as_ref().map(|n| n.size()).unwrap_or_default();
+    if args.dry_run {
+        let roots = assembly.files.as_ref().map(|f| f.roots.as_slice()).unwrap_or_default();
+        let mut text = String::new();
+        if assembly.network.is_some() {
+            text.push_str(&format!("would ask {} pairs of address and port\n", size.pairs));
+        }
+        for root in roots {
+            text.push_str(&format!("would look through {}\n", root.display()));
+        }
+        print::out(text.as_bytes());
+        return Ok(Some(End::Done));
+    }
+    let large = size.pairs > PAIRS_MAX;
+    if !args.yes && (large || size.wide_and_public) {
+        let what = if size.wide_and_public { ", in a public range beyond /24" } else { "" };
+        return Err(Usage::new(format!("this would ask {} pairs of address and port{what}", size.pairs))
+            .hint("if you may scan all of them, say --yes; --dry-run only counts"));
+    }
+    Ok(None)
+}
+
+fn assets(report: &Report, at: notafter_core::UnixTime) -> Vec<AssetDocument> {
+    report.inventory.assets().map(|(ix, a)| AssetDocument::of(a, &report.inventory.bytes(ix), at)).collect()
+}
+
+fn print_json(report: &Report, scan: ScanHeader, at: notafter_core::UnixTime, cx: &Cx) {
+    let document = ScanDocument {
+        scan,
+        assets: assets(report, at),
+        placements: stream::placements(&report.inventory, &cx.vantage),
+        findings: report.findings.iter().map(|f| FindingDocument::of(f, at)).collect(),
+        blind_spots: report.inventory.blind_spots().iter().map(BlindSpotDocument::of).collect(),
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    use std::io::Write;
+    // A closed pipe ends the printing; there is nobody left to tell.
+    let _ = serde_json::to_writer_pretty(&mut out, &document);
+    let _ = out.write_all(b"\n").and_then(|()| out.flush());
+}
+
+fn end(report: &Report, fail_on: Option<FailOn>, all_single: bool) -> End {
+    if report.interrupted {
+        return End::Interrupted;
+    }
+    let nothing = report.scan.reached == 0 && report.inventory.assets().len() == 0 && report.inventory.keys().is_empty();
+    if all_single && nothing && (report.scan.attempted > 0 || !report.inventory.blind_spots().is_empty()) {
+        return End::NothingReached;
+    }
+    let limit = fail_on.map(|f| match f {
+        FailOn::Critical => Severity::Critical,
+        FailOn::Warning => Severity::Warning,
+        FailOn::Info => Severity::Info,
+    });
+    match limit {
+        Some(limit) if report.findings.iter().any(|f| f.severity <= limit) => End::Failed,
+        _ => End::Done,
+    }
+}

@@ -1,0 +1,52 @@
+//! What a user sees: results on standard output, everything else on standard error.
+//!
+//! A closed pipe (`| head`) ends the printing, not the program with a panic.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
+
+pub(crate) mod csv;
+pub(crate) mod paper;
+pub(crate) mod progress;
+pub(crate) mod stream;
+pub(crate) mod table;
+
+use std::io::{IsTerminal, Write};
+
+use crate::cli::Color;
+
+/// Writes bytes to standard output. Gives whether anyone still reads.
+pub(crate) fn out(bytes: &[u8]) -> bool {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
+}
+
+/// Says something that is no result.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says what went wrong and what to do.
+pub(crate) fn error(message: &str, hint: Option<&str>) {
+    note(&format!("error: {message}"));
+    if let Some(hint) = hint {
+        note(&format!("hint: {hint}"));
+    }
+}
+
+/// Whether to colour standard output.
+pub(crate) fn colours(choice: Color) -> bool {
+    match choice {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::io::stdout().is_terminal(),
+    }
+}
+
+/// How many columns a line may have; `None` when nobody looks at it and lines may be long.
+pub(crate) fn width() -> Option<usize> {
+    if let Some(columns) = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()) {
+        return Some(columns);
+    }
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
