@@ -8,6 +8,7 @@ mod lab;
 use lab::*;
 use notafter_wire::starttls::Protocol;
 use notafter_wire::tls::grab::{Grabber, Settings, Starttls, Target};
+use notafter_wire::tls::prove::prove;
 use notafter_wire::tls::{Offer, Outcome, Stage};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -178,6 +179,25 @@ fn auto_finds_the_protocol_by_what_the_server_says() {
     let plain = answering(flight, 9000, Duration::ZERO);
     let grabbed = grab(Target { starttls: Starttls::Named(Protocol::Ldap), ..target(plain) });
     assert!(matches!(grabbed.outcome, Outcome::NotTls { .. }), "{:?}", grabbed.outcome);
+}
+
+#[test]
+fn a_full_handshake_has_the_same_limits() {
+    let settings = Settings { total_timeout: Duration::from_millis(700), ..quick() };
+    let check = |port: u16, starttls: Starttls, expected: &str| {
+        let (clock, target) = (clock(), Target { starttls, ..target(port) });
+        let start = clock.now();
+        let printed = format!("{:?}", prove(&target, &settings, &*clock));
+        assert!(printed.contains(expected), "{printed}, not {expected}");
+        assert!(clock.now() - start < Duration::from_secs(1));
+    };
+    let flight = in_records(&[server_hello(), certificates(2, 500)].concat(), 16_000);
+    check(answering(flight, 1, Duration::from_millis(20)), Starttls::No, "Timeout { stage: Handshake }");
+    let http = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), 9000, Duration::ZERO);
+    check(http, Starttls::No, "NotTls { first: [72, 84, 84, 80");
+    check(http, Starttls::Named(Protocol::Ldap), "NotTls { first: [72, 84, 84, 80");
+    let lines = listen(|mut stream| while stream.write_all(b"220-hello\r\n").is_ok() {});
+    check(lines, Starttls::Named(Protocol::Smtp), "more than 64 KiB before TLS");
 }
 
 #[test]

@@ -6,8 +6,9 @@
 mod lab;
 
 use lab::*;
-use notafter_wire::tls::Offer;
 use notafter_wire::tls::grab::{Settings, Target};
+use notafter_wire::tls::prove::prove;
+use notafter_wire::tls::{Offer, Outcome};
 
 fn check(server: &str, offer: Offer, want_client_cas: bool, expected: &str) {
     let Some(server_process) = s_server(server) else { return };
@@ -106,6 +107,40 @@ fn gentle_asks_for_tls_12_first() {
     let Some((text, attempts)) = gentle("-tls1_3 @rsa") else { return };
     assert!(text.starts_with("0304"), "{text}");
     assert_eq!(attempts, 2);
+}
+
+#[test]
+fn full_handshakes_prove_possession() {
+    let check = |words: &str, expected: &str| {
+        let Some(server) = s_server(words) else { return };
+        let proved = prove(&target(server.port), &quick(), &*clock());
+        let text = match proved {
+            Ok(proved) => {
+                let flight = &proved.flight;
+                let auth = flight.client_auth.as_ref().map(|auth| auth.ca_names.len());
+                format!("{:04x} {:?} auth {auth:?} {:?}", flight.version, flight.group, proved.possession)
+            }
+            Err(outcome) => format!("{outcome:?}"),
+        };
+        assert_eq!(text, expected, "{words}");
+    };
+    check("-tls1_3 @ec", "0304 Some(29) auth None Verified");
+    check("-tls1_3 @rsa", "0304 Some(29) auth None Verified");
+    check("-tls1_3 @ed25519", "0304 Some(29) auth None Verified");
+    check("-tls1_3 @ec521 -groups P-384", "0304 Some(24) auth None Verified");
+    check("-tls1_2 @rsa", "0303 Some(29) auth None Verified");
+    check("-tls1_2 @ec", "0303 Some(29) auth None Verified");
+    let _ = keys();
+    check("-tls1_3 @ec -Verify 1 -CAfile CA:rsa.crt", "0304 Some(29) auth Some(1) Verified");
+    check("-tls1_2 @rsa -Verify 1 -CAfile CA:rsa.crt", "0303 Some(29) auth Some(1) Verified");
+    check("-tls1_2 @rsa -cipher AES128-SHA", "Alert { level: 2, description: 40 }");
+    let unchecked = "NotVerified { why: \"signatures of scheme 0x0808 cannot be checked\" }";
+    let Some(server) = s_server("-tls1_3 @ed448") else { return };
+    let proved = prove(&target(server.port), &quick(), &*clock()).expect("certificates");
+    assert_eq!(proved.flight.certificates.leaf(), key("ed448").der);
+    assert!(format!("{:?}", proved.possession) == unchecked, "{:?}", proved.possession);
+    let refused = prove(&target(free_port()), &quick(), &*clock());
+    assert_eq!(refused, Err(Outcome::Refused));
 }
 
 #[test]

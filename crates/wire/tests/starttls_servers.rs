@@ -9,6 +9,7 @@ mod lab;
 use lab::*;
 use notafter_wire::starttls::{Protocol, tds};
 use notafter_wire::tls::grab::{Starttls, Target};
+use notafter_wire::tls::prove::{Possession, prove};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -20,7 +21,12 @@ fn check(protocol: Protocol, port: u16, leaf: &str) {
     let text = summary(&named);
     assert!(text.contains(leaf) && text.starts_with("03"), "{protocol} by name: {text}");
     assert_eq!((named.protocol, named.attempts), (Some(protocol), 1));
-    say(&format!("{protocol}: {text}"));
+    let target = Target { starttls: Starttls::Named(protocol), ..target(port) };
+    let proved = prove(&target, &quick(), &*clock()).map(|proved| proved.possession);
+    if text.starts_with("0304") {
+        assert_eq!(proved, Ok(Possession::Verified), "{protocol}");
+    }
+    say(&format!("{protocol}: {text}, possession {proved:?}"));
 }
 
 /// What `Auto` makes of an unusual port.

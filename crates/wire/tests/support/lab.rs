@@ -163,7 +163,7 @@ pub(crate) fn present(program: &str) -> bool {
     there
 }
 
-/// A server process, killed when dropped.
+/// A server process, ended when dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
@@ -171,6 +171,16 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Asked politely at first: several of these have children of their own to take along.
+        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        for _ in 0..40 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            pause(Duration::from_millis(50));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
