@@ -11,6 +11,7 @@ pub mod grab;
 pub mod hello;
 mod message;
 pub mod outcome;
+pub mod prove;
 mod schedule;
 
 pub use chain::Chain;

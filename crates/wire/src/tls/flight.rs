@@ -422,7 +422,7 @@ fn shared_secret(group: u16, share: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether these first bytes can begin a TLS record. Empty can.
-fn tls_like(bytes: &[u8]) -> bool {
+pub(crate) fn tls_like(bytes: &[u8]) -> bool {
     bytes.first().is_none_or(|kind| (20..=23).contains(kind))
         && bytes.get(1).is_none_or(|major| *major == 3)
         && bytes.get(2).is_none_or(|minor| *minor <= 4)

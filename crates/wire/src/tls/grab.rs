@@ -194,7 +194,7 @@ impl Drop for Grabber {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.shared.targets.close();
         for waker in &self.wakers {
-            waker.wake();
+            waker.rouse();
         }
         for thread in self.threads.drain(..) {
             // A loop that panicked has closed its connections too; its targets are lost like those of a stop.

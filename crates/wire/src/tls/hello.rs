@@ -308,7 +308,7 @@ fn patch_u16(out: &mut [u8], at: usize, value: usize) {
 }
 
 /// The name as RFC 6066 section 3 wants it, or nothing if it must not be sent.
-fn sendable(name: &str) -> Option<&str> {
+pub(crate) fn sendable(name: &str) -> Option<&str> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let fits = !name.is_empty() && name.len() <= 253 && name.bytes().all(plain);

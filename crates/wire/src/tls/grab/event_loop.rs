@@ -165,9 +165,10 @@ impl EventLoop {
                 return;
             }
             let timeout = self.patience();
-            self.waker.waiting.store(true, Ordering::SeqCst);
+            let hungry = more && self.hungry();
+            self.waker.waiting.store(hungry || !self.held.is_empty(), Ordering::SeqCst);
             // What came between the last look and now has not woken us, so look once more.
-            let ready = (self.hungry() && !self.shared.targets.is_idle() && more)
+            let ready = (hungry && !self.shared.targets.is_idle())
                 || (!self.held.is_empty() && !self.shared.results.is_full())
                 || self.shared.stop.load(Ordering::SeqCst);
             let timeout = if ready { Some(Duration::ZERO) } else { timeout };
@@ -178,7 +179,9 @@ impl EventLoop {
             events.clear();
             let waited =
                 epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref());
-            self.waker.waiting.store(false, Ordering::SeqCst);
+            if hungry || !self.held.is_empty() {
+                self.waker.waiting.store(false, Ordering::SeqCst);
+            }
             if waited.is_err_and(|error| error != Errno::INTR) {
                 return;
             }

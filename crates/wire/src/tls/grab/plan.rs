@@ -28,6 +28,8 @@ const GUESSED: u8 = 2;
 const LEGACY: u8 = 4;
 const POSTGRES: u8 = 8;
 const FTP: u8 = 16;
+const LMTP: u8 = 32;
+const LDAP: u8 = 64;
 
 /// The first attempt for a target.
 pub(super) fn first(target: &Target, settings: &Settings) -> Attempt {
@@ -65,15 +67,22 @@ pub(super) fn next(target: &Target, last: Attempt, outcome: &Outcome) -> Option<
             let protocol = starttls::identify(first)?;
             tries(GUESSED, Some(protocol), target.offer)
         }
-        // Some servers hang up on a hello without a word. PostgreSQL is the one often found on odd ports.
-        (None, Outcome::Closed { stage: Stage::Handshake } | Outcome::Reset { stage: Stage::Handshake }) => {
+        // Some servers hang up on a hello without a word: these two are often found on odd ports.
+        (
+            None | Some(Protocol::Postgres),
+            Outcome::Closed { stage: Stage::Handshake | Stage::Greeting }
+            | Outcome::Reset { stage: Stage::Handshake | Stage::Greeting }
+            | Outcome::NotTls { .. },
+        ) if last.protocol.is_none() || last.tried & POSTGRES != 0 => {
             tries(POSTGRES, Some(Protocol::Postgres), target.offer)
+                .or_else(|| tries(LDAP, Some(Protocol::Ldap), target.offer))
         }
-        // A bare "220" may have been FTP.
-        (Some(Protocol::Smtp), Outcome::StarttlsRefused { .. } | Outcome::Malformed { .. })
-            if last.tried & GUESSED != 0 =>
+        // "220" opens SMTP, FTP and LMTP alike; a server that does not know EHLO was one of the others.
+        (Some(Protocol::Smtp | Protocol::Ftp), Outcome::StarttlsRefused { reply })
+            if last.tried & GUESSED != 0 && reply.starts_with('5') =>
         {
             tries(FTP, Some(Protocol::Ftp), target.offer)
+                .or_else(|| tries(LMTP, Some(Protocol::Lmtp), target.offer))
         }
         // The port's usual protocol is not spoken there.
         (
@@ -159,6 +168,12 @@ mod tests {
         check(Starttls::Auto, 4443, false, &smtp, &["tls Any", "smtp Any", "smtp Legacy"]);
         let silent_smtp = [silent(), hung_up(), hung_up(), Outcome::Refused];
         let made = ["smtp Any", "tls Any", "tls Legacy", "postgres Any"];
+        let closed = || Outcome::Closed { stage: Stage::Greeting };
+        let hangs_up = [hung_up(), hung_up(), closed(), closed()];
+        check(Starttls::Auto, 4443, false, &hangs_up, &["tls Any", "tls Legacy", "postgres Any", "ldap Any"]);
+        let unknown = || Outcome::StarttlsRefused { reply: "500 what?".into() };
+        let lmtp = [said("220 ready\r\n"), unknown(), unknown(), unknown()];
+        check(Starttls::Auto, 4443, false, &lmtp, &["tls Any", "smtp Any", "ftp Any", "lmtp Any"]);
         check(Starttls::Auto, 25, false, &silent_smtp, &made);
         check(Starttls::Named(Protocol::Imap), 25, false, &[silent()], &["imap Any"]);
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// Ends one loop's wait in epoll.
 pub(super) struct Waker {
     pub(super) event: OwnedFd,
-    /// Set by the loop just before it waits: only then is a wake-up worth a system call.
+    /// Set by the loop before it waits with an eye on a queue: only then is waking it worth a system call.
     pub(super) waiting: AtomicBool,
 }
 
@@ -23,11 +23,17 @@ impl Waker {
         Ok(Waker { event, waiting: AtomicBool::new(false) })
     }
 
-    pub(super) fn wake(&self) {
+    /// Ends the loop's wait if it waits for what a queue may have now.
+    fn wake(&self) {
         if self.waiting.swap(false, Ordering::SeqCst) {
-            // It can only fail when the counter is full, and then the loop is awake already.
-            let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+            self.rouse();
         }
+    }
+
+    /// Ends the loop's wait, whatever it waits for.
+    pub(super) fn rouse(&self) {
+        // It can only fail when the counter is full, and then the loop is awake already.
+        let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
     }
 
     /// Forgets the wake-ups received.
@@ -130,8 +136,10 @@ impl<T> Queue<T> {
         let count = state.items.len().min(most);
         into.extend(state.items.drain(..count));
         let open = !state.closed || !state.items.is_empty();
+        // A feeder woken for every place that falls free would do nothing but wake up.
+        let roomy = state.items.len() <= self.capacity / 2;
         drop(state);
-        if count > 0 {
+        if count > 0 && roomy {
             self.changed.notify_all();
         }
         open
@@ -168,7 +176,9 @@ impl<T> Queue<T> {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
-        self.wake_loops();
+        for waker in &self.wakers {
+            waker.rouse();
+        }
     }
 }
 
