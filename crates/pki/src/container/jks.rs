@@ -212,8 +212,11 @@ fn walk_bks<'a>(
             }
             4 => {
                 input.block()?;
-                let key = PrivateKey { format: KeyFormat::EncryptedPkcs8, encrypted: true, spki: None };
-                session.keep(found, Content::PrivateKey(key), here);
+                // Private, public or secret, nobody can see; only a private one comes with a chain.
+                if length > 0 {
+                    let key = PrivateKey { format: KeyFormat::EncryptedPkcs8, encrypted: true, spki: None };
+                    session.keep(found, Content::PrivateKey(key), here);
+                }
             }
             _ => return None,
         }
