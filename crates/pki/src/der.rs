@@ -279,7 +279,10 @@ pub fn strip_zeros(value: &[u8]) -> &[u8] {
 pub fn bit_length(value: &[u8]) -> u32 {
     let value = strip_zeros(value);
     match value.first() {
-        Some(first) => (value.len() as u32).saturating_mul(8) - first.leading_zeros(),
+        Some(first) => {
+            let octets = u32::try_from(value.len()).unwrap_or(u32::MAX);
+            octets.saturating_mul(8).saturating_sub(first.leading_zeros())
+        }
         None => 0,
     }
 }

@@ -196,7 +196,8 @@ impl<'a> Attribute<'a> {
     }
 
     fn write_rfc4514(&self, out: &mut String) {
-        let name = oid::attribute_name(self.oid);
+        // Extensions' names, too: OpenSSL has one table for all, and such attributes are met.
+        let name = oid::attribute_name(self.oid).or_else(|| oid::extension_name(self.oid));
         match name {
             Some(name) => out.push_str(name),
             None => out.push_str(&oid::dotted(self.oid)),

@@ -11,7 +11,8 @@ use memchr::memmem;
 
 use super::base64::{self, Decoder, is_base64};
 use super::der::{Kind, classify, place_element};
-use super::sniff::{MarkerKind, Markers, label_at};
+use super::jks;
+use super::sniff::{Hint, MarkerKind, Markers, label_at};
 use super::{Content, Format, Found, Place, Reason, Session};
 use crate::certificate::Certificate;
 use crate::private_key::{KeyFormat, PrivateKey};
@@ -212,9 +213,13 @@ impl Scan<'_> {
             return;
         }
         let decoded = base64::decode(&run.text(bytes));
-        if let Some(kind) = classify(&decoded) {
+        let place = Place::whole().numbered(self.blocks + 1);
+        if let Some(Hint::Jks | Hint::Jceks) = Hint::of_start(&decoded) {
             self.blocks += 1;
-            let place = Place::whole().numbered(self.blocks);
+            let inner = jks::open(&decoded, &place, self.session);
+            self.found.extend(owned(inner));
+        } else if let Some(kind) = classify(&decoded) {
+            self.blocks += 1;
             self.element(&decoded, kind, &place);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use notafter_pki::container::{Content, Limits, Opened, Reason, open};
+use notafter_pki::container::{self, Content, Limits, Opened, Reason, open};
 
 use crate::corpora;
 
@@ -93,6 +93,82 @@ const STORES: &[(&str, usize, &[Reason])] = &[
     ("gnutls-data/cert-tests/data/pkcs7-cat.p7", 4, &[]),
     ("pyca-vectors/pkcs7/amazon-roots.p7b", 2, &[]),
 ];
+
+/// Where certificates stand within, by the aliases that OpenSSL and keytool show.
+#[rustfmt::skip]
+const PLACES: &[(&str, &[&str])] = &[
+    ("keystores/jks/RSA2048_3certs.jks", &["#mykey", "#mykey/1", "#mykey/2"]),
+    ("keystores/jceks/duplicate_aliases.jceks", &["#my_alias", "#my_alias"]),
+    ("keystores/jks/custom_entry_passwords.jks", &["#private", "#cert"]),
+    ("keystores/bks/christmas.bksv1", &["#sealed_private_key", "#cert"]),
+    ("pyca-vectors/pkcs12/java-truststore.p12", &["#cert1", "#2"]),
+    ("pyca-vectors/pkcs12/name-unicode-no-pwd.p12", &["#%E2%98%BA", "#%C3%A4", "#%C3%A7"]),
+    ("keystores/pkcs12/tests/examples/example7.pfx", &["#1", "#2"]),
+    ("pyca-vectors/pkcs7/amazon-roots.p7b", &["#1", "#2"]),
+];
+
+#[test]
+fn places_of_entries() {
+    let Some(root) = corpora::root("places_of_entries") else { return };
+    for (path, expected) in PLACES {
+        let bytes = fs::read(root.join(path)).expect("a file of the corpora");
+        let opened = open(&bytes, corpora::PASSWORDS, &Limits::default());
+        let certificates = opened.found.iter().filter(|f| matches!(f.content, Content::Certificate(_)));
+        let places: Vec<_> = certificates.map(|found| found.place.to_string()).collect();
+        assert_eq!(&places, expected, "{path}");
+    }
+}
+
+#[test]
+fn keystores_within_text() {
+    let Some(root) = corpora::root("keystores_within_text") else { return };
+    for (path, place) in [
+        ("keystores/jks/DSA2048.jks", "#1/mykey"),
+        ("keystores/jceks/RSA1024.jceks", "#1/mykey"),
+        ("keystores/pbes2_sha256.p12", "#1/1"),
+        ("pyca-vectors/pkcs7/amazon-roots.p7b", "#1/1"),
+    ] {
+        let bytes = fs::read(root.join(path)).expect("a file of the corpora");
+        let text = format!("data:\n  store: {}\ntype: Opaque\n", container::base64::encode(&bytes));
+        let opened = open(text.as_bytes(), corpora::PASSWORDS, &Limits::default());
+        let first = opened.found.iter().find(|found| matches!(found.content, Content::Certificate(_)));
+        assert_eq!(first.map(|found| found.place.to_string()).as_deref(), Some(place), "{path}");
+    }
+}
+
+#[test]
+fn stores_that_cannot_be_read_are_named() {
+    use notafter_pki::der::{encode, tag};
+    let scheme = encode(tag::OID, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13]);
+    let sealed = [encode(tag::SEQUENCE, &scheme), encode(tag::OCTET_STRING, &[0; 64])].concat();
+    let bcfks = encode(tag::SEQUENCE, &[encode(tag::SEQUENCE, &sealed), encode(tag::SEQUENCE, &[])].concat());
+    let uber = [&[0, 0, 0, 1, 0, 0, 0, 20][..], &[0xab; 300]].concat();
+    for (bytes, name) in [(bcfks, "BCFKS"), (uber, "UBER")] {
+        let opened = open(&bytes, &[], &Limits::default());
+        let problem = opened.problems.first().expect("a problem");
+        assert_eq!(problem.reason, Reason::UnsupportedFormat);
+        assert!(problem.detail.contains(name), "{}", problem.detail);
+    }
+}
+
+#[test]
+fn roots_have_signed_themselves() {
+    let Some(root) = corpora::root("roots_have_signed_themselves") else { return };
+    let mut verdicts = std::collections::BTreeMap::new();
+    for path in corpora::files(&root.join("testssl")) {
+        let bytes = fs::read(&path).unwrap_or_default();
+        for der in open(&bytes, &[], &Limits::default()).certificates() {
+            let certificate = notafter_pki::Certificate::parse(der).expect("a root parses");
+            let verdict = notafter_pki::is_signed_by(&certificate, certificate.spki());
+            *verdicts.entry(format!("{verdict:?}")).or_insert(0) += 1;
+        }
+    }
+    // Ten of Microsoft's are signed with MD2 or MD5, which nothing here implements; and that of
+    // "CCA India 2015 SPL" is bad by `openssl verify -check_ss_sig`, too.
+    let expected =
+        [("Bad", 1), ("Good", 751), ("Unsupported", 10)].map(|(verdict, n)| (verdict.to_owned(), n));
+    assert_eq!(verdicts.into_iter().collect::<Vec<_>>(), expected);
+}
 
 #[test]
 fn keystores_and_bundles() {
