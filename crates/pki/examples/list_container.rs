@@ -1,5 +1,5 @@
-//! Lists what `container::open` finds in files: for establishing truth by hand next to `openssl` and `keytool`.
-//! Passwords to try come from the environment variable `PASSWORDS`, separated by newlines.
+//! Lists what `container::open` finds in files: for establishing truth by hand next to `openssl` and
+//! `keytool`. Passwords to try come from the environment variable `PASSWORDS`, separated by newlines.
 #![allow(clippy::print_stdout, reason = "an example that prints is its whole purpose")]
 
 use notafter_pki::Certificate;

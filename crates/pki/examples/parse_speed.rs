@@ -1,7 +1,7 @@
 //! How fast certificates are read, ours against x509-parser, and how fast markers are searched for.
 //!
-//! Prints microseconds a certificate (parse, serial, issuer, subject, key, validity, and every SAN as text) and gigabytes a
-//! second. Certificates are generated, plus those of the PEM files named as arguments.
+//! Prints microseconds a certificate (parse, serial, issuer, subject, key, validity, and every SAN as text)
+//! and gigabytes a second. Certificates are generated, plus those of the PEM files named as arguments.
 #![allow(clippy::print_stdout, reason = "an example that prints is its whole purpose")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark needs the real clock")]
 

@@ -344,10 +344,10 @@ pub fn skip_ber(bytes: &[u8]) -> Result<usize, Error> {
     }
 }
 
-/// BER made definite: the first element of `bytes` re-encoded with definite lengths, and constructed
-/// OCTET STRINGs joined into primitive ones. What is definite already keeps its octets, over-long lengths and all,
-/// so that a certificate within keeps its fingerprint. Depth is capped at [`MAX_DEPTH`], and the cost is at most that
-/// many times the input.
+/// BER made definite: the first element of `bytes` re-encoded with definite lengths, and constructed OCTET
+/// STRINGs joined into primitive ones. What is definite already keeps its octets, over-long lengths and
+/// all, so that a certificate within keeps its fingerprint. Depth is capped at [`MAX_DEPTH`], and the cost
+/// is at most that many times the input.
 pub fn definite(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     struct Open {
         tag: u8,

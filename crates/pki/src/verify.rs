@@ -23,8 +23,8 @@ pub enum SignatureVerdict {
 
 /// Verifies a signature with the key of a SubjectPublicKeyInfo.
 ///
-/// `algorithm` is the signature's own algorithm identifier, `signed` the octets it covers (a TBS), `signature` the
-/// contents of its BIT STRING without the count of unused bits.
+/// `algorithm` is the signature's own algorithm identifier, `signed` the octets it covers (a TBS),
+/// `signature` the contents of its BIT STRING without the count of unused bits.
 pub fn verify_signature(
     algorithm: AlgorithmIdentifier<'_>,
     spki: &[u8],
@@ -92,8 +92,8 @@ fn verifier(
     let key_oid = key.algorithm_identifier().oid;
     match algorithm.oid {
         oid::RSASSA_PSS => {
-            // The mask function's digest is taken to be the same, and the salt as long as the digest: what all
-            // CAs do (CA/Browser Forum BR 7.1.3.2.1). The library tells any other salt length Bad.
+            // The mask function's digest is taken to be the same, and the salt as long as the digest: what
+            // all CAs do (CA/Browser Forum BR 7.1.3.2.1). The library tells any other salt length Bad.
             let digest = digest(algorithm.pss_digest()?)?;
             if !matches!(key_oid, oid::RSASSA_PSS | oid::RSA) || key.bits()? < 2048 {
                 return None;

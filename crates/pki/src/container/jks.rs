@@ -1,7 +1,8 @@
 //! Java's JKS and JCEKS and Bouncy Castle's BKS: their certificates stand there unencrypted.
 //!
-//! No password is needed to read them, and none is used: the digest at the end is not verified. Lengths and counts
-//! are believed only as far as there are bytes. Serialised Java objects are stepped over, never deserialised.
+//! No password is needed to read them, and none is used: the digest at the end is not verified. Lengths and
+//! counts are believed only as far as there are bytes. Serialised Java objects are stepped over, never
+//! deserialised.
 
 use std::borrow::Cow;
 

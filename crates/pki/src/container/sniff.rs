@@ -72,8 +72,8 @@ pub enum MarkerKind {
     Base64Pem,
     /// `-----BEGIN` in UTF-16.
     Utf16,
-    /// Base64 of DER (`MII`) or of a Java keystore, without armour, after a quote, `>`, `:`, `=` or nothing: as in SAML
-    /// metadata, JWK sets and Kubernetes Secrets.
+    /// Base64 of DER (`MII`) or of a Java keystore, without armour, after a quote, `>`, `:`, `=` or
+    /// nothing: as in SAML metadata, JWK sets and Kubernetes Secrets.
     BareBase64,
 }
 

@@ -20,7 +20,8 @@ fn check(path: &std::path::Path, certificates: usize, problems: &[Reason]) {
     );
 }
 
-/// Certificates (by `openssl pkcs12 -legacy -nokeys`, `openssl pkcs7 -print_certs`, `keytool -list -rfc`), and problems.
+/// Certificates (by `openssl pkcs12 -legacy -nokeys`, `openssl pkcs7 -print_certs`, `keytool -list -rfc`),
+/// and problems.
 #[rustfmt::skip]
 const STORES: &[(&str, usize, &[Reason])] = &[
     ("gnutls-data/cert-tests/data/aes-128.p12", 0, &[]), // a key alone

@@ -102,8 +102,9 @@ fn certificates_of_the_corpora_read_alike() {
     assert_eq!(tally.into_iter().collect::<Vec<_>>(), EXPECTED);
 }
 
-/// The four we refuse are PEM bodies that are no certificates at all (boringssl's `cert_not_sequence`, `cert_empty_sequence`,
-/// `cert_data_after_signature`, `serial_not_number`); they are kept as bytes all the same. The empty RDNs are zlint's.
+/// The four we refuse are PEM bodies that are no certificates at all (boringssl's `cert_not_sequence`,
+/// `cert_empty_sequence`, `cert_data_after_signature`, `serial_not_number`); they are kept as bytes all the
+/// same. The empty RDNs are zlint's.
 const EXPECTED: &[(&str, usize)] = &[
     ("alike", 1740),
     ("ours refuses", 4),

@@ -1,4 +1,5 @@
-//! Hostile input, generated: F39 to F43 and F46 to F48 of the fault list. No panic, bounded time, nothing dropped.
+//! Hostile input, generated: F39 to F43 and F46 to F48 of the fault list. No panic, bounded time, nothing
+//! dropped.
 
 use std::time::{Duration, Instant};
 

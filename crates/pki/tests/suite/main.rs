@@ -1,4 +1,5 @@
-//! The tests of `pki` that need more than one file: against public corpora, against x509-parser, and against hostile input.
+//! The tests of `pki` that need more than one file: against public corpora, against x509-parser, and
+//! against hostile input.
 //!
 //! Corpora are found through `NOTAFTER_CORPORA`; without them those tests say `NOT RUN` and pass.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that did not run must say so")]
