@@ -1,8 +1,9 @@
 //! Whatever may hold a certificate, opened: PEM anywhere, DER, PKCS#7, PKCS#12, JKS, JCEKS, BKS.
 //!
-//! Sits between the sources that read files and `certificate.rs`. Takes bytes, gives what was found and where in
-//! the file, and says plainly what it could not open: nothing that was recognised is dropped in silence. It reads
-//! no files and keeps no passwords, and every count, depth and derivation is bounded by [`Limits`].
+//! Sits between the sources that read files and `certificate.rs`. Takes bytes, gives what was found and
+//! where in the file, and says plainly what it could not open: nothing that was recognised is dropped in
+//! silence. It reads no files and keeps no passwords, and every count, depth and derivation is bounded by
+//! [`Limits`].
 
 pub mod base64;
 pub mod der;
@@ -54,9 +55,9 @@ impl Content<'_> {
 /// Where in a container something was found; prints as the fragment of a location, `#` included.
 ///
 /// Empty for a file that is nothing but one DER element. `#2` for the second PEM block (every block counts,
-/// keys too) or the second of several DER elements, from 1. `#alias` for a keystore entry, `#alias/1` for the first
-/// certificate of its chain above it, and so on. Containers within PEM blocks append: `#2/1`. Aliases
-/// are percent-encoded but for letters, digits and `-._~`.
+/// keys too) or the second of several DER elements, from 1. `#alias` for a keystore entry, `#alias/1` for
+/// the first certificate of its chain above it, and so on. Containers within PEM blocks append: `#2/1`.
+/// Aliases are percent-encoded but for letters, digits and `-._~`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Place(String);
 
@@ -170,8 +171,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 100,000 things, 64 MiB a body, 5 million iterations (Java's limit) at once and 10 million in all, which is
-    /// a few seconds.
+    /// 100,000 things, 64 MiB a body, 5 million iterations (Java's limit) at once and 10 million in all,
+    /// which is a few seconds.
     fn default() -> Self {
         Self { found: 100_000, body_octets: 64 << 20, iterations: 5_000_000, total_iterations: 10_000_000 }
     }

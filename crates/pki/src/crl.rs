@@ -1,7 +1,7 @@
 //! Certificate revocation lists (RFC 5280 section 5): when they lapse, and what they revoke.
 //!
-//! A CRL is an asset with a deadline of its own: past nextUpdate, strict verifiers fail. Entries are iterated, never
-//! collected: lists of a million entries are real. Signatures are for `verify.rs`.
+//! A CRL is an asset with a deadline of its own: past nextUpdate, strict verifiers fail. Entries are
+//! iterated, never collected: lists of a million entries are real. Signatures are for `verify.rs`.
 
 use crate::asn1_time;
 use crate::certificate::Malformed;
@@ -173,8 +173,8 @@ impl<'a> Crl<'a> {
         Some(Reader::new(self.extension(oid::CRL_NUMBER)?.value).expect(tag::INTEGER).ok()?.value)
     }
 
-    /// Whether it covers only a part (a critical issuingDistributionPoint): a certificate that is not on it may
-    /// be on another.
+    /// Whether it covers only a part (a critical issuingDistributionPoint): a certificate that is not on it
+    /// may be on another.
     pub fn is_partial(&self) -> bool {
         self.extension(oid::ISSUING_DISTRIBUTION_POINT).is_some_and(|extension| extension.critical)
     }

@@ -279,7 +279,10 @@ pub fn strip_zeros(value: &[u8]) -> &[u8] {
 pub fn bit_length(value: &[u8]) -> u32 {
     let value = strip_zeros(value);
     match value.first() {
-        Some(first) => (value.len() as u32).saturating_mul(8) - first.leading_zeros(),
+        Some(first) => {
+            let octets = u32::try_from(value.len()).unwrap_or(u32::MAX);
+            octets.saturating_mul(8).saturating_sub(first.leading_zeros())
+        }
         None => 0,
     }
 }
@@ -341,10 +344,10 @@ pub fn skip_ber(bytes: &[u8]) -> Result<usize, Error> {
     }
 }
 
-/// BER made definite: the first element of `bytes` re-encoded with definite lengths, and constructed
-/// OCTET STRINGs joined into primitive ones. What is definite already keeps its octets, over-long lengths and all,
-/// so that a certificate within keeps its fingerprint. Depth is capped at [`MAX_DEPTH`], and the cost is at most that
-/// many times the input.
+/// BER made definite: the first element of `bytes` re-encoded with definite lengths, and constructed OCTET
+/// STRINGs joined into primitive ones. What is definite already keeps its octets, over-long lengths and
+/// all, so that a certificate within keeps its fingerprint. Depth is capped at [`MAX_DEPTH`], and the cost
+/// is at most that many times the input.
 pub fn definite(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     struct Open {
         tag: u8,

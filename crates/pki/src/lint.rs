@@ -1,7 +1,7 @@
 //! What is odd about a certificate's form: problems, each with a stable name.
 //!
-//! Called by [`Certificate::problems`](crate::Certificate::problems). About form only (encoding and RFC 5280's structural
-//! rules); whether a certificate is weak, late or untrusted is for the rules in `core`.
+//! Called by [`Certificate::problems`](crate::Certificate::problems). About form only (encoding and RFC
+//! 5280's structural rules); whether a certificate is weak, late or untrusted is for the rules in `core`.
 
 use crate::asn1_time;
 use crate::certificate::Certificate;

@@ -3,10 +3,11 @@
 //! Sits beside `certificate.rs`, which hands out the spans. It deliberately matches no host names and
 //! judges nothing: a name that cannot be decoded is still shown, byte by byte.
 //!
-//! Text follows RFC 4514 and, where that leaves a choice, `openssl x509 -nameopt RFC2253,-esc_msb`: attribute
-//! types by OpenSSL's short names (`emailAddress`, `serialNumber`; `street` in lower case), unknown types and values
-//! that are no strings as `oid=#hex`, the order of the RDNs reversed. Beyond it, control and bidirectional
-//! characters are escaped octet by octet (`\E2\80\AE`), so that a name is always safe to print.
+//! Text follows RFC 4514 and, where that leaves a choice, `openssl x509 -nameopt RFC2253,-esc_msb`:
+//! attribute types by OpenSSL's short names (`emailAddress`, `serialNumber`; `street` in lower case),
+//! unknown types and values that are no strings as `oid=#hex`, the order of the RDNs reversed. Beyond it,
+//! control and bidirectional characters are escaped octet by octet (`\E2\80\AE`), so that a name is always
+//! safe to print.
 
 use crate::der::{Reader, Tlv, tag};
 use crate::oid;
@@ -196,7 +197,8 @@ impl<'a> Attribute<'a> {
     }
 
     fn write_rfc4514(&self, out: &mut String) {
-        let name = oid::attribute_name(self.oid);
+        // Extensions' names, too: OpenSSL has one table for all, and such attributes are met.
+        let name = oid::attribute_name(self.oid).or_else(|| oid::extension_name(self.oid));
         match name {
             Some(name) => out.push_str(name),
             None => out.push_str(&oid::dotted(self.oid)),

@@ -1,7 +1,7 @@
 //! Private keys, recognised and described, so that a key file can be matched to its certificate.
 //!
-//! Only the public half leaves this file: the SubjectPublicKeyInfo, taken from the key or computed from it with
-//! aws-lc-rs. Secret octets are borrowed, never copied into a value that outlives the call.
+//! Only the public half leaves this file: the SubjectPublicKeyInfo, taken from the key or computed from it
+//! with aws-lc-rs. Secret octets are borrowed, never copied into a value that outlives the call.
 
 use aws_lc_rs::agreement;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -44,7 +44,8 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
-    /// Recognises DER: PKCS#8 (encrypted or not), PKCS#1, SEC1, or a traditional DSA key. `None` for all else.
+    /// Recognises DER: PKCS#8 (encrypted or not), PKCS#1, SEC1, or a traditional DSA key. `None` for all
+    /// else.
     pub fn recognise(input: &[u8]) -> Option<Self> {
         let mut inner = Reader::new(input).sequence().ok()?;
         if inner.peek()? == tag::SEQUENCE {

@@ -1,8 +1,8 @@
 //! What can still be told about a certificate that [`Certificate::parse`] refuses: BER, cut or corrupted.
 //!
 //! A deadline half readable is better than a certificate dropped. First the bytes are made definite and
-//! parsed again; failing that, elements are walked with lengths clipped to the bytes there are, and told apart
-//! by their shape, not their place. Best effort: nothing found here is more than a hint.
+//! parsed again; failing that, elements are walked with lengths clipped to the bytes there are, and told
+//! apart by their shape, not their place. Best effort: nothing found here is more than a hint.
 
 use crate::asn1_time;
 use crate::certificate::Certificate;

@@ -23,8 +23,8 @@ pub enum SignatureVerdict {
 
 /// Verifies a signature with the key of a SubjectPublicKeyInfo.
 ///
-/// `algorithm` is the signature's own algorithm identifier, `signed` the octets it covers (a TBS), `signature` the
-/// contents of its BIT STRING without the count of unused bits.
+/// `algorithm` is the signature's own algorithm identifier, `signed` the octets it covers (a TBS),
+/// `signature` the contents of its BIT STRING without the count of unused bits.
 pub fn verify_signature(
     algorithm: AlgorithmIdentifier<'_>,
     spki: &[u8],
@@ -32,6 +32,9 @@ pub fn verify_signature(
     signature: &[u8],
 ) -> SignatureVerdict {
     let key = PublicKey::read(spki);
+    if is_other_kind(algorithm.oid, key.algorithm_identifier().oid) {
+        return SignatureVerdict::Bad;
+    }
     let Some(verifier) = verifier(algorithm, &key) else { return SignatureVerdict::Unsupported };
     match lc::UnparsedPublicKey::new(verifier, key.key()).verify(signed, signature) {
         Ok(()) => SignatureVerdict::Good,
@@ -43,6 +46,22 @@ pub fn verify_signature(
 /// not looked at.
 pub fn is_signed_by(child: &Certificate<'_>, issuer_spki: &[u8]) -> SignatureVerdict {
     verify_signature(child.signature_algorithm(), issuer_spki, child.tbs(), child.signature())
+}
+
+/// Whether a key of this kind cannot have made such a signature, both being known kinds.
+fn is_other_kind(signature: &[u8], key: &[u8]) -> bool {
+    let kinds: &[&[u8]] = match signature {
+        oid::RSASSA_PSS => &[oid::RSA, oid::RSASSA_PSS],
+        oid::SHA1_RSA | oid::SHA1_RSA_OIW | oid::SHA256_RSA | oid::SHA384_RSA | oid::SHA512_RSA => {
+            &[oid::RSA]
+        }
+        oid::ECDSA_SHA1 | oid::ECDSA_SHA224 | oid::ECDSA_SHA256 | oid::ECDSA_SHA384 | oid::ECDSA_SHA512 => {
+            &[oid::EC_PUBLIC_KEY]
+        }
+        oid::ED25519 | oid::ML_DSA_44 | oid::ML_DSA_65 | oid::ML_DSA_87 => return signature != key,
+        _ => return false,
+    };
+    oid::key_algorithm_name(key).is_some() && !kinds.contains(&key)
 }
 
 /// Digests, as far as they choose a verifier.
@@ -73,8 +92,8 @@ fn verifier(
     let key_oid = key.algorithm_identifier().oid;
     match algorithm.oid {
         oid::RSASSA_PSS => {
-            // The mask function's digest is taken to be the same, and the salt as long as the digest: what all
-            // CAs do (CA/Browser Forum BR 7.1.3.2.1). The library tells any other salt length Bad.
+            // The mask function's digest is taken to be the same, and the salt as long as the digest: what
+            // all CAs do (CA/Browser Forum BR 7.1.3.2.1). The library tells any other salt length Bad.
             let digest = digest(algorithm.pss_digest()?)?;
             if !matches!(key_oid, oid::RSASSA_PSS | oid::RSA) || key.bits()? < 2048 {
                 return None;
@@ -126,5 +145,38 @@ fn verifier(
         oid::ML_DSA_65 if key_oid == oid::ML_DSA_65 => Some(&lc::ML_DSA_65),
         oid::ML_DSA_87 if key_oid == oid::ML_DSA_87 => Some(&lc::ML_DSA_87),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::der::{Reader, encode, tag};
+    use aws_lc_rs::signature::KeyPair;
+
+    fn check(signature_oid: &[u8], key_oid: &[u8], expected: SignatureVerdict) {
+        let algorithm = |oid: &[u8]| encode(tag::SEQUENCE, &encode(tag::OID, oid));
+        let pair = lc::Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a seed");
+        let bits = encode(tag::BIT_STRING, &[&[0], pair.public_key().as_ref()].concat());
+        let spki = encode(tag::SEQUENCE, &[algorithm(key_oid), bits].concat());
+        let element = algorithm(signature_oid);
+        let element = Reader::new(&element).read().expect("own encoding");
+        let signature = pair.sign(b"text");
+        let verdict =
+            verify_signature(AlgorithmIdentifier::read(&element), &spki, b"text", signature.as_ref());
+        assert_eq!(verdict, expected);
+        let other =
+            verify_signature(AlgorithmIdentifier::read(&element), &spki, b"texts", signature.as_ref());
+        assert_ne!(other, SignatureVerdict::Good);
+    }
+
+    #[test]
+    fn verdicts() {
+        check(oid::ED25519, oid::ED25519, SignatureVerdict::Good);
+        check(oid::SHA256_RSA, oid::ED25519, SignatureVerdict::Bad);
+        check(oid::ECDSA_SHA256, oid::RSA, SignatureVerdict::Bad);
+        check(oid::ED448, oid::ED25519, SignatureVerdict::Unsupported);
+        check(oid::SHA256_RSA, &[0x2a, 3], SignatureVerdict::Unsupported);
+        check(&[], &[], SignatureVerdict::Unsupported);
     }
 }

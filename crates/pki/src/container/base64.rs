@@ -1,7 +1,7 @@
 //! Base64 as it is met in the wild: decoded in one pass, junk told apart from data.
 //!
-//! Used by `pem.rs` for the bodies of blocks and for what stands around without armour. Strict about the alphabet of RFC 4648 section 4
-//! (and section 5's, which JWKs have), lenient about padding.
+//! Used by `pem.rs` for the bodies of blocks and for what stands around without armour. Strict about the
+//! alphabet of RFC 4648 section 4 (and section 5's, which JWKs have), lenient about padding.
 
 const INVALID: u8 = 0xff;
 

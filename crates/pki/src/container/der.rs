@@ -1,7 +1,7 @@
 //! Bare DER: what kind of element it is, and one after another where several are concatenated.
 //!
-//! Called for files that begin with a SEQUENCE and for the bodies of PEM blocks that may be anything. Told apart by structure alone,
-//! never by file name.
+//! Called for files that begin with a SEQUENCE and for the bodies of PEM blocks that may be anything. Told
+//! apart by structure alone, never by file name.
 
 use std::borrow::Cow;
 

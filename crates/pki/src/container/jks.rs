@@ -1,7 +1,8 @@
 //! Java's JKS and JCEKS and Bouncy Castle's BKS: their certificates stand there unencrypted.
 //!
-//! No password is needed to read them, and none is used: the digest at the end is not verified. Lengths and counts
-//! are believed only as far as there are bytes. Serialised Java objects are stepped over, never deserialised.
+//! No password is needed to read them, and none is used: the digest at the end is not verified. Lengths and
+//! counts are believed only as far as there are bytes. Serialised Java objects are stepped over, never
+//! deserialised.
 
 use std::borrow::Cow;
 
@@ -212,8 +213,11 @@ fn walk_bks<'a>(
             }
             4 => {
                 input.block()?;
-                let key = PrivateKey { format: KeyFormat::EncryptedPkcs8, encrypted: true, spki: None };
-                session.keep(found, Content::PrivateKey(key), here);
+                // Private, public or secret, nobody can see; only a private one comes with a chain.
+                if length > 0 {
+                    let key = PrivateKey { format: KeyFormat::EncryptedPkcs8, encrypted: true, spki: None };
+                    session.keep(found, Content::PrivateKey(key), here);
+                }
             }
             _ => return None,
         }

@@ -1,8 +1,8 @@
 //! Password-based decryption of PKCS#12 parts: PBES2 (RFC 8018) and the old PKCS#12 schemes (RFC 7292).
 //!
-//! Called by `pkcs12.rs`. Work is counted before it is done: a file may name two thousand million iterations (952 octets
-//! are enough for 16 seconds), so every derivation is checked against the limits first. Only decrypts, and
-//! keeps no derived key.
+//! Called by `pkcs12.rs`. Work is counted before it is done: a file may name two thousand million
+//! iterations (952 octets are enough for 16 seconds), so every derivation is checked against the limits
+//! first. Only decrypts, and keeps no derived key.
 
 use std::num::NonZeroU32;
 
@@ -17,7 +17,8 @@ use super::Limits;
 use crate::der::{Reader, Tlv, tag, unsigned};
 use crate::key::AlgorithmIdentifier;
 
-/// One password to try: its text, `None` for no password at all, which PKCS#12's own derivation tells from the empty one.
+/// One password to try: its text, `None` for no password at all, which PKCS#12's own derivation tells from
+/// the empty one.
 type Candidate = Option<String>;
 
 /// The passwords in the order in which they are tried, and the work that is left for trying.
@@ -48,7 +49,8 @@ impl Passwords {
         Self { candidates, iterations_left: total_iterations }
     }
 
-    /// Decrypts with the first password whose result passes `accept`; that password is tried first from then on.
+    /// Decrypts with the first password whose result passes `accept`; that password is tried first from
+    /// then on.
     pub(crate) fn decrypt(
         &mut self,
         algorithm: AlgorithmIdentifier<'_>,

@@ -1,9 +1,9 @@
 //! PEM wherever it stands (RFC 7468 and what people make of it).
 //!
-//! Files of their own, YAML with indentation, JSON with literal `\n`, scripts and here-documents, source code with one
-//! string a line, CRLF, UTF-16, base64 of PEM as in Kubernetes Secrets, and base64 of DER without armour as
-//! in SAML metadata. Reads from left to right, once: nothing is looked at twice, so that time is linear in
-//! the octets. A block that breaks off is reported, and what can be read of it is kept.
+//! Files of their own, YAML with indentation, JSON with literal `\n`, scripts and here-documents, source
+//! code with one string a line, CRLF, UTF-16, base64 of PEM as in Kubernetes Secrets, and base64 of DER
+//! without armour as in SAML metadata. Reads from left to right, once: nothing is looked at twice, so that
+//! time is linear in the octets. A block that breaks off is reported, and what can be read of it is kept.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,8 @@ use memchr::memmem;
 
 use super::base64::{self, Decoder, is_base64};
 use super::der::{Kind, classify, place_element};
-use super::sniff::{MarkerKind, Markers, label_at};
+use super::jks;
+use super::sniff::{Hint, MarkerKind, Markers, label_at};
 use super::{Content, Format, Found, Place, Reason, Session};
 use crate::certificate::Certificate;
 use crate::private_key::{KeyFormat, PrivateKey};
@@ -212,9 +213,13 @@ impl Scan<'_> {
             return;
         }
         let decoded = base64::decode(&run.text(bytes));
-        if let Some(kind) = classify(&decoded) {
+        let place = Place::whole().numbered(self.blocks + 1);
+        if let Some(Hint::Jks | Hint::Jceks) = Hint::of_start(&decoded) {
             self.blocks += 1;
-            let place = Place::whole().numbered(self.blocks);
+            let inner = jks::open(&decoded, &place, self.session);
+            self.found.extend(owned(inner));
+        } else if let Some(kind) = classify(&decoded) {
+            self.blocks += 1;
             self.element(&decoded, kind, &place);
         }
     }
@@ -315,7 +320,8 @@ fn lines(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The data of a line that is not data alone: quotes, comment signs and escapes taken off; `None` for junk.
-/// `in_comment` tells that data has been read from comments before, so that a short last line of it is data, too.
+/// `in_comment` tells that data has been read from comments before, so that a short last line of it is
+/// data, too.
 fn data_of(line: &[u8], in_comment: bool) -> Option<Vec<u8>> {
     let line = unescape(line);
     let strip = |octet: &u8| {
@@ -381,7 +387,8 @@ struct Run {
 }
 
 impl Run {
-    /// The run that `at` lies in, not before `floor`. Lines are joined where the one before is at least 40 characters long, as no words are.
+    /// The run that `at` lies in, not before `floor`. Lines are joined where the one before is at least 40
+    /// characters long, as no words are.
     fn around(bytes: &[u8], at: usize, floor: usize) -> Self {
         const LINE: usize = 40;
         let mut start = at;

@@ -1,8 +1,8 @@
 //! PKCS#12 (RFC 7292), read for its certificates and CRLs.
 //!
-//! The MAC is not verified: integrity is not our business, and a right password shows by what it decrypts to, which
-//! saves one derivation a password and lets MAC-less and PBMAC1 files pass alike. Private keys are noted as
-//! present, never decrypted.
+//! The MAC is not verified: integrity is not our business, and a right password shows by what it decrypts
+//! to, which saves one derivation a password and lets MAC-less and PBMAC1 files pass alike. Private keys
+//! are noted as present, never decrypted.
 
 use std::borrow::Cow;
 

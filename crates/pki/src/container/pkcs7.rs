@@ -1,7 +1,7 @@
 //! PKCS#7 and CMS signed data as a bag of certificates and CRLs (RFC 5652 section 5).
 //!
-//! `.p7b` files and many others: signatures are not looked at. BER is made definite first, which leaves the octets of the certificates as they
-//! are. Encrypted kinds are reported, not opened.
+//! `.p7b` files and many others: signatures are not looked at. BER is made definite first, which leaves the
+//! octets of the certificates as they are. Encrypted kinds are reported, not opened.
 
 use std::borrow::Cow;
 

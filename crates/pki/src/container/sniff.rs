@@ -72,7 +72,8 @@ pub enum MarkerKind {
     Base64Pem,
     /// `-----BEGIN` in UTF-16.
     Utf16,
-    /// `MII` after a quote, `>`, `:`, `=` or nothing: base64 of DER without armour, as in SAML metadata or JWK sets.
+    /// Base64 of DER (`MII`) or of a Java keystore, without armour, after a quote, `>`, `:`, `=` or
+    /// nothing: as in SAML metadata, JWK sets and Kubernetes Secrets.
     BareBase64,
 }
 
@@ -89,7 +90,7 @@ pub struct Marker {
 pub const OVERLAP: usize = 80;
 
 /// Base64 of `-----BEGIN ` at its three alignments: what does not depend on the octets around it.
-const PATTERNS: [(&[u8], MarkerKind); 7] = [
+const PATTERNS: [(&[u8], MarkerKind); 10] = [
     (b"-----BEGIN ", MarkerKind::Pem),
     (b"LS0tLS1CRUdJTi", MarkerKind::Base64Pem),
     (b"0tLS0tQkVHSU4g", MarkerKind::Base64Pem),
@@ -97,6 +98,11 @@ const PATTERNS: [(&[u8], MarkerKind); 7] = [
     (b"-\0-\0-\0-\0-\0B\0E\0G\0I\0N\0", MarkerKind::Utf16),
     (b"\0-\0-\0-\0-\0-\0B\0E\0G\0I\0N", MarkerKind::Utf16),
     (b"MII", MarkerKind::BareBase64),
+    // The same of BER with an indefinite length, as Microsoft writes PKCS#7.
+    (b"MIAG", MarkerKind::BareBase64),
+    // Java keystores, JKS and JCEKS, as Secrets hold them.
+    (b"/u3+7QAAAA", MarkerKind::BareBase64),
+    (b"zs7OzgAAAA", MarkerKind::BareBase64),
 ];
 
 /// The searcher for markers. Making one costs some microseconds: make it once.
@@ -117,7 +123,7 @@ impl Markers {
         let searcher = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
             .build(PATTERNS.iter().map(|(pattern, _)| pattern))
-            .expect("seven short patterns always build");
+            .expect("a few short patterns always build");
         Self { searcher }
     }
 
@@ -173,7 +179,7 @@ pub(crate) fn label_at(bytes: &[u8], at: usize) -> Option<(&str, usize)> {
     Some((std::str::from_utf8(label).ok()?, start + length + 5))
 }
 
-/// Whether `MII` at `at` begins base64 without armour: base64 goes on, and before it, spaces aside, stands a quote,
+/// Whether `at` begins base64 without armour: base64 goes on, and before it, spaces aside, stands a quote,
 /// `>`, `:`, `=`, or nothing.
 fn is_bare_base64(bytes: &[u8], at: usize) -> bool {
     let before = bytes.get(at.saturating_sub(64)..at).unwrap_or(&[]);
