@@ -68,8 +68,10 @@ impl Source for Files {
                 })
                 .map_err(|e| Fault::new(FaultKind::Exhausted, format!("no thread for the file walk: {e}")))?;
             let _guard = crate::guard::Guard::new(stop, thread);
-            let _ = finished.await;
-            Ok(cx.progress.scan())
+            match finished.await {
+                Ok(()) => Ok(cx.progress.scan()),
+                Err(_) => Err(Fault::new(FaultKind::System, "the walk through the files ended before its end")),
+            }
         })
     }
 }
@@ -105,7 +107,7 @@ struct Walk {
 impl Walk {
     fn run(&self) {
         for root in &self.roots {
-            let root = std::path::absolute(root).unwrap_or_else(|_| root.clone());
+            let root = absolute(root);
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -196,6 +198,14 @@ impl Walk {
             None => self.shared.blind(path, Reason::Malformed, error.to_string()),
         }
     }
+}
+
+/// The path from the root of the file system. Links stay as they were named, unless `..` makes the text
+/// depend on where they lead.
+fn absolute(path: &Path) -> PathBuf {
+    let plain = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let climbs = plain.components().any(|c| c == std::path::Component::ParentDir);
+    if climbs { plain.canonicalize().unwrap_or(plain) } else { plain }
 }
 
 fn path_of(error: &ignore::Error) -> Option<&Path> {

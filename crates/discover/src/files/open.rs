@@ -56,8 +56,18 @@ impl<'s> Opener<'s> {
         self.look(path, OFlags::empty());
     }
 
-    /// Whether there was anything to say about the file.
+    /// Whether there was anything to say about the file. A mistake of ours in reading one file costs that
+    /// file, said aloud, and not the walk.
     fn look(&mut self, path: &Path, more: OFlags) -> bool {
+        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.try_look(path, more)));
+        looked.unwrap_or_else(|_| {
+            self.buffer.resize(CHUNK, 0);
+            self.shared.blind(path, Reason::Malformed, "reading it failed inside notafter: please report this file");
+            true
+        })
+    }
+
+    fn try_look(&mut self, path: &Path, more: OFlags) -> bool {
         // Not blocking: opening a pipe that replaced the file would wait for its writer for ever.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.no_atime | more;
         let (file, stat) = match rustix::fs::open(path, flags, Mode::empty())
@@ -143,7 +153,7 @@ impl<'s> Opener<'s> {
             reachable_by_others: false,
         };
         let buffer = std::mem::take(&mut self.buffer);
-        let bytes = whole.as_deref().unwrap_or(&buffer[..length]);
+        let bytes = whole.as_deref().unwrap_or_else(|| &buffer[..length.min(buffer.len())]);
         let said = read::report(self.shared, path, bytes, facts, || self.reachable(path));
         self.buffer = buffer;
         said

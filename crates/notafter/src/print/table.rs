@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use notafter_core::UnixTime;
 use notafter_core::document::AssetDocument;
 use notafter_core::finding::{Finding, Severity};
-use notafter_core::inventory::{AssetIx, AssetKind, Inventory, Role};
+use notafter_core::inventory::{AssetIx, AssetKind, Role};
 use notafter_core::location::Location;
 use notafter_engine::pipeline::Report;
 
@@ -85,8 +85,7 @@ fn assets(paper: &mut Paper, view: &View<'_>) -> usize {
         table(paper, &rows, view.at);
         paper.end();
     }
-    let listed = if view.verbose { 0 } else { anchors.len() };
-    listed
+    anchors.len()
 }
 
 fn table(paper: &mut Paper, rows: &[Row], at: UnixTime) {
