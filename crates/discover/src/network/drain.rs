@@ -17,9 +17,11 @@ use notafter_wire::starttls::Protocol;
 use notafter_wire::tls::grab::{Grab, Grabber, Target};
 use notafter_wire::tls::hello::Offer;
 use notafter_wire::tls::outcome::{Flight, Outcome, Stage};
+use notafter_wire::tls::prove;
 
 use super::feed::{Agenda, Look, feed, tag, untag};
 use super::plan::{Heard, Plan};
+use super::prove::{Answer, Job, Pool};
 use super::{Settings, Ticks, location};
 use crate::local::{self, Processes};
 
@@ -63,6 +65,9 @@ impl Work {
                 for grab in batch {
                     drain.answer(grab);
                 }
+                while let Some(answer) = drain.pool.ready() {
+                    drain.proved(answer);
+                }
                 if agenda.answered(answered) && !drain.second_round() {
                     agenda.close();
                 }
@@ -71,6 +76,9 @@ impl Work {
                 // For the rare end in which the last questions were excluded: no second asking any more,
                 // but what was not seen is still said.
                 drain.second_round();
+                while let Some(answer) = drain.pool.finish() {
+                    drain.proved(answer);
+                }
                 drain.silent_servers();
             }
             agenda.close();
@@ -92,6 +100,7 @@ struct Drain<'w> {
     named_round_done: bool,
     processes: Option<Processes>,
     linked: HashSet<SocketAddr>,
+    pool: Pool,
 }
 
 impl<'w> Drain<'w> {
@@ -106,38 +115,85 @@ impl<'w> Drain<'w> {
             named_round_done: false,
             processes: None,
             linked: HashSet::new(),
+            pool: Pool::new(),
         }
     }
 
     fn answer(&mut self, grab: Grab) {
         let (look, number) = untag(grab.target.tag);
         let Grab { target, outcome, protocol, .. } = grab;
-        let question = self.work.plan.question(number);
-        if look == Look::First {
-            Progress::add(&self.work.progress.attempted, 1);
-            let reached = matches!(outcome, Outcome::Certificates(_));
-            let counter = if reached { &self.work.progress.reached } else { &self.work.progress.unreachable };
-            Progress::add(counter, 1);
-            if let Some(named) = &question.block.named {
-                named.note(heard(&outcome));
+        if let Outcome::Certificates(flight) = outcome {
+            if look == Look::First {
+                self.count(number, Heard::Open, true);
             }
+            return self.certificates(look, number, target, protocol, flight);
         }
         match outcome {
-            Outcome::Certificates(flight) => self.certificates(look, number, target, protocol, &flight),
-            Outcome::Alert { description: UNRECOGNIZED_NAME, .. } if look == Look::First => {
-                self.nameless.push((number, target.addr, protocol));
-            }
-            outcome if look == Look::First => {
-                let exact = question.block.named.as_ref().is_some_and(|n| n.exact);
-                self.failed(&target, protocol, &outcome, exact);
-            }
             // A second look that finds nothing has found that there is nothing more.
-            _ => {}
+            _ if look != Look::First => {}
+            outcome if outcome.wants_full_client() => {
+                let grabbed = Err(outcome);
+                self.shake_hands(Job { look, number, target, protocol, grabbed });
+            }
+            outcome => self.missed(number, &target, protocol, &outcome),
         }
     }
 
-    fn certificates(&mut self, look: Look, number: u64, target: Target, protocol: Option<Protocol>, flight: &Flight) {
-        let chain: Vec<Arc<[u8]>> = flight.certificates.iter().map(Arc::from).collect();
+    /// A first look that came to nothing.
+    fn missed(&mut self, number: u64, target: &Target, protocol: Option<Protocol>, outcome: &Outcome) {
+        self.count(number, heard(outcome), false);
+        if let Outcome::Alert { description: UNRECOGNIZED_NAME, .. } = outcome {
+            self.nameless.push((number, target.addr, protocol));
+            return;
+        }
+        let exact = self.work.plan.question(number).block.named.as_ref().is_some_and(|n| n.exact);
+        self.failed(target, protocol, outcome, exact);
+    }
+
+    fn count(&self, number: u64, heard: Heard, reached: bool) {
+        let progress = &self.work.progress;
+        Progress::add(&progress.attempted, 1);
+        Progress::add(if reached { &progress.reached } else { &progress.unreachable }, 1);
+        if let Some(named) = &self.work.plan.question(number).block.named {
+            named.note(heard);
+        }
+    }
+
+    fn shake_hands(&mut self, job: Job) {
+        let work = self.work;
+        if let Err(job) = self.pool.add(job, &work.settings.grab(), &work.clock, &work.stop) {
+            let Job { look, number, target, protocol, grabbed } = *job;
+            let why = Outcome::NoResources { what: "threads" };
+            self.proved(Answer { job: Job { look, number, target, protocol, grabbed }, result: Err(why) });
+        }
+    }
+
+    /// A full handshake was made, for proof or because nothing less would do.
+    fn proved(&mut self, answer: Answer) {
+        let Answer { job: Job { look, number, target, protocol, grabbed }, result } = answer;
+        match (grabbed, result) {
+            (Err(outcome), Err(_)) => self.missed(number, &target, protocol, &outcome),
+            (Ok(flight), Err(_)) => self.seen(&target, protocol, &flight, Possession::Unverified),
+            (grabbed, Ok(proved)) => {
+                let possession = match proved.possession {
+                    prove::Possession::Verified => Possession::Verified,
+                    prove::Possession::NotVerified { .. } => Possession::Unverified,
+                };
+                match grabbed {
+                    // A server with two keys showed another one this time: both are there.
+                    Ok(flight) if flight.certificates.leaf() != proved.flight.certificates.leaf() => {
+                        self.seen(&target, protocol, &flight, Possession::Unverified);
+                    }
+                    Ok(_) => {}
+                    Err(_) if look == Look::First => self.count(number, Heard::Open, true),
+                    Err(_) => {}
+                }
+                self.seen(&target, protocol, &proved.flight, possession);
+            }
+        }
+    }
+
+    fn certificates(&mut self, look: Look, number: u64, target: Target, protocol: Option<Protocol>, flight: Box<Flight>) {
         let named = self.work.plan.question(number).block.named.as_ref();
         let by_name = named.is_some_and(|n| n.by_name);
         match look {
@@ -157,7 +213,17 @@ impl<'w> Drain<'w> {
         if self.names.len() < NAMES_MAX {
             self.learn_names(flight.certificates.leaf());
         }
-        let facts = self.facts(&target, protocol, flight, Possession::Unverified);
+        // A full client offers every key, so it cannot prove the one that was asked for apart.
+        if self.work.settings.prove && look != Look::OtherKey {
+            let grabbed = Ok(flight);
+            return self.shake_hands(Job { look, number, target, protocol, grabbed });
+        }
+        self.seen(&target, protocol, &flight, Possession::Unverified);
+    }
+
+    fn seen(&mut self, target: &Target, protocol: Option<Protocol>, flight: &Flight, possession: Possession) {
+        let chain: Vec<Arc<[u8]>> = flight.certificates.iter().map(Arc::from).collect();
+        let facts = self.facts(target, protocol, flight, possession);
         let place = location(protocol, target.addr, target.sni.as_deref());
         self.put(place, Seen::Chain { chain, role: None, leads: true, facts });
     }
