@@ -328,7 +328,7 @@ fn mutate(bytes: &[u8], random: &mut impl FnMut() -> usize) -> Vec<u8> {
             *slot = octet;
         }
     }
-    if random() % 4 == 0 {
+    if random().is_multiple_of(4) {
         out.truncate(random() % out.len().max(1));
     }
     out
