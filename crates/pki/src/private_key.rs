@@ -4,7 +4,7 @@
 //! with aws-lc-rs. Secret octets are borrowed, never copied into a value that outlives the call.
 
 use aws_lc_rs::agreement;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair, PqdsaKeyPair, PqdsaSigningAlgorithm};
 
 use crate::der::{self, Reader, tag};
 use crate::fingerprint::KeyId;
@@ -60,7 +60,7 @@ impl PrivateKey {
         }
         inner.expect(tag::INTEGER).ok()?;
         let (format, spki) = match inner.peek()? {
-            tag::SEQUENCE => (KeyFormat::Pkcs8, pkcs8(inner)?),
+            tag::SEQUENCE => (KeyFormat::Pkcs8, pkcs8(input, inner)?),
             tag::OCTET_STRING => (KeyFormat::Sec1, sec1(input, None)?),
             tag::INTEGER => match inner.filter(|part| part.tag == tag::INTEGER).count() {
                 5 => (KeyFormat::Dsa, dsa(inner)),
@@ -111,7 +111,7 @@ fn assemble(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
 }
 
 /// After the version. The outer `None` means that it is no PKCS#8 at all.
-fn pkcs8(mut inner: Reader<'_>) -> Option<Option<Vec<u8>>> {
+fn pkcs8(input: &[u8], mut inner: Reader<'_>) -> Option<Option<Vec<u8>>> {
     let algorithm = inner.expect(tag::SEQUENCE).ok()?;
     let mut parts = algorithm.reader();
     let kind = parts.expect(tag::OID).ok()?.value;
@@ -119,6 +119,9 @@ fn pkcs8(mut inner: Reader<'_>) -> Option<Option<Vec<u8>>> {
     // OneAsymmetricKey carries the public key as [1] (RFC 5958 section 2).
     let public = inner.find(|part| part.tag & !0x20 == 0x81).map(|part| der::bit_string(part.value));
     Some(match kind {
+        oid::ML_DSA_44 => ml_dsa(&signature::ML_DSA_44_SIGNING, input, algorithm.raw),
+        oid::ML_DSA_65 => ml_dsa(&signature::ML_DSA_65_SIGNING, input, algorithm.raw),
+        oid::ML_DSA_87 => ml_dsa(&signature::ML_DSA_87_SIGNING, input, algorithm.raw),
         oid::RSA | oid::RSASSA_PSS => Reader::new(secret).sequence().ok().and_then(|mut key| {
             key.expect(tag::INTEGER).ok()?;
             let n = key.expect(tag::INTEGER).ok()?;
@@ -166,6 +169,12 @@ fn sec1(input: &[u8], curve: Option<&[u8]>) -> Option<Option<Vec<u8>>> {
     };
     let algorithm = sequence(&[&der::encode(tag::OID, oid::EC_PUBLIC_KEY), curve]);
     Some(point.map(|point| assemble(&algorithm, &point)))
+}
+
+/// RFC 9881 section 6: a seed or an expanded key, from which the library derives the public one.
+fn ml_dsa(kind: &'static PqdsaSigningAlgorithm, pkcs8: &[u8], algorithm: &[u8]) -> Option<Vec<u8>> {
+    let pair = PqdsaKeyPair::from_pkcs8(kind, pkcs8).ok()?;
+    Some(assemble(algorithm, pair.public_key().as_ref()))
 }
 
 fn public_point(curve: &'static agreement::Algorithm, secret: &[u8]) -> Option<Vec<u8>> {
@@ -248,6 +257,20 @@ mod tests {
         let public = found.public_key().expect("a public half").key().to_vec();
         assert_eq!(public.get(..4), Some(&[0x19, 0xbf, 0x44, 0x09][..]));
         check(&key, Some(KeyFormat::Pkcs8));
+    }
+
+    #[test]
+    fn ml_dsa_keys_and_signatures() {
+        use crate::verify::{SignatureVerdict, verify_signature};
+        let pair = PqdsaKeyPair::generate(&signature::ML_DSA_65_SIGNING).expect("a key");
+        let pkcs8 = pair.to_pkcs8v1().expect("encodes");
+        let found = PrivateKey::recognise(pkcs8.as_ref()).expect("PKCS#8");
+        let public = found.public_key().expect("a public half");
+        assert_eq!((public.algorithm().as_str(), public.key()), ("ML-DSA-65", pair.public_key().as_ref()));
+        let mut signed = vec![0; pair.algorithm().signature_len()];
+        pair.sign(b"text", &mut signed).expect("signs");
+        let verdict = verify_signature(public.algorithm_identifier(), public.spki(), b"text", &signed);
+        assert_eq!(verdict, SignatureVerdict::Good);
     }
 
     #[test]

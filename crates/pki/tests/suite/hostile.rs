@@ -307,31 +307,71 @@ proptest! {
     }
 }
 
-/// Every certificate of the corpora, mutated: slower, and nearer to what the world has.
-#[test]
-fn mutated_real_certificates_never_panic() {
-    let Some(root) = crate::corpora::root("mutated_real_certificates_never_panic") else { return };
+/// Numbers without a pattern, and always the same.
+fn noise() -> impl FnMut() -> usize {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut random = move || {
+    move || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state as usize
-    };
+        (state >> 16) as usize
+    }
+}
+
+/// A few octets changed, and perhaps the end cut off.
+fn mutate(bytes: &[u8], random: &mut impl FnMut() -> usize) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    for _ in 0..random() % 6 {
+        let at = random() % out.len().max(1);
+        let octet = random() as u8;
+        if let Some(slot) = out.get_mut(at) {
+            *slot = octet;
+        }
+    }
+    if random().is_multiple_of(4) {
+        out.truncate(random() % out.len().max(1));
+    }
+    out
+}
+
+/// How often each file is mutated: more by `NOTAFTER_MUTATIONS`.
+fn rounds() -> usize {
+    std::env::var("NOTAFTER_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
+}
+
+/// Certificates of the corpora, mutated: nearer to what the world has.
+#[test]
+fn mutated_real_certificates_never_panic() {
+    let Some(root) = crate::corpora::root("mutated_real_certificates_never_panic") else { return };
+    let mut random = noise();
     for path in crate::corpora::files(&root.join("zlint")) {
         let bytes = std::fs::read(&path).unwrap_or_default();
         for der in open(&bytes, &[], &Limits::default()).certificates() {
-            for _ in 0..8 {
-                let mut der = der.to_vec();
-                for _ in 0..random() % 6 {
-                    let at = random() % der.len().max(1);
-                    if let Some(slot) = der.get_mut(at) {
-                        *slot = random() as u8;
-                    }
-                }
-                der.truncate(der.len() - if random() % 2 == 0 { 0 } else { random() % der.len().max(1) });
+            for _ in 0..rounds() {
+                let der = mutate(der, &mut random);
                 exhaust(&der);
                 let _ = open(&der, &[], &Limits::default());
+            }
+        }
+    }
+}
+
+/// Keystores, bundles, CRLs, keys and PEM files, mutated.
+#[test]
+fn mutated_containers_never_panic() {
+    let Some(root) = crate::corpora::root("mutated_containers_never_panic") else { return };
+    let mut random = noise();
+    let limits = Limits { total_iterations: 5_000, ..Limits::default() };
+    for folder in ["keystores", "gnutls-data", "pyca-vectors", "rusticata", "ssh"] {
+        for path in crate::corpora::files(&root.join(folder)) {
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            for _ in 0..rounds() {
+                let bytes = mutate(&bytes, &mut random);
+                for found in open(&bytes, crate::corpora::PASSWORDS, &limits).found {
+                    if let notafter_pki::container::Content::Crl(der) = found.content {
+                        let _ = notafter_pki::Crl::parse(&der).map(|crl| (crl.entry_count(), crl.is_delta()));
+                    }
+                }
             }
         }
     }
