@@ -17,9 +17,9 @@ use crate::tls::grab::event_loop::{EventLoop, Shared};
 use crate::tls::grab::queue::{Queue, Waker};
 use crate::tls::hello::Offer;
 use crate::tls::outcome::Outcome;
-use aws_lc_rs::rand::SystemRandom;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -167,11 +167,11 @@ impl Grabber {
         let mut grabber = Grabber { shared: shared.clone(), wakers, threads: Vec::new(), in_flight_max };
         let running = Arc::new(AtomicUsize::new(count));
         for (number, waker) in grabber.wakers.clone().into_iter().enumerate() {
-            let mut seed = [0; 8];
-            aws_lc_rs::rand::SecureRandom::fill(&SystemRandom::new(), &mut seed)
-                .map_err(|_| io::Error::other("no random numbers"))?;
+            // The standard library's hasher is keyed by the operating system. AWS-LC's own generator
+            // takes tens of milliseconds to start, and these numbers guard nothing (see `hello`).
+            let seed = RandomState::new().hash_one(number);
             let most = in_flight_max / count + usize::from(number < in_flight_max % count);
-            let mut event_loop = EventLoop::new(shared.clone(), waker, most, u64::from_ne_bytes(seed))?;
+            let mut event_loop = EventLoop::new(shared.clone(), waker, most, seed)?;
             let last = LastOut { shared: shared.clone(), running: running.clone() };
             let thread = std::thread::Builder::new().name(format!("grab-{number}")).spawn(move || {
                 let _last = last;
