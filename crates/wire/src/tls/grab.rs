@@ -75,6 +75,23 @@ pub struct Grab {
     pub elapsed: Duration,
 }
 
+impl Grab {
+    /// What to hand to `prove` if a full client might get further: the same target, in the plaintext
+    /// protocol that was found. `None` if it could not, or if the refusal only says that the server has
+    /// no key of the kind asked for.
+    pub fn for_full_client(&self) -> Option<Target> {
+        let declined = matches!(
+            self.outcome,
+            Outcome::Unsupported { .. } | Outcome::Alert { description: 40 | 47 | 70 | 71 | 80, .. }
+        );
+        let every_key = !matches!(self.target.offer, Offer::EcdsaOnly | Offer::RsaOnly);
+        (declined && every_key).then(|| Target {
+            starttls: self.protocol.map_or(Starttls::No, Starttls::Named),
+            ..self.target.clone()
+        })
+    }
+}
+
 /// How to go about it.
 #[derive(Clone, Debug)]
 pub struct Settings {
