@@ -14,7 +14,7 @@ use crate::Monotonic;
 use crate::starttls::Protocol;
 use crate::tls::flight::Limits;
 use crate::tls::grab::event_loop::{EventLoop, Shared};
-use crate::tls::grab::queue::{Queue, Waker};
+use crate::tls::grab::queue::{Popped, Queue, Waker};
 use crate::tls::hello::Offer;
 use crate::tls::outcome::Outcome;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -154,7 +154,17 @@ pub struct Feeder {
 
 struct FeederEnd(Arc<Shared>);
 
-/// Drains results. When it is dropped the loops stop.
+/// Why there is no batch of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBatch {
+    /// None came in time.
+    Yet,
+    /// The loops have ended and everything has been drained.
+    Ever,
+}
+
+/// Drains results. When it is dropped the loops stop. To be drained on another thread than the one
+/// that feeds: both queues are bounded, and one thread would wait for itself.
 pub struct Results {
     shared: Arc<Shared>,
 }
@@ -272,6 +282,19 @@ impl Results {
     /// The next batch, waiting for it; `None` when there will be no more.
     pub fn recv(&self) -> Option<Vec<Grab>> {
         self.shared.results.pop()
+    }
+
+    /// The next batch, waiting for it about as long as `patience` at most: for callers that have other
+    /// things to look at in between.
+    ///
+    /// # Errors
+    /// `NoBatch::Yet` if none came in that time, `NoBatch::Ever` if none will come any more.
+    pub fn recv_within(&self, patience: Duration) -> Result<Vec<Grab>, NoBatch> {
+        match self.shared.results.pop_within(patience) {
+            Popped::Item(batch) => Ok(batch),
+            Popped::Nothing => Err(NoBatch::Yet),
+            Popped::Closed => Err(NoBatch::Ever),
+        }
     }
 
     /// A batch that is already there.
