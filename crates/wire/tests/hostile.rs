@@ -241,6 +241,21 @@ fn dropping_the_guard_ends_everything() {
 }
 
 #[test]
+fn an_idle_grabber_takes_more() {
+    let closed = free_port();
+    let (_grabber, feeder, results) =
+        Grabber::start(Settings { threads: 2, ..quick() }, clock()).expect("the loops start");
+    for tag in 0..50 {
+        feeder.try_send(Target { tag, ..target(closed) }).expect("there is room");
+        let batch = results.recv_within(Duration::from_secs(5)).expect("a result");
+        assert_eq!(batch.iter().map(|grab| grab.target.tag).collect::<Vec<_>>(), [tag]);
+        pause(Duration::from_millis(tag % 3 * 10));
+    }
+    drop(feeder);
+    assert_eq!(results.recv(), None);
+}
+
+#[test]
 fn a_full_queue_of_results_opens_no_more_connections() {
     let closed = free_port();
     let settings = Settings { queue: 1, in_flight_max: 4, ..quick() };
