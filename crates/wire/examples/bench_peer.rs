@@ -2,8 +2,12 @@
 //!
 //! `bench_peer canned PORT FILE` answers every hello with the bytes of FILE; `bench_peer silent PORT` accepts and
 //! says nothing; `bench_peer record PORT FILE` writes what the server at PORT answers to the fast hello;
+//! `bench_peer rustls PORT COUNT` shakes hands in full, one after the other;
 //! `bench_peer floor PORT COUNT IN_FLIGHT` does connect, send, receive, close and nothing else. All on 127.0.0.1.
 
+use notafter_wire::Monotonic;
+use notafter_wire::tls::grab::{Settings, Starttls, Target};
+use notafter_wire::tls::prove::{Possession, prove};
 use notafter_wire::tls::{ClientHello, Offer};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -13,7 +17,7 @@ use rustix::net::{
 };
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -30,6 +34,7 @@ fn main() -> Result<()> {
         ["canned", port, file] => serve(port.parse()?, Some(std::fs::read(file)?)),
         ["silent", port] => serve(port.parse()?, None),
         ["record", port, file] => record(port.parse()?, file),
+        ["rustls", port, count] => full(port.parse()?, count.parse()?),
         ["floor", port, count, in_flight] => floor(port.parse()?, count.parse()?, in_flight.parse()?),
         _ => Err("usage: bench_peer canned|silent|record|floor PORT ...".into()),
     }
@@ -123,17 +128,48 @@ fn floor(port: u16, count: usize, in_flight: usize) -> Result<()> {
             }
         }
     }
+    report("floor", count, &format!("{} bytes each", bytes / count))
+}
+
+struct SystemClock(Instant);
+
+impl Monotonic for SystemClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+fn full(port: u16, count: usize) -> Result<()> {
+    // The clock ban is for the program's own code; an example is its own process.
+    #[allow(clippy::disallowed_methods)]
+    let clock = SystemClock(Instant::now());
+    let target = Target {
+        tag: 0,
+        addr: ([127, 0, 0, 1], port).into(),
+        sni: None,
+        starttls: Starttls::No,
+        offer: Offer::Any,
+        want_client_cas: false,
+    };
+    let mut verified = 0;
+    for _ in 0..count {
+        let proved = prove(&target, &Settings::default(), &clock);
+        verified += usize::from(proved.is_ok_and(|proved| proved.possession == Possession::Verified));
+    }
+    report("rustls", count, &format!("{verified} verified"))
+}
+
+fn report(what: &str, count: usize, note: &str) -> Result<()> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let (user, system) = (fields[11].parse::<f64>()?, fields[12].parse::<f64>()?);
     let each = |ticks: f64| ticks * 1e4 / count as f64;
     writeln!(
         std::io::stdout(),
-        "floor: count {count}  cpu {:.1} us (user {:.1}, system {:.1})  {} bytes each",
+        "{what}: count {count}  cpu {:.1} us (user {:.1}, system {:.1})  {note}",
         each(user + system),
         each(user),
-        each(system),
-        bytes / count
+        each(system)
     )?;
     Ok(())
 }

@@ -207,10 +207,10 @@ impl Dialogue {
     /// A conversation with `host` (as the server knows itself), in which we call ourselves `client`. To be
     /// advanced with empty input once connected: some protocols let the client speak first.
     pub fn new(protocol: Protocol, host: &str, client: &str) -> Dialogue {
-        // Both go into lines and XML attributes, so only what can break neither is kept.
+        // Both go into lines and XML attributes, so they end before anything that could break out of one.
         let plain = |text: &str| -> String {
             let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-            text.chars().filter(fits).take(253).collect()
+            text.chars().take_while(fits).take(253).collect()
         };
         let names = Names { client: plain(client), host: plain(host) };
         Dialogue { protocol, names, received: Vec::new(), seen: 0, state: State::default() }
@@ -261,7 +261,7 @@ mod tests {
 
     /// Plays the server's lines one byte at a time and all at once; returns what we said and how it ended.
     pub(super) fn play(protocol: Protocol, said: &[u8], piece: usize) -> (Vec<u8>, Step) {
-        let mut dialogue = Dialogue::new(protocol, "host.example", "notafter");
+        let mut dialogue = Dialogue::new(protocol, "host.example'/>", "notafter/1.0\r\nQUIT");
         let mut out = Vec::new();
         let mut step = dialogue.advance(&[], &mut out);
         for part in said.chunks(piece) {

@@ -7,7 +7,7 @@ mod lab;
 
 use lab::*;
 use notafter_wire::starttls::Protocol;
-use notafter_wire::tls::grab::{Grabber, Settings, Starttls, Target};
+use notafter_wire::tls::grab::{Grabber, NoBatch, Settings, Starttls, Target};
 use notafter_wire::tls::prove::prove;
 use notafter_wire::tls::{Offer, Outcome, Stage};
 use std::collections::VecDeque;
@@ -230,12 +230,28 @@ fn dropping_the_guard_ends_everything() {
         Settings { total_timeout: Duration::from_secs(60), in_flight_max: 10, queue: 5, ..quick() };
     let (grabber, feeder, results) = Grabber::start(settings, clock()).expect("the loops start");
     let fed = std::thread::spawn(move || feeder.send_all(VecDeque::from(vec![target(silent); 100])));
-    pause(Duration::from_millis(200));
+    assert_eq!(results.recv_within(Duration::from_millis(200)), Err(NoBatch::Yet));
     let clock = clock();
     let start = clock.now();
     drop(grabber);
     assert!(clock.now() - start < Duration::from_secs(2));
     assert!(fed.join().expect("the feeder ends").is_err_and(|stopped| !stopped.0.is_empty()));
+    assert_eq!(results.recv_within(Duration::from_secs(5)), Err(NoBatch::Ever));
+    assert_eq!(results.recv(), None);
+}
+
+#[test]
+fn an_idle_grabber_takes_more() {
+    let closed = free_port();
+    let (_grabber, feeder, results) =
+        Grabber::start(Settings { threads: 2, ..quick() }, clock()).expect("the loops start");
+    for tag in 0..50 {
+        feeder.try_send(Target { tag, ..target(closed) }).expect("there is room");
+        let batch = results.recv_within(Duration::from_secs(5)).expect("a result");
+        assert_eq!(batch.iter().map(|grab| grab.target.tag).collect::<Vec<_>>(), [tag]);
+        pause(Duration::from_millis(tag % 3 * 10));
+    }
+    drop(feeder);
     assert_eq!(results.recv(), None);
 }
 

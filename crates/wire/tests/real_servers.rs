@@ -94,6 +94,51 @@ fn client_certificates_demanded() {
 }
 
 #[test]
+fn stapled_answers() {
+    let (here, ec) = (directory(), key("ec"));
+    let serial = String::from_utf8(run("openssl", &["x509", "-in", &ec.certificate, "-noout", "-serial"]))
+        .expect("text");
+    let serial = serial.trim().trim_start_matches("serial=");
+    let index = format!("V\t400101000000Z\t\t{serial}\tunknown\t/CN=ec.lab.example\n");
+    std::fs::write(here.join("index.txt"), index).expect("an index");
+    let (index, answer) =
+        (here.join("index.txt").display().to_string(), here.join("ocsp.der").display().to_string());
+    let (certificate, private) = (ec.certificate.as_str(), ec.key.as_str());
+    run(
+        "openssl",
+        &[
+            "ocsp",
+            "-index",
+            &index,
+            "-CA",
+            certificate,
+            "-rsigner",
+            certificate,
+            "-rkey",
+            private,
+            "-issuer",
+            certificate,
+            "-cert",
+            certificate,
+            "-respout",
+            &answer,
+            "-ndays",
+            "1",
+            "-noverify",
+        ],
+    );
+    let stapled = std::fs::read(&answer).expect("an OCSP response");
+    for version in ["-tls1_3", "-tls1_2"] {
+        let words = format!("{version} @ec -status -status_file CA:ocsp.der");
+        let Some(server) = s_server(&words) else { return };
+        let Outcome::Certificates(flight) = grab(target(server.port)).outcome else { panic!("{version}") };
+        assert_eq!(flight.staple.as_deref(), Some(&stapled[..]), "{version}");
+        let proved = prove(&target(server.port), &quick(), &*clock()).expect("certificates");
+        assert_eq!(proved.flight.staple, flight.staple);
+    }
+}
+
+#[test]
 fn gentle_asks_for_tls_12_first() {
     let gentle = |words: &str| {
         let server = s_server(words)?;

@@ -38,8 +38,25 @@ fn check_auto(protocol: Protocol, port: u16, leaf: &str) {
     say(&format!("{protocol} on an unusual port, {} connections: {text}", auto.attempts));
 }
 
+/// A directory that goes when its test is over.
+struct Place(PathBuf);
+
+impl std::ops::Deref for Place {
+    type Target = PathBuf;
+
+    fn deref(&self) -> &PathBuf {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A directory that other users may enter, for servers that give up root.
-fn open_directory(name: &str) -> Option<PathBuf> {
+fn open_directory(name: &str) -> Option<Place> {
     if run("id", &["-u"]) != b"0\n" {
         say(&format!("NOT RUN: {name} wants root to give its files away"));
         return None;
@@ -51,7 +68,7 @@ fn open_directory(name: &str) -> Option<PathBuf> {
     let key = key("ec");
     std::fs::copy(&key.certificate, directory.join("tls.crt")).expect("a copy");
     std::fs::copy(&key.key, directory.join("tls.key")).expect("a copy");
-    Some(directory)
+    Some(Place(directory))
 }
 
 fn words(line: &str) -> Vec<String> {

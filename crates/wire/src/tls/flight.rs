@@ -4,7 +4,7 @@
 //! stop. Records are decrypted where they lie and messages are read in place; only what is cut by the
 //! end of a piece is kept. Nothing is verified: neither the chain nor that the server holds the key.
 
-use crate::tls::hello::{ClientHello, Retry, generator};
+use crate::tls::hello::{ClientHello, Retry, SECP256R1, SECP521R1, share_length};
 use crate::tls::message::{self, Certificates, ServerHello};
 use crate::tls::outcome::{ClientAuth, Flight, Outcome};
 use crate::tls::schedule::{Opener, Suite};
@@ -388,7 +388,7 @@ impl FlightReader {
             return Err(Outcome::Malformed { what: "a second HelloRetryRequest" });
         }
         let group = said.share.map(|(group, _)| group);
-        if let Some(group) = group.filter(|group| generator(*group).is_none()) {
+        if let Some(group) = group.filter(|group| share_length(*group).is_none()) {
             return Err(Outcome::Unsupported { group });
         }
         self.scratch.clear();
@@ -410,13 +410,12 @@ impl FlightReader {
 /// The secret that a private scalar of 1 shares with the owner of `share`: the share itself, or its
 /// x coordinate where a share carries both.
 fn shared_secret(group: u16, share: &[u8]) -> Option<&[u8]> {
-    let ours = generator(group)?;
-    if share.len() != ours.len() {
+    if share_length(group)? != share.len() {
         return None;
     }
-    match (ours[0], share[0]) {
-        (4, 4) if ours.len() % 2 == 1 => Some(&share[1..1 + share.len() / 2]),
-        (4, _) => None,
+    match (group, share[0]) {
+        (SECP256R1..=SECP521R1, 4) => Some(&share[1..1 + share.len() / 2]),
+        (SECP256R1..=SECP521R1, _) => None,
         _ => Some(share),
     }
 }

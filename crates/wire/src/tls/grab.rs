@@ -14,12 +14,12 @@ use crate::Monotonic;
 use crate::starttls::Protocol;
 use crate::tls::flight::Limits;
 use crate::tls::grab::event_loop::{EventLoop, Shared};
-use crate::tls::grab::queue::{Queue, Waker};
+use crate::tls::grab::queue::{Popped, Queue, Waker};
 use crate::tls::hello::Offer;
 use crate::tls::outcome::Outcome;
-use aws_lc_rs::rand::SystemRandom;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -73,6 +73,23 @@ pub struct Grab {
     pub attempts: u8,
     /// From the first connect to the outcome.
     pub elapsed: Duration,
+}
+
+impl Grab {
+    /// What to hand to `prove` if a full client might get further: the same target, in the plaintext
+    /// protocol that was found. `None` if it could not, or if the refusal only says that the server has
+    /// no key of the kind asked for.
+    pub fn for_full_client(&self) -> Option<Target> {
+        let declined = matches!(
+            self.outcome,
+            Outcome::Unsupported { .. } | Outcome::Alert { description: 40 | 47 | 70 | 71 | 80, .. }
+        );
+        let every_key = !matches!(self.target.offer, Offer::EcdsaOnly | Offer::RsaOnly);
+        (declined && every_key).then(|| Target {
+            starttls: self.protocol.map_or(Starttls::No, Starttls::Named),
+            ..self.target.clone()
+        })
+    }
 }
 
 /// How to go about it.
@@ -137,7 +154,17 @@ pub struct Feeder {
 
 struct FeederEnd(Arc<Shared>);
 
-/// Drains results. When it is dropped the loops stop.
+/// Why there is no batch of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBatch {
+    /// None came in time.
+    Yet,
+    /// The loops have ended and everything has been drained.
+    Ever,
+}
+
+/// Drains results. When it is dropped the loops stop. To be drained on another thread than the one
+/// that feeds: both queues are bounded, and one thread would wait for itself.
 pub struct Results {
     shared: Arc<Shared>,
 }
@@ -167,11 +194,11 @@ impl Grabber {
         let mut grabber = Grabber { shared: shared.clone(), wakers, threads: Vec::new(), in_flight_max };
         let running = Arc::new(AtomicUsize::new(count));
         for (number, waker) in grabber.wakers.clone().into_iter().enumerate() {
-            let mut seed = [0; 8];
-            aws_lc_rs::rand::SecureRandom::fill(&SystemRandom::new(), &mut seed)
-                .map_err(|_| io::Error::other("no random numbers"))?;
+            // The standard library's hasher is keyed by the operating system. AWS-LC's own generator
+            // takes tens of milliseconds to start, and these numbers guard nothing (see `hello`).
+            let seed = RandomState::new().hash_one(number);
             let most = in_flight_max / count + usize::from(number < in_flight_max % count);
-            let mut event_loop = EventLoop::new(shared.clone(), waker, most, u64::from_ne_bytes(seed))?;
+            let mut event_loop = EventLoop::new(shared.clone(), waker, most, seed)?;
             let last = LastOut { shared: shared.clone(), running: running.clone() };
             let thread = std::thread::Builder::new().name(format!("grab-{number}")).spawn(move || {
                 let _last = last;
@@ -255,6 +282,19 @@ impl Results {
     /// The next batch, waiting for it; `None` when there will be no more.
     pub fn recv(&self) -> Option<Vec<Grab>> {
         self.shared.results.pop()
+    }
+
+    /// The next batch, waiting for it about as long as `patience` at most: for callers that have other
+    /// things to look at in between.
+    ///
+    /// # Errors
+    /// `NoBatch::Yet` if none came in that time, `NoBatch::Ever` if none will come any more.
+    pub fn recv_within(&self, patience: Duration) -> Result<Vec<Grab>, NoBatch> {
+        match self.shared.results.pop_within(patience) {
+            Popped::Item(batch) => Ok(batch),
+            Popped::Nothing => Err(NoBatch::Yet),
+            Popped::Closed => Err(NoBatch::Ever),
+        }
     }
 
     /// A batch that is already there.

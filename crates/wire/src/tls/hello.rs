@@ -125,6 +125,21 @@ const P521: &[u8] = b"\x04\
     \x2c\x97\xee\x72\x99\x5e\xf4\x26\x40\xc5\x50\xb9\x01\x3f\xad\x07\
     \x61\x35\x3c\x70\x86\xa2\x72\xc2\x40\x88\xbe\x94\x76\x9f\xd1\x66\x50";
 
+/// How long a key share in `group` is, in bytes; `None` where we have none to offer.
+pub(crate) fn share_length(group: u16) -> Option<usize> {
+    Some(match group {
+        X25519 => 32,
+        X448 => 56,
+        SECP256R1 => P256.len(),
+        SECP384R1 => P384.len(),
+        SECP521R1 => P521.len(),
+        256 => 256,
+        257 => 384,
+        258 => 512,
+        _ => return None,
+    })
+}
+
 /// The public key of the private scalar 1 in `group`, as a key share carries it; `None` where no share is known.
 pub(crate) fn generator(group: u16) -> Option<Vec<u8>> {
     let last = |length: usize, byte: u8| {
@@ -350,6 +365,9 @@ mod tests {
             one[length - 1] = 1;
             let key = PrivateKey::from_private_key(algorithm, &one).unwrap();
             assert_eq!(key.compute_public_key().unwrap().as_ref(), generator(group).unwrap());
+        }
+        for group in 0..u16::MAX {
+            assert_eq!(generator(group).map(|share| share.len()), share_length(group));
         }
     }
 

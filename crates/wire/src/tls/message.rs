@@ -226,6 +226,7 @@ fn names(mut list: Reader<'_>) -> Option<Vec<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn reads_certificate_messages() {
@@ -254,6 +255,16 @@ mod tests {
         let body = [0, 0, 0, 19, 0, 0, 1, 7, 0, 13, 0, 5, 0, 5, 1, 0, 0, 1, 8, 0, 18, 0, 0];
         let read = certificates_13(&body, 10).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!((read.staple, read.timestamps), (Some(vec![8]), Some(vec![])));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = server_hello(&bytes);
+            let _ = (certificates_12(&bytes, 9), certificates_13(&bytes, 9));
+            let _ = (request_12(0x0303, &bytes), request_12(0x0301, &bytes), request_13(&bytes));
+            let _ = (status(&bytes), exchange_group(0xc02f, &bytes), decompress(&bytes, 1000));
+        }
     }
 
     #[test]

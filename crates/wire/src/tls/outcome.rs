@@ -112,13 +112,3 @@ pub enum Outcome {
         what: &'static str,
     },
 }
-
-impl Outcome {
-    /// Whether a full TLS client might still get an answer where the fast hello did not.
-    pub fn wants_full_client(&self) -> bool {
-        matches!(
-            self,
-            Outcome::Unsupported { .. } | Outcome::Alert { description: 40 | 47 | 70 | 71 | 80, .. }
-        )
-    }
-}

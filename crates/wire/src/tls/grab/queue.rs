@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Ends one loop's wait in epoll.
 pub(super) struct Waker {
@@ -48,6 +49,13 @@ pub(super) struct Queue<T> {
     changed: Condvar,
     capacity: usize,
     wakers: Vec<Arc<Waker>>,
+}
+
+/// What became of waiting for an item.
+pub(super) enum Popped<T> {
+    Item(T),
+    Nothing,
+    Closed,
 }
 
 struct State<T> {
@@ -102,8 +110,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Takes one item, waiting for it; `None` once the queue is closed and empty.
-    pub(super) fn pop(&self) -> Option<T> {
+    /// Takes one item, waiting for it no longer than `patience`.
+    pub(super) fn pop_within(&self, patience: Duration) -> Popped<T> {
         let mut state = self.lock();
         loop {
             if let Some(item) = state.items.pop_front() {
@@ -112,12 +120,29 @@ impl<T> Queue<T> {
                 if was_full {
                     self.wake_loops();
                 }
-                return Some(item);
+                return Popped::Item(item);
             }
             if state.closed {
-                return None;
+                return Popped::Closed;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            // A wake-up for something else starts the wait anew: it is a bound, not a measure.
+            let (woken, over) =
+                self.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            if over.timed_out() && woken.items.is_empty() && !woken.closed {
+                return Popped::Nothing;
+            }
+            state = woken;
+        }
+    }
+
+    /// Takes one item, waiting for it; `None` once the queue is closed and empty.
+    pub(super) fn pop(&self) -> Option<T> {
+        loop {
+            match self.pop_within(Duration::from_secs(3600)) {
+                Popped::Item(item) => return Some(item),
+                Popped::Nothing => {}
+                Popped::Closed => return None,
+            }
         }
     }
 
