@@ -1,1 +1,39 @@
-fn main() {}
+//! Tasks around the code: `cargo xtask test`, `tidy`, `bench`, `fuzz`.
+//!
+//! `test` is the one command that passes all tests, here and in CI: it installs what they need first.
+//! The others are commands of their own, because they take long or need an idle machine.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to whoever runs it")]
+
+mod bench;
+mod fuzz;
+mod packages;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask test [FILTER...]   install what the tests need, then run all of them
+cargo xtask tidy               check the house rules alone
+cargo xtask bench [NAME...]    measure against peers, both sides in one run
+cargo xtask fuzz [SECONDS]     a short run of every fuzz target";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    let result = match arguments.first().map(String::as_str) {
+        Some("test") => test::run(rest),
+        Some("tidy") => tidy::run(),
+        Some("bench") => bench::run(rest),
+        Some("fuzz") => fuzz::run(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

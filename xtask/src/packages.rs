@@ -223,7 +223,7 @@ fn workspace() -> &'static Path {
 }
 
 /// Whether we run as root, which installing needs.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 

@@ -10,6 +10,7 @@ use notafter_core::joints::Sink;
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Observation, Seen};
 use notafter_core::{Fingerprint, KeyId, UnixTime};
+use notafter_pki::GeneralName;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::crl::Crl;
 use notafter_pki::salvage::salvage;
@@ -103,7 +104,10 @@ impl Read {
         match Certificate::parse(&bytes) {
             Ok(c) => {
                 let (not_before, not_after) = (c.not_before(), c.not_after());
-                let (key, is_ca, self_issued) = (Some(c.key_id()), c.is_ca(), c.is_self_issued());
+                let (key, self_issued) = (Some(c.key_id()), c.is_self_issued());
+                // `openssl req -x509` calls every self-signed server certificate a CA; one that is for
+                // servers by its names is no root.
+                let is_ca = c.is_ca() && !(self_issued && names_servers(&c));
                 Self { id, kind, not_before, not_after, key, is_ca, self_issued, bytes }
             }
             Err(_) => {
@@ -134,6 +138,10 @@ impl Read {
             (true, true) => Role::Root,
         }
     }
+}
+
+fn names_servers(certificate: &Certificate<'_>) -> bool {
+    certificate.subject_alt_names().any(|n| matches!(n, GeneralName::Dns(_) | GeneralName::Ip(_)))
 }
 
 impl State {

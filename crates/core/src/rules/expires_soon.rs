@@ -7,6 +7,7 @@
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{Dossier, days_text};
 use crate::finding::{Finding, Kind, Severity};
+use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
 use crate::UnixTime;
 
@@ -30,7 +31,9 @@ impl Rule for ExpiresSoon {
             return Verdict::NotApplicable;
         }
         let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
-        let ladder = if certificate.is_ca() { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
+        // A self-signed server certificate often says that it is a CA; what it does decides.
+        let issues = certificate.is_ca() && !view.has_role(Role::Leaf);
+        let ladder = if issues { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
         let (step, next) = ladder.step(end, now);
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },

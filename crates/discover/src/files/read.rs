@@ -81,16 +81,22 @@ pub(super) fn report(
 }
 
 fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts) {
-    let certificates: Vec<(&Found<'_>, Arc<[u8]>)> = found
-        .iter()
-        .filter_map(|f| match &f.content {
-            Content::Certificate(der) => Some((f, shared_bytes(der))),
-            _ => None,
-        })
-        .collect();
+    let mut certificates: Vec<(&Found<'_>, Arc<[u8]>)> = Vec::new();
+    for one in found {
+        let Content::Certificate(der) = &one.content else { continue };
+        if is_placeholder(der) {
+            let place = Location::file(bytes_of(path), one.place.as_str());
+            let detail = "what is marked as a certificate here is a placeholder or a fragment".to_owned();
+            shared.put(place, Seen::Failed { reason: Reason::Malformed, detail });
+        } else {
+            certificates.push((one, shared_bytes(der)));
+        }
+    }
     let parsed: Vec<_> = certificates.iter().map(|(_, der)| Certificate::parse(der).ok()).collect();
     let is_authority = |n: usize| parsed[n].is_some_and(|c| c.is_ca());
-    let roots = parsed.iter().flatten().filter(|c| c.is_ca() && c.is_self_issued()).count();
+    // A self-signed server certificate that calls itself a CA is no root: a root has no server's name.
+    let is_root = |c: &&Certificate<'_>| c.is_ca() && c.is_self_issued() && c.subject_alt_names().next().is_none();
+    let roots = parsed.iter().flatten().filter(is_root).count();
     let in_store = roots > 0 && STORES.iter().any(|store| bytes_of(path).starts_with(store.as_bytes()));
     let bundle = roots >= BUNDLE_MIN || in_store;
     let mut leaf: Option<usize> = None;
@@ -107,6 +113,12 @@ fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts
         let place = Location::file(bytes_of(path), certificates[n].0.place.as_str());
         shared.put(place, Seen::Chain { chain, role, leads: !follows, facts: facts.clone() });
     }
+}
+
+/// `MIIC...` in documentation is marked as a certificate and is none. Anything of which so much as a
+/// date or a name can be saved is kept.
+fn is_placeholder(der: &[u8]) -> bool {
+    der.len() < 128 && Certificate::parse(der).is_err() && notafter_pki::salvage(der).is_empty()
 }
 
 /// Did this CA certificate issue, by name, any of those before it?

@@ -277,7 +277,12 @@ fn sum(paper: &mut Paper, view: &View<'_>, anchors: usize) {
     let of = |severity| report.findings.iter().filter(|f| f.severity == severity).count();
     let (critical, warning) = (of(Severity::Critical), of(Severity::Warning));
     if critical + warning == 0 {
-        paper.put(Ink::Green, "Nothing needs doing now.");
+        // Silence is health only where something was seen.
+        match (certificates, report.inventory.blind_spots().is_empty()) {
+            (0, false) => paper.put(Ink::Yellow, "Nothing was seen."),
+            (_, false) => paper.put(Ink::Green, "Nothing needs doing now, in what was seen."),
+            (_, true) => paper.put(Ink::Green, "Nothing needs doing now."),
+        };
     } else {
         if critical > 0 {
             paper.put(Ink::Red, &format!("{critical} critical"));
