@@ -12,7 +12,8 @@ pub fn run(filters: &[String]) -> Result<(), String> {
     packages::ensure()?;
     tidy::run()?;
     checked(Command::new("cargo").args(["build", "--workspace", "--bins", "--locked"]))?;
-    let nextest = Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success());
+    let nextest =
+        Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success());
     let mut command = Command::new("cargo");
     if nextest {
         command.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);

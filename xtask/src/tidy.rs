@@ -30,9 +30,33 @@ const PURE: &[(&str, &[&str])] = &[
 const BANNED: &[(&str, &[&str], &str)] = &[
     ("std::net::Tcp", &["crates/pki", "crates/core", "crates/engine"], "no sockets here"),
     ("std::fs::", &["crates/pki/src", "crates/core/src", "crates/wire/src/tls/hello.rs"], "no files here"),
-    ("println!", &["crates/pki/src", "crates/core/src", "crates/wire/src", "crates/discover/src", "crates/engine/src"], "only the binary prints"),
-    ("SystemTime::now()", &["crates/pki/src", "crates/core/src", "crates/wire/src", "crates/discover/src", "crates/notafter/src"], "only engine/clock.rs reads the clock"),
-    ("Instant::now()", &["crates/pki/src", "crates/core/src", "crates/wire/src", "crates/discover/src", "crates/notafter/src"], "only engine/clock.rs reads the clock"),
+    (
+        "println!",
+        &["crates/pki/src", "crates/core/src", "crates/wire/src", "crates/discover/src", "crates/engine/src"],
+        "only the binary prints",
+    ),
+    (
+        "SystemTime::now()",
+        &[
+            "crates/pki/src",
+            "crates/core/src",
+            "crates/wire/src",
+            "crates/discover/src",
+            "crates/notafter/src",
+        ],
+        "only engine/clock.rs reads the clock",
+    ),
+    (
+        "Instant::now()",
+        &[
+            "crates/pki/src",
+            "crates/core/src",
+            "crates/wire/src",
+            "crates/discover/src",
+            "crates/notafter/src",
+        ],
+        "only engine/clock.rs reads the clock",
+    ),
     ("process::exit", &["crates"], "return an ExitCode: destructors must run"),
 ];
 
@@ -98,7 +122,8 @@ fn imports(root: &Path, wrong: &mut Vec<String>) -> Result<(), String> {
     let metadata: serde_json::Value =
         serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
     let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
-    let ours: BTreeSet<String> = packages.iter().filter_map(|p| Some(p["name"].as_str()?.to_owned())).collect();
+    let ours: BTreeSet<String> =
+        packages.iter().filter_map(|p| Some(p["name"].as_str()?.to_owned())).collect();
     let may: BTreeMap<_, _> = MAY_IMPORT.iter().copied().collect();
     for package in &packages {
         let name = package["name"].as_str().unwrap_or_default();
@@ -128,7 +153,9 @@ fn imports(root: &Path, wrong: &mut Vec<String>) -> Result<(), String> {
 fn head(shown: &str, text: &str, wrong: &mut Vec<String>) {
     let first = text.lines().find(|l| !l.trim().is_empty() && !l.starts_with("#!")).unwrap_or_default();
     if !first.starts_with("//!") {
-        wrong.push(format!("{shown}: open it with //! saying what it is and what it deliberately does not do"));
+        wrong.push(format!(
+            "{shown}: open it with //! saying what it is and what it deliberately does not do"
+        ));
     }
 }
 
@@ -136,7 +163,9 @@ fn banned(shown: &str, text: &str, wrong: &mut Vec<String>) {
     // Tests at the bottom of a file may do what the file may not.
     let code = text.split("#[cfg(test)]").next().unwrap_or(text);
     for (what, folders, why) in BANNED {
-        let here = folders.iter().any(|f| shown.starts_with(f)) && !shown.contains("/tests/") && !shown.contains("/examples/");
+        let here = folders.iter().any(|f| shown.starts_with(f))
+            && !shown.contains("/tests/")
+            && !shown.contains("/examples/");
         if here && code.lines().any(|l| l.contains(what) && !l.trim_start().starts_with("//")) {
             wrong.push(format!("{shown}: {what}: {why}"));
         }
@@ -146,10 +175,8 @@ fn banned(shown: &str, text: &str, wrong: &mut Vec<String>) {
 /// The list of rules is sorted, and every rule file is in it.
 fn sorted_rules(root: &Path, wrong: &mut Vec<String>) -> Result<(), String> {
     let list = std::fs::read_to_string(root.join("crates/core/src/assess.rs")).map_err(|e| e.to_string())?;
-    let listed: Vec<&str> = list
-        .lines()
-        .filter_map(|l| l.trim().strip_prefix("&rules::")?.split("::").next())
-        .collect();
+    let listed: Vec<&str> =
+        list.lines().filter_map(|l| l.trim().strip_prefix("&rules::")?.split("::").next()).collect();
     if !listed.is_sorted() {
         wrong.push("crates/core/src/assess.rs: RULES is not sorted".to_owned());
     }

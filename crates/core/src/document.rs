@@ -6,8 +6,8 @@
 
 use serde::Serialize;
 
-use notafter_pki::certificate::Certificate;
 use notafter_pki::GeneralName;
+use notafter_pki::certificate::Certificate;
 use notafter_pki::crl::Crl;
 
 use crate::UnixTime;
@@ -266,7 +266,8 @@ impl AssetDocument {
         self.self_signed = Some(certificate.is_self_issued());
         self.version = Some(certificate.version());
         self.extended_key_usage = certificate.extended_key_usage().map(|u| u.names()).unwrap_or_default();
-        self.problems = certificate.problems().into_iter().map(|p| format!("{}: {}", p.name, p.text)).collect();
+        self.problems =
+            certificate.problems().into_iter().map(|p| format!("{}: {}", p.name, p.text)).collect();
         if names.left_out > 0 {
             self.problems.push(format!("too-many-names: {} more names are not shown", names.left_out));
         }
@@ -406,7 +407,11 @@ impl FindingDocument {
 impl BlindSpotDocument {
     /// A blind spot.
     pub fn of(spot: &BlindSpot) -> Self {
-        Self { location: spot.location.to_string(), reason: spot.reason.as_str(), detail: spot.detail.clone() }
+        Self {
+            location: spot.location.to_string(),
+            reason: spot.reason.as_str(),
+            detail: spot.detail.clone(),
+        }
     }
 }
 

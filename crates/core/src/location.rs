@@ -131,7 +131,9 @@ fn encode(bytes: &[u8], out: &mut String, path: bool) {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             let plain = if c.is_ascii() {
-                c.is_ascii_graphic() && !matches!(c, '%' | '#' | '?' | '"' | '<' | '>' | '\\') && (path || c != '/')
+                c.is_ascii_graphic()
+                    && !matches!(c, '%' | '#' | '?' | '"' | '<' | '>' | '\\')
+                    && (path || c != '/')
             } else {
                 c.is_alphanumeric()
             };

@@ -67,9 +67,7 @@ impl Match {
             }
             Self::Network(base, length) => location.ip().is_some_and(|ip| in_network(ip, *base, *length)),
             Self::Location(prefix) => location.as_str().starts_with(prefix.as_str()),
-            Self::Path(pattern) => {
-                location.path().is_some_and(|path| glob(pattern.as_bytes(), &path))
-            }
+            Self::Path(pattern) => location.path().is_some_and(|path| glob(pattern.as_bytes(), &path)),
         }
     }
 }

@@ -21,7 +21,9 @@ impl Exclude {
     /// # Errors
     /// A sentence and a hint.
     pub fn add(&mut self, text: &str) -> Result<(), NoTarget> {
-        if text.contains('/') && !text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '[') || text.contains('*') {
+        if text.contains('/') && !text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '[')
+            || text.contains('*')
+        {
             self.paths.push(text.trim_end_matches('/').to_owned());
             return Ok(());
         }
@@ -59,7 +61,9 @@ impl Exclude {
         let bytes = path.as_os_str().as_bytes();
         self.paths.iter().any(|pattern| {
             let pattern = pattern.as_bytes();
-            covers(pattern, bytes) || (!pattern.starts_with(b"/") && path.file_name().is_some_and(|n| covers(pattern, n.as_bytes())))
+            covers(pattern, bytes)
+                || (!pattern.starts_with(b"/")
+                    && path.file_name().is_some_and(|n| covers(pattern, n.as_bytes())))
         })
     }
 }
@@ -119,7 +123,8 @@ mod tests {
     #[test]
     fn hosts_and_networks() {
         let mut exclude = Exclude::default();
-        for text in ["10.0.0.0/24", "10.1.0.1:9100", "printer.example.com", "10.2.0.1-10.2.0.9", "fd00::/64"] {
+        for text in ["10.0.0.0/24", "10.1.0.1:9100", "printer.example.com", "10.2.0.1-10.2.0.9", "fd00::/64"]
+        {
             exclude.add(text).unwrap();
         }
         for (ip, port, expected) in [

@@ -11,8 +11,8 @@ mod read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use notafter_core::UnixTime;
@@ -70,7 +70,9 @@ impl Source for Files {
             let _guard = crate::guard::Guard::new(stop, thread);
             match finished.await {
                 Ok(()) => Ok(cx.progress.scan()),
-                Err(_) => Err(Fault::new(FaultKind::System, "the walk through the files ended before its end")),
+                Err(_) => {
+                    Err(Fault::new(FaultKind::System, "the walk through the files ended before its end"))
+                }
             }
         })
     }
@@ -177,7 +179,9 @@ impl Walk {
         } else if kind.is_symlink() {
             // A link to a file is a place of its own (certbot's live/ is nothing but links); a link to a
             // folder would lead out of what was asked for, or in circles.
-            if !is_hash_link(entry.file_name().as_bytes()) && std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+            if !is_hash_link(entry.file_name().as_bytes())
+                && std::fs::metadata(path).is_ok_and(|m| m.is_file())
+            {
                 opener.linked(path);
             }
         } else if entry.depth() == 0 {
@@ -260,9 +264,13 @@ mod tests {
 
     #[test]
     fn hash_links() {
-        for (name, expected) in
-            [("5ed36f99.0", true), ("5ed36f99.r1", true), ("5ED36F99.0", false), ("5ed36f99", false), ("api.0", false)]
-        {
+        for (name, expected) in [
+            ("5ed36f99.0", true),
+            ("5ed36f99.r1", true),
+            ("5ED36F99.0", false),
+            ("5ed36f99", false),
+            ("api.0", false),
+        ] {
             assert_eq!(is_hash_link(name.as_bytes()), expected, "{name}");
         }
     }

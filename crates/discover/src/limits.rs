@@ -48,8 +48,12 @@ impl Limits {
                 let host = self.hosts.entry(ip).or_default();
                 let net = self.nets.entry(net_of(ip)).or_default();
                 let before = (*host, *net);
-                let wait = take(host, Duration::from_millis(1000 / PER_HOST), now, BURST)
-                    .max(take(net, Duration::from_millis(1000 / PER_NET), now, BURST));
+                let wait = take(host, Duration::from_millis(1000 / PER_HOST), now, BURST).max(take(
+                    net,
+                    Duration::from_millis(1000 / PER_NET),
+                    now,
+                    BURST,
+                ));
                 if wait.is_some() {
                     (*host, *net) = before;
                 }

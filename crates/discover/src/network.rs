@@ -111,7 +111,8 @@ impl Source for Network {
         Box::pin(async move {
             let resolver = Resolver::new(self.settings.resolver)
                 .map_err(|message| Fault::new(FaultKind::Invalid, message))?;
-            let (plan, unresolved) = Plan::resolve(&self.targets, self.this_host, &self.settings, &resolver).await;
+            let (plan, unresolved) =
+                Plan::resolve(&self.targets, self.this_host, &self.settings, &resolver).await;
             for (location, detail) in unresolved {
                 let seen = Seen::Failed { reason: Reason::Dns, detail };
                 out.put(Observation { at: cx.clock.now(), location, seen });
@@ -153,7 +154,9 @@ impl Network {
         let _guard = crate::guard::Guard::new(stop, thread);
         match finished.await {
             Ok(Ok(())) => Ok(cx.progress.scan()),
-            Ok(Err(error)) => Err(Fault::new(FaultKind::System, format!("the network scan could not start: {error}"))),
+            Ok(Err(error)) => {
+                Err(Fault::new(FaultKind::System, format!("the network scan could not start: {error}")))
+            }
             Err(_) => Err(Fault::new(FaultKind::System, "the network scan ended before its end")),
         }
     }

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 /// scan must not hang on a dead LDAP server for every file.
 pub(crate) fn user_name(uid: u32) -> Option<String> {
     static USERS: OnceLock<HashMap<u32, String>> = OnceLock::new();
-    let users = USERS.get_or_init(|| std::fs::read_to_string("/etc/passwd").map(|t| parse(&t)).unwrap_or_default());
+    let users =
+        USERS.get_or_init(|| std::fs::read_to_string("/etc/passwd").map(|t| parse(&t)).unwrap_or_default());
     users.get(&uid).cloned()
 }
 

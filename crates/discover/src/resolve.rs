@@ -5,9 +5,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::TokioResolver;
 
 /// Whom to ask.
 pub enum Resolver {

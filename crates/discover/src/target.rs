@@ -115,9 +115,9 @@ const IMPLICIT: &[(&str, Option<u16>)] = &[
 /// The ports looked at when none are named. No printer and no control-system port is among them: some
 /// of those devices fall over when spoken to.
 pub const COMMON_PORTS: &[u16] = &[
-    21, 25, 110, 119, 143, 389, 443, 465, 563, 587, 636, 853, 989, 990, 993, 994, 995, 1433, 2376, 2379, 2380,
-    3269, 3306, 3389, 4190, 4433, 5061, 5222, 5223, 5269, 5349, 5432, 5671, 6379, 6443, 6514, 6667, 6697, 8443,
-    8883, 9443, 10250,
+    21, 25, 110, 119, 143, 389, 443, 465, 563, 587, 636, 853, 989, 990, 993, 994, 995, 1433, 2376, 2379,
+    2380, 3269, 3306, 3389, 4190, 4433, 5061, 5222, 5223, 5269, 5349, 5432, 5671, 6379, 6443, 6514, 6667,
+    6697, 8443, 8883, 9443, 10250,
 ];
 
 impl Target {
@@ -156,7 +156,10 @@ impl Target {
 
     fn with_scheme(scheme: &str, rest: &str) -> Result<Self, NoTarget> {
         if RESERVED.contains(&scheme) {
-            return wrong(format!("targets of the kind `{scheme}://` are not read yet"), "not in this version");
+            return wrong(
+                format!("targets of the kind `{scheme}://` are not read yet"),
+                "not in this version",
+            );
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -211,7 +214,10 @@ fn hosts(text: &str) -> Result<Hosts, NoTarget> {
         let base = base.trim_matches(['[', ']']);
         return match (base.parse::<IpAddr>(), prefix.parse::<u8>()) {
             (Ok(ip), Ok(length)) if length <= bits(ip) => Ok(Hosts::Addresses(network(ip, length))),
-            _ => wrong(format!("`{text}` is no network"), "write an address and a prefix length, like 10.0.0.0/24"),
+            _ => wrong(
+                format!("`{text}` is no network"),
+                "write an address and a prefix length, like 10.0.0.0/24",
+            ),
         };
     }
     if let Some((first, last)) = text.split_once('-')
@@ -309,7 +315,10 @@ pub fn is_private(ip: IpAddr) -> bool {
                 || (a == 100 && (64..128).contains(&b))
         }
         IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.segments()[..2] == [0x2001, 0xdb8]
+            v6.is_loopback()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || v6.segments()[..2] == [0x2001, 0xdb8]
         }
     }
 }
@@ -349,7 +358,9 @@ fn host_name(text: &str) -> Result<String, NoTarget> {
         }
     };
     let label = |l: &str| {
-        !l.is_empty() && l.len() <= 63 && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        !l.is_empty()
+            && l.len() <= 63
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     // All digits and dots would be an address that is not one, like 10.0.0 or 256.1.1.1.
     let numeric = ascii.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -380,7 +391,8 @@ mod tests {
             Hosts::Addresses(r) if r.first == r.last => r.first.to_string(),
             Hosts::Addresses(r) => format!("{}-{}", r.first, r.last),
         };
-        let shown_ports: Vec<_> = target.ports.iter().flatten().map(|r| format!("{}-{}", r.first, r.last)).collect();
+        let shown_ports: Vec<_> =
+            target.ports.iter().flatten().map(|r| format!("{}-{}", r.first, r.last)).collect();
         assert_eq!((shown.as_str(), shown_ports.join(",").as_str()), (hosts, ports), "{text}");
     }
 
@@ -423,8 +435,24 @@ mod tests {
     #[test]
     fn mistakes_have_hints() {
         for text in [
-            "", "256.1.1.1", "10.0.0", "host:0", "host:70000", "host:9-3", "10.0.0.9-10.0.0.1", "10.0.0.0/33", "[::1",
-            "a b", "-x-.", "http://x", "gopher://x", "domain:example.com", "k8s:prod", "ex..ample", "$(x)", "a;b",
+            "",
+            "256.1.1.1",
+            "10.0.0",
+            "host:0",
+            "host:70000",
+            "host:9-3",
+            "10.0.0.9-10.0.0.1",
+            "10.0.0.0/33",
+            "[::1",
+            "a b",
+            "-x-.",
+            "http://x",
+            "gopher://x",
+            "domain:example.com",
+            "k8s:prod",
+            "ex..ample",
+            "$(x)",
+            "a;b",
         ] {
             let error = Target::parse(text, |_| false).expect_err(text);
             assert!(!error.message.is_empty() && !error.hint.is_empty(), "{text}");

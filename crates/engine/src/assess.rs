@@ -12,7 +12,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use notafter_core::UnixTime;
 use notafter_core::assess::assess;
 use notafter_core::document;
-use notafter_core::dossier::{AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, Subject, Successor};
+use notafter_core::dossier::{
+    AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, Subject, Successor,
+};
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
 use notafter_core::observation::LinkKind;
@@ -179,7 +181,13 @@ impl<'i> Gathered<'i> {
         let keys_beside = places
             .iter()
             .filter(|p| p.location.is_file() && p.chain.is_some() && p.role != Role::TrustAnchor)
-            .flat_map(|p| self.beside.keys_of(p, asset).into_iter().map(|(key, because)| KeyBeside { key, place: p, because }))
+            .flat_map(|p| {
+                self.beside.keys_of(p, asset).into_iter().map(|(key, because)| KeyBeside {
+                    key,
+                    place: p,
+                    because,
+                })
+            })
             .collect();
         AssetView {
             asset,
@@ -211,7 +219,12 @@ impl<'i> Gathered<'i> {
 
     /// Later certificates for the same names in files of this host. Without a link, only when what is
     /// served lies in no file that was seen: else that file is the one it came from.
-    fn successors<'a>(&'a self, asset: &Asset, certificate: &Certificate<'_>, places: &[&'a Placement]) -> Vec<Successor<'a>> {
+    fn successors<'a>(
+        &'a self,
+        asset: &Asset,
+        certificate: &Certificate<'_>,
+        places: &[&'a Placement],
+    ) -> Vec<Successor<'a>> {
         let served: Vec<_> = places.iter().filter(|p| p.role == Role::Leaf && is_local(p)).collect();
         let Some(key) = names_key(certificate).filter(|_| !served.is_empty()) else { return Vec::new() };
         let lies_in_a_file = places.iter().any(|p| p.location.is_file());
@@ -225,7 +238,12 @@ impl<'i> Gathered<'i> {
             for endpoint in &served {
                 let link = self.link(file.container(), endpoint.location.address());
                 if link.is_some() || !lies_in_a_file {
-                    out.push(Successor { asset: self.inventory.asset(*ix), file, endpoint: &endpoint.location, link });
+                    out.push(Successor {
+                        asset: self.inventory.asset(*ix),
+                        file,
+                        endpoint: &endpoint.location,
+                        link,
+                    });
                 }
             }
         }

@@ -5,7 +5,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use notafter_core::inventory::{Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, Role};
+use notafter_core::inventory::{
+    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, Role,
+};
 use notafter_core::joints::Sink;
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Observation, Seen};
@@ -122,7 +124,16 @@ impl Read {
         let id = Fingerprint::of(&bytes);
         let (not_before, not_after) =
             Crl::parse(&bytes).map_or((None, None), |c| (c.this_update(), c.next_update()));
-        Self { id, kind: AssetKind::Crl, not_before, not_after, key: None, is_ca: false, self_issued: false, bytes }
+        Self {
+            id,
+            kind: AssetKind::Crl,
+            not_before,
+            not_after,
+            key: None,
+            is_ca: false,
+            self_issued: false,
+            bytes,
+        }
     }
 
     fn asset(&self, bytes: notafter_core::inventory::BytesAt) -> Asset {
@@ -145,11 +156,20 @@ fn names_servers(certificate: &Certificate<'_>) -> bool {
 }
 
 impl State {
-    fn chain(&mut self, at: UnixTime, location: &Location, read: &[Read], role: Option<Role>, leads: bool, facts: Facts) {
+    fn chain(
+        &mut self,
+        at: UnixTime,
+        location: &Location,
+        read: &[Read],
+        role: Option<Role>,
+        leads: bool,
+        facts: Facts,
+    ) {
         let facts = Arc::new(facts);
         let endpoint = location.is_endpoint();
         let here = if endpoint { read } else { &read[..read.len().min(1)] };
-        let ixs: Vec<AssetIx> = if self.keep { read.iter().map(|r| self.asset(r)).collect() } else { Vec::new() };
+        let ixs: Vec<AssetIx> =
+            if self.keep { read.iter().map(|r| self.asset(r)).collect() } else { Vec::new() };
         for (n, one) in here.iter().enumerate() {
             // A server's first certificate is its leaf, even if it says that it is a CA.
             let own = if endpoint && n == 0 { Role::Leaf } else { one.own_role() };

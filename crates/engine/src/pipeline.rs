@@ -68,7 +68,8 @@ pub async fn run(cx: &Cx, order: Order, stop: impl Future<Output = ()>) -> Repor
     let ingest = Arc::new(Ingest::new(Inventory::new(Box::<Spool>::default()), order.tap, keep));
     let (faults, interrupted) = discover(cx, &order.sources, &ingest, stop).await;
     let mut inventory = ingest.take();
-    let findings = order.judgment.as_ref().map(|judgment| assess_all(&mut inventory, judgment)).unwrap_or_default();
+    let findings =
+        order.judgment.as_ref().map(|judgment| assess_all(&mut inventory, judgment)).unwrap_or_default();
     Report { inventory, findings, scan: cx.progress.scan(), faults, interrupted }
 }
 

@@ -33,10 +33,33 @@ const LIST_MAX: u64 = 256 << 20;
 
 /// Where `notafter scan` looks when told nothing, besides the listening ports.
 const USUAL_FOLDERS: &[&str] = &[
-    "/etc/ssl", "/etc/pki", "/etc/letsencrypt", "/etc/nginx", "/etc/apache2", "/etc/httpd", "/etc/haproxy",
-    "/etc/postfix", "/etc/dovecot", "/etc/ldap", "/etc/openldap", "/etc/kubernetes", "/etc/docker", "/etc/openvpn",
-    "/etc/stunnel", "/etc/mysql", "/etc/postgresql", "/etc/rabbitmq", "/etc/redis", "/etc/mosquitto", "/etc/tomcat10",
-    "/var/lib/acme", "/var/lib/dehydrated", "/var/lib/caddy", "/var/lib/kubelet/pki", "/usr/local/etc", "/opt",
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/letsencrypt",
+    "/etc/nginx",
+    "/etc/apache2",
+    "/etc/httpd",
+    "/etc/haproxy",
+    "/etc/postfix",
+    "/etc/dovecot",
+    "/etc/ldap",
+    "/etc/openldap",
+    "/etc/kubernetes",
+    "/etc/docker",
+    "/etc/openvpn",
+    "/etc/stunnel",
+    "/etc/mysql",
+    "/etc/postgresql",
+    "/etc/rabbitmq",
+    "/etc/redis",
+    "/etc/mosquitto",
+    "/etc/tomcat10",
+    "/var/lib/acme",
+    "/var/lib/dehydrated",
+    "/var/lib/caddy",
+    "/var/lib/kubelet/pki",
+    "/usr/local/etc",
+    "/opt",
 ];
 
 /// What a command looks at, assembled.
@@ -107,7 +130,12 @@ impl Assembly {
 
     /// By what to judge.
     pub(crate) fn judgment(&self) -> Judgment {
-        Judgment { trust: self.trust.clone(), policy: self.policy.clone(), owners: self.owners.clone(), at: self.at }
+        Judgment {
+            trust: self.trust.clone(),
+            policy: self.policy.clone(),
+            owners: self.owners.clone(),
+            at: self.at,
+        }
     }
 }
 
@@ -147,7 +175,8 @@ fn sources(texts: &[String], look: &Look, settings: &Settings) -> Result<Sources
     }
     let passwords = passwords(&look.password_file)?;
     let exclude = settings.exclude.clone();
-    let files = (!roots.is_empty()).then(|| Files { roots, exclude, passwords, size_max: SIZE_MAX, threads: 0 });
+    let files =
+        (!roots.is_empty()).then(|| Files { roots, exclude, passwords, size_max: SIZE_MAX, threads: 0 });
     let any = this_host || !network.is_empty();
     let network = any.then(|| Network { targets: network, this_host, settings: settings.clone() });
     Ok((network, files, all_single))
@@ -203,7 +232,8 @@ pub(crate) fn protocol(name: &str) -> Result<notafter_wire::starttls::Protocol, 
     use notafter_wire::starttls::Protocol;
     name.to_ascii_lowercase().parse().map_err(|_| {
         let known: Vec<_> = Protocol::ALL.iter().map(|p| p.name()).collect();
-        Usage::new(format!("no STARTTLS protocol is called `{name}`")).hint(format!("known are {}", known.join(" ")))
+        Usage::new(format!("no STARTTLS protocol is called `{name}`"))
+            .hint(format!("known are {}", known.join(" ")))
     })
 }
 
@@ -211,7 +241,8 @@ fn resolver(text: &str) -> Result<std::net::SocketAddr, Usage> {
     let with_port = text.parse().ok();
     let without = || text.trim_matches(['[', ']']).parse().ok().map(|ip| std::net::SocketAddr::new(ip, 53));
     with_port.or_else(without).ok_or_else(|| {
-        Usage::new(format!("`{text}` is no address of a DNS server")).hint("write 127.0.0.1 or 127.0.0.1:5353")
+        Usage::new(format!("`{text}` is no address of a DNS server"))
+            .hint("write 127.0.0.1 or 127.0.0.1:5353")
     })
 }
 
@@ -231,7 +262,8 @@ fn expand(texts: &[String]) -> Result<Vec<String>, Usage> {
         }
     }
     if out.is_empty() && !texts.is_empty() {
-        return Err(Usage::new("the list of targets is empty").hint("put one target on each line; # begins a comment"));
+        return Err(Usage::new("the list of targets is empty")
+            .hint("put one target on each line; # begins a comment"));
     }
     Ok(out)
 }
@@ -255,7 +287,9 @@ fn explain(file: &Path, what: &str) -> Usage {
 
 fn read_config(named: Option<&Path>) -> Result<Config, Usage> {
     let usual = [Path::new("notafter.toml"), Path::new("/etc/notafter/notafter.toml")];
-    let Some(file) = named.or_else(|| usual.into_iter().find(|p| p.is_file())) else { return Ok(Config::default()) };
+    let Some(file) = named.or_else(|| usual.into_iter().find(|p| p.is_file())) else {
+        return Ok(Config::default());
+    };
     config::parse(&read_text(file)?).map_err(|e| explain(file, &e))
 }
 
@@ -270,7 +304,8 @@ fn passwords(files: &[PathBuf]) -> Result<Arc<[String]>, Usage> {
 
 /// The certificates in a file that the user named.
 pub(crate) fn certificates(file: &Path) -> Result<Vec<Arc<[u8]>>, Usage> {
-    let bytes = std::fs::read(file).map_err(|e| Usage::new(format!("cannot read {}: {e}", file.display())))?;
+    let bytes =
+        std::fs::read(file).map_err(|e| Usage::new(format!("cannot read {}: {e}", file.display())))?;
     let opened = container::open(&bytes, &[], &Limits::default());
     let found: Vec<Arc<[u8]>> = opened
         .found
@@ -281,7 +316,9 @@ pub(crate) fn certificates(file: &Path) -> Result<Vec<Arc<[u8]>>, Usage> {
         })
         .collect();
     if found.is_empty() {
-        return Err(Usage::new(format!("{} holds no certificate", file.display())).hint("name a PEM or DER file"));
+        return Err(
+            Usage::new(format!("{} holds no certificate", file.display())).hint("name a PEM or DER file")
+        );
     }
     Ok(found)
 }

@@ -67,9 +67,9 @@ fn refused(error: &clap::Error) -> ExitCode {
 /// Commands that a later version has are not misspellings.
 fn reserved() {
     const LATER: &[&str] = &[
-        "serve", "watch", "ls", "forecast", "import", "export", "adopt", "renew", "deploy", "prove", "rehearse", "ack",
-        "snooze", "own", "retire", "alert", "backup", "restore", "status", "revoke", "ca", "issuer", "agent", "doctor",
-        "config",
+        "serve", "watch", "ls", "forecast", "import", "export", "adopt", "renew", "deploy", "prove",
+        "rehearse", "ack", "snooze", "own", "retire", "alert", "backup", "restore", "status", "revoke", "ca",
+        "issuer", "agent", "doctor", "config",
     ];
     if std::env::args().nth(1).is_some_and(|a| LATER.contains(&a.as_str())) {
         print::note("hint: not in this version");

@@ -21,7 +21,8 @@ pub(crate) fn parse_at(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     }
     let zoned = text.parse::<jiff::Timestamp>().map(|t| t.as_second());
     let civil = text.parse::<jiff::civil::DateTime>();
-    let utc = |c: jiff::civil::DateTime| c.to_zoned(jiff::tz::TimeZone::UTC).map(|z| z.timestamp().as_second());
+    let utc =
+        |c: jiff::civil::DateTime| c.to_zoned(jiff::tz::TimeZone::UTC).map(|z| z.timestamp().as_second());
     zoned
         .or_else(|_| civil.and_then(utc))
         .map(UnixTime)
@@ -44,7 +45,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "w" => 7 * 86_400_000,
         _ => return Err(format!("`{text}` is no duration: write 500ms, 90s, 5m, 6h or 30d")),
     };
-    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no duration: write 90s, 5m, 6h or 30d"))?;
+    let number: u64 =
+        number.parse().map_err(|_| format!("`{text}` is no duration: write 90s, 5m, 6h or 30d"))?;
     Ok(Duration::from_millis(number.saturating_mul(factor_ms)))
 }
 

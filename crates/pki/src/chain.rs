@@ -140,7 +140,14 @@ impl<'a> Graph<'a> {
     }
 
     /// Tries every issuer of `child`, those that were sent first. Recursion is bounded by `DEPTH_MAX`.
-    fn step(&mut self, child: &Certificate<'_>, id: Fingerprint, path: &mut Vec<Node>, lasts: UnixTime, search: &mut Search<'_>) {
+    fn step(
+        &mut self,
+        child: &Certificate<'_>,
+        id: Fingerprint,
+        path: &mut Vec<Node>,
+        lasts: UnixTime,
+        search: &mut Search<'_>,
+    ) {
         let mut candidates = self.issuers_of(child);
         candidates.sort_by_key(|n| (!search.sent.contains(n), self.anchors(*n) == 0));
         let mut end = End::UnknownIssuer;
@@ -195,7 +202,9 @@ impl<'a> Graph<'a> {
 
     /// CA certificates with the name that `child` gives as its issuer, and no other key identifier.
     fn issuers_of(&self, child: &Certificate<'_>) -> Vec<Node> {
-        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else { return Vec::new() };
+        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else {
+            return Vec::new();
+        };
         let fits = |node: &&Node| {
             let issuer = self.certificate(**node);
             let same_key = match (child.authority_key_id(), issuer.subject_key_id()) {
@@ -210,7 +219,13 @@ impl<'a> Graph<'a> {
         if exact.is_empty() { named.clone() } else { exact }
     }
 
-    fn signed(&mut self, child: &Certificate<'_>, id: Fingerprint, issuer: Node, search: &mut Search<'_>) -> Option<SignatureVerdict> {
+    fn signed(
+        &mut self,
+        child: &Certificate<'_>,
+        id: Fingerprint,
+        issuer: Node,
+        search: &mut Search<'_>,
+    ) -> Option<SignatureVerdict> {
         let issuer = &self.entries[issuer.0 as usize];
         let edge = (id, issuer.key);
         if let Some(&verdict) = self.edges.get(&edge) {

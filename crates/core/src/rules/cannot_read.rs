@@ -3,13 +3,13 @@
 //! A keystore whose password we do not know may expire tomorrow: that is a gap in the inventory, and
 //! gaps are said aloud. A port that is closed or a name that is gone is a blind spot, not this.
 
+use crate::UnixTime;
 use crate::dossier::{Dossier, Subject};
 use crate::finding::{Finding, Kind, Severity};
 use crate::inventory::AssetKind;
 use crate::joints::{Rule, RuleInfo, Verdict};
 use crate::location::Location;
 use crate::observation::Reason;
-use crate::UnixTime;
 
 /// The rule.
 pub struct CannotRead;
@@ -31,7 +31,11 @@ impl Rule for CannotRead {
                         (Severity::Warning, "give its password in a file with --password-file and scan again")
                     }
                     Reason::Malformed => {
-                        let severity = if is_for_certificates(&spot.location) { Severity::Warning } else { Severity::Info };
+                        let severity = if is_for_certificates(&spot.location) {
+                            Severity::Warning
+                        } else {
+                            Severity::Info
+                        };
                         (severity, "look at the file: it claims to be what it is not, or it was cut short")
                     }
                     Reason::UnsupportedFormat => {
@@ -48,7 +52,9 @@ impl Rule for CannotRead {
                     .evidence("reason", spot.reason.as_str());
                 Verdict::found(finding, None)
             }
-            Subject::Asset(view) if view.asset.kind == AssetKind::Certificate && view.certificate.is_none() => {
+            Subject::Asset(view)
+                if view.asset.kind == AssetKind::Certificate && view.certificate.is_none() =>
+            {
                 let finding = Finding::new(Kind::CannotRead, Severity::Warning, Some(view.asset.id), "")
                     .at(view.locations())
                     .summary("a certificate is too broken to be read; it is kept by its fingerprint")
@@ -64,8 +70,22 @@ impl Rule for CannotRead {
 /// Does the file's name say that it is there for certificates or keys? Documentation and fixtures are
 /// full of half certificates that nobody will ever load.
 fn is_for_certificates(location: &Location) -> bool {
-    const ENDINGS: &[&str] =
-        &["pem", "crt", "cer", "cert", "der", "key", "p12", "pfx", "jks", "keystore", "truststore", "p7b", "p7c", "crl"];
+    const ENDINGS: &[&str] = &[
+        "pem",
+        "crt",
+        "cer",
+        "cert",
+        "der",
+        "key",
+        "p12",
+        "pfx",
+        "jks",
+        "keystore",
+        "truststore",
+        "p7b",
+        "p7c",
+        "crl",
+    ];
     let file = location.container().to_ascii_lowercase();
     let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
     ENDINGS.contains(&ending)

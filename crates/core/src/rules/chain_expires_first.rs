@@ -4,11 +4,11 @@
 //! finding for the dying issuer, with every leaf under it; certificates that are sent but stand on no
 //! path say nothing.
 
+use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{Dossier, days_text};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 use notafter_pki::time::DAY;
 
 /// The rule.

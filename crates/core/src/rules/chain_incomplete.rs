@@ -3,10 +3,10 @@
 //! Browsers with a cached intermediate still succeed, so people who look do not see it. A leaf issued
 //! straight by a trusted root is complete alone. Files are not judged: many keep the chain beside.
 
+use crate::UnixTime;
 use crate::dossier::{Dossier, PathEnd};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct ChainIncomplete;
@@ -36,7 +36,10 @@ impl Rule for ChainIncomplete {
         let known = first.path.end != PathEnd::UnknownIssuer;
         let finding = Finding::new(Kind::ChainIncomplete, Severity::Warning, Some(view.asset.id), "")
             .at(broken.iter().flat_map(|(c, _)| c.locations()).filter(|l| l.is_endpoint()))
-            .summary(format!("the server of {} does not send the certificate of its issuer, {missing}", view.title()))
+            .summary(format!(
+                "the server of {} does not send the certificate of its issuer, {missing}",
+                view.title()
+            ))
             .hint("install the full chain: the leaf first, then each issuer, without the root; then reload")
             .evidence("missing", missing)
             .evidence("issuer_known_elsewhere", known)
@@ -54,8 +57,14 @@ mod tests {
     #[test]
     fn missing_or_issued_by_the_root_itself() {
         let found = Some((Kind::ChainIncomplete, Severity::Warning));
-        Scene::leaf("a.test").served().path(PathEnd::Trusted, Some("CN=Int")).check(&super::ChainIncomplete, found);
+        Scene::leaf("a.test")
+            .served()
+            .path(PathEnd::Trusted, Some("CN=Int"))
+            .check(&super::ChainIncomplete, found);
         Scene::leaf("a.test").served().path(PathEnd::Trusted, None).check(&super::ChainIncomplete, None);
-        Scene::leaf("a.test").in_file().path(PathEnd::Trusted, Some("CN=Int")).check(&super::ChainIncomplete, None);
+        Scene::leaf("a.test")
+            .in_file()
+            .path(PathEnd::Trusted, Some("CN=Int"))
+            .check(&super::ChainIncomplete, None);
     }
 }

@@ -3,10 +3,10 @@
 //! TLS 1.2 demands the order, TLS 1.3 tells clients to be lenient; old ones are not. Certificates that
 //! belong to no path are superfluous, not disorder.
 
+use crate::UnixTime;
 use crate::dossier::{ChainView, Dossier};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct ChainWrongOrder;

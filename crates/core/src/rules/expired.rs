@@ -4,10 +4,10 @@
 //! (Equifax, GAO-18-559). Merely lying in a folder it is worth a line. A dead root in a trust store says
 //! nothing: trust stores keep them on purpose.
 
+use crate::UnixTime;
 use crate::dossier::{Dossier, days_text};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct Expired;

@@ -4,12 +4,12 @@
 //! leaf anywhere, a CA certificate kept in a file; not an intermediate that merely travels with a chain
 //! (that is `chain-expires-first`), not a trust store.
 
+use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{Dossier, days_text};
 use crate::finding::{Finding, Kind, Severity};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct ExpiresSoon;

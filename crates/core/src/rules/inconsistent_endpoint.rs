@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{Dossier, Subject, days_text};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct InconsistentEndpoint;

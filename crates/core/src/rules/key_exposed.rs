@@ -1,9 +1,9 @@
 //! `key-exposed`: a private key that everyone on the machine can read.
 
+use crate::UnixTime;
 use crate::dossier::{Dossier, Subject};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct KeyExposed;

@@ -1,10 +1,10 @@
 //! `key-mismatch`: the private key beside a certificate is not its key. The server that is told to use
 //! this pair will not start, often only at its next restart, months later.
 
+use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct KeyMismatch;

@@ -3,10 +3,10 @@
 //! The public rules are dated and bind only certificates under a public root; browsers refuse what
 //! breaks them. A private CA answers to the organisation's own `max_days`, if there is one.
 
+use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 use notafter_pki::time::DAY;
 
 /// Issued from this instant on: so many days at most. Newest first.

@@ -6,11 +6,11 @@
 
 use notafter_pki::certificate::Certificate;
 
+use crate::UnixTime;
 use crate::document;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct NameMismatch;

@@ -1,10 +1,10 @@
 //! `not-yet-valid`: its validity begins later. A server that shows it is refused by every client;
 //! in a file it is usually a renewal waiting for its day, or a wrong clock at the issuer.
 
+use crate::UnixTime;
 use crate::dossier::{Dossier, days_text};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct NotYetValid;

@@ -4,10 +4,10 @@
 //! Only the file known to be served there counts. Where no link is known, a later certificate for the
 //! same names in some file is a hint, so it is info and says so.
 
+use crate::UnixTime;
 use crate::dossier::{Dossier, days_text};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct RenewedNotLoaded;
@@ -37,14 +37,24 @@ impl Rule for RenewedNotLoaded {
         let mut finding = Finding::new(Kind::RenewedNotLoaded, severity, Some(view.asset.id), "")
             .deadline(view.asset.not_after)
             .summary(match best.link {
-                Some(_) => format!("{} was renewed in its file but not loaded: the old one is still served{until}", view.title()),
-                None => format!("a file holds a later certificate for {} than the one served{until}", view.title()),
+                Some(_) => format!(
+                    "{} was renewed in its file but not loaded: the old one is still served{until}",
+                    view.title()
+                ),
+                None => format!(
+                    "a file holds a later certificate for {} than the one served{until}",
+                    view.title()
+                ),
             })
             .hint(match best.link {
                 Some(_) => "reload the server now, then look again; nothing needs to be issued",
                 None => "if the server is meant to use this file, reload it",
             })
-            .evidence("link", best.link.unwrap_or("unknown: no configuration or earlier look ties this file to the endpoint"))
+            .evidence(
+                "link",
+                best.link
+                    .unwrap_or("unknown: no configuration or earlier look ties this file to the endpoint"),
+            )
             .evidence("newer", best.asset.id);
         let mut places: Vec<_> = same_file.flat_map(|s| [s.endpoint, s.file]).collect();
         places.sort_unstable();

@@ -165,7 +165,8 @@ impl Scene {
         let chain = chain(&self);
         let parsed: Vec<_> = chain.iter().map(|der| Certificate::parse(der).unwrap()).collect();
         let asset = self.asset(&chain[0]);
-        let newer = Asset { id: Fingerprint([9; 32]), not_after: Some(self.ends.plus(80 * DAY)), ..asset.clone() };
+        let newer =
+            Asset { id: Fingerprint([9; 32]), not_after: Some(self.ends.plus(80 * DAY)), ..asset.clone() };
         let file = Location::file(b"/srv/live.pem", "");
         let key = KeySighting {
             key: Some(KeyId([if self.key_fits == Some(true) { 7 } else { 8 }; 32])),
@@ -198,7 +199,12 @@ impl Scene {
             key_seen: self.key_fits == Some(true),
             successors: self
                 .successor
-                .map(|link| Successor { asset: &newer, file: &file, endpoint: &self.places[0].location, link })
+                .map(|link| Successor {
+                    asset: &newer,
+                    file: &file,
+                    endpoint: &self.places[0].location,
+                    link,
+                })
                 .into_iter()
                 .collect(),
         };

@@ -3,10 +3,10 @@
 //! Private CAs and self-signed certificates are ordinary inside an organisation: worth knowing, not an
 //! alarm. A signature that is not by the issuer's key is one: no client on earth accepts it.
 
+use crate::UnixTime;
 use crate::dossier::{Dossier, PathEnd};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct UntrustedChain;
@@ -65,7 +65,10 @@ mod tests {
     use crate::rules::scene::Scene;
 
     fn check(end: PathEnd, severity: Option<Severity>) {
-        Scene::leaf("a.test").served().path(end, None).check(&super::UntrustedChain, severity.map(|s| (Kind::UntrustedChain, s)));
+        Scene::leaf("a.test")
+            .served()
+            .path(end, None)
+            .check(&super::UntrustedChain, severity.map(|s| (Kind::UntrustedChain, s)));
     }
 
     #[test]

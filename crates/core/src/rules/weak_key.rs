@@ -1,9 +1,9 @@
 //! `weak-key`: a key that can be broken, or that clients refuse for being too short.
 
+use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct WeakKey;
@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn exponents() {
-        for (exponent, weak) in [(&[1][..], true), (&[0, 1], true), (&[2], true), (&[], true), (&[3], false), (&[1, 0, 1], false)] {
+        for (exponent, weak) in
+            [(&[1][..], true), (&[0, 1], true), (&[2], true), (&[], true), (&[3], false), (&[1, 0, 1], false)]
+        {
             assert_eq!(weak_exponent(exponent), weak, "{exponent:?}");
         }
     }

@@ -1,10 +1,10 @@
 //! `weak-signature`: signed with MD5, SHA-1 or older: collisions can be made, and clients refuse it.
 //! A root's signature on itself proves nothing either way and is not judged.
 
+use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::UnixTime;
 
 /// The rule.
 pub struct WeakSignature;

@@ -35,7 +35,13 @@ impl<'s> Opener<'s> {
         // Only the owner and root may leave access times alone; asking in vain would cost a system call.
         let root = rustix::process::geteuid().is_root();
         let no_atime = if root { OFlags::NOATIME } else { OFlags::empty() };
-        Self { shared, markers: Markers::new(), buffer: vec![0; CHUNK], no_atime, open_folders: HashMap::new() }
+        Self {
+            shared,
+            markers: Markers::new(),
+            buffer: vec![0; CHUNK],
+            no_atime,
+            open_folders: HashMap::new(),
+        }
     }
 
     /// A file that the user named: whatever is wrong with it is said.
@@ -62,19 +68,26 @@ impl<'s> Opener<'s> {
         let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.try_look(path, more)));
         looked.unwrap_or_else(|_| {
             self.buffer.resize(CHUNK, 0);
-            self.shared.blind(path, Reason::Malformed, "reading it failed inside notafter: please report this file");
+            self.shared.blind(
+                path,
+                Reason::Malformed,
+                "reading it failed inside notafter: please report this file",
+            );
             true
         })
     }
 
     fn try_look(&mut self, path: &Path, more: OFlags) -> bool {
         // Not blocking: opening a pipe that replaced the file would wait for its writer for ever.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.no_atime | more;
+        let flags =
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.no_atime | more;
         let (file, stat) = match rustix::fs::open(path, flags, Mode::empty())
             .and_then(|file| rustix::fs::fstat(&file).map(|stat| (file, stat)))
         {
             Ok(opened) => opened,
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) if more.contains(OFlags::NOFOLLOW) => return true,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) if more.contains(OFlags::NOFOLLOW) => {
+                return true;
+            }
             Err(error) => {
                 let (reason, detail) = why(&error.into());
                 self.shared.blind(path, reason, detail);
@@ -91,8 +104,11 @@ impl<'s> Opener<'s> {
             return false;
         }
         if size > self.shared.size_max {
-            let detail =
-                format!("{} are more than the {} that are read", mebibytes(size), mebibytes(self.shared.size_max));
+            let detail = format!(
+                "{} are more than the {} that are read",
+                mebibytes(size),
+                mebibytes(self.shared.size_max)
+            );
             self.shared.blind(path, Reason::TooLarge, detail);
             return true;
         }

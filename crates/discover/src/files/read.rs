@@ -62,7 +62,10 @@ pub(super) fn report(
         let place = Location::file(bytes_of(path), found.place.as_str());
         match &found.content {
             Content::Crl(der) => {
-                shared.put(place, Seen::Dated { kind: AssetKind::Crl, der: shared_bytes(der), facts: facts.clone() });
+                shared.put(
+                    place,
+                    Seen::Dated { kind: AssetKind::Crl, der: shared_bytes(der), facts: facts.clone() },
+                );
             }
             Content::PrivateKey(key) => shared.put(
                 place,
@@ -95,7 +98,8 @@ fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts
     let parsed: Vec<_> = certificates.iter().map(|(_, der)| Certificate::parse(der).ok()).collect();
     let is_authority = |n: usize| parsed[n].is_some_and(|c| c.is_ca());
     // A self-signed server certificate that calls itself a CA is no root: a root has no server's name.
-    let is_root = |c: &&Certificate<'_>| c.is_ca() && c.is_self_issued() && c.subject_alt_names().next().is_none();
+    let is_root =
+        |c: &&Certificate<'_>| c.is_ca() && c.is_self_issued() && c.subject_alt_names().next().is_none();
     let roots = parsed.iter().flatten().filter(is_root).count();
     let in_store = roots > 0 && STORES.iter().any(|store| bytes_of(path).starts_with(store.as_bytes()));
     let bundle = roots >= BUNDLE_MIN || in_store;

@@ -4,17 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use notafter_core::Fingerprint;
 use notafter_core::clock::Clock;
 use notafter_core::joints::Sink;
+use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link, LinkKind, Observation, Possession, Reason, Seen};
 use notafter_core::scan::Progress;
-use notafter_core::location::Location;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::name::Name;
 use notafter_wire::starttls::Protocol;
-use notafter_wire::tls::grab::{Grab, Grabber, Target};
+use notafter_wire::tls::grab::{Grab, Grabber, NoBatch, Starttls, Target};
 use notafter_wire::tls::hello::Offer;
 use notafter_wire::tls::outcome::{Flight, Outcome, Stage};
 use notafter_wire::tls::prove;
@@ -27,6 +28,8 @@ use crate::local::{self, Processes};
 
 /// The alert that asks for another name (RFC 6066 section 3).
 const UNRECOGNIZED_NAME: u8 = 112;
+/// How long the drain waits for answers before it looks at the stop flag again.
+const NAP: Duration = Duration::from_millis(50);
 /// How many names are tried on an endpoint that wants one.
 const NAMES_MAX: usize = 64;
 
@@ -60,7 +63,11 @@ impl Work {
                 if self.stop.load(Ordering::Relaxed) {
                     break;
                 }
-                let Some(batch) = results.recv() else { break };
+                let batch = match results.recv_within(NAP) {
+                    Ok(batch) => batch,
+                    Err(NoBatch::Yet) => continue,
+                    Err(NoBatch::Ever) => break,
+                };
                 let answered = batch.len() as u64;
                 for grab in batch {
                     drain.answer(grab);
@@ -121,6 +128,7 @@ impl<'w> Drain<'w> {
 
     fn answer(&mut self, grab: Grab) {
         let (look, number) = untag(grab.target.tag);
+        let full = grab.for_full_client();
         let Grab { target, outcome, protocol, .. } = grab;
         if let Outcome::Certificates(flight) = outcome {
             if look == Look::First {
@@ -131,11 +139,13 @@ impl<'w> Drain<'w> {
         match outcome {
             // A second look that finds nothing has found that there is nothing more.
             _ if look != Look::First => {}
-            outcome if outcome.wants_full_client() => {
-                let grabbed = Err(outcome);
-                self.shake_hands(Job { look, number, target, protocol, grabbed });
-            }
-            outcome => self.missed(number, &target, protocol, &outcome),
+            outcome => match full {
+                Some(target) => {
+                    let grabbed = Err(outcome);
+                    self.shake_hands(Job { look, number, target, protocol, grabbed });
+                }
+                None => self.missed(number, &target, protocol, &outcome),
+            },
         }
     }
 
@@ -193,13 +203,20 @@ impl<'w> Drain<'w> {
         }
     }
 
-    fn certificates(&mut self, look: Look, number: u64, target: Target, protocol: Option<Protocol>, flight: Box<Flight>) {
+    fn certificates(
+        &mut self,
+        look: Look,
+        number: u64,
+        target: Target,
+        protocol: Option<Protocol>,
+        flight: Box<Flight>,
+    ) {
         let named = self.work.plan.question(number).block.named.as_ref();
         let by_name = named.is_some_and(|n| n.by_name);
         match look {
             Look::First => {
                 if by_name || self.work.settings.both {
-                    self.second_looks(number, &target, flight.certificates.leaf(), by_name);
+                    self.second_looks(number, &target, protocol, flight.certificates.leaf(), by_name);
                 }
             }
             // The same certificate once more is no news.
@@ -228,22 +245,36 @@ impl<'w> Drain<'w> {
         self.put(place, Seen::Chain { chain, role: None, leads: true, facts });
     }
 
-    fn second_looks(&mut self, number: u64, target: &Target, leaf: &[u8], by_name: bool) {
+    fn second_looks(
+        &mut self,
+        number: u64,
+        target: &Target,
+        protocol: Option<Protocol>,
+        leaf: &[u8],
+        by_name: bool,
+    ) {
         self.first.insert(number, Fingerprint::of(leaf));
         let is_rsa = Certificate::parse(leaf).is_ok_and(|c| c.public_key().algorithm() == "RSA");
         let offer = if is_rsa { Offer::EcdsaOnly } else { Offer::RsaOnly };
-        self.agenda.again(Target { tag: tag(Look::OtherKey, number), offer, ..target.clone() });
+        // How TLS begins there is known by now: nothing is guessed twice.
+        let target = Target { starttls: protocol.map_or(Starttls::No, Starttls::Named), ..target.clone() };
         if by_name && target.sni.is_some() {
             self.agenda.again(Target { tag: tag(Look::NoName, number), sni: None, ..target.clone() });
         }
+        self.agenda.again(Target { tag: tag(Look::OtherKey, number), offer, ..target });
     }
 
-    fn facts(&mut self, target: &Target, protocol: Option<Protocol>, flight: &Flight, possession: Possession) -> Facts {
+    fn facts(
+        &mut self,
+        target: &Target,
+        protocol: Option<Protocol>,
+        flight: &Flight,
+        possession: Possession,
+    ) -> Facts {
         let protocol = protocol.map_or_else(|| Arc::from("tls"), |p| Arc::from(format!("starttls:{p}")));
-        let client_cas = flight
-            .client_auth
-            .as_ref()
-            .map(|auth| auth.ca_names.iter().map(|der| Name::new(der).to_rfc4514()).collect::<Vec<_>>().into());
+        let client_cas = flight.client_auth.as_ref().map(|auth| {
+            auth.ca_names.iter().map(|der| Name::new(der).to_rfc4514()).collect::<Vec<_>>().into()
+        });
         let process = is_own(target.addr).then(|| self.process(target.addr)).flatten();
         Facts {
             protocol: Some(protocol),
@@ -265,7 +296,10 @@ impl<'w> Drain<'w> {
                     kind: LinkKind::Serves,
                     from: Location::file(path.as_os_str().as_bytes(), ""),
                     to: Location::endpoint("tls", address, None),
-                    evidence: format!("argument {number} of the command line of {} (pid {})", process.name, process.pid),
+                    evidence: format!(
+                        "argument {number} of the command line of {} (pid {})",
+                        process.name, process.pid
+                    ),
                 };
                 self.put(link.to.clone(), Seen::Linked(link));
             }
@@ -304,7 +338,7 @@ impl<'w> Drain<'w> {
                     tag: tag(Look::KnownName, *number),
                     addr: *address,
                     sni: Some(Arc::clone(name)),
-                    starttls: self.work.plan.question(*number).block.starttls,
+                    starttls: protocol.map_or(Starttls::No, Starttls::Named),
                     offer: Offer::Any,
                     want_client_cas: false,
                 });
@@ -380,16 +414,24 @@ fn why(outcome: &Outcome) -> Option<(Reason, String, bool)> {
         Outcome::Timeout { stage } => {
             (Reason::Timeout, format!("no answer in time {}", stage_text(stage)), *stage == Stage::Connect)
         }
-        Outcome::Alert { description, .. } => {
-            (Reason::Handshake, format!("the server refused with TLS alert {description} ({})", alert(*description)), false)
+        Outcome::Alert { description, .. } => (
+            Reason::Handshake,
+            format!("the server refused with TLS alert {description} ({})", alert(*description)),
+            false,
+        ),
+        Outcome::Reset { stage } => {
+            (Reason::Handshake, format!("connection reset {}", stage_text(stage)), false)
         }
-        Outcome::Reset { stage } => (Reason::Handshake, format!("connection reset {}", stage_text(stage)), false),
-        Outcome::Closed { stage } => (Reason::Handshake, format!("connection closed {}", stage_text(stage)), false),
+        Outcome::Closed { stage } => {
+            (Reason::Handshake, format!("connection closed {}", stage_text(stage)), false)
+        }
         Outcome::NotTls { first } => {
             let said = notafter_pki::name::printable(&String::from_utf8_lossy(first));
             (Reason::NoTls, format!("it does not speak TLS; it said: {said}"), false)
         }
-        Outcome::TooLarge { what, size } => (Reason::TooLarge, format!("{what} of {size} is too large"), false),
+        Outcome::TooLarge { what, size } => {
+            (Reason::TooLarge, format!("{what} of {size} is too large"), false)
+        }
         Outcome::Malformed { what } => (Reason::Malformed, format!("it broke the protocol: {what}"), false),
         Outcome::Unsupported { group } => {
             (Reason::Handshake, format!("it insists on key exchange group {group:#06x}"), false)
@@ -397,7 +439,9 @@ fn why(outcome: &Outcome) -> Option<(Reason, String, bool)> {
         Outcome::NoCertificate => {
             (Reason::Handshake, "it chose a cipher suite without certificates".to_owned(), false)
         }
-        Outcome::StarttlsRefused { reply } => (Reason::NoTls, format!("it will not start TLS: {reply}"), false),
+        Outcome::StarttlsRefused { reply } => {
+            (Reason::NoTls, format!("it will not start TLS: {reply}"), false)
+        }
         Outcome::NoResources { what } => (Reason::Budget, format!("this machine ran out of {what}"), false),
     })
 }

@@ -135,7 +135,8 @@ impl Plan {
                 Hosts::Name(name) => match resolver.addresses(name).await {
                     Ok(mut addresses) => {
                         addresses.truncate(if settings.all_addresses { usize::MAX } else { 1 });
-                        let hosts = addresses.into_iter().map(|ip| AddressRange { first: ip, last: ip }).collect();
+                        let hosts =
+                            addresses.into_iter().map(|ip| AddressRange { first: ip, last: ip }).collect();
                         let snis = vec![own.or_else(|| Some(Arc::from(name.as_str())))];
                         blocks.push(Block::new(hosts, ports, snis, starttls, named(name.clone(), true)));
                     }
@@ -284,7 +285,8 @@ mod tests {
     #[tokio::test]
     async fn every_pair_has_one_number() {
         let settings = Settings { sni: vec!["a.test".into()], ..Settings::default() };
-        let plan = plan(&["10.0.0.0/30:443,8000-8001", "[::1]:25", "tls://10.9.9.9:1?sni=b.test"], &settings).await;
+        let plan =
+            plan(&["10.0.0.0/30:443,8000-8001", "[::1]:25", "tls://10.9.9.9:1?sni=b.test"], &settings).await;
         let mut all: Vec<_> = (0..plan.len())
             .map(|n| {
                 let q = plan.question(n);

@@ -25,7 +25,8 @@ impl<'i> Index<'i> {
         }
         for placement in inventory.placements() {
             let file = placement.location.container();
-            if let (true, Some(key)) = (out.in_file.contains_key(file), inventory.asset(placement.asset).key) {
+            if let (true, Some(key)) = (out.in_file.contains_key(file), inventory.asset(placement.asset).key)
+            {
                 out.certified.entry(file).or_default().push(key);
             }
         }
@@ -68,12 +69,14 @@ fn bare(name: &str) -> String {
             stem = rest;
         }
     }
-    let words = ["fullchain", "privkey", "privatekey", "private", "certificate", "cert", "crt", "key", "bundle"];
+    let words =
+        ["fullchain", "privkey", "privatekey", "private", "certificate", "cert", "crt", "key", "bundle"];
     let mut out = stem.to_owned();
     for word in words {
         // Only whole words: at the end behind a separator, or in front of nothing but digits.
         let separated = ['-', '_', '.'].iter().find_map(|s| out.strip_suffix(word)?.strip_suffix(*s));
-        let numbered = out.strip_prefix(word).filter(|rest| rest.bytes().all(|b| b.is_ascii_digit() || b == b'-'));
+        let numbered =
+            out.strip_prefix(word).filter(|rest| rest.bytes().all(|b| b.is_ascii_digit() || b == b'-'));
         if let Some(rest) = separated.or(numbered) {
             out = rest.to_owned();
         }

@@ -52,7 +52,8 @@ impl Threshold {
         };
         match number.trim().parse::<f64>() {
             Ok(n) if n.is_finite() && n >= 0.0 => Ok(if percent { Self::Percent(n) } else { Self::Days(n) }),
-            _ => Err(Usage::new(format!("`{text}` is no threshold")).hint("write days, like 30, or a share of the lifetime, like 30%")),
+            _ => Err(Usage::new(format!("`{text}` is no threshold"))
+                .hint("write days, like 30, or a share of the lifetime, like 30%")),
         }
     }
 
@@ -101,7 +102,10 @@ fn plugin(global: &Global, args: &Check) -> Result<(State, String), Usage> {
 fn thresholds(args: &Check) -> Result<Thresholds, Usage> {
     if let Some(both) = &args.certificate {
         let (warning, critical) = both.split_once(',').unwrap_or((both, "0"));
-        return Ok(Thresholds { warning: Some(Threshold::parse(warning)?), critical: Some(Threshold::parse(critical)?) });
+        return Ok(Thresholds {
+            warning: Some(Threshold::parse(warning)?),
+            critical: Some(Threshold::parse(critical)?),
+        });
     }
     let parse = |t: &Option<String>| t.as_deref().map(Threshold::parse).transpose();
     Ok(Thresholds { warning: parse(&args.warning)?, critical: parse(&args.critical)? })
@@ -110,15 +114,21 @@ fn thresholds(args: &Check) -> Result<Thresholds, Usage> {
 /// The target in the words of `scan`.
 fn target(args: &Check) -> Result<String, Usage> {
     if let Some(file) = &args.file {
-        return Ok(format!("file://{}", std::path::absolute(file).unwrap_or_else(|_| file.clone()).display()));
+        return Ok(format!(
+            "file://{}",
+            std::path::absolute(file).unwrap_or_else(|_| file.clone()).display()
+        ));
     }
     let Some(host) = &args.host else {
         return args.target.clone().ok_or_else(|| Usage::new("name a target"));
     };
-    let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
+    let bracketed =
+        if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
     let (scheme, usual) = match args.protocol.as_deref() {
         None => ("tls", 443),
-        Some(implicit @ ("https" | "tls" | "ssl")) => (if implicit == "https" { "https" } else { "tls" }, 443),
+        Some(implicit @ ("https" | "tls" | "ssl")) => {
+            (if implicit == "https" { "https" } else { "tls" }, 443)
+        }
         Some(name) => {
             let protocol = crate::assemble::protocol(name)?;
             (protocol.name(), protocol.default_port())
@@ -153,7 +163,9 @@ fn look(args: &Check) -> Result<Look, Usage> {
 /// How the line names what was checked: with its port, as it was typed.
 fn shown_target(target: &str, in_network: bool) -> String {
     match (in_network, target.contains("://")) {
-        (true, false) if target.rsplit(':').next().is_some_and(|p| p.parse::<u16>().is_ok()) => format!("tls://{target}"),
+        (true, false) if target.rsplit(':').next().is_some_and(|p| p.parse::<u16>().is_ok()) => {
+            format!("tls://{target}")
+        }
         (true, false) => format!("tls://{target}:443"),
         (true, true) => target.split("?sni=").next().unwrap_or(target).to_owned(),
         (false, true) => target.to_owned(),
@@ -176,12 +188,21 @@ struct Judged<'r> {
     element: usize,
 }
 
-fn judge(report: &Report, thresholds: &Thresholds, target: &str, in_network: bool, at: UnixTime) -> (State, String) {
+fn judge(
+    report: &Report,
+    thresholds: &Thresholds,
+    target: &str,
+    in_network: bool,
+    at: UnixTime,
+) -> (State, String) {
     let mut judged = elements(report, thresholds, at);
     if judged.is_empty() {
         let state = if in_network { State::Critical } else { State::Unknown };
         let spot = report.inventory.blind_spots().first();
-        let why = spot.map_or_else(|| "no certificate there".to_owned(), |s| format!("{} ({})", s.detail, s.reason.as_str()));
+        let why = spot.map_or_else(
+            || "no certificate there".to_owned(),
+            |s| format!("{} ({})", s.detail, s.reason.as_str()),
+        );
         return (state, one_line(&format!("NOTAFTER {} - {target} {why}", state.word())) + "\n");
     }
     // The worst decides; among equals the one that ends first, leaves before issuers.
@@ -189,7 +210,10 @@ fn judge(report: &Report, thresholds: &Thresholds, target: &str, in_network: boo
     let worst = &judged[0];
     let (mut state, mut problems) = (worst.state, Vec::new());
     for finding in &report.findings {
-        let by_threshold = matches!(finding.kind, Kind::ExpiresSoon | Kind::Expired | Kind::ExpiredInUse | Kind::ChainExpiresFirst);
+        let by_threshold = matches!(
+            finding.kind,
+            Kind::ExpiresSoon | Kind::Expired | Kind::ExpiredInUse | Kind::ChainExpiresFirst
+        );
         let severity = match finding.severity {
             Severity::Critical => State::Critical,
             Severity::Warning => State::Warning,

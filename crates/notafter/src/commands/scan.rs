@@ -58,7 +58,9 @@ pub(crate) fn run(global: &Global, args: Scan) -> Result<End, Usage> {
         Format::Json => print_json(&report, header, at, &cx),
         Format::Csv => {
             let assets = assets(&report, at);
-            print::out(print::csv::render(&assets, &stream::placements(&report.inventory, &cx.vantage)).as_bytes());
+            print::out(
+                print::csv::render(&assets, &stream::placements(&report.inventory, &cx.vantage)).as_bytes(),
+            );
         }
         Format::Ndjson => {
             let mut stream = Stream::new(at, &cx.vantage);
@@ -149,7 +151,9 @@ fn end(report: &Report, fail_on: Option<FailOn>, all_single: bool) -> End {
     if report.interrupted {
         return End::Interrupted;
     }
-    let nothing = report.scan.reached == 0 && report.inventory.assets().len() == 0 && report.inventory.keys().is_empty();
+    let nothing = report.scan.reached == 0
+        && report.inventory.assets().len() == 0
+        && report.inventory.keys().is_empty();
     if all_single && nothing && (report.scan.attempted > 0 || !report.inventory.blind_spots().is_empty()) {
         return End::NothingReached;
     }

@@ -16,7 +16,8 @@ pub(crate) fn run(global: &Global, args: Show) -> Result<End, Usage> {
     if let [one] = args.targets.as_slice()
         && one.starts_with("sha256:")
     {
-        return Err(Usage::new("assets by their id are kept by the server").hint("not in this version: name a host or a file"));
+        return Err(Usage::new("assets by their id are kept by the server")
+            .hint("not in this version: name a host or a file"));
     }
     if global.format() != Format::Table {
         let scan = Scan {
@@ -82,7 +83,10 @@ fn page(paper: &mut Paper, report: &Report, at: UnixTime, vantage: &str) {
     }
     for spot in inventory.blind_spots() {
         paper.put(Ink::Bold, "not seen  ");
-        paper.line(Ink::Plain, &format!("{}: {} ({})", table::shown(&spot.location), spot.detail, spot.reason.as_str()));
+        paper.line(
+            Ink::Plain,
+            &format!("{}: {} ({})", table::shown(&spot.location), spot.detail, spot.reason.as_str()),
+        );
     }
 }
 

@@ -24,7 +24,8 @@ use crate::print::table::{self, common_name};
 pub(crate) fn run(global: &Global, args: Why) -> Result<End, Usage> {
     let target = Target::parse(&args.host, |_| false)?;
     let Target::Network(network) = &target else {
-        return Err(Usage::new(format!("`{}` is no host", args.host)).hint("name a host, with a port if it is not 443"));
+        return Err(Usage::new(format!("`{}` is no host", args.host))
+            .hint("name a host, with a port if it is not 443"));
     };
     let look = &args.look;
     let resolver = look.resolver.clone();
@@ -70,7 +71,8 @@ fn addresses(hosts: &Hosts, resolver: Option<&str>) -> Dns {
     let server = resolver.and_then(|text| {
         text.parse().ok().or_else(|| text.parse().ok().map(|ip| std::net::SocketAddr::new(ip, 53)))
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async { Resolver::new(server)?.addresses(name).await })
 }
 
@@ -86,7 +88,8 @@ fn verdict<'r>(report: &'r Report, dns: &Dns, at: UnixTime) -> Verdict<'r> {
     }
     let broken_now = |f: &&Finding| {
         f.severity == Severity::Critical
-            && (f.deadline.is_none_or(|d| d <= at) || matches!(f.kind, Kind::NotYetValid | Kind::InconsistentEndpoint))
+            && (f.deadline.is_none_or(|d| d <= at)
+                || matches!(f.kind, Kind::NotYetValid | Kind::InconsistentEndpoint))
     };
     // Cause before symptom: an unloaded renewal explains the expired certificate, an expired issuer
     // explains the untrusted chain.
@@ -100,7 +103,10 @@ fn verdict<'r>(report: &'r Report, dns: &Dns, at: UnixTime) -> Verdict<'r> {
         return Verdict { text: format!("{}: {}", culprit.kind, culprit.summary), culprit: Some(culprit) };
     }
     if report.scan.reached == 0 {
-        return Verdict { text: "nothing dated explains it: no server answered with a certificate".to_owned(), culprit: None };
+        return Verdict {
+            text: "nothing dated explains it: no server answered with a certificate".to_owned(),
+            culprit: None,
+        };
     }
     let broken = report.findings.iter().find(|f| f.severity == Severity::Warning && f.deadline.is_none());
     let text = match broken {
@@ -135,12 +141,20 @@ fn page(paper: &mut Paper, host: &str, report: &Report, dns: &Dns, verdict: &Ver
             for (n, ix) in place.chain.iter().flat_map(|c| c.iter()).enumerate() {
                 let asset = report.inventory.asset(*ix);
                 let d = AssetDocument::of(asset, &report.inventory.bytes(*ix), at);
-                let end = asset.not_after.map(|e| format!("ends {} ({})", &e.to_string()[..10], days_text(e, at)));
-                let name = if n == 0 { table::name(&d, asset.kind) } else { d.subject.as_deref().map(common_name).unwrap_or_default() };
+                let end =
+                    asset.not_after.map(|e| format!("ends {} ({})", &e.to_string()[..10], days_text(e, at)));
+                let name = if n == 0 {
+                    table::name(&d, asset.kind)
+                } else {
+                    d.subject.as_deref().map(common_name).unwrap_or_default()
+                };
                 let issuer = d.issuer_name.as_deref().map(common_name).unwrap_or_default();
                 let dead = asset.not_after.is_some_and(|e| e < at);
                 paper.put(Ink::Plain, &format!("           {}└ ", "  ".repeat(n)));
-                paper.put(if dead { Ink::Red } else { Ink::Plain }, &format!("{name}  {}", end.unwrap_or_default()));
+                paper.put(
+                    if dead { Ink::Red } else { Ink::Plain },
+                    &format!("{name}  {}", end.unwrap_or_default()),
+                );
                 paper.line(Ink::Dim, &format!("  by {issuer}"));
             }
             if let Some(process) = &place.facts.process {
@@ -149,7 +163,11 @@ fn page(paper: &mut Paper, host: &str, report: &Report, dns: &Dns, verdict: &Ver
         }
     }
     for spot in report.inventory.blind_spots() {
-        row(paper, "not seen", &format!("{}: {} ({})", table::shown(&spot.location), spot.detail, spot.reason.as_str()));
+        row(
+            paper,
+            "not seen",
+            &format!("{}: {} ({})", table::shown(&spot.location), spot.detail, spot.reason.as_str()),
+        );
     }
     row(paper, "not asked", "DNSSEC, the domain's registration, CRLs: not in this version");
     let culprit = verdict.culprit.map(Finding::id);

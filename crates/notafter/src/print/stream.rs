@@ -4,7 +4,9 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use notafter_core::document::{AssetDocument, BlindSpotDocument, FindingDocument, PlacementDocument, ScanHeader};
+use notafter_core::document::{
+    AssetDocument, BlindSpotDocument, FindingDocument, PlacementDocument, ScanHeader,
+};
 use notafter_core::inventory::{Asset, BlindSpot, Inventory, KeySighting, Placement};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_engine::ingest::Tap;
@@ -74,8 +76,10 @@ impl Tap for Stream {
 /// Used where the inventory is at hand: the placement with its chain.
 pub(crate) fn placements(inventory: &Inventory, vantage: &str) -> Vec<PlacementDocument> {
     let placed = inventory.placements().iter().map(|p| PlacementDocument::of(inventory, p, vantage));
-    let by_key: std::collections::HashMap<_, Vec<_>> =
-        inventory.assets().filter_map(|(_, a)| Some((a.key?, a))).fold(Default::default(), |mut map, (key, asset)| {
+    let by_key: std::collections::HashMap<_, Vec<_>> = inventory
+        .assets()
+        .filter_map(|(_, a)| Some((a.key?, a)))
+        .fold(Default::default(), |mut map, (key, asset)| {
             let list: &mut Vec<&Asset> = std::collections::HashMap::entry(&mut map, key).or_default();
             list.push(asset);
             map

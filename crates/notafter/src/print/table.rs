@@ -93,14 +93,16 @@ fn table(paper: &mut Paper, rows: &[Row], at: UnixTime) {
         rows.iter().map(|r| cell(r).chars().count()).max().unwrap_or(0).clamp(4, most)
     };
     let width = paper.width().unwrap_or(160);
-    let lefts: Vec<_> = rows.iter().map(|r| r.end.map_or_else(|| "?".to_owned(), |end| left(end, at))).collect();
+    let lefts: Vec<_> =
+        rows.iter().map(|r| r.end.map_or_else(|| "?".to_owned(), |end| left(end, at))).collect();
     let left_width = lefts.iter().map(|l| l.chars().count()).max().unwrap_or(4).max(4);
     // The name gets what it needs up to a third, the issuer up to a fifth, the place all the rest.
     let names = longest(|r| &r.name, (width / 3).max(12));
     let issuers = longest(|r| &r.issuer, (width / 5).max(8)).max(6);
     let fixed = left_width + 2 + 10 + 2 + names + 2 + issuers + 2;
     let wheres = width.saturating_sub(fixed);
-    let head = format!("{:>left_width$}  {:<10}  {:<names$}  {:<issuers$}", "LEFT", "EXPIRES", "NAME", "ISSUER");
+    let head =
+        format!("{:>left_width$}  {:<10}  {:<names$}  {:<issuers$}", "LEFT", "EXPIRES", "NAME", "ISSUER");
     paper.line(Ink::Dim, if wheres >= 12 { format!("{head}  WHERE") } else { head }.trim_end());
     for (row, left) in rows.iter().zip(&lefts) {
         let ink = row.severity.map_or(Ink::Green, Ink::of);
@@ -335,9 +337,13 @@ mod tests {
     #[test]
     fn whole_days_rounded_down() {
         let at = UnixTime(0);
-        for (seconds, expected) in
-            [(10 * 86_400 - 1, "9 d"), (86_400, "24 h"), (600, "10 min"), (-1, "0 d ago"), (-86_400 * 3, "3 d ago")]
-        {
+        for (seconds, expected) in [
+            (10 * 86_400 - 1, "9 d"),
+            (86_400, "24 h"),
+            (600, "10 min"),
+            (-1, "0 d ago"),
+            (-86_400 * 3, "3 d ago"),
+        ] {
             assert_eq!(left(UnixTime(seconds), at), expected);
         }
         assert_eq!(count(1_234_567), "1,234,567");
