@@ -1,0 +1,89 @@
+//! What needs no network: reading certificates, and finding them in a tree of files.
+
+use std::collections::HashMap;
+
+use super::network::location;
+use super::side::{Setup, Side};
+use super::table::{Row, Table};
+
+/// What the tree holds, by the ending of the file's name.
+const HELD: &[(&str, usize)] = &[("pem", 500), ("der", 500), ("p12", 500), ("conf", 500), ("jks", 100)];
+
+/// Certificates to fields.
+pub(super) fn parse(setup: &Setup, table: &mut Table) -> Result<(), String> {
+    let measured = setup.ask(&["parse"])?;
+    let number = |name: &str| measured[name].as_f64().unwrap_or(f64::INFINITY);
+    for what in ["parsed", "same_names"] {
+        if measured[what] != measured["count"] {
+            table.missed(format!("parse: {what} {} of {}", measured[what], measured["count"]));
+        }
+    }
+    let (ours, theirs) = (number("ours"), number("theirs"));
+    let goal = Some((0.25, "<= 1/4"));
+    table.row(Row::ratio("parse", "to fields, SAN strings, vs x509-parser", (ours, theirs), "us", goal));
+    let (spans, hash, texts) = (number("spans"), number("hash"), number("texts"));
+    table.row(Row::ratio("parse", "SAN as spans, vs the same", (spans, theirs), "us", None));
+    table.row(Row::quantity("parse", "SHA-256 beside it", hash, "us", None));
+    table.row(Row::quantity("parse", "everything that is printed", texts, "us", None));
+    Ok(())
+}
+
+/// A tree of 300,000 files.
+pub(super) fn crawl(setup: &Setup, table: &mut Table) -> Result<(), String> {
+    let tree = setup.folder.join("tree").display().to_string();
+    setup.ask(&["tree", &tree])?;
+    let peer = |name: &'static str, command: Vec<String>| Side {
+        name,
+        ours: false,
+        command,
+        check: Box::new(|_| Ok(())),
+    };
+    let rg = ["rg", "-uuu", "-a", "-l", "BEGIN CERTIFICATE", &tree].map(str::to_owned).to_vec();
+    let has_rg = std::process::Command::new("rg").arg("--version").output().is_ok();
+    let ours = |name: &'static str, more: &[&str]| Side {
+        name,
+        ours: true,
+        command: setup.scan(&[more, &[tree.as_str()]].concat()),
+        check: Box::new(found_all),
+    };
+    let mut sides = vec![ours("crawl", &["--no-findings"]), ours("crawl, judged", &[])];
+    sides.push(peer("walk", setup.role(&["walk", &tree])));
+    if has_rg {
+        sides.push(peer("ripgrep", rg));
+    }
+    let costs = setup.interleaved(table, &sides)?;
+    let wall = |n: usize| costs[n].wall_us / 1e6;
+    match costs.get(3) {
+        Some(_) => {
+            let goal = Some((1.0, "<= 1.0x"));
+            table.row(Row::ratio(
+                "crawl",
+                "300,000 files, vs rg -uuu -a -l",
+                (wall(0), wall(3)),
+                "s wall",
+                goal,
+            ));
+            let (ours, rg) = (costs[0].cpu_us / 1e6, costs[3].cpu_us / 1e6);
+            table.row(Row::ratio("crawl", "the same, CPU", (ours, rg), "s CPU", None));
+        }
+        None => table.not_run("crawl", "300,000 files, vs rg -uuu -a -l", "ripgrep is not installed"),
+    }
+    table.row(Row::ratio("crawl", "findings too, vs walking only", (wall(1), wall(2)), "s wall", None));
+    Ok(())
+}
+
+/// Every file that holds a certificate is a place of an observation.
+fn found_all(printed: &str) -> Result<(), String> {
+    let mut places: HashMap<&str, std::collections::HashSet<&str>> = HashMap::new();
+    for line in printed.lines().filter(|line| line.contains("\"type\":\"observation\"")) {
+        let Some(path) = location(line).and_then(|place| place.split('#').next()) else { continue };
+        places.entry(path.rsplit('.').next().unwrap_or_default()).or_default().insert(path);
+    }
+    for (ending, count) in HELD {
+        let found = places.get(ending).map_or(0, |paths| paths.len());
+        if found != *count {
+            return Err(format!("{found} .{ending} files of {count}"));
+        }
+    }
+    Ok(())
+}
