@@ -89,13 +89,27 @@ fn the_json_keeps_its_promises() {
     }
     let target = format!("tls://localhost:{}", server.address().port());
     let found = scan(&[&target, store.to_str().unwrap()]);
-    has(&found.0["scan"], &["started", "finished", "at", "version", "targets", "attempted", "reached", "unreachable"]);
+    has(
+        &found.0["scan"],
+        &["started", "finished", "at", "version", "targets", "attempted", "reached", "unreachable"],
+    );
     let asset = found.asset(&leaf.sha256);
     has(
         asset,
         &[
-            "id", "kind", "subject", "names", "issuer_name", "serial", "not_before", "not_after", "days_left", "key",
-            "signature", "is_ca", "self_signed",
+            "id",
+            "kind",
+            "subject",
+            "names",
+            "issuer_name",
+            "serial",
+            "not_before",
+            "not_after",
+            "days_left",
+            "key",
+            "signature",
+            "is_ca",
+            "self_signed",
         ],
     );
     has(&asset["key"], &["algorithm", "bits", "id"]);
@@ -103,14 +117,43 @@ fn the_json_keeps_its_promises() {
     assert_eq!(asset["serial"], leaf.serial.as_str());
     assert_eq!(asset["days_left"], -2.0);
     let place = found.placements().iter().find(|p| p["role"] == "leaf").unwrap();
-    has(place, &["asset", "location", "role", "chain", "first_seen", "last_seen", "vantage", "protocol", "tls_version", "possession"]);
-    assert_eq!(place["location"], format!("tls://127.0.0.1:{}?sni=localhost", server.address().port()).as_str());
+    has(
+        place,
+        &[
+            "asset",
+            "location",
+            "role",
+            "chain",
+            "first_seen",
+            "last_seen",
+            "vantage",
+            "protocol",
+            "tls_version",
+            "possession",
+        ],
+    );
+    assert_eq!(
+        place["location"],
+        format!("tls://127.0.0.1:{}?sni=localhost", server.address().port()).as_str()
+    );
     assert_eq!(place["chain"].as_array().map(Vec::len), Some(2));
     assert_eq!(place["process"]["name"], "nginx");
     let finding = found.finding("expired-in-use");
     has(
         finding,
-        &["id", "kind", "severity", "asset", "locations", "deadline", "lead_days", "owner", "summary", "hint", "evidence"],
+        &[
+            "id",
+            "kind",
+            "severity",
+            "asset",
+            "locations",
+            "deadline",
+            "lead_days",
+            "owner",
+            "summary",
+            "hint",
+            "evidence",
+        ],
     );
     assert_eq!((finding["lead_days"].as_f64(), &finding["owner"]), (Some(-2.0), &Value::Null));
     let spot = &found.blind_spots()[0];
@@ -240,7 +283,10 @@ fn check_speaks_as_a_plugin() {
     };
     let line = check(&["-w", "30", "-c", "5"], 1, "NOTAFTER WARNING - tls://localhost:");
     assert!(line.contains("'srv.test' from "), "{line}");
-    assert!(line.contains("(9 days)") && line.contains("|days_left=9;30;5;; days_chain_elem1=9;30;5;;"), "{line}");
+    assert!(
+        line.contains("(9 days)") && line.contains("|days_left=9;30;5;; days_chain_elem1=9;30;5;;"),
+        "{line}"
+    );
     assert!(line.contains(" days_chain_elem2="), "{line}");
     check(&["-C", "30,14"], 2, "NOTAFTER CRITICAL");
     check(&["-w", "5", "-c", "2"], 0, "NOTAFTER OK");
@@ -266,7 +312,11 @@ fn why_names_the_culprit_first() {
     let first = expired.out.lines().next().unwrap_or_default();
     assert!(first.contains("expired-in-use: srv.test expired 2 days ago"), "{first}");
     let before = run(&["why", &host, "--at", "-30d"]);
-    assert!(before.out.lines().next().unwrap_or_default().contains("nothing dated explains it"), "{}", before.out);
+    assert!(
+        before.out.lines().next().unwrap_or_default().contains("nothing dated explains it"),
+        "{}",
+        before.out
+    );
 }
 
 #[test]
@@ -274,7 +324,9 @@ fn show_prints_every_fact_of_a_place() {
     let lab = Lab::new("show");
     let leaf = Authority::new(&lab).issue(&Request::server());
     let shown = run(&["show", leaf.fullchain_pem.to_str().unwrap()]);
-    for part in [leaf.sha256.as_str(), leaf.serial.as_str(), "srv.test localhost 127.0.0.1", "ECDSA 256 bits (P-256)"] {
+    for part in
+        [leaf.sha256.as_str(), leaf.serial.as_str(), "srv.test localhost 127.0.0.1", "ECDSA 256 bits (P-256)"]
+    {
         assert!(shown.out.contains(part), "no {part} in {}", shown.out);
     }
 }

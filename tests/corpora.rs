@@ -2,6 +2,8 @@
 //! anything is listed to the last certificate, and nothing breaks. Counts are in the test, so that a loss
 //! fails. The corpora are read where they lie and never copied.
 
+#![allow(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
+
 mod run;
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! Certificates in files of every shape: each is found at its place, and nothing is found where nothing is.
 
+#![allow(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
+
 mod run;
 
 use std::fs;
@@ -75,7 +77,10 @@ fn every_container_shows_the_certificate_in_it() {
     fs::write(&passwords, "wrong\nsecret word\n").unwrap();
     let found = f.scan(&["--password-file", passwords.to_str().unwrap()]);
     let places = places(&found, &f.leaf);
-    for name in ["a.pem", "b-", "c-", "d.der", "e-", "f-", "g.json", "h.p7b", "i.p7c", "j.p12", "k.pfx", "l.p12", "m.jks", "n.jceks", "o.p12"] {
+    for name in [
+        "a.pem", "b-", "c-", "d.der", "e-", "f-", "g.json", "h.p7b", "i.p7c", "j.p12", "k.pfx", "l.p12",
+        "m.jks", "n.jceks", "o.p12",
+    ] {
         assert_eq!(places.iter().filter(|p| p.starts_with(name)).count(), 1, "{name}: {places:?}");
     }
     assert!(found.blind_spots().is_empty(), "{:?}", found.blind_spots());
@@ -98,7 +103,8 @@ fn keytool_agrees_on_aliases() {
         .output()
         .expect("keytool ran a moment ago");
     let list = String::from_utf8_lossy(&list.stdout).into_owned();
-    let alias = list.lines().find_map(|l| l.contains("PrivateKeyEntry").then(|| l.split(',').next())).flatten();
+    let alias =
+        list.lines().find_map(|l| l.contains("PrivateKeyEntry").then(|| l.split(',').next())).flatten();
     assert_eq!(places(&f.scan(&[]), &f.leaf), [format!("a.jks#{}", alias.expect("an alias"))]);
 }
 
@@ -112,7 +118,8 @@ fn pem_in_strange_company() {
     write("values.yaml", format!("tls:\n  cert: |\n{indented}").as_bytes());
     write("install.sh", format!("#!/bin/sh\ncat > x <<EOF\n{pem}EOF\n").as_bytes());
     write("late.conf", format!("{}{pem}", "# filler\n".repeat(30_000)).as_bytes());
-    let utf16: Vec<u8> = std::iter::once(0xfeffu16).chain(pem.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let utf16: Vec<u8> =
+        std::iter::once(0xfeffu16).chain(pem.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     write("windows.txt", &utf16);
     write("binary.bin", &[&[0u8; 1000][..], pem.as_bytes(), &[0xff; 100]].concat());
     write("nothing.txt", b"-----BEGIN of a story-----\nabout certificates\n");
@@ -163,7 +170,12 @@ fn traps_of_a_crawl_are_said_and_cost_nothing() {
     assert_eq!(places(&found, &f.leaf), ["a.pem#1"]);
     let reasons: Vec<_> = found.blind_spots().iter().filter_map(|b| b["reason"].as_str()).collect();
     assert_eq!(reasons, ["too-large"], "{:?}", found.blind_spots());
-    for (path, reason) in [(fifo.as_path(), "special-file"), (Path::new("/dev/zero"), "special-file"), (Path::new("/proc"), "special-file"), (Path::new("/no/such"), "not-found")] {
+    for (path, reason) in [
+        (fifo.as_path(), "special-file"),
+        (Path::new("/dev/zero"), "special-file"),
+        (Path::new("/proc"), "special-file"),
+        (Path::new("/no/such"), "not-found"),
+    ] {
         let named = scan(&[path.to_str().unwrap()]);
         assert_eq!(named.blind_spots()[0]["reason"], reason, "{}", path.display());
     }

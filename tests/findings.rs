@@ -4,8 +4,8 @@ mod run;
 
 use std::path::Path;
 
-use notafter_lab::servers::nginx;
 use notafter_lab::authority::Chain;
+use notafter_lab::servers::nginx;
 use notafter_lab::{Authority, Key, Lab, Leaf, Request, Server, need};
 use run::{Scan, scan};
 
@@ -67,8 +67,14 @@ fn dates() {
     };
     check(&Request::server().expired(3), pair("expired-in-use", "critical"));
     check(&Request::server().not_yet_valid(2), pair("not-yet-valid", "critical"));
-    check(&Request::server().between(from_now(-80 * 86_400), from_now(10 * 86_400)), pair("expires-soon", "warning"));
-    check(&Request::server().between(from_now(-85 * 86_400), from_now(5 * 86_400)), pair("expires-soon", "critical"));
+    check(
+        &Request::server().between(from_now(-80 * 86_400), from_now(10 * 86_400)),
+        pair("expires-soon", "warning"),
+    );
+    check(
+        &Request::server().between(from_now(-85 * 86_400), from_now(5 * 86_400)),
+        pair("expires-soon", "critical"),
+    );
     check(&Request::server().between(from_now(-40 * 86_400), from_now(50 * 86_400)), vec![]);
     // A healthy certificate of six days at its half-time.
     check(&Request::server().between(from_now(-3 * 86_400), from_now(3 * 86_400)), vec![]);
@@ -153,7 +159,10 @@ fn weak_keys_and_signatures() {
     let check = |request: Request, expected: Vec<(String, String)>| {
         let leaf = scene.authority.issue(&request);
         let arguments = ["-cipher", "DEFAULT@SECLEVEL=0"];
-        let Some(server) = need(notafter_lab::servers::openssl::start_with(&scene.lab, &leaf, &arguments)) else { return };
+        let Some(server) = need(notafter_lab::servers::openssl::start_with(&scene.lab, &leaf, &arguments))
+        else {
+            return;
+        };
         let root = scene.authority.root().cert_pem.to_string_lossy().into_owned();
         assert_eq!(kinds(&scan(&[&server.address().to_string(), "--roots", &root])), expected);
     };
@@ -256,7 +265,7 @@ fn renewed_on_disk_and_not_loaded() {
     let after = look();
     let _ = server.kill();
     let _ = server.wait();
-    let stale = |found: &Scan| found.findings().iter().any(|f| *f == ("renewed-not-loaded", "critical"));
+    let stale = |found: &Scan| found.findings().contains(&("renewed-not-loaded", "critical"));
     assert!(!stale(&before), "{:?}", before.findings());
     assert!(stale(&after), "{:?}", after.findings());
     let finding = after.finding("renewed-not-loaded");
@@ -269,7 +278,8 @@ fn roots_in_a_bundle_say_nothing_however_dead() {
     let folder = lab.subfolder("store");
     let mut bundle = String::new();
     for n in 0..4 {
-        let dead = Request::authority(&format!("Dead Root {n}")).between(from_now(-4000 * 86_400), from_now(-400 * 86_400));
+        let dead = Request::authority(&format!("Dead Root {n}"))
+            .between(from_now(-4000 * 86_400), from_now(-400 * 86_400));
         let authority = Authority::custom(&lab, dead, &[]);
         bundle.push_str(&std::fs::read_to_string(&authority.root().cert_pem).unwrap());
     }

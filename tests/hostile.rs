@@ -17,7 +17,8 @@ fn check(act: Act, reason: &str) {
     let address = peer.address().to_string();
     let found = scan(&[&address, "--timeout", "2s"]);
     assert_eq!(found.assets().len(), 0, "{shown}");
-    let spots: Vec<_> = found.blind_spots().iter().map(|b| (b["reason"].clone(), b["detail"].clone())).collect();
+    let spots: Vec<_> =
+        found.blind_spots().iter().map(|b| (b["reason"].clone(), b["detail"].clone())).collect();
     assert_eq!(spots.len(), 1, "{shown}: {spots:?}");
     assert_eq!(spots[0].0, reason, "{shown}: {spots:?}");
     let time = |name: &str| found.0["scan"][name].as_str().unwrap_or_default().to_owned();
@@ -58,7 +59,10 @@ fn f37_plaintext_trickery() {
     check(Act::PlainHttp, "no-tls");
     check(Act::Garbage, "no-tls");
     let peer = Peer::start(Act::EndlessLine);
-    for scheme in ["smtp", "imap", "pop3", "ftp", "xmpp", "sieve", "nntp", "irc", "ldap", "postgres", "mysql", "mssql", "rdp", "lmtp"] {
+    for scheme in [
+        "smtp", "imap", "pop3", "ftp", "xmpp", "sieve", "nntp", "irc", "ldap", "postgres", "mysql", "mssql",
+        "rdp", "lmtp",
+    ] {
         let found = scan(&[&format!("{scheme}://{}", peer.address()), "--timeout", "2s"]);
         assert_eq!(found.assets().len(), 0, "{scheme}");
         assert_eq!(found.blind_spots().len(), 1, "{scheme}");
@@ -98,7 +102,8 @@ fn limited(arguments: &[&str]) -> Value {
     let output = command.output().expect("prlimit is there");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {:?} {}", output.status, String::from_utf8_lossy(&output.stderr)))
+    serde_json::from_str(&text)
+        .unwrap_or_else(|e| panic!("{e}: {:?} {}", output.status, String::from_utf8_lossy(&output.stderr)))
 }
 
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -151,7 +156,8 @@ fn f42_keystores_that_lie() {
 #[test]
 fn f46_names_that_lie_are_shown_by_code_point() {
     let lab = Lab::new("f46");
-    let leaf = Authority::new(&lab).issue(&Request::new(&["a.test"]).subject("/CN=evil\u{202e}moc.elgoog\u{1b}[31m"));
+    let leaf = Authority::new(&lab)
+        .issue(&Request::new(&["a.test"]).subject("/CN=evil\u{202e}moc.elgoog\u{1b}[31m"));
     for format in ["table", "json", "csv", "ndjson"] {
         let out = run(&["scan", "--format", format, leaf.cert_pem.to_str().unwrap()]).out;
         assert!(!out.contains('\u{202e}') && !out.contains('\u{1b}'), "{format}: {out:?}");

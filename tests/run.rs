@@ -42,7 +42,8 @@ pub(crate) fn scan(arguments: &[&str]) -> Scan {
     let mut all = vec!["scan", "--json"];
     all.extend_from_slice(arguments);
     let run = run(&all);
-    let value = serde_json::from_str(&run.out).unwrap_or_else(|e| panic!("no JSON ({e}): {}\n{}", run.out, run.err));
+    let value =
+        serde_json::from_str(&run.out).unwrap_or_else(|e| panic!("no JSON ({e}): {}\n{}", run.out, run.err));
     Scan(value)
 }
 
@@ -67,14 +68,19 @@ impl Scan {
     pub(crate) fn leaves_at(&self, location: &str) -> Vec<String> {
         self.placements()
             .iter()
-            .filter(|p| p["role"] == "leaf" && p["location"].as_str().is_some_and(|l| l.starts_with(location)))
+            .filter(|p| {
+                p["role"] == "leaf" && p["location"].as_str().is_some_and(|l| l.starts_with(location))
+            })
             .filter_map(|p| Some(p["asset"].as_str()?.trim_start_matches("sha256:").to_owned()))
             .collect()
     }
 
     /// Kind and severity of every finding.
     pub(crate) fn findings(&self) -> Vec<(&str, &str)> {
-        self.list("findings").iter().filter_map(|f| Some((f["kind"].as_str()?, f["severity"].as_str()?))).collect()
+        self.list("findings")
+            .iter()
+            .filter_map(|f| Some((f["kind"].as_str()?, f["severity"].as_str()?)))
+            .collect()
     }
 
     /// The one finding of this kind.

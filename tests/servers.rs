@@ -3,8 +3,8 @@
 
 mod run;
 
-use notafter_lab::servers::{self, nginx, openssl};
 use notafter_lab::authority::Chain;
+use notafter_lab::servers::{self, nginx, openssl};
 use notafter_lab::{Authority, Key, Lab, Request, Starttls, need, peer};
 use run::{Scan, scan};
 
@@ -114,7 +114,8 @@ fn shapes_of_servers() {
 fn both_certificates_of_a_dual_server_by_name_and_with_both() {
     let lab = Lab::new("dual");
     let authority = Authority::new(&lab);
-    let (ec, rsa) = (authority.issue(&Request::server()), authority.issue(&Request::server().key(Key::Rsa2048)));
+    let (ec, rsa) =
+        (authority.issue(&Request::server()), authority.issue(&Request::server().key(Key::Rsa2048)));
     let options = nginx::Options { second: Some(rsa.clone()), ..Default::default() };
     let Some(server) = need(nginx::start_with(&lab, &ec, &options)) else { return };
     let port = server.address().port();
@@ -179,7 +180,14 @@ fn a_range_of_addresses_with_one_certificate_each() {
     let found = scan(&[&format!("127.0.9.0/28:{port}")]);
     assert_eq!(found.leaves_at("tls://127.0.9.").len(), 5);
     let header = &found.0["scan"];
-    assert_eq!((&header["attempted"], &header["reached"], &header["unreachable"]), (&16.into(), &5.into(), &11.into()));
-    assert!(found.blind_spots().is_empty(), "closed ports of a range are only counted: {:?}", found.blind_spots());
+    assert_eq!(
+        (&header["attempted"], &header["reached"], &header["unreachable"]),
+        (&16.into(), &5.into(), &11.into())
+    );
+    assert!(
+        found.blind_spots().is_empty(),
+        "closed ports of a range are only counted: {:?}",
+        found.blind_spots()
+    );
     assert_eq!(found.assets().len(), 2, "one leaf, one intermediate, each once");
 }

@@ -1,7 +1,6 @@
 //! Turns what a file holds into observations: which certificates lead a chain, which only follow one,
 //! which are a trust store; which keys are there.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +16,9 @@ use super::open::bytes_of;
 
 /// So many self-issued CA certificates in one file make it a bundle of roots.
 const BUNDLE_MIN: usize = 3;
+
+/// So far behind a leaf its issuers are looked for: a file of 100,000 certificates must not cost their square.
+const CHAIN_MAX: usize = 32;
 
 /// Folders in which systems keep the roots they trust.
 const STORES: &[&str] = &[
@@ -105,13 +107,15 @@ fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts
     let bundle = roots >= BUNDLE_MIN || in_store;
     let mut leaf: Option<usize> = None;
     for n in 0..certificates.len() {
-        let follows = leaf.is_some_and(|leaf| is_authority(n) && (leaf..n).any(|k| issued(parsed[n], parsed[k])));
+        let follows = leaf.is_some_and(|leaf| {
+            is_authority(n) && n - leaf <= CHAIN_MAX && (leaf..n).any(|k| issued(parsed[n], parsed[k]))
+        });
         let chain = if is_authority(n) {
             vec![Arc::clone(&certificates[n].1)]
         } else {
             leaf = Some(n);
             let mut members = vec![n];
-            for m in (n + 1..certificates.len()).take_while(|m| is_authority(*m)) {
+            for m in (n + 1..certificates.len()).take(CHAIN_MAX).take_while(|m| is_authority(*m)) {
                 // Not everything that lies behind a leaf is its issuer.
                 if members.iter().any(|k| issued(parsed[m], parsed[*k])) {
                     members.push(m);
@@ -139,8 +143,8 @@ fn issued(issuer: Option<Certificate<'_>>, subject: Option<Certificate<'_>>) -> 
     issuer.zip(subject).is_some_and(|(issuer, subject)| subject.issuer_name().matches(&issuer.subject()))
 }
 
-fn shared_bytes(der: &Cow<'_, [u8]>) -> Arc<[u8]> {
-    Arc::from(der.as_ref())
+fn shared_bytes(der: &[u8]) -> Arc<[u8]> {
+    Arc::from(der)
 }
 
 fn format_name(format: KeyFormat) -> &'static str {
