@@ -18,7 +18,8 @@ pub struct Dossier<'a> {
     pub policy: &'a Policy,
 }
 
-/// What can be judged.
+/// What can be judged. One at a time, on the stack: its size costs nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum Subject<'a> {
     /// An asset, with all its places.
     Asset(AssetView<'a>),

@@ -134,8 +134,8 @@ fn describe(pid: u32) -> Process {
 
 /// The systemd unit in a control group path.
 fn unit(cgroup: &str) -> Option<String> {
-    let units = cgroup.lines().flat_map(|line| line.rsplit(':').next().unwrap_or("").split('/'));
-    units.filter(|part| part.ends_with(".service")).next_back().map(str::to_owned)
+    let mut units = cgroup.lines().flat_map(|line| line.rsplit(':').next().unwrap_or("").split('/'));
+    units.rfind(|part| part.ends_with(".service")).map(str::to_owned)
 }
 
 /// Files that a process's command line names, and that exist: for a small server, that is its

@@ -176,7 +176,7 @@ fn sources(texts: &[String], look: &Look, settings: &Settings) -> Result<Sources
     let passwords = passwords(&look.password_file)?;
     let exclude = settings.exclude.clone();
     let files =
-        (!roots.is_empty()).then(|| Files { roots, exclude, passwords, size_max: SIZE_MAX, threads: 0 });
+        (!roots.is_empty()).then_some(Files { roots, exclude, passwords, size_max: SIZE_MAX, threads: 0 });
     let any = this_host || !network.is_empty();
     let network = any.then(|| Network { targets: network, this_host, settings: settings.clone() });
     Ok((network, files, all_single))

@@ -165,7 +165,7 @@ impl<'s> Opener<'s> {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             owner: crate::passwd::user_name(stat.st_uid),
-            mtime: UnixTime(stat.st_mtime as i64),
+            mtime: UnixTime(stat.st_mtime),
             reachable_by_others: false,
         };
         let buffer = std::mem::take(&mut self.buffer);

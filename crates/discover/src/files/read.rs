@@ -1,7 +1,6 @@
 //! Turns what a file holds into observations: which certificates lead a chain, which only follow one,
 //! which are a trust store; which keys are there.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +16,9 @@ use super::open::bytes_of;
 
 /// So many self-issued CA certificates in one file make it a bundle of roots.
 const BUNDLE_MIN: usize = 3;
+
+/// So far behind a leaf its issuers are looked for: a file of 100,000 certificates must not cost their square.
+const CHAIN_MAX: usize = 32;
 
 /// Folders in which systems keep the roots they trust.
 const STORES: &[&str] = &[
@@ -105,15 +107,26 @@ fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts
     let bundle = roots >= BUNDLE_MIN || in_store;
     let mut leaf: Option<usize> = None;
     for n in 0..certificates.len() {
-        let follows = leaf.is_some_and(|leaf| is_authority(n) && issues_any(&parsed[leaf..n], parsed[n]));
+        let follows = leaf.is_some_and(|leaf| {
+            is_authority(n) && n - leaf <= CHAIN_MAX && (leaf..n).any(|k| issued(parsed[n], parsed[k]))
+        });
         let chain = if is_authority(n) {
             vec![Arc::clone(&certificates[n].1)]
         } else {
             leaf = Some(n);
-            let issuers = (n + 1..certificates.len()).take_while(|m| is_authority(*m));
-            std::iter::once(n).chain(issuers).map(|m| Arc::clone(&certificates[m].1)).collect()
+            let mut members = vec![n];
+            for m in (n + 1..certificates.len()).take(CHAIN_MAX).take_while(|m| is_authority(*m)) {
+                // Not everything that lies behind a leaf is its issuer.
+                if members.iter().any(|k| issued(parsed[m], parsed[*k])) {
+                    members.push(m);
+                }
+            }
+            members.into_iter().map(|m| Arc::clone(&certificates[m].1)).collect()
         };
-        let role = (bundle && is_authority(n) && !follows).then_some(Role::TrustAnchor);
+        // In a bundle of roots, whatever signed itself is there to be trusted, even where it is too old to
+        // say that it is a CA.
+        let trusted = is_authority(n) || parsed[n].is_some_and(|c| c.is_self_issued());
+        let role = (bundle && trusted && !follows).then_some(Role::TrustAnchor);
         let place = Location::file(bytes_of(path), certificates[n].0.place.as_str());
         shared.put(place, Seen::Chain { chain, role, leads: !follows, facts: facts.clone() });
     }
@@ -125,14 +138,13 @@ fn is_placeholder(der: &[u8]) -> bool {
     der.len() < 128 && Certificate::parse(der).is_err() && notafter_pki::salvage(der).is_empty()
 }
 
-/// Did this CA certificate issue, by name, any of those before it?
-fn issues_any(before: &[Option<Certificate<'_>>], authority: Option<Certificate<'_>>) -> bool {
-    let Some(authority) = authority else { return false };
-    before.iter().flatten().any(|c| c.issuer_name().matches(&authority.subject()))
+/// Did the one issue the other, by name?
+fn issued(issuer: Option<Certificate<'_>>, subject: Option<Certificate<'_>>) -> bool {
+    issuer.zip(subject).is_some_and(|(issuer, subject)| subject.issuer_name().matches(&issuer.subject()))
 }
 
-fn shared_bytes(der: &Cow<'_, [u8]>) -> Arc<[u8]> {
-    Arc::from(der.as_ref())
+fn shared_bytes(der: &[u8]) -> Arc<[u8]> {
+    Arc::from(der)
 }
 
 fn format_name(format: KeyFormat) -> &'static str {

@@ -152,7 +152,7 @@ impl<'w> Drain<'w> {
     /// A first look that came to nothing.
     fn missed(&mut self, number: u64, target: &Target, protocol: Option<Protocol>, outcome: &Outcome) {
         self.count(number, heard(outcome), false);
-        if let Outcome::Alert { description: UNRECOGNIZED_NAME, .. } = outcome {
+        if wants_name(outcome) {
             self.nameless.push((number, target.addr, protocol));
             return;
         }
@@ -343,7 +343,7 @@ impl<'w> Drain<'w> {
                     want_client_cas: false,
                 });
             }
-            let detail = "the server wants to be asked by name (alert 112, unrecognized_name)".to_owned();
+            let detail = "the server wants to be asked by name; give one with --sni".to_owned();
             let sni = self.work.plan.question(*number).sni.map(|s| s.to_string());
             let place = location(*protocol, *address, sni.as_deref());
             self.put(place, Seen::Failed { reason: Reason::Handshake, detail });
@@ -386,6 +386,16 @@ fn is_own(address: SocketAddr) -> bool {
 fn local_addresses() -> &'static HashSet<std::net::IpAddr> {
     static OWN: std::sync::OnceLock<HashSet<std::net::IpAddr>> = std::sync::OnceLock::new();
     OWN.get_or_init(|| local::listeners().iter().map(|l| l.reachable().ip()).collect())
+}
+
+/// Does the server refuse because it was not asked by a name it serves? TLS says so by an alert, XMPP by
+/// an error of its own (RFC 6120 section 4.9.3.6).
+fn wants_name(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Alert { description, .. } => *description == UNRECOGNIZED_NAME,
+        Outcome::StarttlsRefused { reply } => reply.contains("host-unknown"),
+        _ => false,
+    }
 }
 
 fn heard(outcome: &Outcome) -> Heard {

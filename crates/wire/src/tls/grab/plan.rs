@@ -117,6 +117,8 @@ pub(super) fn better(earlier: Option<Box<Ended>>, later: Ended) -> Box<Ended> {
         | Outcome::Unsupported { .. }
         | Outcome::NoCertificate => 4,
         Outcome::Alert { .. } => 3,
+        // TLS in answer to a guess at another protocol says only that the guess was wrong.
+        Outcome::NotTls { first } if matches!(first.as_slice(), [0x14..=0x17, 3, ..]) => 0,
         Outcome::Malformed { .. } | Outcome::NotTls { .. } => 2,
         _ => 1,
     };

@@ -1,0 +1,348 @@
+//! What a user types and sees: exit codes, hints, formats, and the promises of the JSON.
+
+mod run;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use notafter_lab::hostile::{Act, Peer};
+use notafter_lab::servers::{nginx, openssl};
+use notafter_lab::{Authority, Lab, Request, need, stores};
+use run::{finished, notafter, run, scan};
+use serde_json::Value;
+
+/// Wrong usage: exit 2, an error that says `what`, and a hint.
+fn refused(arguments: &[&str], what: &str) {
+    let run = run(arguments);
+    assert_eq!(run.code, 2, "{arguments:?}: {} {}", run.out, run.err);
+    assert!(run.err.contains(what), "{arguments:?}: {}", run.err);
+    assert!(run.out.is_empty(), "nothing is done: {}", run.out);
+}
+
+#[test]
+fn wrong_usage_is_2_with_a_hint() {
+    refused(&["scan", "bar:99999"], "hint: write ports from 1 to 65535");
+    refused(&["scan", "10.0.0.9-10.0.0.1"], "hint: write first-last");
+    refused(&["scan", "gopher://x"], "hint: known are");
+    refused(&["scan", "domain:example.com"], "hint: not in this version");
+    refused(&["scan", "k8s:prod"], "hint: not in this version");
+    refused(&["scan", "10.0.0.0/8"], "hint: if you may scan all of them, say --yes");
+    refused(&["scan", "8.0.0.0/23:443"], "public range beyond /24");
+    refused(&["scan", "--starttls", "gopher", "x"], "hint: known are smtp");
+    refused(&["scan", "--at", "tomorrow", "/etc/ssl"], "`tomorrow` is no time");
+    refused(&["scan", "--ports", "0", "x"], "hint: write ports");
+    refused(&["scan", "--timeout", "fast", "x"], "`fast` is no duration");
+    refused(&["scan", "@/no/such/list"], "cannot read /no/such/list");
+    refused(&["scan", "--no-findings", "/etc/ssl"], "hint: use it with --format ndjson");
+    refused(&["scan", "--roots", "/dev/null", "/etc/ssl"], "holds no certificate");
+    refused(&["serve"], "hint: not in this version");
+    refused(&["show", "sha256:00"], "hint: not in this version");
+    refused(&["scna"], "scan");
+}
+
+#[test]
+fn a_dry_run_counts_and_asks_nothing() {
+    let run = run(&["scan", "--dry-run", "10.0.0.0/8:443", "/etc/ssl"]);
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    assert_eq!(run.out, "would ask 16777216 pairs of address and port\nwould look through /etc/ssl\n");
+}
+
+#[test]
+fn exit_codes() {
+    let lab = Lab::new("codes");
+    let authority = Authority::new(&lab);
+    let expired = authority.issue(&Request::server().expired(2));
+    let Some(server) = need(nginx::start(&lab, &expired)) else { return };
+    let address = server.address().to_string();
+    let check = |arguments: &[&str], code: i32| {
+        let run = run(arguments);
+        assert_eq!(run.code, code, "{arguments:?}\n{}{}", run.out, run.err);
+    };
+    check(&["scan", &address], 0);
+    check(&["scan", &address, "--fail-on", "critical"], 1);
+    check(&["scan", &address, "--fail-on", "critical", "--at", "-60d"], 0);
+    check(&["scan", "127.0.0.1:1"], 3);
+    check(&["scan", "nosuch.invalid"], 3);
+    check(&["scan", "/no/such/file"], 3);
+    check(&["scan", &address, "127.0.0.1:1"], 0);
+    check(&["scan", "127.0.0.0/30:1"], 0);
+    let empty = lab.subfolder("empty");
+    check(&["scan", empty.to_str().unwrap()], 0);
+}
+
+/// Does the value have these fields, none of them missing?
+fn has(value: &Value, fields: &[&str]) {
+    for field in fields {
+        assert!(value.get(field).is_some(), "no `{field}` in {value:#}");
+    }
+}
+
+#[test]
+fn the_json_keeps_its_promises() {
+    let lab = Lab::new("json");
+    let authority = Authority::new(&lab);
+    let leaf = authority.issue(&Request::server().expired(2));
+    let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
+    let store = lab.path().join("locked.p12");
+    if need(stores::pkcs12(&store, &leaf, stores::Pkcs12::Modern, "unguessable")).is_none() {
+        return;
+    }
+    let target = format!("tls://localhost:{}", server.address().port());
+    let found = scan(&[&target, store.to_str().unwrap()]);
+    has(
+        &found.0["scan"],
+        &["started", "finished", "at", "version", "targets", "attempted", "reached", "unreachable"],
+    );
+    let asset = found.asset(&leaf.sha256);
+    has(
+        asset,
+        &[
+            "id",
+            "kind",
+            "subject",
+            "names",
+            "issuer_name",
+            "serial",
+            "not_before",
+            "not_after",
+            "days_left",
+            "key",
+            "signature",
+            "is_ca",
+            "self_signed",
+        ],
+    );
+    has(&asset["key"], &["algorithm", "bits", "id"]);
+    assert_eq!(asset["names"], serde_json::json!(["srv.test", "localhost", "127.0.0.1"]));
+    assert_eq!(asset["serial"], leaf.serial.as_str());
+    assert_eq!(asset["days_left"], -2.0);
+    let place = found.placements().iter().find(|p| p["role"] == "leaf").unwrap();
+    has(
+        place,
+        &[
+            "asset",
+            "location",
+            "role",
+            "chain",
+            "first_seen",
+            "last_seen",
+            "vantage",
+            "protocol",
+            "tls_version",
+            "possession",
+        ],
+    );
+    assert_eq!(
+        place["location"],
+        format!("tls://127.0.0.1:{}?sni=localhost", server.address().port()).as_str()
+    );
+    assert_eq!(place["chain"].as_array().map(Vec::len), Some(2));
+    assert_eq!(place["process"]["name"], "nginx");
+    let finding = found.finding("expired-in-use");
+    has(
+        finding,
+        &[
+            "id",
+            "kind",
+            "severity",
+            "asset",
+            "locations",
+            "deadline",
+            "lead_days",
+            "owner",
+            "summary",
+            "hint",
+            "evidence",
+        ],
+    );
+    assert_eq!((finding["lead_days"].as_f64(), &finding["owner"]), (Some(-2.0), &Value::Null));
+    let spot = &found.blind_spots()[0];
+    has(spot, &["location", "reason", "detail"]);
+    assert_eq!(spot["reason"], "wrong-password");
+    // Stable across runs.
+    let again = scan(&[&target]);
+    assert_eq!(again.finding("expired-in-use")["id"], finding["id"]);
+}
+
+#[test]
+fn ndjson_streams_and_ends_with_the_scan() {
+    let lab = Lab::new("ndjson");
+    let leaf = Authority::new(&lab).issue(&Request::server().expired(2));
+    let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
+    let lines = |arguments: &[&str]| -> Vec<Value> {
+        let run = run(arguments);
+        assert_eq!(run.code, 0, "{}", run.err);
+        run.out.lines().map(|l| serde_json::from_str(l).expect("one JSON a line")).collect()
+    };
+    let address = server.address().to_string();
+    let all = lines(&["scan", "--format", "ndjson", &address, "127.0.0.1:1"]);
+    let types: Vec<_> = all.iter().map(|l| l["type"].as_str().unwrap_or_default()).collect();
+    assert_eq!(types.iter().filter(|t| **t == "observation").count(), 2, "leaf and intermediate: {types:?}");
+    assert!(types.contains(&"blind_spot") && types.contains(&"finding"));
+    assert_eq!(types.last(), Some(&"scan"));
+    let bare = lines(&["scan", "--format", "ndjson", "--no-findings", &address]);
+    assert!(bare.iter().all(|l| l["type"] != "finding"));
+    assert_eq!(bare[0]["asset"]["id"], format!("sha256:{}", leaf.sha256).as_str());
+}
+
+#[test]
+fn csv_has_a_row_a_placement() {
+    let lab = Lab::new("csv");
+    let leaf = Authority::new(&lab).issue(&Request::new(&["a.test"]).common_name("=HYPERLINK(1)"));
+    let run = run(&["scan", "--format", "csv", leaf.cert_pem.to_str().unwrap()]);
+    let rows: Vec<_> = run.out.lines().collect();
+    assert!(rows[0].starts_with("not_after,days_left,name,"), "{rows:?}");
+    assert_eq!(rows.len(), 2);
+    assert!(rows[1].contains(&leaf.sha256) && !rows[1].contains(",=HYPERLINK"), "{rows:?}");
+}
+
+#[test]
+fn targets_from_a_list_and_from_standard_input() {
+    let lab = Lab::new("lists");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    let list = lab.path().join("targets");
+    let text = format!("# what we own\n{}  # the leaf\n\n", leaf.cert_pem.display());
+    std::fs::write(&list, &text).unwrap();
+    assert_eq!(scan(&[&format!("@{}", list.display())]).assets().len(), 1);
+    let mut child =
+        notafter(&["scan", "--json", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let out = finished(child.wait_with_output().unwrap());
+    assert!(out.out.contains(&leaf.sha256), "{}", out.out);
+}
+
+#[test]
+fn exclusions_win_over_everything() {
+    let lab = Lab::new("exclude");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
+    let address = server.address().to_string();
+    let folder = lab.subfolder("tree");
+    std::fs::copy(&leaf.cert_pem, folder.join("a.pem")).unwrap();
+    let tree = folder.to_str().unwrap();
+    let kept = |exclude: &str| scan(&[&address, tree, "--exclude", exclude]).placements().len();
+    assert_eq!(kept("10.0.0.0/8"), 3);
+    assert_eq!(kept("127.0.0.0/8"), 1);
+    assert_eq!(kept(&format!("{tree}/a.pem")), 2);
+    assert_eq!(kept("*.pem"), 2);
+    let config = lab.path().join("notafter.toml");
+    std::fs::write(&config, format!("[scan]\nexclude = [\"{address}\"]\n")).unwrap();
+    assert_eq!(scan(&["--config", config.to_str().unwrap(), &address, tree]).placements().len(), 1);
+}
+
+#[test]
+fn owners_come_from_a_file() {
+    let lab = Lab::new("owners");
+    let leaf = Authority::new(&lab).issue(&Request::server().expired(2));
+    let owners = lab.path().join("owners.toml");
+    std::fs::write(&owners, "[[owner]]\nname = \"web\"\nmatch = [\"name:srv.test\"]\n").unwrap();
+    let found = scan(&[leaf.cert_pem.to_str().unwrap(), "--owner-file", owners.to_str().unwrap()]);
+    assert_eq!(found.finding("expired")["owner"], "web");
+    std::fs::write(&owners, "[[owner]]\nnmae = \"web\"\n").unwrap();
+    refused(&["scan", "/etc/ssl", "--owner-file", owners.to_str().unwrap()], "hint: did you mean `name`?");
+}
+
+#[test]
+fn ctrl_c_prints_what_was_found_and_exits_130() {
+    let lab = Lab::new("interrupt");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    let Some(server) = need(openssl::start(&lab, &leaf)) else { return };
+    let silent = Peer::start(Act::Silent);
+    let (address, waiting) = (server.address().to_string(), silent.address().to_string());
+    let mut child = notafter(&["scan", "--format", "ndjson", "--timeout", "60s", &address, &waiting])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains(&leaf.sha256), "{first}");
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let rest: Vec<_> = lines.map_while(Result::ok).collect();
+    let last: Value = serde_json::from_str(rest.last().expect("a last line")).unwrap();
+    assert_eq!((&last["type"], &last["interrupted"]), (&"scan".into(), &true.into()));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn check_speaks_as_a_plugin() {
+    let lab = Lab::new("plugin");
+    let authority = Authority::new(&lab);
+    let leaf = authority.issue(&Request::server().days(9));
+    let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
+    let root = authority.root().cert_pem.to_string_lossy().into_owned();
+    let port = server.address().port().to_string();
+    let check = |arguments: &[&str], code: i32, beginning: &str| {
+        let mut all = vec!["check", "-H", "localhost", "-p", &port, "-r", &root];
+        all.extend_from_slice(arguments);
+        let run = run(&all);
+        assert_eq!(run.code, code, "{arguments:?}: {}", run.out);
+        assert!(run.out.starts_with(beginning), "{}", run.out);
+        assert_eq!(run.out.lines().count(), 1, "{}", run.out);
+        run.out
+    };
+    let line = check(&["-w", "30", "-c", "5"], 1, "NOTAFTER WARNING - tls://localhost:");
+    assert!(line.contains("'srv.test' from "), "{line}");
+    assert!(
+        line.contains("(9 days)") && line.contains("|days_left=9;30;5;; days_chain_elem1=9;30;5;;"),
+        "{line}"
+    );
+    assert!(line.contains(" days_chain_elem2="), "{line}");
+    check(&["-C", "30,14"], 2, "NOTAFTER CRITICAL");
+    check(&["-w", "5", "-c", "2"], 0, "NOTAFTER OK");
+    check(&["-w", "100%", "-c", "1%"], 1, "NOTAFTER WARNING");
+    check(&[], 0, "NOTAFTER OK");
+    let gone = run(&["check", "-H", "127.0.0.1", "-p", "1"]);
+    assert_eq!(gone.code, 2, "{}", gone.out);
+    let unreadable = run(&["check", "-f", "/no/such.pem"]);
+    assert_eq!(unreadable.code, 3, "{}", unreadable.out);
+    assert_eq!(run(&["check", "--nonsense"]).code, 3);
+    let file = run(&["check", "-f", leaf.cert_pem.to_str().unwrap(), "-w", "30", "-c", "5"]);
+    assert!(file.out.starts_with("NOTAFTER WARNING - file:///"), "{}", file.out);
+}
+
+#[test]
+fn why_names_the_culprit_first() {
+    let lab = Lab::new("why");
+    let authority = Authority::new(&lab);
+    let leaf = authority.issue(&Request::server().expired(2));
+    let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
+    let host = format!("localhost:{}", server.address().port());
+    let expired = run(&["why", &host]);
+    let first = expired.out.lines().next().unwrap_or_default();
+    assert!(first.contains("expired-in-use: srv.test expired 2 days ago"), "{first}");
+    let before = run(&["why", &host, "--at", "-30d"]);
+    assert!(
+        before.out.lines().next().unwrap_or_default().contains("nothing dated explains it"),
+        "{}",
+        before.out
+    );
+}
+
+#[test]
+fn show_prints_every_fact_of_a_place() {
+    let lab = Lab::new("show");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    let shown = run(&["show", leaf.fullchain_pem.to_str().unwrap()]);
+    for part in
+        [leaf.sha256.as_str(), leaf.serial.as_str(), "srv.test localhost 127.0.0.1", "ECDSA 256 bits (P-256)"]
+    {
+        assert!(shown.out.contains(part), "no {part} in {}", shown.out);
+    }
+}
+
+#[test]
+fn completions_and_manual() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell]).out.contains("notafter"));
+    }
+    let manual = run(&["man"]);
+    assert!(manual.out.contains(".TH notafter") && manual.out.contains("scan"), "{}", manual.out);
+}
+
+#[test]
+fn tables_fit_the_terminal() {
+    let run = run(&["scan", "/etc/ssl", "-v"]);
+    let long: Vec<_> = run.out.lines().filter(|l| l.chars().count() > 120 && !l.contains("://")).collect();
+    assert!(long.is_empty(), "{long:?}");
+}

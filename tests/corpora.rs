@@ -1,0 +1,69 @@
+//! Corpora of other projects, through the real binary: a whole /etc gives no false finding, a folder of
+//! anything is listed to the last certificate, and nothing breaks. Counts are in the test, so that a loss
+//! fails. The corpora are read where they lie and never copied.
+
+#![allow(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
+
+mod run;
+
+use std::path::PathBuf;
+
+use run::{Scan, scan};
+
+/// The folder of a corpus; `None` where the corpora are absent, which is said.
+fn corpus(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("NOTAFTER_CORPORA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
+        PathBuf::from,
+    );
+    let folder = root.join(name);
+    if folder.is_dir() {
+        return folder.canonicalize().ok();
+    }
+    println!("NOT RUN: corpora: no {name} at {}", root.display());
+    None
+}
+
+/// Scans a corpus as of the day it was gathered and expects so many certificates in so many places.
+fn check(name: &str, certificates: usize, places: usize) -> Option<Scan> {
+    let folder = corpus(name)?;
+    let found = scan(&[folder.to_str()?, "--at", "2026-11-21"]);
+    let kept = found.assets().iter().filter(|a| a["kind"] == "certificate").count();
+    let placed = found.placements().iter().filter(|p| p["role"] != "key").count();
+    println!("{name}: {kept} of {certificates} certificates in {placed} of {places} places");
+    assert_eq!((kept, placed), (certificates, places), "{name}");
+    Some(found)
+}
+
+#[test]
+fn a_whole_etc_gives_no_false_finding() {
+    let Some(found) = check("augeas-root", 0, 0) else { return };
+    assert_eq!(found.findings(), []);
+    assert!(found.blind_spots().is_empty(), "{:?}", found.blind_spots());
+}
+
+#[test]
+fn root_bundles_are_read_to_the_last_root_and_are_no_alarm() {
+    let Some(found) = check("testssl", 525, 762) else { return };
+    assert_eq!(found.findings(), []);
+    assert!(found.placements().iter().all(|p| p["role"] == "trust-anchor"));
+    for asset in found.assets() {
+        assert!(asset["subject"].is_string() && asset["not_after"].is_string(), "{asset:#}");
+    }
+}
+
+#[test]
+fn every_corpus_is_listed_to_the_last_certificate() {
+    check("zlint", 645, 684);
+    check("gnutls-data", 81, 101);
+    check("boringssl-pki", 237, 332);
+    check("keystores", 21, 34);
+    check("pyca-vectors", 67, 107);
+    check("openssl-certs", 144, 206);
+    check("manifests", 20, 42);
+    check("certbot-files", 12, 13);
+    check("haproxy", 16, 28);
+    check("rusticata", 20, 33);
+    check("badssl", 28, 35);
+    check("saml", 17, 56);
+}

@@ -1,0 +1,291 @@
+//! Every finding on something real, and its healthy twin, which must stay silent.
+
+mod run;
+
+use std::path::Path;
+
+use notafter_lab::authority::Chain;
+use notafter_lab::servers::nginx;
+use notafter_lab::{Authority, Key, Lab, Leaf, Request, Server, need};
+use run::{Scan, scan};
+
+/// Findings but for the private CA of the lab, which is no alarm.
+fn kinds(found: &Scan) -> Vec<(String, String)> {
+    let all = found.findings().into_iter().filter(|(kind, _)| *kind != "untrusted-chain");
+    all.map(|(kind, severity)| (kind.to_owned(), severity.to_owned())).collect()
+}
+
+fn pair(kind: &str, severity: &str) -> Vec<(String, String)> {
+    vec![(kind.to_owned(), severity.to_owned())]
+}
+
+/// An instant so many seconds from now.
+fn from_now(seconds: i64) -> i64 {
+    notafter_lab::calendar::now() + seconds
+}
+
+struct Scene {
+    lab: Lab,
+    authority: Authority,
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let lab = Lab::new(name);
+        let authority = Authority::new(&lab);
+        Self { lab, authority }
+    }
+
+    fn serve(&self, leaf: &Leaf) -> Option<Server> {
+        need(nginx::start(&self.lab, leaf))
+    }
+
+    /// Serves a leaf and gives what a scan of the bare port finds, the lab's root being trusted.
+    fn found(&self, request: &Request) -> Option<Vec<(String, String)>> {
+        let server = self.serve(&self.authority.issue(request))?;
+        let root = self.authority.root().cert_pem.to_string_lossy().into_owned();
+        Some(kinds(&scan(&[&server.address().to_string(), "--roots", &root])))
+    }
+}
+
+#[test]
+fn a_healthy_server_is_silent_on_every_rule() {
+    let scene = Scene::new("healthy");
+    let Some(server) = scene.serve(&scene.authority.issue(&Request::server())) else { return };
+    let root = scene.authority.root().cert_pem.to_string_lossy().into_owned();
+    let found = scan(&[&format!("tls://localhost:{}", server.address().port()), "--roots", &root]);
+    assert_eq!(found.findings(), [], "{:#}", found.0);
+}
+
+#[test]
+fn dates() {
+    let scene = Scene::new("dates");
+    let check = |request: &Request, expected: Vec<(String, String)>| {
+        if let Some(found) = scene.found(request) {
+            assert_eq!(found, expected);
+        }
+    };
+    check(&Request::server().expired(3), pair("expired-in-use", "critical"));
+    check(&Request::server().not_yet_valid(2), pair("not-yet-valid", "critical"));
+    check(
+        &Request::server().between(from_now(-80 * 86_400), from_now(10 * 86_400)),
+        pair("expires-soon", "warning"),
+    );
+    check(
+        &Request::server().between(from_now(-85 * 86_400), from_now(5 * 86_400)),
+        pair("expires-soon", "critical"),
+    );
+    check(&Request::server().between(from_now(-40 * 86_400), from_now(50 * 86_400)), vec![]);
+    // A healthy certificate of six days at its half-time.
+    check(&Request::server().between(from_now(-3 * 86_400), from_now(3 * 86_400)), vec![]);
+}
+
+#[test]
+fn the_same_files_merely_lying_in_a_folder() {
+    let scene = Scene::new("folder");
+    let expired = scene.authority.issue(&Request::server().expired(3));
+    let folder = scene.lab.subfolder("archive");
+    std::fs::copy(&expired.cert_pem, folder.join("old.pem")).unwrap();
+    let found = scan(&[folder.to_str().unwrap()]);
+    assert_eq!(kinds(&found), pair("expired", "info"));
+}
+
+#[test]
+fn chains() {
+    let scene = Scene::new("chains");
+    let check = |chain: Chain, expected: Vec<(String, String)>| {
+        if let Some(found) = scene.found(&Request::server().chain(chain)) {
+            assert_eq!(found, expected);
+        }
+    };
+    check(Chain::Intermediates, vec![]);
+    check(Chain::WithRoot, vec![]);
+    check(Chain::Nothing, pair("chain-incomplete", "warning"));
+    // One issued by the trusted root itself is complete alone.
+    let direct = Authority::with_intermediates(&scene.lab, Key::P256, 0);
+    let leaf = direct.issue(&Request::server());
+    let Some(server) = scene.serve(&leaf) else { return };
+    let root = direct.root().cert_pem.to_string_lossy().into_owned();
+    assert_eq!(kinds(&scan(&[&server.address().to_string(), "--roots", &root])), []);
+}
+
+#[test]
+fn chains_in_the_wrong_order() {
+    let lab = Lab::new("order");
+    let authority = Authority::with_intermediates(&lab, Key::P256, 2);
+    let root = authority.root().cert_pem.to_string_lossy().into_owned();
+    for (chain, expected) in
+        [(Chain::Intermediates, vec![]), (Chain::Reversed, pair("chain-wrong-order", "warning"))]
+    {
+        let leaf = authority.issue(&Request::server().chain(chain));
+        let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
+        assert_eq!(kinds(&scan(&[&server.address().to_string(), "--roots", &root])), expected);
+    }
+}
+
+#[test]
+fn an_issuer_that_dies_before_its_leaves_is_one_finding() {
+    let lab = Lab::new("issuer");
+    let day = 86_400;
+    let dying = Request::authority("Dying Int").between(from_now(-1000 * day), from_now(9 * day));
+    let authority = Authority::custom(&lab, Request::authority("Root").days(3650), &[dying]);
+    let root = authority.root().cert_pem.to_string_lossy().into_owned();
+    let leaves: Vec<_> = (0..2).map(|_| authority.issue(&Request::server().days(80))).collect();
+    let servers: Vec<_> = leaves.iter().filter_map(|l| need(nginx::start(&lab, l))).collect();
+    let addresses: Vec<_> = servers.iter().map(|s| s.address().to_string()).collect();
+    let [a, b] = addresses.as_slice() else { return };
+    let found = scan(&[a, b, "--roots", &root]);
+    assert_eq!(kinds(&found), pair("chain-expires-first", "critical"));
+    assert_eq!(found.finding("chain-expires-first")["locations"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn names() {
+    let scene = Scene::new("names");
+    let other = scene.authority.issue(&Request::new(&["other.test"]));
+    let Some(server) = scene.serve(&other) else { return };
+    let root = scene.authority.root().cert_pem.to_string_lossy().into_owned();
+    let port = server.address().port();
+    let asked = |sni: &str| kinds(&scan(&[&format!("tls://127.0.0.1:{port}?sni={sni}"), "--roots", &root]));
+    assert_eq!(asked("web.test"), pair("name-mismatch", "critical"));
+    assert_eq!(asked("other.test"), []);
+    // Without a name there is nothing to mismatch.
+    assert_eq!(kinds(&scan(&[&format!("127.0.0.1:{port}"), "--roots", &root])), []);
+}
+
+#[test]
+fn weak_keys_and_signatures() {
+    let scene = Scene::new("weak");
+    let check = |request: Request, expected: Vec<(String, String)>| {
+        let leaf = scene.authority.issue(&request);
+        let arguments = ["-cipher", "DEFAULT@SECLEVEL=0"];
+        let Some(server) = need(notafter_lab::servers::openssl::start_with(&scene.lab, &leaf, &arguments))
+        else {
+            return;
+        };
+        let root = scene.authority.root().cert_pem.to_string_lossy().into_owned();
+        assert_eq!(kinds(&scan(&[&server.address().to_string(), "--roots", &root])), expected);
+    };
+    check(Request::server().key(Key::Rsa1024), pair("weak-key", "warning"));
+    check(Request::server().key(Key::Rsa2048), vec![]);
+    check(Request::server().sha1(), pair("weak-signature", "warning"));
+}
+
+#[test]
+fn keys_beside_certificates() {
+    let scene = Scene::new("keys");
+    let (one, two) = (
+        scene.authority.issue(&Request::server().fresh_key()),
+        scene.authority.issue(&Request::server().fresh_key()),
+    );
+    let place = |name: &str, key: &Path, mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = scene.lab.subfolder(name);
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::copy(&one.fullchain_pem, folder.join("api.crt")).unwrap();
+        std::fs::copy(key, folder.join("api.key")).unwrap();
+        std::fs::set_permissions(folder.join("api.key"), std::fs::Permissions::from_mode(mode)).unwrap();
+        kinds(&scan(&[folder.to_str().unwrap()]))
+    };
+    assert_eq!(place("right", &one.key_pem, 0o600), []);
+    assert_eq!(place("wrong", &two.key_pem, 0o600), pair("key-mismatch", "critical"));
+    // In a folder that is closed to others, a readable key is out of their reach.
+    assert_eq!(place("readable", &one.key_pem, 0o644), []);
+}
+
+#[test]
+fn a_key_that_everyone_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new("exposed");
+    let leaf = scene.authority.issue(&Request::server());
+    let folder = std::env::temp_dir().join(format!("notafter-exposed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::copy(&leaf.key_pem, folder.join("a.key")).unwrap();
+    let mode = |mode| {
+        std::fs::set_permissions(folder.join("a.key"), std::fs::Permissions::from_mode(mode)).unwrap();
+        kinds(&scan(&[folder.to_str().unwrap()]))
+    };
+    let (open, closed) = (mode(0o644), mode(0o640));
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!((open, closed), (pair("key-exposed", "critical"), vec![]));
+}
+
+#[test]
+fn addresses_of_one_name_that_disagree() {
+    let scene = Scene::new("addresses");
+    let (good, old) = (
+        scene.authority.issue(&Request::server().days(80)),
+        scene.authority.issue(&Request::server().between(from_now(-88 * 86_400), from_now(2 * 86_400))),
+    );
+    let healthy = scene.authority.issue(&Request::server().days(70));
+    let root = scene.authority.root().cert_pem.to_string_lossy().into_owned();
+    for (second, expected) in [(&old, 1), (&healthy, 0)] {
+        let by_address = vec![(std::net::Ipv4Addr::new(127, 0, 0, 2), second.clone())];
+        let options = nginx::Options { by_address, ..Default::default() };
+        let Some(server) = need(nginx::start_with(&scene.lab, &good, &options)) else { return };
+        let port = server.address().port();
+        let found = scan(&[
+            &format!("tls://127.0.0.1:{port}?sni=srv.test"),
+            &format!("tls://127.0.0.2:{port}?sni=srv.test"),
+            "--roots",
+            &root,
+        ]);
+        let inconsistent = kinds(&found).iter().filter(|(kind, _)| kind == "inconsistent-endpoint").count();
+        assert_eq!(inconsistent, expected, "{:?}", found.findings());
+    }
+}
+
+#[test]
+fn renewed_on_disk_and_not_loaded() {
+    let scene = Scene::new("stale");
+    let old = scene.authority.issue(&Request::server().between(from_now(-60 * 86_400), from_now(86_400)));
+    let new = scene.authority.issue(&Request::server().days(80));
+    let folder = scene.lab.subfolder("live");
+    let live = folder.join("live.pem");
+    std::fs::copy(&old.combined_pem, &live).unwrap();
+    let path = live.to_string_lossy().into_owned();
+    let port = notafter_lab::Port::free();
+    let accept = port.local().to_string();
+    let mut server = std::process::Command::new("openssl")
+        .args(["s_server", "-quiet", "-accept", &accept, "-cert", &path, "-key", &path])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("openssl is there");
+    for _ in 0..100 {
+        if std::net::TcpStream::connect(port.local()).is_ok() {
+            break;
+        }
+        std::thread::yield_now();
+        let _ = std::process::Command::new("sleep").arg("0.05").status();
+    }
+    let look = || scan(&[&accept, folder.to_str().unwrap()]);
+    let before = look();
+    std::fs::copy(&new.combined_pem, &live).unwrap();
+    let after = look();
+    let _ = server.kill();
+    let _ = server.wait();
+    let stale = |found: &Scan| found.findings().contains(&("renewed-not-loaded", "critical"));
+    assert!(!stale(&before), "{:?}", before.findings());
+    assert!(stale(&after), "{:?}", after.findings());
+    let finding = after.finding("renewed-not-loaded");
+    assert!(finding["evidence"]["link"].as_str().unwrap().contains("command line"), "{finding:#}");
+}
+
+#[test]
+fn roots_in_a_bundle_say_nothing_however_dead() {
+    let lab = Lab::new("bundle");
+    let folder = lab.subfolder("store");
+    let mut bundle = String::new();
+    for n in 0..4 {
+        let dead = Request::authority(&format!("Dead Root {n}"))
+            .between(from_now(-4000 * 86_400), from_now(-400 * 86_400));
+        let authority = Authority::custom(&lab, dead, &[]);
+        bundle.push_str(&std::fs::read_to_string(&authority.root().cert_pem).unwrap());
+    }
+    std::fs::write(folder.join("bundle.crt"), bundle).unwrap();
+    let found = scan(&[folder.to_str().unwrap()]);
+    assert_eq!(found.assets().len(), 4);
+    assert_eq!(found.findings(), []);
+    assert!(found.placements().iter().all(|p| p["role"] == "trust-anchor"));
+}
