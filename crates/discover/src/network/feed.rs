@@ -1,7 +1,6 @@
 //! Feeds questions to the grabber: shuffled, as fast as allowed, second looks in between.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,11 +11,9 @@ use notafter_wire::tls::hello::Offer;
 
 use super::Settings;
 use super::plan::Plan;
-use crate::limits::Limits;
+use crate::limits::Turns;
 use crate::permutation::Permutation;
 
-/// How many targets may wait for their turn before the walk through the plan pauses.
-const WAITING_MAX: usize = 65_536;
 /// How many targets are handed over at once.
 const BATCH: usize = 64;
 /// How long the feeder sleeps at most before it looks at the stop flag again.
@@ -117,78 +114,58 @@ pub(super) fn feed(
 ) {
     let seed = clock.now().0 as u64 ^ clock.monotonic().as_nanos() as u64;
     let walk = Permutation::new(plan.len(), seed);
-    let mut limits = Limits::new(settings.rate);
-    // Targets whose turn has not come, by the instant at which it does.
-    let mut waiting: BinaryHeap<Reverse<(Duration, u64)>> = BinaryHeap::new();
-    let mut parked: std::collections::HashMap<u64, Target> = std::collections::HashMap::new();
+    let mut turns = Turns::new(settings.rate);
     let mut next = 0;
     let mut walked = false;
-    let mut parked_number = 0u64;
     let mut batch = VecDeque::with_capacity(BATCH);
     while !stop.load(Ordering::Relaxed) {
         let now = clock.monotonic();
-        let mut moved = false;
-        let mut park = |target: Target, at: Duration, waiting: &mut BinaryHeap<_>| {
-            parked_number += 1;
-            waiting.push(Reverse((at, parked_number)));
-            parked.insert(parked_number, target);
-        };
-        if let Some(target) = take_extra(agenda) {
-            moved = true;
-            match limits.ask(target.addr.ip(), now) {
-                None => batch.push_back(target),
-                Some(at) => park(target, at, &mut waiting),
-            }
-        }
-        while next < plan.len() && batch.len() < BATCH && waiting.len() < WAITING_MAX {
-            let number = walk.at(next);
-            next += 1;
-            moved = true;
-            let Some(target) = first_look(plan, settings, number) else { continue };
-            agenda.lock().outstanding += 1;
-            match limits.ask(target.addr.ip(), now) {
-                None => batch.push_back(target),
-                Some(at) => park(target, at, &mut waiting),
-            }
+        while let Some(target) = take_extra(agenda) {
+            batch.extend(turns.admit(target.addr.ip(), target, true, now));
         }
         let mut soonest = None;
-        while let Some(Reverse((at, number))) = waiting.peek().copied() {
-            if at > now {
-                soonest = Some(at - now);
-                break;
-            }
-            waiting.pop();
-            let Some(target) = parked.remove(&number) else { continue };
-            match limits.ask(target.addr.ip(), now) {
-                None => {
-                    moved = true;
-                    batch.push_back(target);
-                }
-                Some(later) => {
-                    waiting.push(Reverse((later, number)));
-                    parked.insert(number, target);
+        while batch.len() < BATCH {
+            match turns.next(now) {
+                Ok(target) => batch.push_back(target),
+                Err(at) => {
+                    soonest = at;
+                    break;
                 }
             }
         }
+        let mut taken = 0;
+        while next < plan.len() && batch.len() < BATCH && !turns.is_full() {
+            let number = walk.at(next);
+            next += 1;
+            let Some(target) = first_look(plan, settings, number) else { continue };
+            taken += 1;
+            batch.extend(turns.admit(target.addr.ip(), target, false, now));
+        }
+        // Counted before anything goes out: whoever drains its last answer must know that it is the last.
+        let mut state = agenda.lock();
+        state.outstanding += taken;
         if next >= plan.len() && !walked {
             walked = true;
-            // Said before the last batch goes out: whoever drains its last answer must know that it is.
-            let mut state = agenda.lock();
             state.walked = true;
             if state.outstanding == 0 {
                 // The last questions were all excluded, so no answer will come that could close the agenda.
                 break;
             }
         }
-        if !batch.is_empty() && feeder.send_all(std::mem::take(&mut batch)).is_err() {
-            break;
+        drop(state);
+        if !batch.is_empty() {
+            if feeder.send_all(std::mem::take(&mut batch)).is_err() {
+                break;
+            }
+            continue;
         }
         let state = agenda.lock();
-        if state.closed && waiting.is_empty() && state.extra.is_empty() {
+        if state.closed && turns.is_empty() && state.extra.is_empty() {
             break;
         }
-        if !moved && state.extra.is_empty() {
-            let nap = soonest.unwrap_or(NAP).min(NAP);
+        let to_walk = next < plan.len() && !turns.is_full();
+        if !to_walk && state.extra.is_empty() {
+            let nap = soonest.map_or(NAP, |at| at.saturating_sub(now)).min(NAP);
             drop(agenda.changed.wait_timeout(state, nap));
         }
     }
