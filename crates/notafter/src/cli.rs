@@ -230,7 +230,7 @@ pub(crate) struct Check {
     /// The protocol before TLS: smtp, imap, ...
     #[arg(short = 'P', long, visible_alias = "starttls", value_name = "PROTO")]
     pub(crate) protocol: Option<String>,
-    /// Seconds until giving up
+    /// Seconds until giving up on a server
     #[arg(short, long, value_name = "SECONDS", default_value = "10")]
     pub(crate) timeout: u32,
     /// Trust these roots besides the usual ones
@@ -288,7 +288,7 @@ pub(crate) enum Purpose {
 /// Triage.
 #[derive(Args)]
 pub(crate) struct Why {
-    /// The host, with a port if it is not 443
+    /// The host; without a port, the common ones are asked
     #[arg(value_name = "HOST")]
     pub(crate) host: String,
     #[command(flatten)]
