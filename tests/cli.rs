@@ -38,6 +38,7 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["scan", "--no-findings", "/etc/ssl"], "hint: use it with --format ndjson");
     refused(&["scan", "--roots", "/dev/null", "/etc/ssl"], "holds no certificate");
     refused(&["serve"], "hint: not in this version");
+    refused(&["scan", "--save", "/etc/ssl"], "hint: not in this version");
     refused(&["show", "sha256:00"], "hint: not in this version");
     refused(&["scna"], "scan");
 }

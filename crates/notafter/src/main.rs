@@ -62,7 +62,10 @@ fn refused(error: &clap::Error) -> ExitCode {
         print::out(format!("NOTAFTER UNKNOWN - {first}\n").as_bytes());
         return ExitCode::from(3);
     }
-    if error.kind() == clap::error::ErrorKind::InvalidSubcommand && is_reserved(&command) {
+    let later = std::env::args().find(|a| matches!(a.split('=').next(), Some("--save" | "--data")));
+    if let (clap::error::ErrorKind::UnknownArgument, Some(flag)) = (error.kind(), later) {
+        print::error(&format!("`{flag}` belongs to a later version"), Some("not in this version"));
+    } else if error.kind() == clap::error::ErrorKind::InvalidSubcommand && is_reserved(&command) {
         print::error(&format!("`{command}` is a command of a later version"), Some("not in this version"));
     } else {
         let _ = error.print();
