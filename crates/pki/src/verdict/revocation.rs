@@ -1,0 +1,149 @@
+//! Revocation by the CRLs that were handed in (RFC 5280 section 6.3).
+//!
+//! A certificate whose issuer has no list among them is not judged: who checks by CRL configures the lists he
+//! cares for. One whose issuer has a list that cannot be used is refused, for that is a list that fails when it
+//! is needed. A list past its nextUpdate still counts for what it revokes; that it is late becomes a note, and
+//! a refusal under strict rules. Indirect lists and OCSP are not processed.
+
+use std::collections::HashMap;
+
+use super::{Fault, Question, Reason, called};
+use crate::certificate::Certificate;
+use crate::crl::{Crl, reason_name};
+use crate::der::{Reader, strip_zeros, tag};
+use crate::extension::GeneralName;
+use crate::fingerprint::{Fingerprint, KeyId};
+use crate::oid;
+use crate::verify::{SignatureVerdict, verify_signature};
+
+/// Signature checks of lists, each once, that one verdict may make.
+const CHECKS_MAX: usize = 50;
+
+/// What is kept about the lists during one verdict.
+#[derive(Default)]
+pub(super) struct Lists {
+    signed: HashMap<(Fingerprint, KeyId), bool>,
+}
+
+impl Lists {
+    /// Checks one certificate against the lists of its issuer.
+    pub(super) fn check(
+        &mut self,
+        certificate: &Certificate<'_>,
+        issuer: &Certificate<'_>,
+        question: &Question<'_, '_>,
+        faults: &mut Vec<Fault>,
+        notes: &mut Vec<String>,
+    ) {
+        let mut given = false;
+        let mut answered = false;
+        let mut why = String::new();
+        for crl in question.crls.iter().filter(|crl| crl.issuer_name().matches(&issuer.subject())) {
+            match covers(crl, certificate) {
+                Cover::No => continue,
+                Cover::Yes => given = true,
+                Cover::Unreadable(reason) => {
+                    given = true;
+                    why = reason.to_owned();
+                    continue;
+                }
+            }
+            if let Some(reason) = self.defect(crl, issuer, question) {
+                why = reason;
+                continue;
+            }
+            if let Some(entry) = crl.revoked().find(|entry| strip_zeros(entry.serial) == strip_zeros(certificate.serial()))
+                && entry.reason != Some(8)
+            {
+                let since = entry.date.map_or_else(String::new, |date| format!(" since {date}"));
+                let reason = entry.reason.map_or_else(String::new, |code| format!(" ({})", reason_name(code)));
+                let detail = format!("{} is revoked{since}{reason}", called(certificate));
+                faults.push(Fault::new(Reason::Revoked, detail));
+                return;
+            }
+            if let Some(due) = crl.next_update().filter(|due| question.at > *due) {
+                let text = format!("the CRL of {} is late: its next update was due at {due}", called(issuer));
+                if question.rules.strict {
+                    why = text;
+                    continue;
+                }
+                if !notes.contains(&text) {
+                    notes.push(text);
+                }
+            }
+            // A delta says what changed since another list, so it alone answers for nothing.
+            answered |= !crl.is_delta();
+        }
+        if given && !answered {
+            if why.is_empty() {
+                "only a delta was given".clone_into(&mut why);
+            }
+            let detail = format!("no CRL that was given answers for {}: {why}", called(certificate));
+            faults.push(Fault::new(Reason::RevocationUnknown, detail));
+        }
+    }
+
+    /// Why a list of this issuer cannot be used.
+    fn defect(&mut self, crl: &Crl<'_>, issuer: &Certificate<'_>, question: &Question<'_, '_>) -> Option<String> {
+        if crl.this_update().is_none_or(|start| start > question.at) {
+            return Some("the list is not valid yet".to_owned());
+        }
+        if issuer.key_usage().is_some_and(|usage| !usage.crl_sign()) {
+            return Some(format!("{} may not sign CRLs (keyUsage lacks cRLSign)", called(issuer)));
+        }
+        let known = |oid: &[u8]| {
+            matches!(oid, oid::ISSUING_DISTRIBUTION_POINT | oid::DELTA_CRL_INDICATOR | oid::AUTHORITY_KEY_ID)
+        };
+        if let Some(unknown) = crl.extensions().find_map(|e| (e.critical && !known(e.oid)).then_some(e.oid)) {
+            return Some(format!("the list has the critical extension {}", oid::dotted(unknown)));
+        }
+        let key = (crl.fingerprint(), issuer.key_id());
+        if self.signed.len() >= CHECKS_MAX && !self.signed.contains_key(&key) {
+            return Some("too many lists were given to check them all".to_owned());
+        }
+        let good = *self.signed.entry(key).or_insert_with(|| {
+            verify_signature(crl.signature_algorithm(), issuer.spki(), crl.tbs(), crl.signature())
+                == SignatureVerdict::Good
+        });
+        (!good).then(|| format!("the list is not signed by the key of {}", called(issuer)))
+    }
+}
+
+enum Cover {
+    Yes,
+    No,
+    Unreadable(&'static str),
+}
+
+/// Whether a list speaks of this certificate (RFC 5280 section 5.2.5).
+fn covers(crl: &Crl<'_>, certificate: &Certificate<'_>) -> Cover {
+    let Some(extension) = crl.extension(oid::ISSUING_DISTRIBUTION_POINT) else { return Cover::Yes };
+    let Ok(mut parts) = Reader::new(extension.value).sequence() else {
+        return Cover::Unreadable("its issuingDistributionPoint cannot be decoded");
+    };
+    let point = parts.optional(tag::context(0));
+    let mut flag = |number: u8| parts.optional(tag::context_primitive(number)).is_some_and(|f| f.value != [0]);
+    let (users, cas) = (flag(1), flag(2));
+    parts.optional(tag::context_primitive(3));
+    let mut flag = |number: u8| parts.optional(tag::context_primitive(number)).is_some_and(|f| f.value != [0]);
+    let (indirect, attributes) = (flag(4), flag(5));
+    if indirect {
+        return Cover::Unreadable("it is an indirect list");
+    }
+    if attributes || (users && certificate.is_ca()) || (cas && !certificate.is_ca()) {
+        return Cover::No;
+    }
+    let Some(point) = point else { return Cover::Yes };
+    // A list for one distribution point is for the certificates that name it.
+    let Some(full) = point.reader().optional(tag::context(0)) else {
+        return Cover::Unreadable("it is for a distribution point that is named relative to its issuer");
+    };
+    let listed: Vec<&[u8]> = full
+        .reader()
+        .filter_map(|element| match GeneralName::read(&element) {
+            GeneralName::Uri(uri) => Some(uri),
+            _ => None,
+        })
+        .collect();
+    if certificate.crl_distribution_points().any(|uri| listed.contains(&uri)) { Cover::Yes } else { Cover::No }
+}
