@@ -69,12 +69,23 @@ impl Purpose {
     }
 }
 
+/// How much of what is written down a client enforces; each also does what those before it do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Profile {
+    /// What TLS clients have in common.
+    Common,
+    /// The MUSTs of RFC 5280 about form, too: OpenSSL with `-x509_strict`, and so Python since 3.13.
+    Rfc5280,
+    /// What the CA/Browser Forum's Baseline Requirements (BR) ask of public CAs, too: what linters check,
+    /// and no client in full.
+    WebPki,
+}
+
 /// How strictly to judge. The default is what TLS clients have in common.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rules {
-    /// Also what only few clients insist on: every MUST of RFC 5280 about form (as OpenSSL with
-    /// `-x509_strict` and so Python since 3.13), and the strictest reading of the CA/Browser Forum's rules.
-    pub strict: bool,
+    /// By which profile.
+    pub profile: Profile,
     /// Whether an anchor must be within its own validity: OpenSSL, Go and NSS say yes, Chrome and rustls no.
     pub anchor_expiry: bool,
     /// Whether what the anchor's own certificate says (CA flag, path length, usages, name constraints,
@@ -93,7 +104,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            strict: false,
+            profile: Profile::Common,
             anchor_expiry: true,
             anchor_constraints: true,
             rsa_bits_min: 2048,

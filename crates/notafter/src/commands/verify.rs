@@ -12,7 +12,7 @@ use notafter_core::UnixTime;
 use notafter_core::clock::Clock as _;
 use notafter_engine::clock::SystemClock;
 use notafter_pki::container::{self, Content, Limits};
-use notafter_pki::verdict::{Purpose, Question, Reason, Rules, ServerName, Verdict, judge, second_opinion};
+use notafter_pki::verdict::{Profile, Purpose, Question, Reason, Rules, ServerName, Verdict, judge, second_opinion};
 use notafter_pki::{Certificate, Crl};
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ pub(crate) fn run(global: &Global, args: Verify) -> Result<End, Usage> {
     if let Verdict::Trusted { notes: more, .. } = &verdict {
         notes.extend(more.iter().cloned());
     }
-    let strict = judge(&Question { rules: Rules { strict: true, ..rules }, ..question });
+    let strict = judge(&Question { rules: Rules { profile: Profile::Rfc5280, ..rules }, ..question });
     if let (true, Verdict::Untrusted { detail, .. }) = (verdict.is_trusted(), &strict) {
         notes.push(format!("strict clients (Python 3.13 and later, openssl -x509_strict) may refuse it: {detail}"));
     }

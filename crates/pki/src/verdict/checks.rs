@@ -4,7 +4,7 @@
 //! Nothing here looks at two certificates at once: that is `path.rs`. Each check adds a fault and goes on, so
 //! that a person is told of all of them.
 
-use super::{Fault, Purpose, Question, Reason, Rules, called};
+use super::{Fault, Profile, Purpose, Question, Reason, Rules, called};
 use crate::certificate::Certificate;
 use crate::der::{Reader, tag};
 use crate::key::PublicKey;
@@ -67,8 +67,8 @@ pub(super) fn faults(certificate: &Certificate<'_>, place: Place, question: &Que
     if !anchor || rules.anchor_expiry {
         validity(certificate, question, &mut found);
     }
-    // A root is configured, not received: its form is only looked at by strict clients.
-    if !anchor || rules.strict {
+    // A root is configured, not received: its form is nobody's concern.
+    if !anchor {
         form(certificate, rules, &mut found);
     }
     if !anchor || rules.anchor_constraints {
@@ -82,8 +82,11 @@ pub(super) fn faults(certificate: &Certificate<'_>, place: Place, question: &Que
         Place::Anchor => {}
     }
     strength(certificate, place, rules, &mut found);
-    if rules.strict {
-        strict(certificate, place, question, &mut found);
+    if rules.profile >= Profile::Rfc5280 {
+        rfc_5280(certificate, place, &mut found);
+    }
+    if rules.profile >= Profile::WebPki {
+        web_pki(certificate, place, question.purpose, &mut found);
     }
     found
 }
@@ -109,7 +112,7 @@ fn validity(certificate: &Certificate<'_>, question: &Question<'_, '_>, found: &
 
 fn form(certificate: &Certificate<'_>, rules: &Rules, found: &mut Vec<Fault>) {
     for problem in certificate.problems() {
-        if FATAL.contains(&problem.name) || (rules.strict && FATAL_WHEN_STRICT.contains(&problem.name)) {
+        if FATAL.contains(&problem.name) || (rules.profile >= Profile::Rfc5280 && FATAL_WHEN_STRICT.contains(&problem.name)) {
             let detail = format!("{}: {}", called(certificate), problem.text);
             found.push(Fault::new(Reason::Malformed, detail));
         }
@@ -136,7 +139,7 @@ fn critical_extensions(certificate: &Certificate<'_>, rules: &Rules, found: &mut
             oid::SUBJECT_KEY_ID
             | oid::AUTHORITY_KEY_ID
             | oid::CRL_DISTRIBUTION_POINTS
-            | oid::AUTHORITY_INFO_ACCESS => !rules.strict,
+            | oid::AUTHORITY_INFO_ACCESS => rules.profile < Profile::Rfc5280,
             MICROSOFT_APPLICATION_POLICIES => certificate.extension(oid::EXTENDED_KEY_USAGE).is_some(),
             _ => false,
         };
@@ -168,7 +171,7 @@ fn has_unknown_qualifier(value: &[u8]) -> bool {
 /// that is there in a CA certificate narrows what is below it.
 fn purpose(certificate: &Certificate<'_>, purpose: Purpose, rules: &Rules, found: &mut Vec<Fault>) {
     let (Some(wanted), Some(usages)) = (purpose.oid(), certificate.extended_key_usage()) else { return };
-    let any_will_do = !rules.strict && usages.has(oid::ANY_EXTENDED_KEY_USAGE);
+    let any_will_do = rules.profile < Profile::WebPki && usages.has(oid::ANY_EXTENDED_KEY_USAGE);
     if !usages.has(wanted) && !any_will_do {
         let wanted = oid::key_purpose_name(wanted).unwrap_or("this purpose");
         let has = usages.names().join(", ");
@@ -243,67 +246,77 @@ fn strength(certificate: &Certificate<'_>, place: Place, rules: &Rules, found: &
 
 fn rsa_weakness(key: &PublicKey<'_>, rules: &Rules) -> Option<String> {
     let bits = key.bits()?;
-    if bits < rules.rsa_bits_min {
+    // A modulus may lack its top bits: whole octets count, as in every client.
+    if bits.div_ceil(8) * 8 < rules.rsa_bits_min {
         return Some(format!("is RSA of {bits} bits, fewer than {}", rules.rsa_bits_min));
     }
     if bits > 16_384 {
         return Some(format!("is RSA of {bits} bits, more than clients take"));
     }
     // CA/Browser Forum BR 6.1.5.
-    (rules.strict && bits % 8 != 0).then(|| format!("is RSA of {bits} bits, not a multiple of 8"))
+    (rules.profile >= Profile::WebPki && bits % 8 != 0).then(|| format!("is RSA of {bits} bits, not a multiple of 8"))
 }
 
-/// What RFC 5280 and the CA/Browser Forum demand, and few clients enforce.
-fn strict(certificate: &Certificate<'_>, place: Place, question: &Question<'_, '_>, found: &mut Vec<Fault>) {
+/// What RFC 5280 demands of form, and only strict clients enforce.
+fn rfc_5280(certificate: &Certificate<'_>, place: Place, found: &mut Vec<Fault>) {
     let name = called(certificate);
     let mut refuse = |reason: Reason, what: &str| found.push(Fault::new(reason, format!("{name} {what}")));
-    let is_leaf = matches!(place, Place::Leaf | Place::TrustedLeaf);
-    let self_signed = certificate.is_self_issued() && place != Place::Intermediate;
-    let aki = certificate.extension(oid::AUTHORITY_KEY_ID);
-    // RFC 5280 section 4.2.1.1: only a self-signed certificate may leave it out.
-    if certificate.authority_key_id().is_none() && (aki.is_some() || !self_signed) {
-        refuse(Reason::Malformed, "has no key identifier in authorityKeyIdentifier");
-    }
-    if place == Place::Anchor
-        && let Some(aki) = aki
-    {
-        let parts = Reader::new(aki.value).sequence().map_or(0, Iterator::count);
-        if parts > 1 {
-            refuse(Reason::Malformed, "is a root whose authorityKeyIdentifier names an issuer (BR 7.1.2.1.3)");
-        }
-        let own = certificate.subject_key_id();
-        if own.is_some() && certificate.authority_key_id() != own {
-            refuse(Reason::Malformed, "is a root whose authorityKeyIdentifier is not its subjectKeyIdentifier");
-        }
+    // Section 4.2.1.1: only a self-signed certificate may leave it out.
+    if certificate.authority_key_id().is_none() && !certificate.is_self_issued() {
+        refuse(Reason::Malformed, "has no key identifier in authorityKeyIdentifier (RFC 5280 section 4.2.1.1)");
     }
     let usage = certificate.key_usage();
-    if is_leaf {
+    if matches!(place, Place::Leaf | Place::TrustedLeaf) {
         if usage.is_some_and(|usage| usage.key_cert_sign()) && !certificate.is_ca() {
-            refuse(Reason::KeyUsageUnfit, "may sign certificates (keyCertSign), but is no CA");
+            refuse(Reason::KeyUsageUnfit, "may sign certificates (keyCertSign), but is no CA (RFC 5280 section 4.2.1.9)");
         }
-        if usage.is_some_and(|u| !(u.digital_signature() || u.key_encipherment() || u.key_agreement())) {
-            refuse(Reason::KeyUsageUnfit, "may neither sign nor agree on keys (keyUsage), so TLS cannot use it");
-        }
-        match (certificate.extension(oid::EXTENDED_KEY_USAGE), question.purpose) {
-            (_, Purpose::Any) => {}
-            (None, _) => refuse(Reason::PurposeUnfit, "has no extended key usage (BR 7.1.2.7.6)"),
-            (Some(usages), _) if usages.critical => {
-                refuse(Reason::Malformed, "has a critical extended key usage (BR 7.1.2.7.6)");
-            }
-            _ => {}
-        }
-        let san = certificate.extension(oid::SUBJECT_ALT_NAME);
-        if san.is_some_and(|san| san.critical) && !certificate.subject().is_empty() {
-            refuse(Reason::Malformed, "has a critical subjectAltName beside a subject (BR 7.1.2.7.12)");
-        }
-    } else if certificate.subject().is_empty() {
+        return;
+    }
+    if certificate.subject().is_empty() {
         refuse(Reason::Malformed, "is a CA without subject (RFC 5280 section 4.1.2.6)");
     }
-    let must_be_critical = !is_leaf && usage.is_some();
-    if must_be_critical && !certificate.extension(oid::BASIC_CONSTRAINTS).is_some_and(|basic| basic.critical) {
+    let basic = certificate.extension(oid::BASIC_CONSTRAINTS);
+    if usage.is_some() && !basic.is_some_and(|basic| basic.critical) {
         refuse(Reason::Malformed, "is a CA whose basicConstraints are not critical (RFC 5280 section 4.2.1.9)");
     }
-    if certificate.extension(oid::NAME_CONSTRAINTS).is_some_and(|constraints| !constraints.critical) {
-        refuse(Reason::Malformed, "has name constraints that are not critical (RFC 5280 section 4.2.1.10)");
+}
+
+/// What the Baseline Requirements demand, and linters check.
+fn web_pki(certificate: &Certificate<'_>, place: Place, purpose: Purpose, found: &mut Vec<Fault>) {
+    let name = called(certificate);
+    let mut refuse = |reason: Reason, what: &str| found.push(Fault::new(reason, format!("{name} {what}")));
+    match place {
+        Place::Leaf | Place::TrustedLeaf => {
+            let usages = certificate.extension(oid::EXTENDED_KEY_USAGE);
+            if purpose != Purpose::Any && usages.is_none() {
+                refuse(Reason::PurposeUnfit, "has no extended key usage (BR 7.1.2.7.6)");
+            }
+            if usages.is_some_and(|usages| usages.critical) {
+                refuse(Reason::Malformed, "has a critical extended key usage (BR 7.1.2.7.6)");
+            }
+            if certificate.extended_key_usage().is_some_and(|usages| usages.has(oid::ANY_EXTENDED_KEY_USAGE)) {
+                refuse(Reason::PurposeUnfit, "is for any purpose (BR 7.1.2.7.10)");
+            }
+            let san = certificate.extension(oid::SUBJECT_ALT_NAME);
+            if san.is_some_and(|san| san.critical) && !certificate.subject().is_empty() {
+                refuse(Reason::Malformed, "has a critical subjectAltName beside a subject (BR 7.1.2.7.12)");
+            }
+            let common = certificate.subject().common_name();
+            let listed = |common: &String| certificate.subject_alt_names().any(|name| name.to_text() == *common);
+            if purpose == Purpose::Server && common.is_some_and(|common| !listed(&common)) {
+                refuse(Reason::Malformed, "has a commonName that is none of its subjectAltNames (BR 7.1.4.3)");
+            }
+        }
+        Place::Anchor if certificate.is_self_issued() => {
+            let Some(aki) = certificate.extension(oid::AUTHORITY_KEY_ID) else { return };
+            let parts = Reader::new(aki.value).sequence().map_or(0, Iterator::count);
+            if parts > 1 {
+                refuse(Reason::Malformed, "is a root whose authorityKeyIdentifier names an issuer (BR 7.1.2.1.3)");
+            }
+            if certificate.authority_key_id() != certificate.subject_key_id() {
+                refuse(Reason::Malformed, "is a root whose authorityKeyIdentifier is not its subjectKeyIdentifier");
+            }
+        }
+        Place::Intermediate | Place::Anchor => {}
     }
 }

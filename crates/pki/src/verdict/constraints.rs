@@ -4,6 +4,9 @@
 //! forbid. A constraint of a kind that nobody processes (otherName, x400Address, ...) refuses every name of that
 //! kind. Comparisons are counted, as names times constraints is what makes them explode.
 
+use std::borrow::Cow;
+
+use super::Profile;
 use super::server_name::is_host;
 use crate::certificate::Certificate;
 use crate::der::{Reader, tag};
@@ -11,7 +14,7 @@ use crate::extension::GeneralName;
 use crate::name::Name;
 use crate::oid;
 
-/// Comparisons for one path; the figure that OpenSSL and BoringSSL have.
+/// Names times constraints for one path; the figure that OpenSSL and BoringSSL have.
 pub(super) const COMPARISONS_MAX: u64 = 1 << 20;
 
 /// Why a name may not be certified.
@@ -43,7 +46,7 @@ enum Kind {
 /// One name of a certificate.
 #[derive(Debug)]
 enum Subject<'a> {
-    Dns(&'a [u8]),
+    Dns(Cow<'a, [u8]>),
     Ip(&'a [u8]),
     Email(&'a [u8]),
     Uri(&'a [u8]),
@@ -80,13 +83,13 @@ impl Subject<'_> {
 pub(super) struct Names<'a>(Vec<Subject<'a>>);
 
 impl<'a> Names<'a> {
-    /// Subject and subjectAltNames; `host` for a server's certificate, whose commonName old clients take for
+    /// Subject and subjectAltNames; `host` where it may be a server's, whose commonName old clients take for
     /// its host name where it has no other.
     pub(super) fn of(certificate: &Certificate<'a>, host: bool) -> Self {
         let mut names: Vec<Subject<'a>> = certificate
             .subject_alt_names()
             .map(|name| match name {
-                GeneralName::Dns(value) => Subject::Dns(value),
+                GeneralName::Dns(value) => Subject::Dns(Cow::Borrowed(value)),
                 GeneralName::Ip(value) => Subject::Ip(value),
                 GeneralName::Email(value) => Subject::Email(value),
                 GeneralName::Uri(value) => Subject::Uri(value),
@@ -97,15 +100,14 @@ impl<'a> Names<'a> {
             })
             .collect();
         let subject = certificate.subject();
-        let alone = |kind: Kind, names: &[Subject<'_>]| !names.iter().any(|name| name.kind() == kind);
-        if alone(Kind::Email, &names) {
-            let emails = subject.attributes().filter(|attribute| attribute.oid == oid::EMAIL_ADDRESS);
-            names.extend(emails.map(|attribute| Subject::Email(attribute.value.value)));
-        }
-        if host && alone(Kind::Dns, &names) && alone(Kind::Ip, &names) {
+        // Also beside an rfc822Name, which RFC 5280 leaves open and OpenSSL does.
+        let emails = subject.attributes().filter(|attribute| attribute.oid == oid::EMAIL_ADDRESS);
+        names.extend(emails.map(|attribute| Subject::Email(attribute.value.value)));
+        if host && !names.iter().any(|name| matches!(name, Subject::Dns(_) | Subject::Ip(_))) {
             let common = subject.attributes().filter(|attribute| attribute.oid == oid::COMMON_NAME);
-            let hosts = common.map(|attribute| attribute.value.value).filter(|value| value.contains(&b'.') && is_host(value));
-            names.extend(hosts.map(Subject::Dns));
+            let texts = common.filter_map(|attribute| attribute.text());
+            let hosts = texts.filter(|text| text.contains('.') && is_host(text.as_bytes()));
+            names.extend(hosts.map(|text| Subject::Dns(Cow::Owned(text.into_bytes()))));
         }
         if !subject.is_empty() {
             names.push(Subject::Directory(rdns(&subject), subject));
@@ -128,6 +130,8 @@ enum Base<'a> {
     Email(&'a [u8]),
     Uri(&'a [u8]),
     Directory(Rdns),
+    /// A whole URI where a host belongs: nobody can say what it means.
+    UnprocessedUri,
     Other(u8),
 }
 
@@ -139,8 +143,13 @@ impl Base<'_> {
             Self::Email(_) => Kind::Email,
             Self::Uri(_) => Kind::Uri,
             Self::Directory(_) => Kind::Directory,
+            Self::UnprocessedUri => Kind::Uri,
             Self::Other(tag) => Kind::Other(*tag),
         }
+    }
+
+    fn is_processed(&self) -> bool {
+        !matches!(self, Self::Other(_) | Self::UnprocessedUri)
     }
 }
 
@@ -152,10 +161,15 @@ pub(super) struct Constraints<'a> {
 }
 
 impl<'a> Constraints<'a> {
-    /// Reads the value of a nameConstraints extension. `strict` refuses the leading dot of a DNS constraint,
-    /// which RFC 5280 does not have and every client takes for "only names below".
-    pub(super) fn read(value: &'a [u8], strict: bool) -> Result<Self, Refusal> {
+    /// Reads the value of a nameConstraints extension. What nobody processes in it binds only where it is
+    /// critical. RFC 5280 wants it critical, browsers take it as it is (BR 7.1.2.5.2); and it knows no leading
+    /// dot in a DNS name, which every client takes for "only names below".
+    pub(super) fn read(value: &'a [u8], critical: bool, profile: Profile) -> Result<Self, Refusal> {
         const BROKEN: Refusal = Refusal::Malformed("cannot be decoded");
+        let strict = profile == Profile::Rfc5280;
+        if strict && !critical {
+            return Err(Refusal::Malformed("are not critical"));
+        }
         let mut outer = Reader::new(value);
         let mut inner = outer.sequence().map_err(|_| BROKEN)?;
         let permitted = inner.optional(tag::context(0));
@@ -170,22 +184,32 @@ impl<'a> Constraints<'a> {
             None => Ok(Vec::new()),
             Some(list) => subtrees(list.reader(), strict),
         };
-        Ok(Self { permitted: read(permitted)?, excluded: read(excluded)? })
+        let (mut permitted, mut excluded) = (read(permitted)?, read(excluded)?);
+        if !critical {
+            permitted.retain(Base::is_processed);
+            excluded.retain(Base::is_processed);
+        }
+        Ok(Self { permitted, excluded })
+    }
+
+    fn has_unprocessed(&self, kind: Kind) -> bool {
+        self.permitted.iter().chain(&self.excluded).any(|base| base.kind() == kind && !base.is_processed())
     }
 
     /// Whether all these names may be certified; `left` is how many comparisons remain.
     pub(super) fn check(&self, names: &Names<'_>, left: &mut u64) -> Result<(), Refusal> {
+        // All of it before any of it, so that the cost is refused and not the first name that fails.
+        let cost = names.0.len() as u64 * (self.permitted.len() + self.excluded.len()) as u64;
+        *left = left.checked_sub(cost).ok_or(Refusal::Budget)?;
         for name in &names.0 {
             let refused = || Refusal::Name(name.to_text());
-            let cost = (self.permitted.len() + self.excluded.len()) as u64;
-            *left = left.checked_sub(cost).ok_or(Refusal::Budget)?;
             let kind = name.kind();
             let mut permitted = self.permitted.iter().filter(|base| base.kind() == kind).peekable();
             let mut excluded = self.excluded.iter().filter(|base| base.kind() == kind).peekable();
             if permitted.peek().is_none() && excluded.peek().is_none() {
                 continue;
             }
-            if !is_comparable(name) {
+            if !is_comparable(name) || self.has_unprocessed(kind) {
                 return Err(refused());
             }
             if excluded.any(|base| contains(base, name, true)) {
@@ -216,7 +240,7 @@ fn subtrees(mut list: Reader<'_>, strict: bool) -> Result<Vec<Base<'_>>, Refusal
             GeneralName::Dns(value) => Base::Dns(dns_base(value, strict)?),
             GeneralName::Ip(value) => ip_base(value)?,
             GeneralName::Email(value) => Base::Email(email_base(value)?),
-            GeneralName::Uri(value) => Base::Uri(host_base(value, "have a URI that is no host")?),
+            GeneralName::Uri(value) => host_base(value, "").map_or(Base::UnprocessedUri, Base::Uri),
             GeneralName::DirectoryName(name) if name.is_well_formed() => Base::Directory(rdns(&name)),
             GeneralName::DirectoryName(_) => return Err(Refusal::Malformed("have a malformed directory name")),
             GeneralName::OtherName { .. } => Base::Other(0),
@@ -238,7 +262,8 @@ fn dns_base(value: &[u8], strict: bool) -> Result<&[u8], Refusal> {
     if strict && value.starts_with(b".") {
         return Err(Refusal::Malformed("have a DNS name with a leading dot"));
     }
-    host_base(value, WHAT)
+    // A final dot says "from the root of the DNS", where all names begin anyway.
+    host_base(value.strip_suffix(b".").unwrap_or(value), WHAT)
 }
 
 fn ip_base(value: &[u8]) -> Result<Base<'_>, Refusal> {
@@ -370,7 +395,7 @@ mod tests {
     #[test]
     fn containment() {
         let dns = |base: &'static str, name: &'static str, permits, excludes| {
-            check(Base::Dns(base.as_bytes()), Subject::Dns(name.as_bytes()), permits, excludes);
+            check(Base::Dns(base.as_bytes()), Subject::Dns(Cow::Borrowed(name.as_bytes())), permits, excludes);
         };
         dns("example.com", "example.com", true, true);
         dns("example.com", "a.b.EXAMPLE.com", true, true);
@@ -402,7 +427,7 @@ mod tests {
     #[test]
     fn malformed_constraints() {
         for value in [&[][..], &[0x30, 0], &[0x30, 2, 0xa0, 0], &[0x30, 4, 0xa0, 2, 0x30, 0]] {
-            assert!(matches!(Constraints::read(value, false), Err(Refusal::Malformed(_))), "{value:?}");
+            assert!(matches!(Constraints::read(value, true, Profile::Common), Err(Refusal::Malformed(_))), "{value:?}");
         }
         assert!(ip_base(&[10, 0, 0, 0, 255, 0, 255, 0]).is_err());
         assert!(ip_base(&[10, 0, 0]).is_err());

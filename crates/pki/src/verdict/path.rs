@@ -75,7 +75,7 @@ fn names(path: &[Certificate<'_>], binding: bool, question: &Question<'_, '_>, f
         let malformed = |what: &str| {
             Fault::new(Reason::NameConstraint, format!("the name constraints of {} {what}", called(issuer)))
         };
-        let constraints = match Constraints::read(extension.value, question.rules.strict) {
+        let constraints = match Constraints::read(extension.value, extension.critical, question.rules.profile) {
             Ok(constraints) => constraints,
             Err(Refusal::Malformed(what)) => {
                 faults.push(malformed(what));
@@ -87,7 +87,7 @@ fn names(path: &[Certificate<'_>], binding: bool, question: &Question<'_, '_>, f
             if below > 0 && certificate.is_self_issued() {
                 continue;
             }
-            let host = below == 0 && question.purpose == Purpose::Server;
+            let host = below == 0 && question.purpose != Purpose::Client;
             let Some(slot) = known.get_mut(below) else { continue };
             let names = slot.get_or_insert_with(|| Names::of(certificate, host));
             match constraints.check(names, &mut left) {

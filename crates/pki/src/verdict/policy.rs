@@ -14,18 +14,24 @@ use crate::oid;
 /// anyPolicy (RFC 5280 section 4.2.1.4).
 const ANY: &[u8] = b"\x55\x1d\x20\x00";
 
-/// Whether the policies let the path pass. `path` is from the anchor's child to the leaf; `anchor` comes
-/// before it where its own certificate binds.
+/// Whether the policies let the path pass. `path` is from the anchor's child to the leaf; `anchor` is given
+/// where its own certificate binds, and sets what the path begins with (RFC 5937 section 3.2).
 pub(super) fn is_met(anchor: Option<&Certificate<'_>>, path: &[Certificate<'_>]) -> bool {
-    let all: Vec<Certificate<'_>> = anchor.into_iter().chain(path).copied().collect();
-    let relevant = |c: &Certificate<'_>| c.extension(oid::POLICY_CONSTRAINTS).is_some();
-    if !all.iter().any(relevant) {
+    let demands = |c: &Certificate<'_>| c.extension(oid::POLICY_CONSTRAINTS).is_some();
+    if !anchor.into_iter().chain(path).any(demands) {
         return true;
     }
-    let start = all.len() as u64 + 1;
+    let start = path.len() as u64 + 1;
     let mut state = State { valid: BTreeSet::from([ANY]), explicit: start, mapping: start, inhibit_any: start };
-    for (index, certificate) in all.iter().enumerate() {
-        state.enter(certificate, index + 1 == all.len());
+    if let Some(anchor) = anchor {
+        if anchor.extension(oid::CERTIFICATE_POLICIES).is_some() {
+            state.valid = anchor.policies().collect();
+        }
+        state.map(anchor);
+        state.constrain(anchor);
+    }
+    for (index, certificate) in path.iter().enumerate() {
+        state.enter(certificate, index + 1 == path.len());
     }
     state.explicit > 0 || !state.valid.is_empty()
 }
@@ -64,6 +70,11 @@ impl<'a> State<'a> {
             self.mapping = self.mapping.saturating_sub(1);
             self.inhibit_any = self.inhibit_any.saturating_sub(1);
         }
+        self.constrain(certificate);
+    }
+
+    /// RFC 5280 section 6.1.4 (i), (j).
+    fn constrain(&mut self, certificate: &Certificate<'a>) {
         let (explicit, mapping) = policy_constraints(certificate);
         self.explicit = self.explicit.min(explicit.unwrap_or(u64::MAX));
         self.mapping = self.mapping.min(mapping.unwrap_or(u64::MAX));

@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::{Fault, Question, Reason, called};
+use super::{Fault, Profile, Question, Reason, called};
+use crate::asn1_time;
 use crate::certificate::Certificate;
 use crate::crl::{Crl, reason_name};
 use crate::der::{Reader, strip_zeros, tag};
@@ -22,7 +23,15 @@ const CHECKS_MAX: usize = 50;
 /// What is kept about the lists during one verdict.
 #[derive(Default)]
 pub(super) struct Lists {
-    signed: HashMap<(Fingerprint, KeyId), bool>,
+    known: HashMap<(Fingerprint, KeyId), State>,
+}
+
+/// What a list is worth under a key.
+#[derive(Clone, Copy)]
+enum State {
+    Good,
+    Malformed,
+    OfAnother,
 }
 
 impl Lists {
@@ -63,7 +72,7 @@ impl Lists {
             }
             if let Some(due) = crl.next_update().filter(|due| question.at > *due) {
                 let text = format!("the CRL of {} is late: its next update was due at {due}", called(issuer));
-                if question.rules.strict {
+                if question.rules.profile >= Profile::Rfc5280 {
                     why = text;
                     continue;
                 }
@@ -98,14 +107,21 @@ impl Lists {
             return Some(format!("the list has the critical extension {}", oid::dotted(unknown)));
         }
         let key = (crl.fingerprint(), issuer.key_id());
-        if self.signed.len() >= CHECKS_MAX && !self.signed.contains_key(&key) {
+        if self.known.len() >= CHECKS_MAX && !self.known.contains_key(&key) {
             return Some("too many lists were given to check them all".to_owned());
         }
-        let good = *self.signed.entry(key).or_insert_with(|| {
-            verify_signature(crl.signature_algorithm(), issuer.spki(), crl.tbs(), crl.signature())
-                == SignatureVerdict::Good
+        let state = *self.known.entry(key).or_insert_with(|| {
+            if !is_whole(crl) {
+                return State::Malformed;
+            }
+            let verdict = verify_signature(crl.signature_algorithm(), issuer.spki(), crl.tbs(), crl.signature());
+            if verdict == SignatureVerdict::Good { State::Good } else { State::OfAnother }
         });
-        (!good).then(|| format!("the list is not signed by the key of {}", called(issuer)))
+        match state {
+            State::Good => None,
+            State::Malformed => Some("the list is malformed".to_owned()),
+            State::OfAnother => Some(format!("the list is not signed by the key of {}", called(issuer))),
+        }
     }
 }
 
@@ -135,8 +151,10 @@ fn covers(crl: &Crl<'_>, certificate: &Certificate<'_>) -> Cover {
     }
     let Some(point) = point else { return Cover::Yes };
     // A list for one distribution point is for the certificates that name it.
-    let Some(full) = point.reader().optional(tag::context(0)) else {
-        return Cover::Unreadable("it is for a distribution point that is named relative to its issuer");
+    let mut choice = point.reader();
+    let full = choice.optional(tag::context(0)).filter(|_| choice.is_empty());
+    let Some(full) = full else {
+        return Cover::Unreadable("it is for a distribution point without a full name");
     };
     let listed: Vec<&[u8]> = full
         .reader()
@@ -146,4 +164,40 @@ fn covers(crl: &Crl<'_>, certificate: &Certificate<'_>) -> Cover {
         })
         .collect();
     if certificate.crl_distribution_points().any(|uri| listed.contains(&uri)) { Cover::Yes } else { Cover::No }
+}
+
+/// Whether a list can be read to its end. `crl.rs` reads what it can and stops, which is right for an
+/// inventory; here, an entry behind garbage would be a revocation that nobody sees.
+fn is_whole(crl: &Crl<'_>) -> bool {
+    walk(crl).unwrap_or(false)
+}
+
+fn walk(crl: &Crl<'_>) -> Result<bool, crate::der::Error> {
+    let is_time = |tag: Option<u8>| matches!(tag, Some(tag::UTC_TIME | tag::GENERALIZED_TIME));
+    let mut fields = Reader::new(crl.tbs()).sequence()?;
+    // Version 1 leaves the field out, and has no extensions (RFC 5280 section 5.1.2.1).
+    let second = fields.optional(tag::INTEGER).is_some_and(|version| version.value == [1]);
+    if crl.signature_algorithm().der != fields.expect(tag::SEQUENCE)?.raw || !crl.issuer_name().is_well_formed() {
+        return Ok(false);
+    }
+    fields.expect(tag::SEQUENCE)?;
+    for _ in 0..2 {
+        if is_time(fields.peek()) {
+            fields.read()?;
+        }
+    }
+    if let Some(list) = fields.optional(tag::SEQUENCE) {
+        let mut entries = list.reader();
+        while !entries.is_empty() {
+            let mut entry = entries.sequence()?;
+            entry.expect(tag::INTEGER)?;
+            if !is_time(entry.peek()) || asn1_time::read(&entry.read()?).is_none() {
+                return Ok(false);
+            }
+            if entry.optional(tag::SEQUENCE).is_some() && !second || !entry.is_empty() {
+                return Ok(false);
+            }
+        }
+    }
+    Ok((fields.optional(tag::context(0)).is_none() || second) && fields.is_empty())
 }
