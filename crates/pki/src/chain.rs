@@ -274,7 +274,9 @@ impl<'a> Graph<'a> {
     /// CA certificates with the name that `child` gives as its issuer: those whose key identifier fits, and
     /// those whose does not.
     fn issuers_of(&self, child: &Certificate<'_>) -> (Vec<Node>, Vec<Node>) {
-        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else { return Default::default() };
+        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else {
+            return Default::default();
+        };
         let fits = |node: &Node| {
             let issuer = self.certificate(*node);
             let same_key = match (child.authority_key_id(), issuer.subject_key_id()) {
@@ -286,7 +288,13 @@ impl<'a> Graph<'a> {
         named.iter().partition(|node| fits(node))
     }
 
-    fn signed(&mut self, child: &Certificate<'_>, id: Fingerprint, issuer: Node, search: &mut Search<'_>) -> Option<SignatureVerdict> {
+    fn signed(
+        &mut self,
+        child: &Certificate<'_>,
+        id: Fingerprint,
+        issuer: Node,
+        search: &mut Search<'_>,
+    ) -> Option<SignatureVerdict> {
         let issuer = &self.entries[issuer.0 as usize];
         let edge = (id, issuer.key);
         if let Some(&verdict) = self.edges.get(&edge) {

@@ -12,7 +12,9 @@ use notafter_core::UnixTime;
 use notafter_core::clock::Clock as _;
 use notafter_engine::clock::SystemClock;
 use notafter_pki::container::{self, Content, Limits};
-use notafter_pki::verdict::{Profile, Purpose, Question, Reason, Rules, ServerName, Verdict, judge, second_opinion};
+use notafter_pki::verdict::{
+    Profile, Purpose, Question, Reason, Rules, ServerName, Verdict, judge, second_opinion,
+};
 use notafter_pki::{Certificate, Crl};
 use serde_json::{Value, json};
 
@@ -34,18 +36,32 @@ pub(crate) fn run(global: &Global, args: Verify) -> Result<End, Usage> {
     };
     let name = match &args.name {
         Some(text) => Some(text.parse::<ServerName>().map_err(|e| {
-            Usage::new(format!("`{text}` is {e}")).hint("write a name as in example.com (xn--... for others) or an address")
+            Usage::new(format!("`{text}` is {e}"))
+                .hint("write a name as in example.com (xn--... for others) or an address")
         })?),
         None => None,
     };
     let chain = assemble::certificates(&args.chain)?;
     if chain.len() > SENT_MAX {
-        let message = format!("{} holds {} certificates: that is no chain", args.chain.display(), chain.len());
+        let message =
+            format!("{} holds {} certificates: that is no chain", args.chain.display(), chain.len());
         return Err(Usage::new(message).hint("`notafter scan FILE` judges each by itself"));
     }
     let (chain, mut notes) = parsed(&chain, &args.chain);
     let roots = roots(&args)?;
     let anchors: Vec<Certificate<'_>> = roots.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+    if anchors.is_empty() {
+        return Err(
+            Usage::new("none of the roots can be read").hint("name a PEM or DER file of CA certificates")
+        );
+    }
+    if anchors.len() < roots.len() {
+        notes.push(format!(
+            "{} of {} roots cannot be read, and are left out",
+            roots.len() - anchors.len(),
+            roots.len()
+        ));
+    }
     let lists = lists(&args.crl)?;
     let crls: Vec<Crl<'_>> = lists.iter().filter_map(|der| Crl::parse(der).ok()).collect();
     let Some(leaf) = leaf(&chain, &mut notes) else {
@@ -57,15 +73,25 @@ pub(crate) fn run(global: &Global, args: Verify) -> Result<End, Usage> {
         cli::Purpose::Client => Purpose::Client,
     };
     let rules = Rules::default();
-    let question =
-        Question { leaf, sent: &sent, anchors: &anchors, name: name.as_ref(), at, purpose, crls: &crls, rules };
+    let question = Question {
+        leaf,
+        sent: &sent,
+        anchors: &anchors,
+        name: name.as_ref(),
+        at,
+        purpose,
+        crls: &crls,
+        rules,
+    };
     let verdict = judge(&question);
     if let Verdict::Trusted { notes: more, .. } = &verdict {
         notes.extend(more.iter().cloned());
     }
     let strict = judge(&Question { rules: Rules { profile: Profile::Rfc5280, ..rules }, ..question });
     if let (true, Verdict::Untrusted { detail, .. }) = (verdict.is_trusted(), &strict) {
-        notes.push(format!("strict clients (Python 3.13 and later, openssl -x509_strict) may refuse it: {detail}"));
+        notes.push(format!(
+            "strict clients (Python 3.13 and later, openssl -x509_strict) may refuse it: {detail}"
+        ));
     }
     let rustls = second_opinion(&question);
     if let Some(note) = disagreement(&verdict, &rustls, !crls.is_empty()) {
@@ -88,7 +114,9 @@ fn parsed<'d>(ders: &'d [Arc<[u8]>], file: &Path) -> (Vec<Certificate<'d>>, Vec<
     for (number, der) in (1..).zip(ders) {
         match Certificate::parse(der) {
             Ok(certificate) => out.push(certificate),
-            Err(error) => notes.push(format!("certificate {number} of {} is left out: {error}", file.display())),
+            Err(error) => {
+                notes.push(format!("certificate {number} of {} is left out: {error}", file.display()))
+            }
         }
     }
     (out, notes)
@@ -100,7 +128,9 @@ fn leaf<'d>(chain: &[Certificate<'d>], notes: &mut Vec<String>) -> Option<Certif
     if !first.is_ca() {
         return Some(first);
     }
-    let Some(position) = chain.iter().position(|certificate| !certificate.is_ca()) else { return Some(first) };
+    let Some(position) = chain.iter().position(|certificate| !certificate.is_ca()) else {
+        return Some(first);
+    };
     let leaf = *chain.get(position)?;
     notes.push(format!(
         "the file begins with a CA; certificate {} ({}) is judged as the leaf. Servers must send the leaf first (RFC 8446 section 4.4.2)",
@@ -132,7 +162,8 @@ fn roots(args: &Verify) -> Result<Vec<Arc<[u8]>>, Usage> {
 fn lists(files: &[std::path::PathBuf]) -> Result<Vec<Vec<u8>>, Usage> {
     let mut out = Vec::new();
     for file in files {
-        let bytes = std::fs::read(file).map_err(|e| Usage::new(format!("cannot read {}: {e}", file.display())))?;
+        let bytes =
+            std::fs::read(file).map_err(|e| Usage::new(format!("cannot read {}: {e}", file.display())))?;
         let opened = container::open(&bytes, &[], &Limits::default());
         let before = out.len();
         for found in opened.found {
@@ -216,7 +247,9 @@ impl Answer<'_> {
         for (depth, certificate) in self.path().iter().enumerate() {
             let subject = certificate.subject();
             let subject = if subject.is_empty() { "(no subject)".to_owned() } else { subject.to_rfc4514() };
-            let end = certificate.not_after().map_or_else(|| "an unreadable date".to_owned(), |end| end.to_string());
+            let end = certificate
+                .not_after()
+                .map_or_else(|| "an unreadable date".to_owned(), |end| end.to_string());
             let _ = writeln!(out, "  {depth}  {end}  {subject}");
         }
         if quiet {
@@ -229,5 +262,54 @@ impl Answer<'_> {
             let _ = writeln!(out, "hint: {}", reason.hint());
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(verdict: &Verdict<'_>, rustls: Result<(), &str>, revocation: bool, note: Option<&str>) {
+        let got = disagreement(verdict, &rustls.map_err(str::to_owned), revocation);
+        match (&got, note) {
+            (Some(got), Some(note)) => assert!(got.contains(note), "{got}"),
+            (got, note) => assert_eq!(got.is_some(), note.is_some(), "{got:?}"),
+        }
+    }
+
+    #[test]
+    fn disagreements() {
+        let untrusted = |reason| Verdict::Untrusted { reason, detail: String::new(), path: vec![] };
+        let trusted = Verdict::Trusted { path: vec![], expires: UnixTime(0), notes: vec![] };
+        check(&trusted, Ok(()), false, None);
+        check(&trusted, Err("CaUsedAsEndEntity"), false, Some("refuse it (CaUsedAsEndEntity)"));
+        check(&untrusted(Reason::Expired), Err("UnknownIssuer"), false, None);
+        check(&untrusted(Reason::Expired), Ok(()), false, Some("accept it all the same"));
+        check(&untrusted(Reason::Revoked), Ok(()), true, None);
+    }
+
+    #[test]
+    fn what_a_person_and_a_program_see() {
+        let verdict = Verdict::Untrusted {
+            reason: Reason::UnknownIssuer,
+            detail: "no issuer".to_owned(),
+            path: vec![],
+        };
+        let notes = ["a note".to_owned()];
+        let answer = Answer {
+            verdict: &verdict,
+            at: UnixTime(0),
+            notes: &notes,
+            rustls: &Err("UnknownIssuer".to_owned()),
+        };
+        let hint = format!("hint: {}\n", Reason::UnknownIssuer.hint());
+        assert_eq!(
+            answer.text(false),
+            format!("untrusted (unknown-issuer): no issuer\nnote: a note\n{hint}")
+        );
+        assert_eq!(answer.text(true), "untrusted (unknown-issuer): no issuer\n");
+        let json = answer.json();
+        assert_eq!((&json["verdict"], &json["reason"]), (&json!("untrusted"), &json!("unknown-issuer")));
+        assert_eq!((&json["path"], &json["expires"]), (&json!([]), &Value::Null));
     }
 }

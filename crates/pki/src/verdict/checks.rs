@@ -112,7 +112,9 @@ fn validity(certificate: &Certificate<'_>, question: &Question<'_, '_>, found: &
 
 fn form(certificate: &Certificate<'_>, rules: &Rules, found: &mut Vec<Fault>) {
     for problem in certificate.problems() {
-        if FATAL.contains(&problem.name) || (rules.profile >= Profile::Rfc5280 && FATAL_WHEN_STRICT.contains(&problem.name)) {
+        if FATAL.contains(&problem.name)
+            || (rules.profile >= Profile::Rfc5280 && FATAL_WHEN_STRICT.contains(&problem.name))
+        {
             let detail = format!("{}: {}", called(certificate), problem.text);
             found.push(Fault::new(Reason::Malformed, detail));
         }
@@ -144,8 +146,12 @@ fn critical_extensions(certificate: &Certificate<'_>, rules: &Rules, found: &mut
             _ => false,
         };
         if !known {
-            let name = oid::extension_name(extension.oid).map_or_else(|| oid::dotted(extension.oid), str::to_owned);
-            let detail = format!("{} has the critical extension {name}, which clients do not process", called(certificate));
+            let name =
+                oid::extension_name(extension.oid).map_or_else(|| oid::dotted(extension.oid), str::to_owned);
+            let detail = format!(
+                "{} has the critical extension {name}, which clients do not process",
+                called(certificate)
+            );
             found.push(Fault::new(Reason::UnknownCriticalExtension, detail));
         }
     }
@@ -207,9 +213,13 @@ fn leaf(certificate: &Certificate<'_>, question: &Question<'_, '_>, found: &mut 
 
 fn mismatch(certificate: &Certificate<'_>, wanted: &str) -> String {
     const SHOWN: usize = 5;
-    let mut names: Vec<String> = certificate.subject_alt_names().take(SHOWN + 1).map(|name| name.to_text()).collect();
+    let mut names: Vec<String> =
+        certificate.subject_alt_names().take(SHOWN + 1).map(|name| name.to_text()).collect();
     if names.is_empty() {
-        return format!("{} has no subjectAltName, so it is not for {wanted} (the commonName does not count)", called(certificate));
+        return format!(
+            "{} has no subjectAltName, so it is not for {wanted} (the commonName does not count)",
+            called(certificate)
+        );
     }
     if names.len() > SHOWN {
         names.truncate(SHOWN);
@@ -226,7 +236,9 @@ fn strength(certificate: &Certificate<'_>, place: Place, rules: &Rules, found: &
         oid::RSA | oid::RSASSA_PSS => rsa_weakness(&key, rules),
         oid::EC_PUBLIC_KEY => match key.curve().as_deref() {
             Some("P-256" | "P-384" | "P-521") => None,
-            other => Some(format!("is on the curve {}, which clients do not take", other.unwrap_or("unknown"))),
+            other => {
+                Some(format!("is on the curve {}, which clients do not take", other.unwrap_or("unknown")))
+            }
         },
         oid::DSA => Some("is a DSA key, which no client takes any more".to_owned()),
         _ => None,
@@ -238,7 +250,11 @@ fn strength(certificate: &Certificate<'_>, place: Place, rules: &Rules, found: &
     let shown = algorithm.signature_name();
     let digest = algorithm.pss_digest().filter(|_| algorithm.oid == oid::RSASSA_PSS);
     let lower = shown.to_ascii_lowercase();
-    let weak = lower.contains("sha1") || lower.contains("md5") || lower.contains("md2") || lower.contains("md4") || digest == Some(oid::SHA1);
+    let weak = lower.contains("sha1")
+        || lower.contains("md5")
+        || lower.contains("md2")
+        || lower.contains("md4")
+        || digest == Some(oid::SHA1);
     if weak && matches!(place, Place::Leaf | Place::Intermediate) {
         found.push(Fault::new(Reason::WeakSignature, format!("{name} is signed with {shown}")));
     }
@@ -254,7 +270,8 @@ fn rsa_weakness(key: &PublicKey<'_>, rules: &Rules) -> Option<String> {
         return Some(format!("is RSA of {bits} bits, more than clients take"));
     }
     // CA/Browser Forum BR 6.1.5.
-    (rules.profile >= Profile::WebPki && bits % 8 != 0).then(|| format!("is RSA of {bits} bits, not a multiple of 8"))
+    (rules.profile >= Profile::WebPki && bits % 8 != 0)
+        .then(|| format!("is RSA of {bits} bits, not a multiple of 8"))
 }
 
 /// What RFC 5280 demands of form, and only strict clients enforce.
@@ -263,12 +280,18 @@ fn rfc_5280(certificate: &Certificate<'_>, place: Place, found: &mut Vec<Fault>)
     let mut refuse = |reason: Reason, what: &str| found.push(Fault::new(reason, format!("{name} {what}")));
     // Section 4.2.1.1: only a self-signed certificate may leave it out.
     if certificate.authority_key_id().is_none() && !certificate.is_self_issued() {
-        refuse(Reason::Malformed, "has no key identifier in authorityKeyIdentifier (RFC 5280 section 4.2.1.1)");
+        refuse(
+            Reason::Malformed,
+            "has no key identifier in authorityKeyIdentifier (RFC 5280 section 4.2.1.1)",
+        );
     }
     let usage = certificate.key_usage();
     if matches!(place, Place::Leaf | Place::TrustedLeaf) {
         if usage.is_some_and(|usage| usage.key_cert_sign()) && !certificate.is_ca() {
-            refuse(Reason::KeyUsageUnfit, "may sign certificates (keyCertSign), but is no CA (RFC 5280 section 4.2.1.9)");
+            refuse(
+                Reason::KeyUsageUnfit,
+                "may sign certificates (keyCertSign), but is no CA (RFC 5280 section 4.2.1.9)",
+            );
         }
         return;
     }
@@ -277,7 +300,10 @@ fn rfc_5280(certificate: &Certificate<'_>, place: Place, found: &mut Vec<Fault>)
     }
     let basic = certificate.extension(oid::BASIC_CONSTRAINTS);
     if usage.is_some() && !basic.is_some_and(|basic| basic.critical) {
-        refuse(Reason::Malformed, "is a CA whose basicConstraints are not critical (RFC 5280 section 4.2.1.9)");
+        refuse(
+            Reason::Malformed,
+            "is a CA whose basicConstraints are not critical (RFC 5280 section 4.2.1.9)",
+        );
     }
 }
 
@@ -294,7 +320,8 @@ fn web_pki(certificate: &Certificate<'_>, place: Place, purpose: Purpose, found:
             if usages.is_some_and(|usages| usages.critical) {
                 refuse(Reason::Malformed, "has a critical extended key usage (BR 7.1.2.7.6)");
             }
-            if certificate.extended_key_usage().is_some_and(|usages| usages.has(oid::ANY_EXTENDED_KEY_USAGE)) {
+            if certificate.extended_key_usage().is_some_and(|usages| usages.has(oid::ANY_EXTENDED_KEY_USAGE))
+            {
                 refuse(Reason::PurposeUnfit, "is for any purpose (BR 7.1.2.7.10)");
             }
             let san = certificate.extension(oid::SUBJECT_ALT_NAME);
@@ -302,19 +329,29 @@ fn web_pki(certificate: &Certificate<'_>, place: Place, purpose: Purpose, found:
                 refuse(Reason::Malformed, "has a critical subjectAltName beside a subject (BR 7.1.2.7.12)");
             }
             let common = certificate.subject().common_name();
-            let listed = |common: &String| certificate.subject_alt_names().any(|name| name.to_text() == *common);
+            let listed =
+                |common: &String| certificate.subject_alt_names().any(|name| name.to_text() == *common);
             if purpose == Purpose::Server && common.is_some_and(|common| !listed(&common)) {
-                refuse(Reason::Malformed, "has a commonName that is none of its subjectAltNames (BR 7.1.4.3)");
+                refuse(
+                    Reason::Malformed,
+                    "has a commonName that is none of its subjectAltNames (BR 7.1.4.3)",
+                );
             }
         }
         Place::Anchor if certificate.is_self_issued() => {
             let Some(aki) = certificate.extension(oid::AUTHORITY_KEY_ID) else { return };
             let parts = Reader::new(aki.value).sequence().map_or(0, Iterator::count);
             if parts > 1 {
-                refuse(Reason::Malformed, "is a root whose authorityKeyIdentifier names an issuer (BR 7.1.2.1.3)");
+                refuse(
+                    Reason::Malformed,
+                    "is a root whose authorityKeyIdentifier names an issuer (BR 7.1.2.1.3)",
+                );
             }
             if certificate.authority_key_id() != certificate.subject_key_id() {
-                refuse(Reason::Malformed, "is a root whose authorityKeyIdentifier is not its subjectKeyIdentifier");
+                refuse(
+                    Reason::Malformed,
+                    "is a root whose authorityKeyIdentifier is not its subjectKeyIdentifier",
+                );
             }
         }
         Place::Intermediate | Place::Anchor => {}

@@ -119,7 +119,9 @@ impl<'a> Names<'a> {
 /// The compared form of a name, an element for each RDN.
 fn rdns(name: &Name<'_>) -> Rdns {
     let Ok(list) = Reader::new(name.der()).sequence() else { return Vec::new() };
-    list.into_iter().map(|rdn| Name::new(&crate::der::encode(tag::SEQUENCE, rdn.raw)).comparison_key()).collect()
+    list.into_iter()
+        .map(|rdn| Name::new(&crate::der::encode(tag::SEQUENCE, rdn.raw)).comparison_key())
+        .collect()
 }
 
 /// One subtree.
@@ -242,7 +244,9 @@ fn subtrees(mut list: Reader<'_>, strict: bool) -> Result<Vec<Base<'_>>, Refusal
             GeneralName::Email(value) => Base::Email(email_base(value)?),
             GeneralName::Uri(value) => host_base(value, "").map_or(Base::UnprocessedUri, Base::Uri),
             GeneralName::DirectoryName(name) if name.is_well_formed() => Base::Directory(rdns(&name)),
-            GeneralName::DirectoryName(_) => return Err(Refusal::Malformed("have a malformed directory name")),
+            GeneralName::DirectoryName(_) => {
+                return Err(Refusal::Malformed("have a malformed directory name"));
+            }
             GeneralName::OtherName { .. } => Base::Other(0),
             GeneralName::RegisteredId(_) => Base::Other(8),
             GeneralName::Other { tag, .. } => Base::Other(tag & 0x1f),
@@ -284,7 +288,7 @@ fn ip_base(value: &[u8]) -> Result<Base<'_>, Refusal> {
 fn email_base(value: &[u8]) -> Result<&[u8], Refusal> {
     const WHAT: &str = "have an e-mail address that is none";
     match mailbox(value) {
-        Some((local, _)) if local.is_empty() => Err(Refusal::Malformed(WHAT)),
+        Some(([], _)) => Err(Refusal::Malformed(WHAT)),
         Some(_) => Ok(value),
         None if value.contains(&b'@') => Err(Refusal::Malformed(WHAT)),
         None if ip_like(value) => Ok(value),
@@ -300,7 +304,13 @@ fn ip_like(value: &[u8]) -> bool {
 fn mailbox(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = value.iter().position(|octet| *octet == b'@')?;
     let (local, host) = (value.get(..at)?, value.get(at + 1..)?);
-    let plain = |octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'@' | b'"' | b'\\' | b'(' | b')' | b',' | b':' | b';' | b'<' | b'>' | b'[' | b']');
+    let plain = |octet: &u8| {
+        octet.is_ascii_graphic()
+            && !matches!(
+                octet,
+                b'@' | b'"' | b'\\' | b'(' | b')' | b',' | b':' | b';' | b'<' | b'>' | b'[' | b']'
+            )
+    };
     (local.iter().all(plain) && (is_host(host) || ip_like(host))).then_some((local, host))
 }
 
@@ -361,9 +371,9 @@ fn dns_contains(base: &[u8], name: &[u8], excluding: bool) -> bool {
 
 /// Whether `name` is `base` with labels before it.
 fn is_below(base: &[u8], name: &[u8]) -> bool {
-    name.len().checked_sub(base.len()).is_some_and(|at| {
-        at >= 2 && name[at..].eq_ignore_ascii_case(base) && name[at - 1] == b'.'
-    })
+    name.len()
+        .checked_sub(base.len())
+        .is_some_and(|at| at >= 2 && name[at..].eq_ignore_ascii_case(base) && name[at - 1] == b'.')
 }
 
 /// RFC 5280: a host is exactly that host, and `.domain` every host below it.
@@ -389,13 +399,22 @@ mod tests {
 
     fn check(base: Base<'_>, name: Subject<'_>, permits: bool, excludes: bool) {
         assert!(is_comparable(&name), "{name:?}");
-        assert_eq!((contains(&base, &name, false), contains(&base, &name, true)), (permits, excludes), "{base:?} {name:?}");
+        assert_eq!(
+            (contains(&base, &name, false), contains(&base, &name, true)),
+            (permits, excludes),
+            "{base:?} {name:?}"
+        );
     }
 
     #[test]
     fn containment() {
         let dns = |base: &'static str, name: &'static str, permits, excludes| {
-            check(Base::Dns(base.as_bytes()), Subject::Dns(Cow::Borrowed(name.as_bytes())), permits, excludes);
+            check(
+                Base::Dns(base.as_bytes()),
+                Subject::Dns(Cow::Borrowed(name.as_bytes())),
+                permits,
+                excludes,
+            );
         };
         dns("example.com", "example.com", true, true);
         dns("example.com", "a.b.EXAMPLE.com", true, true);
@@ -427,7 +446,10 @@ mod tests {
     #[test]
     fn malformed_constraints() {
         for value in [&[][..], &[0x30, 0], &[0x30, 2, 0xa0, 0], &[0x30, 4, 0xa0, 2, 0x30, 0]] {
-            assert!(matches!(Constraints::read(value, true, Profile::Common), Err(Refusal::Malformed(_))), "{value:?}");
+            assert!(
+                matches!(Constraints::read(value, true, Profile::Common), Err(Refusal::Malformed(_))),
+                "{value:?}"
+            );
         }
         assert!(ip_base(&[10, 0, 0, 0, 255, 0, 255, 0]).is_err());
         assert!(ip_base(&[10, 0, 0]).is_err());

@@ -17,7 +17,11 @@ pub(super) struct Outcome {
 }
 
 /// Judges a path, leaf first, anchor last. A leaf that is its own anchor has a path of one.
-pub(super) fn judge(path: &[Certificate<'_>], question: &Question<'_, '_>, lists: &mut Lists) -> Outcome {
+pub(super) fn judge<'a>(
+    path: &[Certificate<'a>],
+    question: &Question<'_, 'a>,
+    lists: &mut Lists<'a>,
+) -> Outcome {
     let mut outcome = Outcome::default();
     let [leaf, issuers @ ..] = path else { return outcome };
     let Some((anchor, intermediates)) = issuers.split_last() else { return outcome };
@@ -52,7 +56,8 @@ fn lengths(
     for issuer in intermediates.iter().chain(anchor) {
         let most = issuer.basic_constraints().and_then(|constraints| constraints.path_len);
         if let Some(most) = most.filter(|most| below > *most as usize) {
-            let detail = format!("{} allows {most} intermediates below it, and there are {below}", called(issuer));
+            let detail =
+                format!("{} allows {most} intermediates below it, and there are {below}", called(issuer));
             faults.push(Fault::new(Reason::PathTooLong, detail));
         }
         below += usize::from(!issuer.is_self_issued());
@@ -75,7 +80,8 @@ fn names(path: &[Certificate<'_>], binding: bool, question: &Question<'_, '_>, f
         let malformed = |what: &str| {
             Fault::new(Reason::NameConstraint, format!("the name constraints of {} {what}", called(issuer)))
         };
-        let constraints = match Constraints::read(extension.value, extension.critical, question.rules.profile) {
+        let constraints = match Constraints::read(extension.value, extension.critical, question.rules.profile)
+        {
             Ok(constraints) => constraints,
             Err(Refusal::Malformed(what)) => {
                 faults.push(malformed(what));
@@ -93,7 +99,8 @@ fn names(path: &[Certificate<'_>], binding: bool, question: &Question<'_, '_>, f
             match constraints.check(names, &mut left) {
                 Ok(()) => {}
                 Err(Refusal::Name(name)) => {
-                    let detail = format!("{} may not certify {name} of {}", called(issuer), called(certificate));
+                    let detail =
+                        format!("{} may not certify {name} of {}", called(issuer), called(certificate));
                     faults.push(Fault::new(Reason::NameConstraint, detail));
                 }
                 Err(Refusal::Malformed(what)) => faults.push(malformed(what)),

@@ -22,7 +22,8 @@ pub(super) fn is_met(anchor: Option<&Certificate<'_>>, path: &[Certificate<'_>])
         return true;
     }
     let start = path.len() as u64 + 1;
-    let mut state = State { valid: BTreeSet::from([ANY]), explicit: start, mapping: start, inhibit_any: start };
+    let mut state =
+        State { valid: BTreeSet::from([ANY]), explicit: start, mapping: start, inhibit_any: start };
     if let Some(anchor) = anchor {
         if anchor.extension(oid::CERTIFICATE_POLICIES).is_some() {
             state.valid = anchor.policies().collect();
@@ -79,7 +80,11 @@ impl<'a> State<'a> {
         self.explicit = self.explicit.min(explicit.unwrap_or(u64::MAX));
         self.mapping = self.mapping.min(mapping.unwrap_or(u64::MAX));
         let inhibit = certificate.extension(oid::INHIBIT_ANY_POLICY).map(|extension| {
-            Reader::new(extension.value).expect(tag::INTEGER).ok().and_then(|n| unsigned(n.value)).unwrap_or(0)
+            Reader::new(extension.value)
+                .expect(tag::INTEGER)
+                .ok()
+                .and_then(|n| unsigned(n.value))
+                .unwrap_or(0)
         });
         self.inhibit_any = self.inhibit_any.min(inhibit.unwrap_or(u64::MAX));
     }

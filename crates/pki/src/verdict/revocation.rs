@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use super::{Fault, Profile, Question, Reason, called};
 use crate::asn1_time;
 use crate::certificate::Certificate;
-use crate::crl::{Crl, reason_name};
+use crate::crl::{Crl, Revoked, reason_name};
 use crate::der::{Reader, strip_zeros, tag};
 use crate::extension::GeneralName;
-use crate::fingerprint::{Fingerprint, KeyId};
+use crate::fingerprint::KeyId;
 use crate::oid;
 use crate::verify::{SignatureVerdict, verify_signature};
 
@@ -22,8 +22,11 @@ const CHECKS_MAX: usize = 50;
 
 /// What is kept about the lists during one verdict.
 #[derive(Default)]
-pub(super) struct Lists {
-    known: HashMap<(Fingerprint, KeyId), State>,
+pub(super) struct Lists<'a> {
+    /// What a list, by its place in the question, is worth under a key.
+    known: HashMap<(usize, KeyId), State>,
+    /// What a list says of a serial number: lists have a million entries, and paths share certificates.
+    entries: HashMap<(usize, &'a [u8]), Option<Revoked<'a>>>,
 }
 
 /// What a list is worth under a key.
@@ -34,20 +37,22 @@ enum State {
     OfAnother,
 }
 
-impl Lists {
+impl<'a> Lists<'a> {
     /// Checks one certificate against the lists of its issuer.
     pub(super) fn check(
         &mut self,
-        certificate: &Certificate<'_>,
+        certificate: &Certificate<'a>,
         issuer: &Certificate<'_>,
-        question: &Question<'_, '_>,
+        question: &Question<'_, 'a>,
         faults: &mut Vec<Fault>,
         notes: &mut Vec<String>,
     ) {
         let mut given = false;
         let mut answered = false;
         let mut why = String::new();
-        for crl in question.crls.iter().filter(|crl| crl.issuer_name().matches(&issuer.subject())) {
+        let subject = issuer.subject();
+        let lists = question.crls.iter().enumerate();
+        for (place, crl) in lists.filter(|(_, crl)| crl.issuer_name().matches(&subject)) {
             match covers(crl, certificate) {
                 Cover::No => continue,
                 Cover::Yes => given = true,
@@ -57,15 +62,18 @@ impl Lists {
                     continue;
                 }
             }
-            if let Some(reason) = self.defect(crl, issuer, question) {
+            if let Some(reason) = self.defect(place, crl, issuer, question) {
                 why = reason;
                 continue;
             }
-            if let Some(entry) = crl.revoked().find(|entry| strip_zeros(entry.serial) == strip_zeros(certificate.serial()))
+            let serial = strip_zeros(certificate.serial());
+            let find = || crl.revoked().find(|entry| strip_zeros(entry.serial) == serial);
+            if let Some(entry) = *self.entries.entry((place, serial)).or_insert_with(find)
                 && entry.reason != Some(8)
             {
                 let since = entry.date.map_or_else(String::new, |date| format!(" since {date}"));
-                let reason = entry.reason.map_or_else(String::new, |code| format!(" ({})", reason_name(code)));
+                let reason =
+                    entry.reason.map_or_else(String::new, |code| format!(" ({})", reason_name(code)));
                 let detail = format!("{} is revoked{since}{reason}", called(certificate));
                 faults.push(Fault::new(Reason::Revoked, detail));
                 return;
@@ -93,7 +101,13 @@ impl Lists {
     }
 
     /// Why a list of this issuer cannot be used.
-    fn defect(&mut self, crl: &Crl<'_>, issuer: &Certificate<'_>, question: &Question<'_, '_>) -> Option<String> {
+    fn defect(
+        &mut self,
+        place: usize,
+        crl: &Crl<'_>,
+        issuer: &Certificate<'_>,
+        question: &Question<'_, '_>,
+    ) -> Option<String> {
         if crl.this_update().is_none_or(|start| start > question.at) {
             return Some("the list is not valid yet".to_owned());
         }
@@ -106,7 +120,7 @@ impl Lists {
         if let Some(unknown) = crl.extensions().find_map(|e| (e.critical && !known(e.oid)).then_some(e.oid)) {
             return Some(format!("the list has the critical extension {}", oid::dotted(unknown)));
         }
-        let key = (crl.fingerprint(), issuer.key_id());
+        let key = (place, issuer.key_id());
         if self.known.len() >= CHECKS_MAX && !self.known.contains_key(&key) {
             return Some("too many lists were given to check them all".to_owned());
         }
@@ -114,7 +128,8 @@ impl Lists {
             if !is_whole(crl) {
                 return State::Malformed;
             }
-            let verdict = verify_signature(crl.signature_algorithm(), issuer.spki(), crl.tbs(), crl.signature());
+            let verdict =
+                verify_signature(crl.signature_algorithm(), issuer.spki(), crl.tbs(), crl.signature());
             if verdict == SignatureVerdict::Good { State::Good } else { State::OfAnother }
         });
         match state {
@@ -138,10 +153,12 @@ fn covers(crl: &Crl<'_>, certificate: &Certificate<'_>) -> Cover {
         return Cover::Unreadable("its issuingDistributionPoint cannot be decoded");
     };
     let point = parts.optional(tag::context(0));
-    let mut flag = |number: u8| parts.optional(tag::context_primitive(number)).is_some_and(|f| f.value != [0]);
+    let mut flag =
+        |number: u8| parts.optional(tag::context_primitive(number)).is_some_and(|f| f.value != [0]);
     let (users, cas) = (flag(1), flag(2));
     parts.optional(tag::context_primitive(3));
-    let mut flag = |number: u8| parts.optional(tag::context_primitive(number)).is_some_and(|f| f.value != [0]);
+    let mut flag =
+        |number: u8| parts.optional(tag::context_primitive(number)).is_some_and(|f| f.value != [0]);
     let (indirect, attributes) = (flag(4), flag(5));
     if indirect {
         return Cover::Unreadable("it is an indirect list");
@@ -163,7 +180,11 @@ fn covers(crl: &Crl<'_>, certificate: &Certificate<'_>) -> Cover {
             _ => None,
         })
         .collect();
-    if certificate.crl_distribution_points().any(|uri| listed.contains(&uri)) { Cover::Yes } else { Cover::No }
+    if certificate.crl_distribution_points().any(|uri| listed.contains(&uri)) {
+        Cover::Yes
+    } else {
+        Cover::No
+    }
 }
 
 /// Whether a list can be read to its end. `crl.rs` reads what it can and stops, which is right for an
@@ -177,7 +198,9 @@ fn walk(crl: &Crl<'_>) -> Result<bool, crate::der::Error> {
     let mut fields = Reader::new(crl.tbs()).sequence()?;
     // Version 1 leaves the field out, and has no extensions (RFC 5280 section 5.1.2.1).
     let second = fields.optional(tag::INTEGER).is_some_and(|version| version.value == [1]);
-    if crl.signature_algorithm().der != fields.expect(tag::SEQUENCE)?.raw || !crl.issuer_name().is_well_formed() {
+    if crl.signature_algorithm().der != fields.expect(tag::SEQUENCE)?.raw
+        || !crl.issuer_name().is_well_formed()
+    {
         return Ok(false);
     }
     fields.expect(tag::SEQUENCE)?;

@@ -23,7 +23,7 @@ use crate::verify::{SignatureVerdict, is_signed_by};
 /// budget is spent in a mesh.
 const LIMITS: &[usize] = &[1, 2, 3, 4, 6, 8, 12];
 /// Whole paths that are judged, each pass.
-const WHOLE_MAX: u32 = 64;
+const WHOLE_MAX: u32 = 32;
 
 struct Candidate<'a> {
     certificate: Certificate<'a>,
@@ -62,7 +62,7 @@ struct Search<'s, 'q, 'a> {
     pool: Vec<Candidate<'a>>,
     by_subject: HashMap<Vec<u8>, Vec<usize>>,
     signed: HashMap<(Fingerprint, KeyId), SignatureVerdict>,
-    lists: Lists,
+    lists: Lists<'a>,
     checks: u32,
     steps: u32,
     whole: u32,
@@ -108,7 +108,13 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
             }
             known.insert(id, pool.len());
             by_subject.entry(certificate.subject().comparison_key()).or_default().push(pool.len());
-            pool.push(Candidate { certificate: *certificate, id, key: certificate.key_id(), anchor, faults: None });
+            pool.push(Candidate {
+                certificate: *certificate,
+                id,
+                key: certificate.key_id(),
+                anchor,
+                faults: None,
+            });
         }
         Self {
             question,
@@ -142,7 +148,13 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
     }
 
     /// Tries every issuer of `child`. Recursion is bounded by the largest of [`LIMITS`].
-    fn walk(&mut self, child: &Certificate<'a>, id: Fingerprint, path: &mut Vec<usize>, leaf_faults: &[Fault]) {
+    fn walk(
+        &mut self,
+        child: &Certificate<'a>,
+        id: Fingerprint,
+        path: &mut Vec<usize>,
+        leaf_faults: &[Fault],
+    ) {
         let mut above = Above::Nothing;
         for candidate in self.issuers_of(child) {
             self.steps += 1;
@@ -213,7 +225,14 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
     }
 
     /// Keeps a path that leads nowhere: worth telling of when nothing better is found.
-    fn dead_end(&mut self, child: &Certificate<'a>, id: Fingerprint, above: Above, path: &[usize], leaf_faults: &[Fault]) {
+    fn dead_end(
+        &mut self,
+        child: &Certificate<'a>,
+        id: Fingerprint,
+        above: Above,
+        path: &[usize],
+        leaf_faults: &[Fault],
+    ) {
         let mut faults = leaf_faults.to_vec();
         for &candidate in path {
             faults.extend(self.faults_of(candidate).iter().cloned());
@@ -222,7 +241,10 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
         let issuer = child.issuer_name().to_rfc4514();
         let self_signed = child.is_self_issued() && self.is_own_signature(child, id);
         faults.push(if self_signed {
-            Fault::new(Reason::UntrustedRoot, format!("{name} is self-signed and not among the trusted roots"))
+            Fault::new(
+                Reason::UntrustedRoot,
+                format!("{name} is self-signed and not among the trusted roots"),
+            )
         } else {
             let (reason, detail) = match above {
                 Above::Another => (
@@ -234,9 +256,10 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
                     let detail = format!("the signature of {name} ({algorithm}) cannot be checked here");
                     (Reason::UnsupportedAlgorithm, detail)
                 }
-                Above::Nothing | Above::Issuer => {
-                    (Reason::UnknownIssuer, format!("the issuer of {name}, `{issuer}`, is neither sent nor trusted"))
-                }
+                Above::Nothing | Above::Issuer => (
+                    Reason::UnknownIssuer,
+                    format!("the issuer of {name}, `{issuer}`, is neither sent nor trusted"),
+                ),
             };
             Fault::new(reason, detail)
         });
@@ -267,7 +290,9 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
     /// Certificates with the name that `child` gives as its issuer: anchors first, then those whose key
     /// identifier fits, then those that last longest.
     fn issuers_of(&self, child: &Certificate<'a>) -> Vec<usize> {
-        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else { return Vec::new() };
+        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else {
+            return Vec::new();
+        };
         let wanted = child.authority_key_id();
         let mut issuers = named.clone();
         issuers.sort_by_cached_key(|&candidate| {
@@ -285,9 +310,12 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
     /// Whether this name and key are on the path already (RFC 4158 section 5.2).
     fn is_looping(&self, candidate: usize, path: &[usize]) -> bool {
         let new = &self.pool[candidate];
-        let same = |key: KeyId, other: &Certificate<'_>| key == new.key && other.subject().matches(&new.certificate.subject());
+        let same = |key: KeyId, other: &Certificate<'_>| {
+            key == new.key && other.subject().matches(&new.certificate.subject())
+        };
         let leaf = &self.question.leaf;
-        path.iter().any(|&on| same(self.pool[on].key, &self.pool[on].certificate)) || (new.key == leaf.key_id() && same(new.key, leaf))
+        path.iter().any(|&on| same(self.pool[on].key, &self.pool[on].certificate))
+            || (new.key == leaf.key_id() && same(new.key, leaf))
     }
 
     fn faults_of(&mut self, candidate: usize) -> &[Fault] {
@@ -298,7 +326,12 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
     }
 
     /// Whether the candidate's key signed `child`; `None` when the budget is spent.
-    fn is_signed(&mut self, child: &Certificate<'a>, id: Fingerprint, candidate: usize) -> Option<SignatureVerdict> {
+    fn is_signed(
+        &mut self,
+        child: &Certificate<'a>,
+        id: Fingerprint,
+        candidate: usize,
+    ) -> Option<SignatureVerdict> {
         let issuer = &self.pool[candidate];
         let (spki, key) = (issuer.certificate.spki(), issuer.key);
         self.verify(child, id, spki, key)
@@ -308,7 +341,13 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
         self.verify(child, id, child.spki(), child.key_id()) == Some(SignatureVerdict::Good)
     }
 
-    fn verify(&mut self, child: &Certificate<'a>, id: Fingerprint, spki: &[u8], key: KeyId) -> Option<SignatureVerdict> {
+    fn verify(
+        &mut self,
+        child: &Certificate<'a>,
+        id: Fingerprint,
+        spki: &[u8],
+        key: KeyId,
+    ) -> Option<SignatureVerdict> {
         if let Some(&known) = self.signed.get(&(id, key)) {
             return Some(known);
         }
@@ -342,4 +381,3 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
         Verdict::Untrusted { reason, detail: details.join("; "), path }
     }
 }
-

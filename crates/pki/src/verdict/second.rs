@@ -33,7 +33,8 @@ pub fn second_opinion(question: &Question<'_, '_>) -> Result<(), String> {
     };
     let seconds = u64::try_from(question.at.0).map_err(|_| "TimeBefore1970".to_owned())?;
     let at = types::UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, &sent, at, usage, None, None).map_err(named)?;
+    leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, &sent, at, usage, None, None)
+        .map_err(named)?;
     if let Some(name) = question.name {
         let name = match name {
             ServerName::Dns(name) => types::ServerName::try_from(name.as_str()).map_err(|e| e.to_string())?,

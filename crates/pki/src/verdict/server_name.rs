@@ -88,7 +88,9 @@ fn dns_matches(wanted: &[u8], presented: &[u8]) -> bool {
         Some(parent) => {
             let mut labels = wanted.splitn(2, |octet| *octet == b'.');
             let rest = (labels.next(), labels.next()).1;
-            is_host(parent) && parent.contains(&b'.') && rest.is_some_and(|rest| rest.eq_ignore_ascii_case(parent))
+            is_host(parent)
+                && parent.contains(&b'.')
+                && rest.is_some_and(|rest| rest.eq_ignore_ascii_case(parent))
         }
     }
 }
@@ -99,7 +101,11 @@ mod tests {
 
     fn check(wanted: &str, presented: &str, expected: bool) {
         let name: ServerName = wanted.parse().expect("a server name");
-        assert_eq!(name.is_presented_as(&GeneralName::Dns(presented.as_bytes())), expected, "{wanted} {presented}");
+        assert_eq!(
+            name.is_presented_as(&GeneralName::Dns(presented.as_bytes())),
+            expected,
+            "{wanted} {presented}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where the corpora are, how their files are read, and how agreement with them is counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,8 @@ pub(crate) fn parsed(ders: &[Vec<u8>]) -> Vec<Certificate<'_>> {
 
 /// An instant written as RFC 3339 in UTC.
 pub(crate) fn instant(text: &str) -> UnixTime {
-    let numbers: Vec<i64> = text.split(['-', 'T', ':', '+', 'Z']).filter_map(|part| part.parse().ok()).collect();
+    let numbers: Vec<i64> =
+        text.split(['-', 'T', ':', '+', 'Z']).filter_map(|part| part.parse().ok()).collect();
     let [year, month, day, hour, minute, second, ..] = numbers[..] else { panic!("no instant: {text}") };
     let small = |number: i64| u8::try_from(number).expect("part of a date");
     UnixTime::from_civil(notafter_pki::time::Civil {
@@ -94,12 +95,12 @@ pub(crate) struct Tally {
     corpus: &'static str,
     agreeing: usize,
     disagreeing: Vec<(String, String)>,
-    out_of_scope: Vec<String>,
+    out_of_scope: BTreeMap<&'static str, usize>,
 }
 
 impl Tally {
     pub(crate) fn new(corpus: &'static str) -> Self {
-        Self { corpus, agreeing: 0, disagreeing: Vec::new(), out_of_scope: Vec::new() }
+        Self { corpus, agreeing: 0, disagreeing: Vec::new(), out_of_scope: BTreeMap::new() }
     }
 
     /// Notes a case: what was expected, what came.
@@ -111,9 +112,9 @@ impl Tally {
         }
     }
 
-    /// Notes a case that is no question to a TLS client.
-    pub(crate) fn skip(&mut self, id: &str) {
-        self.out_of_scope.push(id.to_owned());
+    /// Notes a case that is no question to a TLS client, and why.
+    pub(crate) fn skip(&mut self, why: &'static str) {
+        *self.out_of_scope.entry(why).or_default() += 1;
     }
 
     /// Prints the sum, and fails unless exactly the named cases disagree.
@@ -124,17 +125,29 @@ impl Tally {
             self.corpus,
             self.agreeing,
             self.disagreeing.len(),
-            self.out_of_scope.len()
+            self.out_of_scope.values().sum::<usize>()
         );
         for (why, cases) in exceptions {
-            println!("  {}: {why}", cases.len());
+            println!("  exceptions, {}: {why}", cases.len());
+        }
+        for (why, count) in &self.out_of_scope {
+            println!("  out of scope, {count}: {why}");
         }
         let named: BTreeSet<&str> = exceptions.iter().flat_map(|(_, cases)| cases.iter().copied()).collect();
         let found: BTreeSet<&str> = self.disagreeing.iter().map(|(id, _)| id.as_str()).collect();
-        let mut wrong: Vec<String> =
-            self.disagreeing.iter().filter(|(id, _)| !named.contains(id.as_str())).map(|(id, what)| format!("{id}: {what}")).collect();
+        let mut wrong: Vec<String> = self
+            .disagreeing
+            .iter()
+            .filter(|(id, _)| !named.contains(id.as_str()))
+            .map(|(id, what)| format!("{id}: {what}"))
+            .collect();
         wrong.extend(named.difference(&found).map(|id| format!("{id}: named as an exception, but agrees")));
         assert!(wrong.is_empty(), "{}:\n{}", self.corpus, wrong.join("\n"));
-        assert!(self.agreeing >= agreeing_at_least, "{}: {} of {cases} agree, fewer than {agreeing_at_least}", self.corpus, self.agreeing);
+        assert!(
+            self.agreeing >= agreeing_at_least,
+            "{}: {} of {cases} agree, fewer than {agreeing_at_least}",
+            self.corpus,
+            self.agreeing
+        );
     }
 }

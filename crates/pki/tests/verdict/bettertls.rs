@@ -15,8 +15,13 @@ fn check(suite: &str, soft: bool, corpus_name: &'static str, least: usize, excep
         if case["Suite"] != suite || case["SoftExpectation"].as_bool() != Some(soft) {
             continue;
         }
-        let chain: Vec<Vec<u8>> =
-            case["Certificates"].as_array().into_iter().flatten().filter_map(Value::as_str).map(decode).collect();
+        let chain: Vec<Vec<u8>> = case["Certificates"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(decode)
+            .collect();
         let chain = parsed(&chain);
         let name = case["Hostname"].as_str().expect("a name").parse().expect("a server name");
         let leaf = chain[0];

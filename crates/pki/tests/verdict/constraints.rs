@@ -91,8 +91,10 @@ fn name_constraints_unittest() {
     let (root, int) = (Authority::new("Root"), Authority::new("Int"));
     let anchors = vec![root.root(2040)];
     for (constraint, name, permitted) in TABLE {
-        let mut extension =
-            CustomExtension::from_oid_content(&[2, 5, 29, 30], value(&folder, constraint, "NAME CONSTRAINTS"));
+        let mut extension = CustomExtension::from_oid_content(
+            &[2, 5, 29, 30],
+            value(&folder, constraint, "NAME CONSTRAINTS"),
+        );
         extension.set_criticality(true);
         let sent = vec![int.certified_by(&root, 2035, |params| params.custom_extensions.push(extension))];
         let leaf = int.leaf("a.example", 2027, |params| {

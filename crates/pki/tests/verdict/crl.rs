@@ -11,7 +11,8 @@ use super::agreement::{Group, Tally, block, corpus, instant, parsed};
 fn crl_unittest() {
     let Some(folder) = corpus("boringssl-pki/crl_unittest") else { return };
     let mut tally = Tally::new("boringssl crl_unittest");
-    let mut files: Vec<_> = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
     files.sort();
     for file in files {
         let id = file.file_stem().expect("a name").to_string_lossy().into_owned();
@@ -37,7 +38,9 @@ fn crl_unittest() {
         };
         // A file that holds no list is refused before anything is judged.
         let refused = list.is_none() && expected == Some(Reason::RevocationUnknown);
-        tally.case(&id, refused || verdict.reason() == expected, || format!("{}: {verdict:?}", list.is_some()));
+        tally.case(&id, refused || verdict.reason() == expected, || {
+            format!("{}: {verdict:?}", list.is_some())
+        });
     }
     tally.finish(24, EXCEPTIONS);
 }
@@ -47,5 +50,8 @@ const EXCEPTIONS: &[Group] = &[
         "a list that is not for the certificate is no list for it, and without one nothing is judged",
         &["bad_idp_onlycontainscacerts_no_basic_constraints", "bad_idp_uri_and_onlycontainsusercerts"],
     ),
-    ("BoringSSL's caller refuses lists older than a week; RFC 5280 has only nextUpdate", &["bad_thisupdate_too_old"]),
+    (
+        "BoringSSL's caller refuses lists older than a week; RFC 5280 has only nextUpdate",
+        &["bad_thisupdate_too_old"],
+    ),
 ];

@@ -10,14 +10,22 @@ use super::made::{Authority, parse};
 fn search(leaf: &[u8], others: &[(&[u8], AnchorSets, bool)]) -> (Path, Vec<usize>) {
     let mut graph = Graph::new();
     let nodes: Vec<_> = others.iter().map(|(der, sets, _)| graph.add(parse(der), *sets)).collect();
-    let sent: Vec<_> = nodes.iter().zip(others).filter(|(_, (.., sent))| *sent).map(|(node, _)| *node).collect();
+    let sent: Vec<_> =
+        nodes.iter().zip(others).filter(|(_, (.., sent))| *sent).map(|(node, _)| *node).collect();
     let path = graph.best_path(&parse(leaf), &sent);
     let number = |node: &_| nodes.iter().position(|known| known == node).expect("a node of ours");
     let numbers = path.issuers.iter().map(number).collect();
     (path, numbers)
 }
 
-fn check(what: &str, leaf: &[u8], others: &[(&[u8], AnchorSets, bool)], end: End, issuers: &[usize], unsent: bool) {
+fn check(
+    what: &str,
+    leaf: &[u8],
+    others: &[(&[u8], AnchorSets, bool)],
+    end: End,
+    issuers: &[usize],
+    unsent: bool,
+) {
     let (path, numbers) = search(leaf, others);
     assert_eq!((path.end, numbers.as_slice(), path.unsent.is_some()), (end, issuers, unsent), "{what}");
     assert!(!path.cut_short, "{what}");
@@ -36,8 +44,22 @@ fn ends() {
     check("incomplete", &leaf, &[(&int_cert, 0, false), (&root_cert, 1, false)], anchor, &[0, 1], true);
     check("no intermediate", &leaf, &[(&root_cert, 1, false)], End::UnknownIssuer, &[], false);
     check("no root", &leaf, &[(&int_cert, 0, true)], End::UnknownIssuer, &[0], false);
-    check("a namesake of the root", &leaf, &[(&int_cert, 0, true), (&other_cert, 1, false)], End::BadSignature, &[0], false);
-    check("both", &leaf, &[(&int_cert, 0, true), (&other_cert, 1, false), (&root_cert, 1, false)], anchor, &[0, 2], false);
+    check(
+        "a namesake of the root",
+        &leaf,
+        &[(&int_cert, 0, true), (&other_cert, 1, false)],
+        End::BadSignature,
+        &[0],
+        false,
+    );
+    check(
+        "both",
+        &leaf,
+        &[(&int_cert, 0, true), (&other_cert, 1, false), (&root_cert, 1, false)],
+        anchor,
+        &[0, 2],
+        false,
+    );
     check("an anchor itself", &int_cert, &[(&int_cert, 2, true)], End::Anchor(2), &[], false);
     check("a root by itself", &root_cert, &[], End::PrivateRoot, &[], false);
     let lone = Authority::new("lone.example");
@@ -64,10 +86,18 @@ fn preferences() {
     let private = [all[0], all[1], all[2], (&new_cert[..], 0, true)];
     check("an anchor before a private root that lasts longer", &leaf, &private, anchor, &[0, 1, 2], false);
     let more = [all[0], all[1], (&old_cert[..], 3, false), (&new_cert[..], 4, false)];
-    check("the root of more sets before the one that lasts longer", &leaf, &more, End::Anchor(3), &[0, 1, 2], false);
+    check(
+        "the root of more sets before the one that lasts longer",
+        &leaf,
+        &more,
+        End::Anchor(3),
+        &[0, 1, 2],
+        false,
+    );
     let twin = int.certified_by(&new, 2030, |_| {});
     let leaf = int.leaf("a.example", 2038, |_| {});
-    let twins: [(&[u8], AnchorSets, bool); 3] = [(&twin, 0, false), (&int_cert, 0, false), (&new_cert, 1, false)];
+    let twins: [(&[u8], AnchorSets, bool); 3] =
+        [(&twin, 0, false), (&int_cert, 0, false), (&new_cert, 1, false)];
     check("of two certificates of one CA, the one that lasts longer", &leaf, &twins, anchor, &[1, 2], true);
     let sent = [(&twin[..], 0, true), twins[1], twins[2]];
     check("what was sent before what lasts longer", &leaf, &sent, anchor, &[0, 2], false);
@@ -81,10 +111,13 @@ fn key_identifiers_are_hints() {
         params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![1, 2, 3]);
     });
     let namesake = Authority::new("Int").certified_by(&root, 2035, |params| {
-        params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(parse(&int.root(2030)).subject_key_id().expect("an id").to_vec());
+        params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(
+            parse(&int.root(2030)).subject_key_id().expect("an id").to_vec(),
+        );
     });
     let leaf = int.leaf("a.example", 2027, |_| {});
-    let all: [(&[u8], AnchorSets, bool); 3] = [(&namesake, 0, true), (&wrong, 0, true), (&root_cert, 1, false)];
+    let all: [(&[u8], AnchorSets, bool); 3] =
+        [(&namesake, 0, true), (&wrong, 0, true), (&root_cert, 1, false)];
     check("the right key under a wrong identifier", &leaf, &all, End::Anchor(1), &[1, 2], false);
 }
 
@@ -96,7 +129,14 @@ fn loops_end() {
     let (path, numbers) = search(&leaf, &[(&a_by_b, 0, true), (&b_by_a, 0, true)]);
     assert_eq!((path.end, numbers, path.cut_short), (End::UnknownIssuer, vec![0, 1], false));
     let b_cert = b.root(2030);
-    check("a loop with a way out", &leaf, &[(&a_by_b, 0, true), (&b_by_a, 0, true), (&b_cert, 1, false)], End::Anchor(1), &[0, 2], false);
+    check(
+        "a loop with a way out",
+        &leaf,
+        &[(&a_by_b, 0, true), (&b_by_a, 0, true), (&b_cert, 1, false)],
+        End::Anchor(1),
+        &[0, 2],
+        false,
+    );
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use notafter_pki::{Certificate, UnixTime};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 use super::agreement::instant;
@@ -41,7 +41,12 @@ impl Authority {
     }
 
     /// A certificate for it by another.
-    pub(crate) fn certified_by(&self, issuer: &Self, until: i32, with: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
+    pub(crate) fn certified_by(
+        &self,
+        issuer: &Self,
+        until: i32,
+        with: impl FnOnce(&mut CertificateParams),
+    ) -> Vec<u8> {
         let mut params = self.params.clone();
         params.not_after = date_time_ymd(until, 1, 1);
         with(&mut params);

@@ -5,7 +5,10 @@
 //! reason: one more or one fewer is a failure, so that the figure cannot drift unseen. Corpora are found through
 //! `NOTAFTER_CORPORA`; without them those tests say `NOT RUN` and pass.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that did not run must say so")]
-#![allow(clippy::disallowed_methods, reason = "time limits of hostile input are measured with the real clock")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "time limits of hostile input are measured with the real clock"
+)]
 
 mod agreement;
 mod bettertls;
@@ -13,7 +16,8 @@ mod boringssl;
 mod constraints;
 mod crl;
 mod graph;
+mod judged;
 mod limbo;
 mod made;
-mod mesh;
 mod openssl;
+mod paths;
