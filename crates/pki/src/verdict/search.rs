@@ -57,6 +57,11 @@ struct Failure<'a> {
 /// What makes a failure the one to tell of: it reaches an anchor, it has few faults, it is long.
 type Rank = (bool, Reverse<usize>, Reverse<Reason>, usize);
 
+/// The rank of a path that reaches no anchor, by its certificates.
+fn dead_end_rank(length: usize) -> Rank {
+    (false, Reverse(0), Reverse(Reason::Budget), length)
+}
+
 struct Search<'s, 'q, 'a> {
     question: &'s Question<'q, 'a>,
     pool: Vec<Candidate<'a>>,
@@ -233,6 +238,11 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
         path: &[usize],
         leaf_faults: &[Fault],
     ) {
+        // Only a longer one tells more; and a mesh has thousands, each of which would be put into words.
+        let known = self.failure.as_ref().map(|failure| failure.rank);
+        if known.is_some_and(|known| known >= dead_end_rank(path.len() + 1)) {
+            return;
+        }
         let mut faults = leaf_faults.to_vec();
         for &candidate in path {
             faults.extend(self.faults_of(candidate).iter().cloned());
@@ -275,7 +285,7 @@ impl<'s, 'q, 'a> Search<'s, 'q, 'a> {
         let rank = if anchored {
             (true, Reverse(faults.len()), Reverse(gravest), 0)
         } else {
-            (false, Reverse(0), Reverse(Reason::Budget), path.len())
+            dead_end_rank(path.len())
         };
         if self.failure.as_ref().is_none_or(|known| rank > known.rank) {
             self.failure = Some(Failure { rank, faults, path });
