@@ -28,6 +28,8 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["scan", "k8s:prod"], "hint: not in this version");
     refused(&["scan", "10.0.0.0/8"], "hint: if you may scan all of them, say --yes");
     refused(&["scan", "8.0.0.0/23:443"], "public range beyond /24");
+    refused(&["show", "10.0.0.0/8"], "hint: use `notafter scan`");
+    refused(&["why", "10.0.0.0/8"], "hint: use `notafter scan`");
     refused(&["scan", "--starttls", "gopher", "x"], "hint: known are smtp");
     refused(&["scan", "--at", "tomorrow", "/etc/ssl"], "`tomorrow` is no time");
     refused(&["scan", "--ports", "0", "x"], "hint: write ports");
@@ -36,6 +38,7 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["scan", "--no-findings", "/etc/ssl"], "hint: use it with --format ndjson");
     refused(&["scan", "--roots", "/dev/null", "/etc/ssl"], "holds no certificate");
     refused(&["serve"], "hint: not in this version");
+    refused(&["scan", "--save", "/etc/ssl"], "hint: not in this version");
     refused(&["show", "sha256:00"], "hint: not in this version");
     refused(&["scna"], "scan");
 }
@@ -44,7 +47,7 @@ fn wrong_usage_is_2_with_a_hint() {
 fn a_dry_run_counts_and_asks_nothing() {
     let run = run(&["scan", "--dry-run", "10.0.0.0/8:443", "/etc/ssl"]);
     assert_eq!((run.code, run.err.as_str()), (0, ""));
-    assert_eq!(run.out, "would ask 16777216 pairs of address and port\nwould look through /etc/ssl\n");
+    assert_eq!(run.out, "would ask 16,777,216 pairs of address and port\nwould look through /etc/ssl\n");
 }
 
 #[test]

@@ -130,6 +130,8 @@ const TESTS: &[Package] = &[
     install("libpython3.11", library!("libpython3.11.so.1.0"), "a library of inn2, which is only unpacked"),
     install("libperl5.36", library!("libperl.so.5.36"), "a library of inn2, which is only unpacked"),
     install("xrdp", "xrdp", "RDP: TLS after an X.224 exchange"),
+    // Names.
+    install("dnsmasq-base", "dnsmasq", "a real DNS server with names of several addresses"),
     // Peers whose verdict ours is compared with.
     install(
         "monitoring-plugins-basic",

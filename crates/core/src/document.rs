@@ -263,7 +263,10 @@ impl AssetDocument {
         });
         self.signature = Some(certificate.signature_algorithm().signature_name());
         self.is_ca = Some(certificate.is_ca());
-        self.self_signed = Some(certificate.is_self_issued());
+        // Its own name as issuer is not enough: the signature must be by its own key, as far as can be told.
+        let by_itself = || notafter_pki::is_signed_by(&certificate, certificate.spki());
+        let signed = certificate.is_self_issued() && by_itself() != notafter_pki::SignatureVerdict::Bad;
+        self.self_signed = Some(signed);
         self.version = Some(certificate.version());
         self.extended_key_usage = certificate.extended_key_usage().map(|u| u.names()).unwrap_or_default();
         self.problems =

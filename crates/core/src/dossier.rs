@@ -96,6 +96,8 @@ pub struct PathView {
     pub end: PathEnd,
     /// The best path needs a certificate that was not sent: the subject of the first such.
     pub missing: Option<String>,
+    /// Is it certain that something is missing? A leaf alone under an unknown issuer may be complete.
+    pub missing_is_certain: bool,
     /// Does the path end at a root of the public web (Mozilla's list)?
     pub public: bool,
     /// The CA certificate on the path that ends first, unless it ends with or after the leaf:

@@ -12,26 +12,37 @@ pub struct Exclude {
     paths: Vec<String>,
     names: Vec<String>,
     networks: Vec<(AddressRange, Option<Vec<PortRange>>)>,
+    this_host: bool,
 }
 
 impl Exclude {
-    /// Reads one exclusion: an absolute path (`*` within a segment, `**` across), a host name, an
-    /// address, a range, each with ports if wanted.
+    /// Reads one exclusion: a path (`*` within a segment, `**` across), a file's bare name, a host name,
+    /// an address, a range, each of the last with ports if wanted.
     ///
     /// # Errors
     /// A sentence and a hint.
     pub fn add(&mut self, text: &str) -> Result<(), NoTarget> {
-        if text.contains('/') && !text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '[')
-            || text.contains('*')
-        {
-            self.paths.push(text.trim_end_matches('/').to_owned());
+        if text.contains('*') || text.starts_with(['/', '.', '~']) {
+            self.paths.push(absolute(text));
             return Ok(());
         }
-        match Target::parse(text, |_| false)? {
-            Target::Path(path) => self.paths.push(path.to_string_lossy().into_owned()),
-            Target::ThisHost => self.names.push("localhost".to_owned()),
-            Target::Network(target) => match target.hosts {
-                Hosts::Name(name) => self.names.push(name),
+        match Target::parse(text, |_| false) {
+            // `app/store.p12` is no range: it is below the folder we are in.
+            Err(_) if text.contains('/') && !text.contains("://") => {
+                self.paths.push(absolute(&format!("./{text}")))
+            }
+            Err(wrong) => return Err(wrong),
+            Ok(Target::Path(path)) => self.paths.push(absolute(&path.to_string_lossy())),
+            Ok(Target::ThisHost) => {
+                self.this_host = true;
+                self.names.push("localhost".to_owned());
+            }
+            Ok(Target::Network(target)) => match target.hosts {
+                Hosts::Name(name) => {
+                    // A bare word may be a host or a file: neither is looked at.
+                    self.paths.push(text.to_owned());
+                    self.names.push(name);
+                }
                 Hosts::Addresses(range) => self.networks.push((range, target.ports)),
             },
         }
@@ -45,6 +56,11 @@ impl Exclude {
             let all = ports.is_none();
             range.contains(ip) && (all || ports.iter().flatten().any(|p| (p.first..=p.last).contains(&port)))
         })
+    }
+
+    /// Are this host's own listeners excluded?
+    pub fn this_host(&self) -> bool {
+        self.this_host
     }
 
     /// Is this name excluded?
@@ -66,6 +82,29 @@ impl Exclude {
                     && path.file_name().is_some_and(|n| covers(pattern, n.as_bytes())))
         })
     }
+}
+
+/// A pattern from the root on, without a slash at its end; a pattern for names alone stays as it is.
+fn absolute(pattern: &str) -> String {
+    let pattern = match pattern {
+        "/" => pattern,
+        _ => pattern.trim_end_matches('/'),
+    };
+    if !pattern.starts_with('.') {
+        return pattern.to_owned();
+    }
+    let folder = std::env::current_dir().unwrap_or_default();
+    let mut out = folder.clone();
+    for part in Path::new(pattern).components() {
+        match part {
+            std::path::Component::ParentDir => {
+                out.pop();
+            }
+            std::path::Component::CurDir => {}
+            part => out.push(part),
+        }
+    }
+    out.to_string_lossy().into_owned()
 }
 
 /// Glob match where a pattern also covers everything below what it matches. Backtracks to the last star
@@ -118,13 +157,24 @@ mod tests {
         check("*.bak", "/srv/a.bak", true);
         check("*.bak", "/srv/a.bak2", false);
         check("**/node_modules", "/a/node_modules/b", true);
+        check("store.p12", "/a/b/store.p12", true);
+        let here = std::env::current_dir().unwrap();
+        check("./x", &here.join("x/y").to_string_lossy(), true);
+        check("app/store.p12", &here.join("app/store.p12").to_string_lossy(), true);
+        check("../x", &here.parent().unwrap().join("x").to_string_lossy(), true);
     }
 
     #[test]
     fn hosts_and_networks() {
         let mut exclude = Exclude::default();
-        for text in ["10.0.0.0/24", "10.1.0.1:9100", "printer.example.com", "10.2.0.1-10.2.0.9", "fd00::/64"]
-        {
+        for text in [
+            "10.0.0.0/24",
+            "10.1.0.1:9100",
+            "printer.example.com",
+            "10.2.0.1-10.2.0.9",
+            "fd00::/64",
+            "::1/128",
+        ] {
             exclude.add(text).unwrap();
         }
         for (ip, port, expected) in [
@@ -134,6 +184,7 @@ mod tests {
             ("10.1.0.1", 443, false),
             ("10.2.0.5", 1, true),
             ("fd00::5", 1, true),
+            ("::1", 1, true),
             ("::ffff:10.0.0.9", 1, true),
         ] {
             assert_eq!(exclude.address(ip.parse().unwrap(), port), expected, "{ip}:{port}");

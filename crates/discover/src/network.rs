@@ -111,13 +111,14 @@ impl Source for Network {
         Box::pin(async move {
             let resolver = Resolver::new(self.settings.resolver)
                 .map_err(|message| Fault::new(FaultKind::Invalid, message))?;
-            let (plan, unresolved) =
+            let (plan, missed) =
                 Plan::resolve(&self.targets, self.this_host, &self.settings, &resolver).await;
-            for (location, detail) in unresolved {
-                let seen = Seen::Failed { reason: Reason::Dns, detail };
-                out.put(Observation { at: cx.clock.now(), location, seen });
-                Progress::add(&cx.progress.unreachable, 1);
-                Progress::add(&cx.progress.attempted, 1);
+            for (location, reason, detail) in missed {
+                if reason == Reason::Dns {
+                    Progress::add(&cx.progress.unreachable, 1);
+                    Progress::add(&cx.progress.attempted, 1);
+                }
+                out.put(Observation { at: cx.clock.now(), location, seen: Seen::Failed { reason, detail } });
             }
             if plan.len() == 0 {
                 return Ok(cx.progress.scan());

@@ -2,10 +2,13 @@
 //!
 //! Text in, a [`Target`] out, or a sentence with a hint. Nothing is opened, resolved or connected here.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use notafter_core::location::Location;
 use notafter_wire::starttls::Protocol;
 
 /// Something to look at.
@@ -131,7 +134,10 @@ impl Target {
             return wrong("a target is empty", "name a host, a range, a file or a folder");
         }
         if let Some(path) = text.strip_prefix("file://") {
-            return Ok(Self::Path(PathBuf::from(path)));
+            // As our own output writes it: percent-encoded, and an entry of a file means the file.
+            let printed = Location::parse(text).and_then(|l| l.path());
+            let path = printed.map_or_else(|| PathBuf::from(path), |p| PathBuf::from(OsString::from_vec(p)));
+            return Ok(Self::Path(path));
         }
         if text.starts_with(['/', '.', '~']) || text.contains('\\') {
             return Ok(Self::Path(PathBuf::from(text)));
@@ -360,6 +366,8 @@ fn host_name(text: &str) -> Result<String, NoTarget> {
     let label = |l: &str| {
         !l.is_empty()
             && l.len() <= 63
+            && !l.starts_with('-')
+            && !l.ends_with('-')
             && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     // All digits and dots would be an address that is not one, like 10.0.0 or 256.1.1.1.
@@ -426,6 +434,7 @@ mod tests {
             ("./api.p12", false, Target::Path("./api.p12".into())),
             ("api.p12", true, Target::Path("api.p12".into())),
             ("file:///etc/x", false, Target::Path("/etc/x".into())),
+            ("file:///srv/a%20b.pem#2", false, Target::Path("/srv/a b.pem".into())),
             ("localhost", false, Target::ThisHost),
         ] {
             assert_eq!(Target::parse(text, |_| exists), Ok(expected), "{text}");

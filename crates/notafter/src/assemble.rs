@@ -237,7 +237,8 @@ pub(crate) fn protocol(name: &str) -> Result<notafter_wire::starttls::Protocol, 
     })
 }
 
-fn resolver(text: &str) -> Result<std::net::SocketAddr, Usage> {
+/// Reads the address of a DNS server.
+pub(crate) fn resolver(text: &str) -> Result<std::net::SocketAddr, Usage> {
     let with_port = text.parse().ok();
     let without = || text.trim_matches(['[', ']']).parse().ok().map(|ip| std::net::SocketAddr::new(ip, 53));
     with_port.or_else(without).ok_or_else(|| {

@@ -17,12 +17,13 @@ pub(crate) struct Cli {
 
 /// What every command takes.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Everywhere")]
 pub(crate) struct Global {
     /// Read settings from FILE [default: ./notafter.toml, else /etc/notafter/notafter.toml, else none]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// How to print results
-    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    /// How to print results: table, json, ndjson (as it is seen), csv (one row a placement)
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) format: Option<Format>,
     /// The same as --format json
     #[arg(long, global = true, conflicts_with = "format")]
@@ -30,8 +31,16 @@ pub(crate) struct Global {
     /// Judge as if it were TIME: RFC 3339, a date, or +30d
     #[arg(long, global = true, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,
-    /// When to colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    /// When to colour: auto (on a terminal, unless NO_COLOR is set), always, never
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
     pub(crate) color: Color,
     /// Print results only: no progress, no notes
     #[arg(short, long, global = true)]
@@ -82,7 +91,7 @@ pub(crate) enum Command {
     Check(Check),
     /// Would a client accept this chain? The offline judge
     Verify(Verify),
-    /// Triage during an outage: everything dated on the path to HOST, the culprit in one line
+    /// Triage during an outage: everything dated on the path to HOST, the culprit first
     Why(Why),
     /// Print a completion script for a shell
     Completions {
@@ -124,8 +133,8 @@ pub(crate) struct Scan {
     /// Judge nothing and keep nothing in memory: only what is seen, as it is seen
     #[arg(long)]
     pub(crate) no_findings: bool,
-    /// Exit with 1 when a finding is as bad as this
-    #[arg(long, value_enum, value_name = "SEVERITY")]
+    /// Exit with 1 when a finding is as bad as this: critical, warning, info
+    #[arg(long, value_enum, value_name = "SEVERITY", hide_possible_values = true)]
     pub(crate) fail_on: Option<FailOn>,
 }
 
@@ -230,7 +239,7 @@ pub(crate) struct Check {
     /// The protocol before TLS: smtp, imap, ...
     #[arg(short = 'P', long, visible_alias = "starttls", value_name = "PROTO")]
     pub(crate) protocol: Option<String>,
-    /// Seconds until giving up
+    /// Seconds until giving up on a server
     #[arg(short, long, value_name = "SECONDS", default_value = "10")]
     pub(crate) timeout: u32,
     /// Trust these roots besides the usual ones
@@ -288,7 +297,7 @@ pub(crate) enum Purpose {
 /// Triage.
 #[derive(Args)]
 pub(crate) struct Why {
-    /// The host, with a port if it is not 443
+    /// The host; without a port, the common ones are asked
     #[arg(value_name = "HOST")]
     pub(crate) host: String,
     #[command(flatten)]

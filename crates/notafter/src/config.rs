@@ -76,9 +76,34 @@ impl OwnerTable {
 pub(crate) fn parse(text: &str) -> Result<Config, String> {
     toml::from_str(text).map_err(|error| {
         let message = error.message();
-        let hint = nearest(message).map(|key| format!("\nhint: did you mean `{key}`?")).unwrap_or_default();
+        let hint = match nearest(message) {
+            Some(key) => format!("\nhint: did you mean `{key}`?"),
+            None if is_reserved(message) => "\nhint: not in this version".to_owned(),
+            None => String::new(),
+        };
         format!("{}{hint}", error.to_string().trim_end())
     })
+}
+
+/// Is the unknown field a table of a later version?
+fn is_reserved(message: &str) -> bool {
+    const LATER: &[&str] = &[
+        "server",
+        "source",
+        "notifier",
+        "service",
+        "absence",
+        "holiday",
+        "window",
+        "manual",
+        "flow",
+        "heartbeat",
+        "keys",
+        "freeze",
+        "issuer",
+        "certificate",
+    ];
+    message.split('`').nth(1).is_some_and(|field| LATER.contains(&field))
 }
 
 /// From serde's "unknown field `x`, expected one of `a`, `b`": the one that is nearest to x.
@@ -119,5 +144,6 @@ mod tests {
     fn an_unknown_key_names_the_nearest() {
         let error = parse("[[owner]]\nnmae = 'web'\n").unwrap_err();
         assert!(error.contains("did you mean `name`?") && error.contains("line 2"), "{error}");
+        assert!(parse("[server]\nlisten = ''\n").unwrap_err().contains("hint: not in this version"));
     }
 }

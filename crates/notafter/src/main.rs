@@ -50,30 +50,37 @@ fn main() -> ExitCode {
 
 /// Help and version are results; everything else is wrong usage, which `check` must call UNKNOWN (3).
 fn refused(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    let plugin = std::env::args_os().nth(1).is_some_and(|a| a == "check");
-    match error.use_stderr() {
-        false => ExitCode::SUCCESS,
-        true if plugin => ExitCode::from(3),
-        true => {
-            if error.kind() == clap::error::ErrorKind::InvalidSubcommand {
-                reserved();
-            }
-            ExitCode::from(2)
-        }
+    let command = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
     }
+    if command == "check" {
+        // Whoever runs a plugin reads one line of standard output.
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        print::out(format!("NOTAFTER UNKNOWN - {first}\n").as_bytes());
+        return ExitCode::from(3);
+    }
+    let later = std::env::args().find(|a| matches!(a.split('=').next(), Some("--save" | "--data")));
+    if let (clap::error::ErrorKind::UnknownArgument, Some(flag)) = (error.kind(), later) {
+        print::error(&format!("`{flag}` belongs to a later version"), Some("not in this version"));
+    } else if error.kind() == clap::error::ErrorKind::InvalidSubcommand && is_reserved(&command) {
+        print::error(&format!("`{command}` is a command of a later version"), Some("not in this version"));
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(2)
 }
 
 /// Commands that a later version has are not misspellings.
-fn reserved() {
+fn is_reserved(command: &str) -> bool {
     const LATER: &[&str] = &[
         "serve", "watch", "ls", "forecast", "import", "export", "adopt", "renew", "deploy", "prove",
         "rehearse", "ack", "snooze", "own", "retire", "alert", "backup", "restore", "status", "revoke", "ca",
         "issuer", "agent", "doctor", "config",
     ];
-    if std::env::args().nth(1).is_some_and(|a| LATER.contains(&a.as_str())) {
-        print::note("hint: not in this version");
-    }
+    LATER.contains(&command)
 }
 
 fn man() -> Result<End, commands::Usage> {

@@ -5,6 +5,7 @@
 //! search counts its signature checks and stops (RUSTSEC-2023-0052, CVE-2018-16875 did not). This finds
 //! out where a chain leads; whether a client would accept it at some time for some name is `verdict`.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::certificate::Certificate;
@@ -20,15 +21,18 @@ pub type AnchorSets = u8;
 
 /// Signature checks that one search may make.
 pub const CHECKS_MAX: u32 = 100;
-/// Certificates on one path, leaf and anchor included.
-const DEPTH_MAX: usize = 10;
-/// Steps of one search: what a mesh of names without any good signature may cost.
+/// Certificates on one path, leaf and anchor included: one limit after the other, so that short paths are
+/// found before the budget is spent in a mesh. Edges are kept, so that going on costs no check twice.
+const DEPTHS: &[usize] = &[3, 4, 6, 10];
+/// Steps within one limit: what a mesh of names without any good signature may cost.
 const STEPS_MAX: u32 = 2_000;
 
 struct Entry<'a> {
     certificate: Certificate<'a>,
     id: Fingerprint,
     key: KeyId,
+    /// What its subject is equal by.
+    subject: Vec<u8>,
     anchors: AnchorSets,
 }
 
@@ -71,13 +75,33 @@ pub struct Path {
 
 struct Search<'g> {
     sent: &'g [Node],
+    /// The key of the leaf: nothing above it has that key and its name.
+    leaf: (KeyId, Vec<u8>),
     checks: u32,
     steps: u32,
+    depth: usize,
+    /// Whether paths may go on beyond `depth`.
+    deeper: bool,
+    cut_short: bool,
     best: Option<(Rank, Vec<Node>, End, Option<Node>)>,
 }
 
-/// What makes a path better: where it ends, that it needs nothing unsent, that it lasts.
-type Rank = (End, bool, UnixTime);
+/// What makes a path better: what kind of end it has, how many sets of anchors take it (so that a private
+/// root never hides a public one), that it needs nothing unsent, that it lasts (so that a root that lapses
+/// never hides its successor), that it is short; and the sets, so that ties do not depend on order.
+type Rank = (u8, u32, bool, UnixTime, Reverse<usize>, AnchorSets);
+
+impl End {
+    fn rank(self) -> (u8, AnchorSets) {
+        match self {
+            Self::BadSignature => (0, 0),
+            Self::UnknownIssuer => (1, 0),
+            Self::SelfSigned => (2, 0),
+            Self::PrivateRoot => (3, 0),
+            Self::Anchor(sets) => (4, sets),
+        }
+    }
+}
 
 impl<'a> Graph<'a> {
     /// A graph with nothing in it.
@@ -94,8 +118,9 @@ impl<'a> Graph<'a> {
         }
         let node = Node(self.entries.len() as u32);
         self.by_id.insert(id, node);
-        self.by_subject.entry(certificate.subject().comparison_key()).or_default().push(node);
-        self.entries.push(Entry { certificate, id, key: certificate.key_id(), anchors });
+        let subject = certificate.subject().comparison_key();
+        self.by_subject.entry(subject.clone()).or_default().push(node);
+        self.entries.push(Entry { certificate, id, key: certificate.key_id(), subject, anchors });
         node
     }
 
@@ -121,7 +146,6 @@ impl<'a> Graph<'a> {
 
     /// The best path from a leaf, of which `sent` came with it.
     pub fn best_path(&mut self, leaf: &Certificate<'_>, sent: &[Node]) -> Path {
-        let mut search = Search { sent, checks: 0, steps: 0, best: None };
         let own = self.find(&leaf.fingerprint()).map_or(0, |n| self.anchors(n));
         if own != 0 {
             return Path { issuers: vec![], end: End::Anchor(own), unsent: None, cut_short: false };
@@ -130,16 +154,36 @@ impl<'a> Graph<'a> {
             let end = if leaf.is_ca() { End::PrivateRoot } else { End::SelfSigned };
             return Path { issuers: vec![], end, unsent: None, cut_short: false };
         }
+        let mut search = Search {
+            sent,
+            leaf: (leaf.key_id(), leaf.subject().comparison_key()),
+            checks: 0,
+            steps: 0,
+            depth: 0,
+            deeper: false,
+            cut_short: false,
+            best: None,
+        };
         let lasts = leaf.not_after().unwrap_or(UnixTime(i64::MIN));
-        self.step(leaf, leaf.fingerprint(), &mut Vec::new(), lasts, &mut search);
-        let cut_short = search.checks >= CHECKS_MAX || search.steps >= STEPS_MAX;
+        for &depth in DEPTHS {
+            (search.depth, search.steps, search.deeper) = (depth, 0, false);
+            self.step(leaf, leaf.fingerprint(), &mut Vec::new(), lasts, &mut search);
+            if !search.deeper {
+                break;
+            }
+        }
+        let cut_short = search.cut_short || search.deeper;
         match search.best {
             Some((_, issuers, end, unsent)) => Path { issuers, end, unsent, cut_short },
             None => Path { issuers: vec![], end: End::UnknownIssuer, unsent: None, cut_short },
         }
     }
 
+<<<<<<< HEAD
     /// Tries every issuer of `child`, those that were sent first. Recursion is bounded by `DEPTH_MAX`.
+=======
+    /// Tries every issuer of `child`, those that were sent first. Recursion is bounded by `DEPTHS`.
+>>>>>>> chain
     fn step(
         &mut self,
         child: &Certificate<'_>,
@@ -148,39 +192,72 @@ impl<'a> Graph<'a> {
         lasts: UnixTime,
         search: &mut Search<'_>,
     ) {
+<<<<<<< HEAD
         let mut candidates = self.issuers_of(child);
         candidates.sort_by_key(|n| (!search.sent.contains(n), self.anchors(*n) == 0));
+=======
+        let (fitting, others) = self.issuers_of(child);
+>>>>>>> chain
         let mut end = End::UnknownIssuer;
-        for issuer in candidates {
-            search.steps += 1;
-            if search.steps >= STEPS_MAX || path.len() + 2 > DEPTH_MAX || path.contains(&issuer) {
-                continue;
-            }
-            match self.signed(child, id, issuer, search) {
-                Some(SignatureVerdict::Good) => {}
-                Some(SignatureVerdict::Bad) => {
-                    end = if end == End::UnknownIssuer { End::BadSignature } else { end };
+        // Key identifiers are hints: when none that fits did sign, the name alone decides, so that a chain of
+        // another key by the same name is seen as what it is, a bad signature.
+        for mut candidates in [fitting, others] {
+            candidates.sort_by_key(|n| (!search.sent.contains(n), self.anchors(*n) == 0));
+            for issuer in candidates {
+                search.steps += 1;
+                if search.steps >= STEPS_MAX {
+                    search.cut_short = true;
+                    return;
+                }
+                if self.is_looping(issuer, path, search) {
                     continue;
                 }
-                Some(SignatureVerdict::Unsupported) | None => continue,
+                if path.len() + 2 > search.depth {
+                    search.deeper = true;
+                    if DEPTHS.last() == Some(&search.depth) {
+                        self.finish(path, End::UnknownIssuer, lasts, search);
+                    }
+                    return;
+                }
+                match self.signed(child, id, issuer, search) {
+                    Some(SignatureVerdict::Good) => {}
+                    Some(SignatureVerdict::Bad) => {
+                        end = if end == End::UnknownIssuer { End::BadSignature } else { end };
+                        continue;
+                    }
+                    Some(SignatureVerdict::Unsupported) | None => continue,
+                }
+                end = End::PrivateRoot;
+                let entry = &self.entries[issuer.0 as usize];
+                let (certificate, issuer_id, anchors) = (entry.certificate, entry.id, entry.anchors);
+                let lasts = certificate.not_after().map_or(lasts, |t| t.min(lasts));
+                path.push(issuer);
+                if anchors != 0 {
+                    self.finish(path, End::Anchor(anchors), lasts, search);
+                } else if certificate.is_self_issued() && self.is_self_signed(issuer, search) {
+                    self.finish(path, End::PrivateRoot, lasts, search);
+                } else {
+                    self.step(&certificate, issuer_id, path, lasts, search);
+                }
+                path.pop();
             }
-            end = End::PrivateRoot;
-            let entry = &self.entries[issuer.0 as usize];
-            let (certificate, issuer_id, anchors) = (entry.certificate, entry.id, entry.anchors);
-            let lasts = certificate.not_after().map_or(lasts, |t| t.min(lasts));
-            path.push(issuer);
-            if anchors != 0 {
-                self.finish(path, End::Anchor(anchors), lasts, search);
-            } else if certificate.is_self_issued() && self.is_self_signed(issuer, search) {
-                self.finish(path, End::PrivateRoot, lasts, search);
-            } else {
-                self.step(&certificate, issuer_id, path, lasts, search);
+            if end == End::PrivateRoot {
+                return;
             }
-            path.pop();
         }
-        if end != End::PrivateRoot {
-            self.finish(path, end, lasts, search);
-        }
+        self.finish(path, end, lasts, search);
+    }
+
+    /// Whether this name and key are on the path already (RFC 4158 section 5.2): cross-signs of one CA are
+    /// alternatives, never issuers of each other.
+    fn is_looping(&self, node: Node, path: &[Node], search: &Search<'_>) -> bool {
+        let new = &self.entries[node.0 as usize];
+        let same = |key: &KeyId, subject: &[u8]| *key == new.key && subject == new.subject;
+        let on_path = |on: &Node| {
+            let entry = &self.entries[on.0 as usize];
+            same(&entry.key, &entry.subject)
+        };
+        path.iter().any(on_path) || same(&search.leaf.0, &search.leaf.1)
     }
 
     fn is_self_signed(&mut self, node: Node, search: &mut Search<'_>) -> bool {
@@ -194,12 +271,16 @@ impl<'a> Graph<'a> {
             _ => None,
         };
         let unsent = path.iter().copied().find(|n| !search.sent.contains(n) && Some(*n) != root);
-        let rank = (end, unsent.is_none(), lasts);
+        let (kind, sets) = end.rank();
+        // Of paths that lead nowhere, the longest tells most.
+        let length = if kind < 3 { usize::MAX - path.len() } else { path.len() };
+        let rank = (kind, sets.count_ones(), unsent.is_none(), lasts, Reverse(length), sets);
         if search.best.as_ref().is_none_or(|(best, ..)| rank > *best) {
             search.best = Some((rank, path.to_vec(), end, unsent));
         }
     }
 
+<<<<<<< HEAD
     /// CA certificates with the name that `child` gives as its issuer, and no other key identifier.
     fn issuers_of(&self, child: &Certificate<'_>) -> Vec<Node> {
         let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else {
@@ -207,16 +288,23 @@ impl<'a> Graph<'a> {
         };
         let fits = |node: &&Node| {
             let issuer = self.certificate(**node);
+=======
+    /// CA certificates with the name that `child` gives as its issuer: those whose key identifier fits, and
+    /// those whose does not.
+    fn issuers_of(&self, child: &Certificate<'_>) -> (Vec<Node>, Vec<Node>) {
+        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else {
+            return Default::default();
+        };
+        let fits = |node: &Node| {
+            let issuer = self.certificate(*node);
+>>>>>>> chain
             let same_key = match (child.authority_key_id(), issuer.subject_key_id()) {
                 (Some(wanted), Some(has)) => wanted == has,
                 _ => true,
             };
-            same_key && (issuer.is_ca() || self.anchors(**node) != 0 || issuer.version() < 3)
+            same_key && (issuer.is_ca() || self.anchors(*node) != 0 || issuer.version() < 3)
         };
-        let exact: Vec<_> = named.iter().filter(fits).copied().collect();
-        // Key identifiers are hints; when none fits, the name alone decides, so that a chain of another
-        // key by the same name is seen as what it is: a bad signature.
-        if exact.is_empty() { named.clone() } else { exact }
+        named.iter().partition(|node| fits(node))
     }
 
     fn signed(
@@ -232,6 +320,7 @@ impl<'a> Graph<'a> {
             return Some(verdict);
         }
         if search.checks >= CHECKS_MAX {
+            search.cut_short = true;
             return None;
         }
         search.checks += 1;

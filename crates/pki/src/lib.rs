@@ -20,6 +20,7 @@ pub mod oid;
 pub mod private_key;
 pub mod salvage;
 pub mod time;
+pub mod verdict;
 pub mod verify;
 
 pub use certificate::{Certificate, Malformed};

@@ -47,7 +47,7 @@ impl Rule for CannotRead {
                 let cause = format!("{} {}", spot.reason.as_str(), spot.location);
                 let finding = Finding::new(Kind::CannotRead, severity, None, cause)
                     .at([&spot.location])
-                    .summary(format!("cannot read {}: {}", spot.location, spot.detail))
+                    .summary(format!("cannot read {}: {}", shown(&spot.location), spot.detail))
                     .hint(hint)
                     .evidence("reason", spot.reason.as_str());
                 Verdict::found(finding, None)
@@ -65,6 +65,11 @@ impl Rule for CannotRead {
             _ => Verdict::NotApplicable,
         }
     }
+}
+
+/// A file as its path.
+fn shown(location: &Location) -> &str {
+    location.as_str().strip_prefix("file://").unwrap_or(location.as_str())
 }
 
 /// Does the file's name say that it is there for certificates or keys? Documentation and fixtures are

@@ -4,7 +4,7 @@
 //! straight by a trusted root is complete alone. Files are not judged: many keep the chain beside.
 
 use crate::UnixTime;
-use crate::dossier::{Dossier, PathEnd};
+use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
@@ -33,16 +33,24 @@ impl Rule for ChainIncomplete {
         let Some((first, missing)) = broken.first() else {
             return if applicable { Verdict::Pass { holds_until: None } } else { Verdict::NotApplicable };
         };
-        let known = first.path.end != PathEnd::UnknownIssuer;
-        let finding = Finding::new(Kind::ChainIncomplete, Severity::Warning, Some(view.asset.id), "")
+        // A leaf alone under an issuer nobody here has seen may be complete: a private root is not sent.
+        let known = first.path.missing_is_certain;
+        let title = view.title();
+        let (severity, summary) = if known {
+            (
+                Severity::Warning,
+                format!("the server of {title} does not send the certificate of its issuer, {missing}"),
+            )
+        } else {
+            let alone = format!("the server of {title} sends that certificate alone");
+            (Severity::Info, format!("{alone}; if its issuer, {missing}, is no root, clients will fail"))
+        };
+        let finding = Finding::new(Kind::ChainIncomplete, severity, Some(view.asset.id), "")
             .at(broken.iter().flat_map(|(c, _)| c.locations()).filter(|l| l.is_endpoint()))
-            .summary(format!(
-                "the server of {} does not send the certificate of its issuer, {missing}",
-                view.title()
-            ))
+            .summary(summary)
             .hint("install the full chain: the leaf first, then each issuer, without the root; then reload")
             .evidence("missing", missing)
-            .evidence("issuer_known_elsewhere", known)
+            .evidence("certain", known)
             .evidence("sent", first.sent.len());
         Verdict::found(finding, None)
     }
@@ -61,6 +69,11 @@ mod tests {
             .served()
             .path(PathEnd::Trusted, Some("CN=Int"))
             .check(&super::ChainIncomplete, found);
+        let unsure = Some((Kind::ChainIncomplete, Severity::Info));
+        Scene::leaf("a.test")
+            .served()
+            .path(PathEnd::UnknownIssuer, Some("CN=Int"))
+            .check(&super::ChainIncomplete, unsure);
         Scene::leaf("a.test").served().path(PathEnd::Trusted, None).check(&super::ChainIncomplete, None);
         Scene::leaf("a.test")
             .in_file()

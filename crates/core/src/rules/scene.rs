@@ -50,7 +50,13 @@ impl Scene {
     }
 
     fn new(name: &'static str, ca: bool) -> Self {
-        let path = PathView { end: PathEnd::Trusted, missing: None, public: false, dies_first: None };
+        let path = PathView {
+            end: PathEnd::Trusted,
+            missing: None,
+            missing_is_certain: true,
+            public: false,
+            dies_first: None,
+        };
         Self {
             name,
             ca,
@@ -120,6 +126,7 @@ impl Scene {
     pub(crate) fn path(mut self, end: PathEnd, missing: Option<&str>) -> Self {
         self.path.end = end;
         self.path.missing = missing.map(str::to_owned);
+        self.path.missing_is_certain = end != PathEnd::UnknownIssuer;
         self
     }
 

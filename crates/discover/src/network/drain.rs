@@ -450,7 +450,7 @@ fn why(outcome: &Outcome) -> Option<(Reason, String, bool)> {
             (Reason::Handshake, "it chose a cipher suite without certificates".to_owned(), false)
         }
         Outcome::StarttlsRefused { reply } => {
-            (Reason::NoTls, format!("it will not start TLS: {reply}"), false)
+            (Reason::NoTls, format!("it will not start TLS: {}", notafter_pki::name::printable(reply)), false)
         }
         Outcome::NoResources { what } => (Reason::Budget, format!("this machine ran out of {what}"), false),
     })

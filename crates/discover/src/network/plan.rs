@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use notafter_core::location::Location;
+use notafter_core::observation::Reason;
 use notafter_wire::tls::grab::Starttls;
 
 use super::Settings;
@@ -106,15 +107,16 @@ pub(super) fn size(targets: &[NetworkTarget], this_host: bool, settings: &Settin
 }
 
 impl Plan {
-    /// Resolves names and lays the questions out. Gives names that have no address apart.
+    /// Resolves names and lays the questions out. Gives apart what will not be asked, and why.
     pub async fn resolve(
         targets: &[NetworkTarget],
         this_host: bool,
         settings: &Settings,
         resolver: &Resolver,
-    ) -> (Self, Vec<(Location, String)>) {
+    ) -> (Self, Vec<(Location, Reason, String)>) {
         let mut blocks = Vec::new();
-        let mut unresolved = Vec::new();
+        let mut missed = Vec::new();
+        let mut resolved = addresses(targets, settings, resolver).await.into_iter();
         for target in targets {
             let exact_port = target.ports.as_deref().and_then(|p| match p {
                 [one] if one.first == one.last => Some(one.first),
@@ -130,9 +132,21 @@ impl Plan {
             let named = |host: String, by_name| {
                 Some(Named { host, exact: exact_port.is_some(), by_name, heard: AtomicU8::new(0) })
             };
+            let scheme = match starttls {
+                Starttls::Named(protocol) => protocol.name(),
+                Starttls::No | Starttls::Auto => "tls",
+            };
+            let place = |host: &str| Location::named_endpoint(scheme, host, exact_port);
+            let excluded = || (Reason::Excluded, "it is excluded".to_owned());
             match &target.hosts {
-                Hosts::Name(name) if settings.exclude.name(name) => {}
-                Hosts::Name(name) => match resolver.addresses(name).await {
+                Hosts::Name(name) if settings.exclude.name(name) => {
+                    let (reason, detail) = excluded();
+                    missed.push((place(name), reason, detail));
+                }
+                Hosts::Name(name) => match resolved
+                    .next()
+                    .unwrap_or_else(|| Err("it was not asked for".to_owned()))
+                {
                     Ok(mut addresses) => {
                         addresses.truncate(if settings.all_addresses { usize::MAX } else { 1 });
                         let hosts =
@@ -140,14 +154,17 @@ impl Plan {
                         let snis = vec![own.or_else(|| Some(Arc::from(name.as_str())))];
                         blocks.push(Block::new(hosts, ports, snis, starttls, named(name.clone(), true)));
                     }
-                    Err(detail) => {
-                        let scheme = match starttls {
-                            Starttls::Named(protocol) => protocol.name(),
-                            Starttls::No | Starttls::Auto => "tls",
-                        };
-                        unresolved.push((Location::named_endpoint(scheme, name, exact_port), detail));
-                    }
+                    Err(detail) => missed.push((place(name), Reason::Dns, detail)),
                 },
+                Hosts::Addresses(range)
+                    if range.len() == 1
+                        && ports.iter().all(|p| {
+                            (p.first..=p.last).all(|p| settings.exclude.address(range.first, p))
+                        }) =>
+                {
+                    let (reason, detail) = excluded();
+                    missed.push((place(&range.first.to_string()), reason, detail));
+                }
                 Hosts::Addresses(range) => {
                     let snis = match own {
                         Some(own) => vec![Some(own)],
@@ -160,10 +177,10 @@ impl Plan {
                 }
             }
         }
-        if this_host {
+        if this_host && !settings.exclude.this_host() {
             blocks.extend(own_listeners(settings));
         }
-        (Self::of(blocks), unresolved)
+        (Self::of(blocks), missed)
     }
 
     fn of(blocks: Vec<Block>) -> Self {
@@ -197,6 +214,44 @@ impl Plan {
             sni: block.snis[sni].as_ref(),
         }
     }
+}
+
+/// How many names are asked for at once.
+const NAMES_AT_ONCE: usize = 64;
+
+/// The addresses of every name among the targets that is not excluded, in their order.
+async fn addresses(
+    targets: &[NetworkTarget],
+    settings: &Settings,
+    resolver: &Resolver,
+) -> Vec<Result<Vec<IpAddr>, String>> {
+    let names = targets.iter().filter_map(|t| match &t.hosts {
+        Hosts::Name(name) if !settings.exclude.name(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let names: Vec<&str> = names.collect();
+    let mut out = Vec::with_capacity(names.len());
+    for some in names.chunks(NAMES_AT_ONCE) {
+        let mut waiting: Vec<_> = some.iter().map(|name| Box::pin(resolver.addresses(name))).collect();
+        let mut answers: Vec<Option<_>> = some.iter().map(|_| None).collect();
+        std::future::poll_fn(|wake| {
+            for (lookup, answer) in waiting.iter_mut().zip(&mut answers) {
+                if answer.is_none()
+                    && let std::task::Poll::Ready(found) = lookup.as_mut().poll(wake)
+                {
+                    *answer = Some(found);
+                }
+            }
+            if answers.iter().all(Option::is_some) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+        out.extend(answers.into_iter().flatten());
+    }
+    out
 }
 
 impl Block {

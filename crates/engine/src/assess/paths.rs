@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use notafter_core::dossier::{PathEnd, PathView};
 use notafter_core::inventory::{AssetIx, AssetKind, Inventory};
-use notafter_core::trust::{MOZILLA, TrustStores};
+use notafter_core::trust::{GIVEN, MOZILLA, TrustStores};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
 use notafter_pki::chain::{End, Graph, Node, Path};
@@ -59,7 +59,7 @@ impl Paths {
                 let sent: Vec<Node> =
                     chain[1..].iter().filter_map(|m| graph.find(&inventory.asset(*m).id)).collect();
                 let path = graph.best_path(&leaf, &sent);
-                let view = view(&graph, &leaf, &path, chain.len() > 1);
+                let view = view(&graph, &leaf, &path, chain.len() > 1, !trust.given.is_empty());
                 let at_endpoint = |n: &u32| inventory.placements()[*n as usize].location.is_endpoint();
                 if let (Some((issuer, ..)), true) = (&view.dies_first, places.iter().any(at_endpoint)) {
                     let leaves = outlived.entry(*issuer).or_default();
@@ -100,7 +100,7 @@ fn distinct(inventory: &Inventory, places: &[u32]) -> Vec<(Arc<[AssetIx]>, Vec<u
     out
 }
 
-fn view(graph: &Graph<'_>, leaf: &Certificate<'_>, path: &Path, sent_any: bool) -> PathView {
+fn view(graph: &Graph<'_>, leaf: &Certificate<'_>, path: &Path, sent_any: bool, own_roots: bool) -> PathView {
     let subject = |node: Node| graph.certificate(node).subject().to_rfc4514();
     let (end, public) = match path.end {
         End::Anchor(sets) => (PathEnd::Trusted, sets & MOZILLA != 0),
@@ -119,12 +119,17 @@ fn view(graph: &Graph<'_>, leaf: &Certificate<'_>, path: &Path, sent_any: bool) 
         }
         _ => None,
     };
+    // Whoever gives their roots has given them all; and a root's own leaves have no need to say where
+    // its certificate can be fetched.
+    let fetchable = || leaf.authority_info_access().ca_issuers().next().is_some();
+    let missing_is_certain = path.unsent.is_some() || own_roots || fetchable();
     let leaf_end = leaf.not_after().unwrap_or(UnixTime(i64::MAX));
-    let dying = path.issuers.iter().filter(|n| graph.anchors(**n) == 0);
+    // Clients renew the public roots by themselves; a root of one's own dies with everything below it.
+    let dying = path.issuers.iter().filter(|n| graph.anchors(**n) & !GIVEN == 0);
     let dies_first = dying
         .filter_map(|n| graph.certificate(*n).not_after().map(|t| (t, *n)))
         .min()
         .filter(|(t, _)| *t < leaf_end)
         .map(|(t, n)| (graph.id(n), t, subject(n)));
-    PathView { end, missing, public, dies_first }
+    PathView { end, missing, missing_is_certain, public, dies_first }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use notafter_core::Fingerprint;
 use notafter_core::inventory::{Inventory, Role};
-use notafter_core::trust::TrustStores;
+use notafter_core::trust::{GIVEN, TrustStores};
 
 /// So many roots alone in files of one folder make it a folder of roots.
 const FOLDER_MIN: usize = 10;
@@ -13,7 +13,9 @@ const FOLDER_MIN: usize = 10;
 /// machine or Mozilla trusts anyway, and those in a folder that is full of roots. Files with many roots
 /// were recognised when they were read.
 pub(crate) fn recognise(inventory: &mut Inventory, trust: &TrustStores) {
-    let known: HashSet<Fingerprint> = trust.iter().map(|(der, _)| Fingerprint::of(der)).collect();
+    // Roots that the user gave are the user's own: their dates matter to somebody here.
+    let others = trust.iter().filter(|(_, set)| *set != GIVEN);
+    let known: HashSet<Fingerprint> = others.map(|(der, _)| Fingerprint::of(der)).collect();
     let mut folders: HashMap<String, usize> = HashMap::new();
     for placement in inventory.placements() {
         if placement.role == Role::Root && placement.location.is_file() {

@@ -91,6 +91,7 @@ fn plugin(global: &Global, args: &Check) -> Result<(State, String), Usage> {
     let target = target(args)?;
     let look = look(args)?;
     let assembly = Assembly::new(global, &look, std::slice::from_ref(&target))?;
+    super::scan::polite(&assembly)?;
     let in_network = assembly.network.is_some();
     let shown = shown_target(&target, in_network);
     let at = assembly.at;
@@ -199,11 +200,8 @@ fn judge(
     if judged.is_empty() {
         let state = if in_network { State::Critical } else { State::Unknown };
         let spot = report.inventory.blind_spots().first();
-        let why = spot.map_or_else(
-            || "no certificate there".to_owned(),
-            |s| format!("{} ({})", s.detail, s.reason.as_str()),
-        );
-        return (state, one_line(&format!("NOTAFTER {} - {target} {why}", state.word())) + "\n");
+        let why = spot.map_or_else(|| "no certificate there".to_owned(), |s| s.detail.clone());
+        return (state, one_line(&format!("NOTAFTER {} - {target}: {why}", state.word())) + "\n");
     }
     // The worst decides; among equals the one that ends first, leaves before issuers.
     judged.sort_by_key(|j| (std::cmp::Reverse(j.state), j.element > 1, j.left));

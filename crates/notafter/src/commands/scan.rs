@@ -111,7 +111,8 @@ fn consent(assembly: &Assembly, args: &Scan) -> Result<Option<End>, Usage> {
         let roots = assembly.files.as_ref().map(|f| f.roots.as_slice()).unwrap_or_default();
         let mut text = String::new();
         if assembly.network.is_some() {
-            text.push_str(&format!("would ask {} pairs of address and port\n", size.pairs));
+            let pairs = print::table::count(size.pairs);
+            text.push_str(&format!("would ask {pairs} pairs of address and port\n"));
         }
         for root in roots {
             text.push_str(&format!("would look through {}\n", root.display()));
@@ -119,13 +120,23 @@ fn consent(assembly: &Assembly, args: &Scan) -> Result<Option<End>, Usage> {
         print::out(text.as_bytes());
         return Ok(Some(End::Done));
     }
-    let large = size.pairs > PAIRS_MAX;
-    if !args.yes && (large || size.wide_and_public) {
-        let what = if size.wide_and_public { ", in a public range beyond /24" } else { "" };
-        return Err(Usage::new(format!("this would ask {} pairs of address and port{what}", size.pairs))
-            .hint("if you may scan all of them, say --yes; --dry-run only counts"));
+    if !args.yes {
+        polite(assembly)
+            .map_err(|wide| wide.hint("if you may scan all of them, say --yes; --dry-run only counts"))?;
     }
     Ok(None)
+}
+
+/// Refuses a large or wide look: for every command, because every command asks strangers.
+pub(crate) fn polite(assembly: &Assembly) -> Result<(), Usage> {
+    let size = assembly.network.as_ref().map(|n| n.size()).unwrap_or_default();
+    if size.pairs <= PAIRS_MAX && !size.wide_and_public {
+        return Ok(());
+    }
+    let what = if size.wide_and_public { ", in a public range beyond /24" } else { "" };
+    let pairs = print::table::count(size.pairs);
+    Err(Usage::new(format!("this would ask {pairs} pairs of address and port{what}"))
+        .hint("use `notafter scan` for a range, and say --yes if you may scan all of it"))
 }
 
 fn assets(report: &Report, at: notafter_core::UnixTime) -> Vec<AssetDocument> {

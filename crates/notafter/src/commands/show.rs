@@ -31,6 +31,7 @@ pub(crate) fn run(global: &Global, args: Show) -> Result<End, Usage> {
         return super::scan::run(global, scan);
     }
     let assembly = Assembly::new(global, &args.look, &args.targets)?;
+    super::scan::polite(&assembly)?;
     let at = assembly.at;
     let cx = assembly.cx();
     let report = super::scan::look(assembly, &cx, global.quiet, true, None)?;

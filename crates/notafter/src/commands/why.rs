@@ -25,15 +25,16 @@ pub(crate) fn run(global: &Global, args: Why) -> Result<End, Usage> {
     let target = Target::parse(&args.host, |_| false)?;
     let Target::Network(network) = &target else {
         return Err(Usage::new(format!("`{}` is no host", args.host))
-            .hint("name a host, with a port if it is not 443"));
+            .hint("name a host, like example.com or example.com:8443"));
     };
     let look = &args.look;
-    let resolver = look.resolver.clone();
+    let resolver = look.resolver.as_deref().map(crate::assemble::resolver).transpose()?;
     let texts = [args.host.clone()];
     let assembly = Assembly::new(global, look, &texts)?;
+    super::scan::polite(&assembly)?;
     let at = assembly.at;
     let cx = assembly.cx();
-    let dns = addresses(&network.hosts, resolver.as_deref());
+    let dns = addresses(&network.hosts, resolver);
     let report = super::scan::look(assembly, &cx, global.quiet, true, None)?;
     let verdict = verdict(&report, &dns, at);
     if global.format() == Format::Table {
@@ -63,14 +64,11 @@ pub(crate) fn run(global: &Global, args: Why) -> Result<End, Usage> {
 
 type Dns = Result<Vec<std::net::IpAddr>, String>;
 
-fn addresses(hosts: &Hosts, resolver: Option<&str>) -> Dns {
+fn addresses(hosts: &Hosts, server: Option<std::net::SocketAddr>) -> Dns {
     let name = match hosts {
         Hosts::Addresses(range) => return Ok((0..range.len().min(256)).map(|n| range.nth(n)).collect()),
         Hosts::Name(name) => name,
     };
-    let server = resolver.and_then(|text| {
-        text.parse().ok().or_else(|| text.parse().ok().map(|ip| std::net::SocketAddr::new(ip, 53)))
-    });
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async { Resolver::new(server)?.addresses(name).await })

@@ -82,13 +82,13 @@ fn assets(paper: &mut Paper, view: &View<'_>) -> usize {
         .collect();
     rows.sort_by(|a, b| (a.end, &a.name).cmp(&(b.end, &b.name)));
     if !rows.is_empty() {
-        table(paper, &rows, view.at);
+        table(paper, &rows, view.at, view.verbose);
         paper.end();
     }
     anchors.len()
 }
 
-fn table(paper: &mut Paper, rows: &[Row], at: UnixTime) {
+fn table(paper: &mut Paper, rows: &[Row], at: UnixTime, verbose: bool) {
     let longest = |cell: fn(&Row) -> &str, most: usize| {
         rows.iter().map(|r| cell(r).chars().count()).max().unwrap_or(0).clamp(4, most)
     };
@@ -103,7 +103,7 @@ fn table(paper: &mut Paper, rows: &[Row], at: UnixTime) {
     let wheres = width.saturating_sub(fixed);
     let head =
         format!("{:>left_width$}  {:<10}  {:<names$}  {:<issuers$}", "LEFT", "EXPIRES", "NAME", "ISSUER");
-    paper.line(Ink::Dim, if wheres >= 12 { format!("{head}  WHERE") } else { head }.trim_end());
+    paper.line(Ink::Dim, if wheres >= 12 && !verbose { format!("{head}  WHERE") } else { head }.trim_end());
     for (row, left) in rows.iter().zip(&lefts) {
         let ink = row.severity.map_or(Ink::Green, Ink::of);
         let ink = if row.severity == Some(Severity::Info) { Ink::Plain } else { ink };
@@ -115,10 +115,13 @@ fn table(paper: &mut Paper, rows: &[Row], at: UnixTime) {
         paper.put(Ink::Bold, &name).put(Ink::Plain, &" ".repeat(names - name.chars().count()));
         paper.put(Ink::Plain, "  ").put(Ink::Dim, &issuer);
         paper.put(Ink::Plain, &" ".repeat(issuers - issuer.chars().count()));
-        if wheres >= 12 {
+        if wheres >= 12 && !verbose {
             paper.put(Ink::Plain, "  ").put(Ink::Plain, &place(row, wheres));
         }
         paper.end();
+        for location in row.places.iter().filter(|_| verbose) {
+            paper.put(Ink::Plain, &" ".repeat(left_width + 2)).line(Ink::Dim, &shown(location));
+        }
     }
 }
 
@@ -145,7 +148,7 @@ fn left(end: UnixTime, at: UnixTime) -> String {
         return "never".to_owned();
     }
     match seconds {
-        s if s < 0 => format!("{} d ago", (-s) / 86_400),
+        s if s < 0 => format!("{} d", s.div_euclid(86_400)),
         s if s < 2 * 3600 => format!("{} min", s / 60),
         s if s < 2 * 86_400 => format!("{} h", s / 3600),
         s => format!("{} d", s / 86_400),
@@ -262,7 +265,7 @@ fn sum(paper: &mut Paper, view: &View<'_>, anchors: usize) {
         looked.push(plural(scan.files, "file"));
     }
     if looked.is_empty() {
-        looked.push("nothing to look at".to_owned());
+        looked.push("nothing was looked at".to_owned());
     }
     let certificates = report.inventory.assets().filter(|(_, a)| a.kind == AssetKind::Certificate).count();
     let places = report.inventory.placements().len();
@@ -278,10 +281,16 @@ fn sum(paper: &mut Paper, view: &View<'_>, anchors: usize) {
     paper.put(Ink::Plain, &line).put(Ink::Plain, ". ");
     let of = |severity| report.findings.iter().filter(|f| f.severity == severity).count();
     let (critical, warning) = (of(Severity::Critical), of(Severity::Warning));
+    if report.interrupted {
+        paper.put(Ink::Yellow, "Interrupted: only part was looked at. ");
+    }
     if critical + warning == 0 {
         // Silence is health only where something was seen.
         match (certificates, report.inventory.blind_spots().is_empty()) {
             (0, false) => paper.put(Ink::Yellow, "Nothing was seen."),
+            (0, true) if scan.attempted + scan.files == 0 => {
+                paper.put(Ink::Yellow, "So nothing can be said.")
+            }
             (_, false) => paper.put(Ink::Green, "Nothing needs doing now, in what was seen."),
             (_, true) => paper.put(Ink::Green, "Nothing needs doing now."),
         };
@@ -305,7 +314,7 @@ fn plural(n: u64, what: &str) -> String {
 }
 
 /// A number with commas between thousands.
-fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -337,13 +346,9 @@ mod tests {
     #[test]
     fn whole_days_rounded_down() {
         let at = UnixTime(0);
-        for (seconds, expected) in [
-            (10 * 86_400 - 1, "9 d"),
-            (86_400, "24 h"),
-            (600, "10 min"),
-            (-1, "0 d ago"),
-            (-86_400 * 3, "3 d ago"),
-        ] {
+        for (seconds, expected) in
+            [(10 * 86_400 - 1, "9 d"), (86_400, "24 h"), (600, "10 min"), (-1, "-1 d"), (-86_400 * 3, "-3 d")]
+        {
             assert_eq!(left(UnixTime(seconds), at), expected);
         }
         assert_eq!(count(1_234_567), "1,234,567");

@@ -120,7 +120,7 @@ impl Bags<'_> {
     fn closed(&mut self, closed: Closed) {
         let (reason, detail) = match closed {
             Closed::WrongPassword => {
-                (Reason::WrongPassword, "a PKCS#12 part that none of the passwords opens".to_owned())
+                (Reason::WrongPassword, "none of the passwords opens it (PKCS#12)".to_owned())
             }
             Closed::Unsupported(what) => (
                 Reason::UnsupportedFormat,

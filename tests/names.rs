@@ -1,0 +1,135 @@
+//! Names to all their addresses, by a real DNS server of our own; and IPv6.
+
+mod run;
+
+use std::process::{Child, Command, Stdio};
+
+use notafter_lab::servers::{nginx, openssl};
+use notafter_lab::{Authority, Lab, Port, Request, need};
+use run::{run, scan};
+
+/// A dnsmasq that knows a few names under `.lab` and nothing else.
+struct Dns {
+    child: Child,
+    address: String,
+    _port: Port,
+}
+
+impl Dns {
+    fn start() -> Option<Self> {
+        let port = Port::free();
+        let records = [
+            "--host-record=farm.lab,127.0.0.1",
+            "--host-record=farm.lab,127.0.0.2",
+            "--host-record=farm.lab,::1",
+            "--host-record=six.lab,::1",
+        ];
+        let child = Command::new("dnsmasq")
+            .args([
+                "--keep-in-foreground",
+                "--no-resolv",
+                "--no-hosts",
+                "--bind-interfaces",
+                "--conf-file=/dev/null",
+            ])
+            .args(["--listen-address=127.0.0.1", "--pid-file=", "--user=", "--local=/lab/"])
+            .args(records)
+            .arg(format!("--port={}", port.number()))
+            .stderr(Stdio::null())
+            .spawn();
+        let child = need(child.map_err(|e| notafter_lab::NotRun::new("dnsmasq", e.to_string())))?;
+        let address = format!("127.0.0.1:{}", port.number());
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(&address).is_ok() {
+                break;
+            }
+            let _ = Command::new("sleep").arg("0.05").status();
+        }
+        Some(Self { child, address, _port: port })
+    }
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn every_address_of_a_name_is_asked_and_the_dead_one_is_said() {
+    let Some(dns) = Dns::start() else { return };
+    let lab = Lab::new("farm");
+    let leaf = Authority::new(&lab).issue(&Request::new(&["farm.lab"]));
+    let addresses = vec![std::net::Ipv4Addr::new(127, 0, 0, 1), std::net::Ipv4Addr::new(127, 0, 0, 2)];
+    let options = nginx::Options { addresses, ..Default::default() };
+    let Some(server) = need(nginx::start_with(&lab, &leaf, &options)) else { return };
+    let port = server.address().port();
+    let target = format!("farm.lab:{port}");
+    let found = scan(&[&target, "--resolver", &dns.address]);
+    let mut places: Vec<_> =
+        found.placements().iter().filter(|p| p["role"] == "leaf").map(|p| p["location"].clone()).collect();
+    places.sort_by_key(ToString::to_string);
+    assert_eq!(
+        places,
+        [format!("tls://127.0.0.1:{port}?sni=farm.lab"), format!("tls://127.0.0.2:{port}?sni=farm.lab")]
+    );
+    assert_eq!(found.blind_spots()[0]["location"], format!("tls://[::1]:{port}?sni=farm.lab").as_str());
+    assert_eq!(found.blind_spots()[0]["reason"], "refused");
+    assert_eq!(found.0["scan"]["attempted"], 3);
+    let first = scan(&[&target, "--resolver", &dns.address, "--all-addresses=false"]);
+    assert_eq!(first.0["scan"]["attempted"], 1);
+}
+
+#[test]
+fn a_name_that_is_not_there_is_a_blind_spot_and_the_others_go_on() {
+    let Some(dns) = Dns::start() else { return };
+    let lab = Lab::new("nx");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    let Some(server) = need(openssl::start(&lab, &leaf)) else { return };
+    let found = scan(&["gone.lab:443", &server.address().to_string(), "--resolver", &dns.address]);
+    assert_eq!(found.leaves_at("tls://").len(), 1);
+    assert_eq!(found.blind_spots()[0]["location"], "tls://gone.lab:443");
+    assert_eq!(found.blind_spots()[0]["reason"], "dns");
+    let why = run(&["why", "gone.lab", "--resolver", &dns.address]);
+    assert!(why.out.lines().next().unwrap_or_default().contains("does not resolve"), "{}", why.out);
+    assert_eq!(why.code, 3);
+}
+
+#[test]
+fn ipv6() {
+    let Some(dns) = Dns::start() else { return };
+    let lab = Lab::new("six");
+    let leaf = Authority::new(&lab).issue(&Request::new(&["six.lab"]));
+    let port = Port::free();
+    let accept = format!("[::1]:{}", port.number());
+    let (certificate, key) = (leaf.fullchain_pem.to_string_lossy(), leaf.key_pem.to_string_lossy());
+    let mut server = Command::new("openssl")
+        .args([
+            "s_server",
+            "-quiet",
+            "-accept",
+            &accept,
+            "-cert",
+            &certificate,
+            "-cert_chain",
+            &leaf.chain_pem.to_string_lossy(),
+            "-key",
+            &key,
+        ])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("openssl is there");
+    for _ in 0..100 {
+        if std::net::TcpStream::connect(&accept).is_ok() {
+            break;
+        }
+        let _ = Command::new("sleep").arg("0.05").status();
+    }
+    let by_address = scan(&[&accept]);
+    let by_name = scan(&[&format!("six.lab:{}", port.number()), "--resolver", &dns.address]);
+    let _ = server.kill();
+    let _ = server.wait();
+    assert_eq!(by_address.leaves_at(&format!("tls://{accept}")), [leaf.sha256.as_str()]);
+    assert_eq!(by_name.leaves_at(&format!("tls://{accept}?sni=six.lab")), [leaf.sha256.as_str()]);
+}
