@@ -27,6 +27,10 @@ const DEPTHS: &[usize] = &[3, 4, 6, 10];
 /// Steps within one limit: what a mesh of names without any good signature may cost.
 const STEPS_MAX: u32 = 2_000;
 
+/// So many certificates of one name are tried as issuers, besides trust anchors and those that were sent:
+/// a heap of 100,000 self-signed ones of one name must not cost its square.
+const NAMESAKES_MAX: usize = 64;
+
 struct Entry<'a> {
     certificate: Certificate<'a>,
     id: Fingerprint,
@@ -83,6 +87,7 @@ struct Search<'g> {
     /// Whether paths may go on beyond `depth`.
     deeper: bool,
     cut_short: bool,
+    leaf_edges: Vec<(KeyId, SignatureVerdict)>,
     best: Option<(Rank, Vec<Node>, End, Option<Node>)>,
 }
 
@@ -119,7 +124,10 @@ impl<'a> Graph<'a> {
         let node = Node(self.entries.len() as u32);
         self.by_id.insert(id, node);
         let subject = certificate.subject().comparison_key();
-        self.by_subject.entry(subject.clone()).or_default().push(node);
+        let namesakes = self.by_subject.entry(subject.clone()).or_default();
+        if anchors != 0 || namesakes.len() < NAMESAKES_MAX {
+            namesakes.push(node);
+        }
         self.entries.push(Entry { certificate, id, key: certificate.key_id(), subject, anchors });
         node
     }
@@ -162,6 +170,7 @@ impl<'a> Graph<'a> {
             depth: 0,
             deeper: false,
             cut_short: false,
+            leaf_edges: Vec::new(),
             best: None,
         };
         let lasts = leaf.not_after().unwrap_or(UnixTime(i64::MIN));
@@ -179,11 +188,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-<<<<<<< HEAD
-    /// Tries every issuer of `child`, those that were sent first. Recursion is bounded by `DEPTH_MAX`.
-=======
     /// Tries every issuer of `child`, those that were sent first. Recursion is bounded by `DEPTHS`.
->>>>>>> chain
     fn step(
         &mut self,
         child: &Certificate<'_>,
@@ -192,12 +197,7 @@ impl<'a> Graph<'a> {
         lasts: UnixTime,
         search: &mut Search<'_>,
     ) {
-<<<<<<< HEAD
-        let mut candidates = self.issuers_of(child);
-        candidates.sort_by_key(|n| (!search.sent.contains(n), self.anchors(*n) == 0));
-=======
-        let (fitting, others) = self.issuers_of(child);
->>>>>>> chain
+        let (fitting, others) = self.issuers_of(child, search.sent);
         let mut end = End::UnknownIssuer;
         // Key identifiers are hints: when none that fits did sign, the name alone decides, so that a chain of
         // another key by the same name is seen as what it is, a bad signature.
@@ -280,31 +280,23 @@ impl<'a> Graph<'a> {
         }
     }
 
-<<<<<<< HEAD
-    /// CA certificates with the name that `child` gives as its issuer, and no other key identifier.
-    fn issuers_of(&self, child: &Certificate<'_>) -> Vec<Node> {
-        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else {
-            return Vec::new();
-        };
-        let fits = |node: &&Node| {
-            let issuer = self.certificate(**node);
-=======
     /// CA certificates with the name that `child` gives as its issuer: those whose key identifier fits, and
     /// those whose does not.
-    fn issuers_of(&self, child: &Certificate<'_>) -> (Vec<Node>, Vec<Node>) {
-        let Some(named) = self.by_subject.get(&child.issuer_name().comparison_key()) else {
-            return Default::default();
-        };
+    fn issuers_of(&self, child: &Certificate<'_>, sent: &[Node]) -> (Vec<Node>, Vec<Node>) {
+        let name = child.issuer_name().comparison_key();
+        let mut named = self.by_subject.get(&name).cloned().unwrap_or_default();
+        let came_along = sent.iter().filter(|n| self.entries[n.0 as usize].subject == name);
+        let unlisted: Vec<_> = came_along.filter(|n| !named.contains(n)).copied().collect();
+        named.extend(unlisted);
         let fits = |node: &Node| {
             let issuer = self.certificate(*node);
->>>>>>> chain
             let same_key = match (child.authority_key_id(), issuer.subject_key_id()) {
                 (Some(wanted), Some(has)) => wanted == has,
                 _ => true,
             };
             same_key && (issuer.is_ca() || self.anchors(*node) != 0 || issuer.version() < 3)
         };
-        named.iter().partition(|node| fits(node))
+        named.into_iter().partition(fits)
     }
 
     fn signed(
@@ -316,8 +308,15 @@ impl<'a> Graph<'a> {
     ) -> Option<SignatureVerdict> {
         let issuer = &self.entries[issuer.0 as usize];
         let edge = (id, issuer.key);
-        if let Some(&verdict) = self.edges.get(&edge) {
-            return Some(verdict);
+        // A leaf is judged once: only verdicts on members of the graph outlive the search.
+        let member = self.by_id.contains_key(&id);
+        let known = if member {
+            self.edges.get(&edge).copied()
+        } else {
+            search.leaf_edges.iter().find(|(key, _)| *key == edge.1).map(|(_, verdict)| *verdict)
+        };
+        if known.is_some() {
+            return known;
         }
         if search.checks >= CHECKS_MAX {
             search.cut_short = true;
@@ -325,7 +324,11 @@ impl<'a> Graph<'a> {
         }
         search.checks += 1;
         let verdict = is_signed_by(child, issuer.certificate.spki());
-        self.edges.insert(edge, verdict);
+        if member {
+            self.edges.insert(edge, verdict);
+        } else {
+            search.leaf_edges.push((edge.1, verdict));
+        }
         Some(verdict)
     }
 }
