@@ -1,6 +1,6 @@
 //! One loop: a slab of connections, an epoll instance, a timer wheel and one receive buffer.
 //!
-//! Everything here runs on the loop's own thread and never blocks but in epoll. A connection in flight costs
+//! Everything here runs on the loop's own thread and never blocks but in epoll, or for a moment before it. A connection in flight costs
 //! one `Slot` and one link of the wheel; buffers exist only while an answer is half read.
 
 use crate::Monotonic;
@@ -39,6 +39,11 @@ const POOLED: usize = 64;
 const STARVED: Duration = Duration::from_secs(30);
 /// Tries to find a free local port; the pauses between them double from 20 ms.
 const PORT_TRIES: u8 = 8;
+/// With so many conversations open, and so few of them answering at a time, answers are gathered for a
+/// moment: woken for each alone, half of the work would be waking up. Nobody waits longer than this for it.
+const GATHER_FROM: usize = 16;
+const GATHER_BELOW: usize = 16;
+const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 const WAKER: u64 = u64::MAX;
 
 /// What all loops of one `Grabber` share.
@@ -150,6 +155,7 @@ impl EventLoop {
     pub(super) fn run(&mut self) {
         let mut events = Vec::with_capacity(256);
         let mut due = Vec::new();
+        let mut answered = GATHER_BELOW;
         self.now = self.shared.clock.now();
         self.wheel.expire(self.tick(), &mut due);
         loop {
@@ -172,6 +178,10 @@ impl EventLoop {
                 || (!self.held.is_empty() && !self.shared.results.is_full())
                 || self.shared.stop.load(Ordering::SeqCst);
             let timeout = if ready { Some(Duration::ZERO) } else { timeout };
+            if answered < GATHER_BELOW && self.in_flight >= GATHER_FROM && timeout != Some(Duration::ZERO) {
+                // Cut short by a signal it gathers less, that is all.
+                let _ = rustix::thread::nanosleep(&GATHER);
+            }
             let timeout = timeout.map(|wait| Timespec {
                 tv_sec: wait.as_secs().min(3600) as i64,
                 tv_nsec: wait.subsec_nanos().into(),
@@ -186,6 +196,7 @@ impl EventLoop {
                 return;
             }
             self.now = self.shared.clock.now();
+            answered = events.len();
             for event in events.drain(..) {
                 self.event(event.data.u64(), event.flags);
             }
