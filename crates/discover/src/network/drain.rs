@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -107,6 +108,8 @@ struct Drain<'w> {
     named_round_done: bool,
     processes: Option<Processes>,
     linked: HashSet<SocketAddr>,
+    /// The files on the command line of a process, read once however many addresses it answers at.
+    named_files: HashMap<u32, Vec<(usize, PathBuf)>>,
     pool: Pool,
 }
 
@@ -122,6 +125,7 @@ impl<'w> Drain<'w> {
             named_round_done: false,
             processes: None,
             linked: HashSet::new(),
+            named_files: HashMap::new(),
             pool: Pool::new(),
         }
     }
@@ -290,7 +294,8 @@ impl<'w> Drain<'w> {
     fn process(&mut self, address: SocketAddr) -> Option<Arc<notafter_core::observation::Process>> {
         let process = self.processes.get_or_insert_with(Processes::look).at(address)?;
         if self.linked.insert(address) {
-            for (number, path) in local::named_files(process.pid) {
+            self.named_files.entry(process.pid).or_insert_with(|| local::named_files(process.pid));
+            for (number, path) in &self.named_files[&process.pid] {
                 use std::os::unix::ffi::OsStrExt;
                 let link = Link {
                     kind: LinkKind::Serves,
