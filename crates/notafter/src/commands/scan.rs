@@ -90,6 +90,7 @@ pub(crate) fn look(
     let sources = assembly.take_sources();
     Ok(runtime.block_on(async {
         let bar = print::progress::Bar::start(&cx.progress, quiet || stream.is_some());
+        let ticker = stream.as_ref().map(|s| tokio::spawn(tick(s.outlet())));
         let tap = stream.map(|s| Box::new(s) as Box<dyn notafter_engine::ingest::Tap>);
         let order = Order { sources, judgment, tap };
         let stop = async {
@@ -99,9 +100,21 @@ pub(crate) fn look(
             }
         };
         let report = pipeline::run(cx, order, stop).await;
+        ticker.inspect(tokio::task::JoinHandle::abort);
         drop(bar);
         report
     }))
+}
+
+/// Whoever reads the stream sees a line at the latest so long after it was found.
+const LINE_LATE_MAX: std::time::Duration = std::time::Duration::from_millis(100);
+
+async fn tick(outlet: stream::Outlet) {
+    let mut ticks = tokio::time::interval(LINE_LATE_MAX);
+    loop {
+        ticks.tick().await;
+        outlet.flush();
+    }
 }
 
 /// Asks before a large or wide scan; `--dry-run` only says what would be asked.

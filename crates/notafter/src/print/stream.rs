@@ -1,6 +1,8 @@
 //! ndjson: one line for each thing, as it is seen, so that a scan of any size needs no memory for it.
 
-use std::io::Write;
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
 
@@ -11,11 +13,27 @@ use notafter_core::inventory::{Asset, BlindSpot, Inventory, KeySighting, Placeme
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_engine::ingest::Tap;
 
+/// So many bytes are gathered before they are written: a system call a line would cost more than the line.
+const GATHERED_MAX: usize = 32 << 10;
+/// So many assets are kept as they were printed: the same few intermediates come with nearly every leaf.
+const PRINTED_MAX: usize = 256;
+
 /// Prints lines.
 pub(crate) struct Stream {
     at: UnixTime,
     vantage: String,
-    line: Vec<u8>,
+    outlet: Outlet,
+    printed: HashMap<Fingerprint, Box<[u8]>>,
+}
+
+/// Where lines gather on their way out. Shared with whoever sees to it that none waits for long.
+#[derive(Clone)]
+pub(crate) struct Outlet(Arc<Mutex<Gathered>>);
+
+struct Gathered {
+    bytes: Vec<u8>,
+    /// How much may gather: nothing where somebody looks on.
+    most: usize,
     /// Nobody reads any more: go on in silence, so that the scan ends in order.
     closed: bool,
 }
@@ -29,20 +47,60 @@ enum Line<'a> {
     Scan(&'a ScanHeader),
 }
 
+impl Outlet {
+    fn new() -> Self {
+        let most = if std::io::stdout().is_terminal() { 0 } else { GATHERED_MAX };
+        Self(Arc::new(Mutex::new(Gathered { bytes: Vec::new(), most, closed: false })))
+    }
+
+    /// Writes out what has gathered.
+    pub(crate) fn flush(&self) {
+        self.lock().flush();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Adds one line, which `write` appends without its end; of one that fails nothing is left.
+    fn line(&self, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) {
+        let mut gathered = self.lock();
+        if gathered.closed {
+            return;
+        }
+        let before = gathered.bytes.len();
+        match write(&mut gathered.bytes) {
+            Ok(()) => gathered.bytes.push(b'\n'),
+            Err(_) => gathered.bytes.truncate(before),
+        }
+        if gathered.bytes.len() >= gathered.most {
+            gathered.flush();
+        }
+    }
+}
+
+impl Gathered {
+    fn flush(&mut self) {
+        if !self.closed && !self.bytes.is_empty() {
+            let mut out = std::io::stdout().lock();
+            self.closed = out.write_all(&self.bytes).and_then(|()| out.flush()).is_err();
+        }
+        self.bytes.clear();
+    }
+}
+
 impl Stream {
     pub(crate) fn new(at: UnixTime, vantage: &str) -> Self {
-        Self { at, vantage: vantage.to_owned(), line: Vec::with_capacity(4096), closed: false }
+        Self { at, vantage: vantage.to_owned(), outlet: Outlet::new(), printed: HashMap::new() }
+    }
+
+    /// Where its lines gather.
+    pub(crate) fn outlet(&self) -> Outlet {
+        self.outlet.clone()
     }
 
     fn put(&mut self, line: &Line<'_>) {
-        if self.closed {
-            return;
-        }
-        self.line.clear();
-        if serde_json::to_writer(&mut self.line, line).is_ok() {
-            self.line.push(b'\n');
-            self.closed = std::io::stdout().lock().write_all(&self.line).is_err();
-        }
+        self.outlet.line(|out| serde_json::to_writer(out, line));
     }
 
     pub(crate) fn finding(&mut self, finding: &FindingDocument) {
@@ -51,16 +109,42 @@ impl Stream {
 
     pub(crate) fn scan(&mut self, header: &ScanHeader) {
         self.put(&Line::Scan(header));
-        let _ = std::io::stdout().flush();
+        self.outlet.flush();
+    }
+
+    /// An asset as JSON, made once for as long as it is remembered.
+    fn asset(&mut self, asset: &Asset, bytes: &[u8]) -> &[u8] {
+        if self.printed.len() >= PRINTED_MAX && !self.printed.contains_key(&asset.id) {
+            self.printed.clear();
+        }
+        self.printed.entry(asset.id).or_insert_with(|| {
+            let document = AssetDocument::of(asset, bytes, self.at);
+            serde_json::to_vec(&document).unwrap_or_else(|_| b"null".to_vec()).into()
+        })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.outlet.flush();
     }
 }
 
 impl Tap for Stream {
     fn placed(&mut self, asset: &Asset, bytes: &[u8], placement: &Placement, chain: &[Fingerprint]) {
-        let asset = AssetDocument::of(asset, bytes, self.at);
-        let mut document = PlacementDocument::of_parts(&asset.id, placement, &self.vantage);
+        let mut document = PlacementDocument::of_parts(&asset.id.to_string(), placement, &self.vantage);
         document.chain = chain.iter().map(ToString::to_string).collect();
-        self.put(&Line::Observation { asset: Some(&asset), placement: &document });
+        let outlet = self.outlet.clone();
+        let asset = self.asset(asset, bytes);
+        // The same as `Line::Observation`, around an asset that is JSON already.
+        outlet.line(|out| {
+            out.extend_from_slice(b"{\"type\":\"observation\",\"asset\":");
+            out.extend_from_slice(asset);
+            out.extend_from_slice(b",\"placement\":");
+            serde_json::to_writer(&mut *out, &document)?;
+            out.push(b'}');
+            Ok(())
+        });
     }
 
     fn key(&mut self, key: &KeySighting) {
