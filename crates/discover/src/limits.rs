@@ -120,7 +120,8 @@ impl<T> Turns<T> {
             ready: BinaryHeap::new(),
             turn: None,
         });
-        let host = net.hosts.entry(ip).or_insert_with(|| Host { mark: Duration::ZERO, line: VecDeque::new() });
+        let host =
+            net.hosts.entry(ip).or_insert_with(|| Host { mark: Duration::ZERO, line: VecDeque::new() });
         let allowed = HOST.allowed(host.mark).max(NET.allowed(net.mark));
         if host.line.is_empty() && allowed <= now {
             HOST.take(&mut host.mark, now);
