@@ -204,6 +204,11 @@ impl AssetView<'_> {
         self.places.iter().any(|p| p.role != Role::TrustAnchor && p.chain.is_some())
     }
 
+    /// Does it lie nowhere but in what packages ship: programs, sources, manuals, tests?
+    pub fn is_only_published(&self) -> bool {
+        self.places.iter().all(|p| p.location.is_published())
+    }
+
     /// All its places.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.places.iter().map(|p| &p.location)

@@ -45,6 +45,7 @@ impl Rule for CannotRead {
                     Reason::PermissionDenied => (Severity::Info, "run the scan as a user who may read it"),
                     _ => return Verdict::NotApplicable,
                 };
+                let severity = if spot.location.is_published() { Severity::Info } else { severity };
                 let cause = format!("{} {}", spot.reason.as_str(), spot.location);
                 let finding = Finding::new(Kind::CannotRead, severity, None, cause)
                     .at([&spot.location])
@@ -56,7 +57,7 @@ impl Rule for CannotRead {
             Subject::Asset(view)
                 if view.asset.kind == AssetKind::Certificate && view.certificate.is_none() =>
             {
-                let finding = Finding::new(Kind::CannotRead, Severity::Warning, Some(view.asset.id), "")
+                let finding = Finding::new(Kind::CannotRead, severity, Some(view.asset.id), "")
                     .at(view.locations())
                     .summary("a certificate is too broken to be read; it is kept by its fingerprint")
                     .hint("have it reissued: clients may refuse it, each in its own way");

@@ -44,6 +44,8 @@ impl Rule for ExpiresSoon {
             Step::Warning => Severity::Warning,
             Step::Critical | Step::Page => Severity::Critical,
         };
+        // A CA certificate among a package's own files is the package's to renew.
+        let severity = if issues && view.is_only_published() { Severity::Info } else { severity };
         let places = view.places.len();
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
