@@ -57,6 +57,7 @@ impl Rule for CannotRead {
             Subject::Asset(view)
                 if view.asset.kind == AssetKind::Certificate && view.certificate.is_none() =>
             {
+                let severity = if view.is_only_published() { Severity::Info } else { Severity::Warning };
                 let finding = Finding::new(Kind::CannotRead, severity, Some(view.asset.id), "")
                     .at(view.locations())
                     .summary("a certificate is too broken to be read; it is kept by its fingerprint")
