@@ -29,6 +29,8 @@ pub(super) struct Opener<'s> {
     origin: read::Origin,
     /// Can everyone get into this folder?
     open_folders: HashMap<PathBuf, bool>,
+    /// The folder of the last file: its neighbours are opened from there, without the way from the root.
+    folder: Option<(PathBuf, OwnedFd)>,
 }
 
 impl<'s> Opener<'s> {
@@ -43,6 +45,7 @@ impl<'s> Opener<'s> {
             no_atime,
             origin: read::Origin::default(),
             open_folders: HashMap::new(),
+            folder: None,
         }
     }
 
@@ -86,7 +89,8 @@ impl<'s> Opener<'s> {
         // Not blocking: opening a pipe that replaced the file would wait for its writer for ever.
         let flags =
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.no_atime | more;
-        let (file, stat) = match rustix::fs::open(path, flags, Mode::empty())
+        let (file, stat) = match self
+            .open(path, flags)
             .and_then(|file| rustix::fs::fstat(&file).map(|stat| (file, stat)))
         {
             Ok(opened) => opened,
@@ -118,6 +122,20 @@ impl<'s> Opener<'s> {
             return true;
         }
         self.contents(path, &file, &stat, size)
+    }
+
+    fn open(&mut self, path: &Path, flags: OFlags) -> Result<OwnedFd, rustix::io::Errno> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return rustix::fs::open(path, flags, Mode::empty());
+        };
+        if self.folder.as_ref().is_none_or(|(known, _)| known != folder) {
+            let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            self.folder = Some((folder.to_owned(), rustix::fs::open(folder, way, Mode::empty())?));
+        }
+        match &self.folder {
+            Some((_, folder)) => rustix::fs::openat(folder, name, flags, Mode::empty()),
+            None => rustix::fs::open(path, flags, Mode::empty()),
+        }
     }
 
     fn contents(&mut self, path: &Path, file: &OwnedFd, stat: &Stat, size: u64) -> bool {
