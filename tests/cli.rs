@@ -268,6 +268,43 @@ fn ctrl_c_prints_what_was_found_and_exits_130() {
 }
 
 #[test]
+fn a_reader_that_leaves_ends_the_scan() {
+    let lab = Lab::new("leaves");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    let Some(server) = need(openssl::start(&lab, &leaf)) else { return };
+    let silent = Peer::start(Act::Silent);
+    let (address, waiting) = (server.address().to_string(), silent.address().to_string());
+    let mut child = notafter(&["scan", "--format", "ndjson", "--timeout", "60s", &address, &waiting])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains(&leaf.sha256));
+    drop(lines);
+    // `timeout` on the outside, so that a failure is a failure and not a test that hangs.
+    for _ in 0..100 {
+        if child.try_wait().unwrap().is_some() {
+            return;
+        }
+        let _ = std::process::Command::new("sleep").arg("0.1").status();
+    }
+    let _ = child.kill();
+    panic!("the scan went on for ten seconds after its reader had left");
+}
+
+#[test]
+fn a_ca_certificate_has_a_cas_steps_in_check_and_in_scan() {
+    let lab = Lab::new("castep");
+    let authority = Authority::new(&lab);
+    let root = authority.root().cert_pem.to_string_lossy().into_owned();
+    let end = scan(&[&root]).assets()[0]["days_left"].as_f64().unwrap();
+    let at = format!("+{}d", end as i64 - 150);
+    let checked = run(&["check", "-f", &root, "--at", &at]);
+    assert_eq!(checked.code, 2, "{}", checked.out);
+    assert_eq!(scan(&[&root, "--at", &at]).finding("expires-soon")["severity"], "critical");
+}
+
+#[test]
 fn check_speaks_as_a_plugin() {
     let lab = Lab::new("plugin");
     let authority = Authority::new(&lab);

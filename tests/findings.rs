@@ -194,6 +194,48 @@ fn keys_beside_certificates() {
 }
 
 #[test]
+fn a_key_is_right_when_any_certificate_beside_it_is_its_own() {
+    let scene = Scene::new("orders");
+    let leaf = scene.authority.issue(&Request::server().fresh_key());
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let (own, issuer) = (read(&leaf.cert_pem), read(&scene.authority.intermediates()[0].cert_pem));
+    let root = read(&scene.authority.root().cert_pem);
+    for parts in [[&root, &issuer, &own], [&own, &root, &issuer], [&issuer, &own, &root]] {
+        let folder = scene.lab.subfolder("order");
+        std::fs::write(folder.join("server.crt"), parts.map(String::as_str).concat()).unwrap();
+        std::fs::copy(&leaf.key_pem, folder.join("server.key")).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(folder.join("server.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(kinds(&scan(&[folder.to_str().unwrap()])), []);
+    }
+}
+
+#[test]
+fn a_marker_in_a_manual_is_no_key() {
+    let lab = Lab::new("manual");
+    let folder = lab.subfolder("src");
+    std::fs::write(folder.join("pem.py"), "MARK = b'-----BEGIN RSA PRIVATE KEY-----' and\n".repeat(3))
+        .unwrap();
+    let found = scan(&[folder.to_str().unwrap()]);
+    assert_eq!((found.findings(), found.placements().len()), (vec![], 0));
+}
+
+#[test]
+fn an_owner_who_needs_longer_is_warned_earlier() {
+    let scene = Scene::new("needs");
+    let Some(server) = scene.serve(&scene.authority.issue(&Request::server().days(80))) else { return };
+    let owners = scene.lab.path().join("owners.toml");
+    let root = scene.authority.root().cert_pem.to_string_lossy().into_owned();
+    for (days, expected) in [(85, pair("expires-soon", "warning")), (5, vec![])] {
+        let text = format!("[[owner]]\nname = \"web\"\ndefault = true\nneeds_days = {days}\n");
+        std::fs::write(&owners, text).unwrap();
+        let arguments =
+            [&server.address().to_string(), "--roots", &root, "--owner-file", owners.to_str().unwrap()];
+        assert_eq!(kinds(&scan(&arguments)), expected);
+    }
+}
+
+#[test]
 fn a_key_that_everyone_can_read() {
     use std::os::unix::fs::PermissionsExt;
     let scene = Scene::new("exposed");

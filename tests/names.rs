@@ -97,6 +97,39 @@ fn a_name_that_is_not_there_is_a_blind_spot_and_the_others_go_on() {
 }
 
 #[test]
+fn a_dns_server_that_never_answers_costs_the_time_out() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let resolver = silent.local_addr().unwrap().to_string();
+    let mut timed = Command::new("timeout");
+    let output = timed
+        .args([
+            "6",
+            env!("CARGO_BIN_EXE_notafter"),
+            "scan",
+            "--json",
+            "some.lab:443",
+            "--resolver",
+            &resolver,
+        ])
+        .args(["--timeout", "1s"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["blind_spots"][0]["detail"], "no answer in time from DNS");
+}
+
+#[test]
+fn an_excluded_address_of_a_name_is_said() {
+    let Some(dns) = Dns::start() else { return };
+    let found = scan(&["six.lab:443", "--resolver", &dns.address, "--exclude", "::1"]);
+    assert_eq!(found.blind_spots()[0]["location"], "tls://[::1]:443");
+    assert_eq!(found.blind_spots()[0]["reason"], "excluded");
+    let name = scan(&["six.lab:443", "--resolver", &dns.address, "--exclude", "*.lab"]);
+    assert_eq!(name.blind_spots()[0]["reason"], "excluded");
+}
+
+#[test]
 fn ipv6() {
     let Some(dns) = Dns::start() else { return };
     let lab = Lab::new("six");

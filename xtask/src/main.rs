@@ -3,6 +3,8 @@
 //! `test` is the one command that passes all tests, here and in CI: it installs what they need first.
 //! The others are commands of their own, because they take long or need an idle machine.
 
+#![allow(clippy::disallowed_methods, reason = "tasks measure and wait in real time")]
+#![allow(clippy::type_complexity, reason = "a list of checks is a list of closures")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to whoever runs it")]
 
 mod bench;

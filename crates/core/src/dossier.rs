@@ -7,6 +7,7 @@ use notafter_pki::certificate::Certificate;
 
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
+use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::{Fingerprint, UnixTime};
 
@@ -16,6 +17,8 @@ pub struct Dossier<'a> {
     pub subject: Subject<'a>,
     /// What the organisation wants.
     pub policy: &'a Policy,
+    /// Who answers for it.
+    pub owner: Option<&'a Owner>,
 }
 
 /// What can be judged. One at a time, on the stack: its size costs nothing.
@@ -96,6 +99,10 @@ pub struct PathView {
     pub end: PathEnd,
     /// The best path needs a certificate that was not sent: the subject of the first such.
     pub missing: Option<String>,
+    /// Where the path ends: the subject of the root, or the name of the issuer that was not found.
+    pub ends_at: String,
+    /// Did the search give up before it had tried everything?
+    pub cut_short: bool,
     /// Is it certain that something is missing? A leaf alone under an unknown issuer may be complete.
     pub missing_is_certain: bool,
     /// Does the path end at a root of the public web (Mozilla's list)?
@@ -195,6 +202,11 @@ impl AssetView<'_> {
     /// Does it lie somewhere for its own sake: neither in a trust store nor behind a leaf?
     pub fn lies_for_itself(&self) -> bool {
         self.places.iter().any(|p| p.role != Role::TrustAnchor && p.chain.is_some())
+    }
+
+    /// Does it lie nowhere but in what packages ship: programs, sources, manuals, tests?
+    pub fn is_only_published(&self) -> bool {
+        self.places.iter().all(|p| p.location.is_published())
     }
 
     /// All its places.

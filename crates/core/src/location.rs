@@ -103,6 +103,53 @@ impl Location {
         self.0.split('#').next().unwrap_or("")
     }
 
+    /// Does the file's name say that it is there for certificates or keys?
+    pub fn is_for_certificates(&self) -> bool {
+        const ENDINGS: &[&str] = &[
+            "pem",
+            "crt",
+            "cer",
+            "cert",
+            "der",
+            "key",
+            "p8",
+            "p12",
+            "pfx",
+            "jks",
+            "jceks",
+            "bks",
+            "keystore",
+            "truststore",
+            "p7b",
+            "p7c",
+            "crl",
+        ];
+        let file = self.container();
+        let name = file.rsplit('/').next().unwrap_or(file);
+        name.rsplit_once('.')
+            .is_some_and(|(_, ending)| ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)))
+    }
+
+    /// Is the file part of something that was published: a package's program, source, manual or test?
+    pub fn is_published(&self) -> bool {
+        const FOLDERS: &[&str] = &[
+            "/doc/",
+            "/docs/",
+            "/test/",
+            "/tests/",
+            "/testdata/",
+            "/fixtures/",
+            "/examples/",
+            "/node_modules/",
+            "/site-packages/",
+            "/dist-packages/",
+            "/vendor/",
+        ];
+        let file = self.container().strip_prefix("file://").unwrap_or("");
+        let packaged = file.starts_with("/usr/") && !file.starts_with("/usr/local/etc/");
+        packaged || FOLDERS.iter().any(|folder| file.contains(folder))
+    }
+
     /// Parses a line that [`fmt::Display`] printed. Anything with a scheme is accepted.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://").or_else(|| text.split_once(':'))?;

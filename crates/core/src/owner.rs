@@ -16,6 +16,8 @@ pub struct Owner {
     pub matches: Vec<Match>,
     /// Answers for everything that nobody else does.
     pub default: bool,
+    /// How many days this owner needs to replace something: a warning comes at least so early.
+    pub needs_days: Option<u32>,
 }
 
 /// One thing an owner can be known by.
@@ -74,12 +76,10 @@ impl Match {
 
 /// The owner of an asset with these names at these places: the first rule that matches any of them,
 /// else the default one.
-pub fn owner_of<'a>(owners: &'a [Owner], names: &[String], locations: &[Location]) -> Option<&'a str> {
-    owners
-        .iter()
-        .find(|o| o.matches.iter().any(|m| locations.iter().any(|l| m.covers(names, l))))
-        .or_else(|| owners.iter().find(|o| o.default))
-        .map(|o| o.name.as_str())
+pub fn owner_of<'a>(owners: &'a [Owner], names: &[String], locations: &[Location]) -> Option<&'a Owner> {
+    let covers = |o: &Owner, l: &Location| o.matches.iter().any(|m| m.covers(names, l));
+    let first = owners.iter().find(|o| locations.iter().any(|l| covers(o, l)));
+    first.or_else(|| owners.iter().find(|o| o.default))
 }
 
 fn name_matches(pattern: &str, name: &str) -> bool {
@@ -122,7 +122,12 @@ mod tests {
     use super::*;
 
     fn check(rule: &str, location: &str, expected: bool) {
-        let owner = Owner { name: "web".into(), matches: vec![Match::parse(rule).unwrap()], default: false };
+        let owner = Owner {
+            name: "web".into(),
+            matches: vec![Match::parse(rule).unwrap()],
+            default: false,
+            needs_days: None,
+        };
         let location = Location::parse(location).unwrap();
         let found = owner_of(std::slice::from_ref(&owner), &["api.example.com".into()], &[location]);
         assert_eq!(found.is_some(), expected, "{rule}");

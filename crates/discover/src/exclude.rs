@@ -23,6 +23,9 @@ impl Exclude {
     /// A sentence and a hint.
     pub fn add(&mut self, text: &str) -> Result<(), NoTarget> {
         if text.contains('*') || text.starts_with(['/', '.', '~']) {
+            if !text.contains('/') {
+                self.names.push(text.to_ascii_lowercase());
+            }
             self.paths.push(absolute(text));
             return Ok(());
         }
@@ -65,7 +68,8 @@ impl Exclude {
 
     /// Is this name excluded?
     pub fn name(&self, name: &str) -> bool {
-        self.names.iter().any(|n| n.eq_ignore_ascii_case(name))
+        let name = name.to_ascii_lowercase();
+        self.names.iter().any(|pattern| covers(pattern.as_bytes(), name.as_bytes()))
     }
 
     /// Is this path, or a folder above it, excluded?
@@ -189,6 +193,8 @@ mod tests {
         ] {
             assert_eq!(exclude.address(ip.parse().unwrap(), port), expected, "{ip}:{port}");
         }
+        exclude.add("*.lab").unwrap();
+        assert!(exclude.name("a.b.lab") && !exclude.name("lab"));
         assert!(exclude.name("Printer.example.com") && !exclude.name("x.example.com"));
         assert!(exclude.add("no such thing").is_err());
     }

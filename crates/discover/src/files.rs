@@ -152,7 +152,7 @@ impl Walk {
                     return WalkState::Quit;
                 }
                 match entry {
-                    Ok(entry) => self.entry(&mut opener, &entry, device),
+                    Ok(entry) => self.entry(&mut opener, &entry, root, device),
                     Err(error) => {
                         self.unreadable(root, &error);
                         WalkState::Continue
@@ -162,7 +162,7 @@ impl Walk {
         });
     }
 
-    fn entry(&self, opener: &mut Opener<'_>, entry: &DirEntry, device: u64) -> WalkState {
+    fn entry(&self, opener: &mut Opener<'_>, entry: &DirEntry, root: &Path, device: u64) -> WalkState {
         let path = entry.path();
         if entry.depth() > 0 && self.exclude.path(path) {
             self.shared.blind(path, Reason::Excluded, "it is excluded");
@@ -182,7 +182,7 @@ impl Walk {
             if !is_hash_link(entry.file_name().as_bytes())
                 && std::fs::metadata(path).is_ok_and(|m| m.is_file())
             {
-                opener.linked(path);
+                opener.linked(path, root);
             }
         } else if entry.depth() == 0 {
             self.shared.blind(path, Reason::SpecialFile, "it is neither a file nor a folder");

@@ -51,6 +51,8 @@ pub struct Network {
 pub struct Settings {
     /// Ports for targets that name none.
     pub ports: Vec<PortRange>,
+    /// Were they chosen by the user? Then they hold for this host's own listeners too.
+    pub ports_given: bool,
     /// STARTTLS protocol for targets that name none; `None`: as the port and the server say.
     pub starttls: Option<Protocol>,
     /// Names to send to addresses, each in turn, besides none.
@@ -81,6 +83,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             ports: Vec::new(),
+            ports_given: false,
             starttls: None,
             sni: Vec::new(),
             both: false,

@@ -4,6 +4,7 @@
 //! given by the user, that one is asked and nothing else.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
@@ -39,12 +40,23 @@ impl Resolver {
         Ok(Self::Given(Box::new(resolver)))
     }
 
-    /// All addresses of a name, IPv4 first, each once.
+    /// All addresses of a name, IPv4 first, each once, within so much time.
     ///
     /// # Errors
     /// What the resolver said, when there is no address.
-    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, String> {
-        let mut found: Vec<IpAddr> = match self {
+    pub async fn addresses(&self, name: &str, patience: Duration) -> Result<Vec<IpAddr>, String> {
+        let answer = tokio::time::timeout(patience, self.ask(name)).await;
+        let mut found = answer.map_err(|_| "no answer in time from DNS".to_owned())??;
+        found.sort_unstable();
+        found.dedup();
+        if found.is_empty() {
+            return Err("the name has no address".to_owned());
+        }
+        Ok(found)
+    }
+
+    async fn ask(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+        Ok(match self {
             Self::System => {
                 let answer = tokio::net::lookup_host((name, 0)).await;
                 answer.map_err(|e| e.to_string())?.map(|a| a.ip()).collect()
@@ -52,14 +64,19 @@ impl Resolver {
             Self::Given(resolver) => {
                 // The dot keeps search domains out.
                 let answer = resolver.lookup_ip(format!("{name}.")).await;
-                answer.map_err(|e| e.to_string())?.iter().collect()
+                answer.map_err(|e| explain(&e))?.iter().collect()
             }
-        };
-        found.sort_unstable();
-        found.dedup();
-        if found.is_empty() {
-            return Err("the name exists but has no address".to_owned());
-        }
-        Ok(found)
+        })
+    }
+}
+
+/// What a DNS server said, in words.
+fn explain(error: &hickory_resolver::net::NetError) -> String {
+    if error.is_nx_domain() {
+        "the name does not exist".to_owned()
+    } else if error.is_no_records_found() {
+        "the name has no address".to_owned()
+    } else {
+        error.to_string()
     }
 }

@@ -153,7 +153,8 @@ impl Target {
         if text == "localhost" {
             return Ok(Self::ThisHost);
         }
-        if exists(text) {
+        let is_address = text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        if !is_address && exists(text) {
             return Ok(Self::Path(PathBuf::from(text)));
         }
         let (hosts, ports) = host_and_ports(text)?;
@@ -220,6 +221,10 @@ fn hosts(text: &str) -> Result<Hosts, NoTarget> {
         let base = base.trim_matches(['[', ']']);
         return match (base.parse::<IpAddr>(), prefix.parse::<u8>()) {
             (Ok(ip), Ok(length)) if length <= bits(ip) => Ok(Hosts::Addresses(network(ip, length))),
+            (Err(_), _) => wrong(
+                format!("`{text}` is neither a file that exists nor a network"),
+                "write ./ in front of a path, or an address and a prefix length, like 10.0.0.0/24",
+            ),
             _ => wrong(
                 format!("`{text}` is no network"),
                 "write an address and a prefix length, like 10.0.0.0/24",

@@ -32,7 +32,7 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
     let mut findings = Findings::default();
     gathered.each_dossier(judgment, |dossier, names| {
         for mut finding in assess(&dossier, judgment.at).findings {
-            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(str::to_owned);
+            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
             findings.add(finding);
         }
     });
@@ -140,17 +140,19 @@ impl<'i> Gathered<'i> {
             // Chains are parsed here, so that the views can borrow them.
             let chains = self.chains_of(ix);
             let view = self.view(ix, asset, certificate, &chains);
-            judge(Dossier { subject: Subject::Asset(view), policy }, &names);
+            let locations: Vec<_> = view.locations().cloned().collect();
+            let owner = owner_of(&judgment.owners, &names, &locations);
+            judge(Dossier { subject: Subject::Asset(view), policy, owner }, &names);
         }
         for view in self.names() {
             let names = [view.name.to_owned()];
-            judge(Dossier { subject: Subject::Name(view), policy }, &names);
+            judge(Dossier { subject: Subject::Name(view), policy, owner: None }, &names);
         }
         for key in self.inventory.keys() {
-            judge(Dossier { subject: Subject::Key(key), policy }, &[]);
+            judge(Dossier { subject: Subject::Key(key), policy, owner: None }, &[]);
         }
         for spot in self.inventory.blind_spots() {
-            judge(Dossier { subject: Subject::Blind(spot), policy }, &[]);
+            judge(Dossier { subject: Subject::Blind(spot), policy, owner: None }, &[]);
         }
     }
 

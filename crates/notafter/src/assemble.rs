@@ -81,7 +81,7 @@ impl Assembly {
     pub(crate) fn new(global: &Global, look: &Look, texts: &[String]) -> Result<Self, Usage> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let at = match &global.at {
-            Some(text) => moment::parse_at(text, clock.now()).map_err(Usage::new)?,
+            Some(text) => moment::parse_at(text, clock.now()).map_err(at_hint)?,
             None => clock.now(),
         };
         let config = read_config(global.config.as_deref())?;
@@ -139,6 +139,10 @@ impl Assembly {
     }
 }
 
+fn at_hint(message: String) -> Usage {
+    Usage::new(message).hint("write 2027-03-01, 2027-03-01T08:00:00Z or +30d")
+}
+
 /// The name of this host, as others know it.
 pub(crate) fn vantage() -> Arc<str> {
     Arc::from(rustix::system::uname().nodename().to_string_lossy().as_ref())
@@ -151,8 +155,9 @@ fn sources(texts: &[String], look: &Look, settings: &Settings) -> Result<Sources
     let mut this_host = texts.is_empty();
     let mut roots: Vec<PathBuf> = Vec::new();
     let mut all_single = !texts.is_empty();
+    let mut seen = std::collections::HashSet::new();
     for text in texts {
-        match Target::parse(text, |path| Path::new(path).exists())? {
+        match Target::parse(text, |path| Path::new(path).is_file())? {
             Target::ThisHost => {
                 this_host = true;
                 all_single = false;
@@ -162,7 +167,10 @@ fn sources(texts: &[String], look: &Look, settings: &Settings) -> Result<Sources
                     target::Hosts::Name(_) => true,
                     target::Hosts::Addresses(range) => range.len() == 1,
                 };
-                network.push(target);
+                // A list may name a server twice; it is asked once.
+                if seen.insert(format!("{target:?}")) {
+                    network.push(target);
+                }
             }
             Target::Path(path) => {
                 all_single &= !path.is_dir();
@@ -210,6 +218,7 @@ fn settings(look: &Look, config: &Config) -> Result<Settings, Usage> {
     }
     Ok(Settings {
         ports,
+        ports_given: look.ports != "common",
         starttls,
         sni: look.sni.iter().map(|s| s.to_ascii_lowercase()).collect(),
         both: look.both,
@@ -275,7 +284,10 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn read_text(file: &Path) -> Result<String, Usage> {
-    std::fs::read_to_string(file).map_err(|e| Usage::new(format!("cannot read {}: {e}", file.display())))
+    std::fs::read_to_string(file).map_err(|e| {
+        Usage::new(format!("cannot read {}: {e}", file.display()))
+            .hint("check the path and whether you may read it")
+    })
 }
 
 fn explain(file: &Path, what: &str) -> Usage {

@@ -50,7 +50,6 @@ pub(crate) struct OwnerTable {
     escalate_to: Option<String>,
     #[allow(dead_code)]
     escalate_after: Option<String>,
-    #[allow(dead_code)]
     needs_days: Option<u32>,
     #[allow(dead_code)]
     criticality: Option<String>,
@@ -65,7 +64,7 @@ impl OwnerTable {
         let read = |text: &String| Match::parse(text);
         let matches = self.matches.iter().map(read).collect::<Result<_, _>>();
         let matches = matches.map_err(|e| format!("owner `{}`: {e}", self.name))?;
-        Ok(Owner { name: self.name, matches, default: self.default })
+        Ok(Owner { name: self.name, matches, default: self.default, needs_days: self.needs_days })
     }
 }
 

@@ -23,10 +23,7 @@ pub(crate) fn parse_at(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     let civil = text.parse::<jiff::civil::DateTime>();
     let utc =
         |c: jiff::civil::DateTime| c.to_zoned(jiff::tz::TimeZone::UTC).map(|z| z.timestamp().as_second());
-    zoned
-        .or_else(|_| civil.and_then(utc))
-        .map(UnixTime)
-        .map_err(|_| format!("`{text}` is no time: write 2027-03-01, 2027-03-01T08:00:00Z or +30d"))
+    zoned.or_else(|_| civil.and_then(utc)).map(UnixTime).map_err(|_| format!("`{text}` is no time"))
 }
 
 /// Reads `90s`, `5m`, `6h`, `30d`, `500ms`, or a plain number of seconds.

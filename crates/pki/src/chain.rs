@@ -23,7 +23,7 @@ pub type AnchorSets = u8;
 pub const CHECKS_MAX: u32 = 100;
 /// Certificates on one path, leaf and anchor included: one limit after the other, so that short paths are
 /// found before the budget is spent in a mesh. Edges are kept, so that going on costs no check twice.
-const DEPTHS: &[usize] = &[3, 4, 6, 10];
+const DEPTHS: &[usize] = &[3, 4, 6, 14];
 /// Steps within one limit: what a mesh of names without any good signature may cost.
 const STEPS_MAX: u32 = 2_000;
 

@@ -30,20 +30,22 @@ impl Rule for CannotRead {
                     Reason::WrongPassword => {
                         (Severity::Warning, "give its password in a file with --password-file and scan again")
                     }
-                    Reason::Malformed => {
-                        let severity = if is_for_certificates(&spot.location) {
-                            Severity::Warning
-                        } else {
-                            Severity::Info
-                        };
-                        (severity, "look at the file: it claims to be what it is not, or it was cut short")
+                    // Manuals, sources and programs are full of half certificates that nobody will ever load:
+                    // those are blind spots and no more.
+                    Reason::Malformed if !spot.location.is_for_certificates() => {
+                        return Verdict::Pass { holds_until: None };
                     }
+                    Reason::Malformed => (
+                        Severity::Warning,
+                        "look at the file: it claims to be what it is not, or it was cut short",
+                    ),
                     Reason::UnsupportedFormat => {
                         (Severity::Info, "convert it to PKCS#12 or PEM, or enter its date by hand")
                     }
                     Reason::PermissionDenied => (Severity::Info, "run the scan as a user who may read it"),
                     _ => return Verdict::NotApplicable,
                 };
+                let severity = if spot.location.is_published() { Severity::Info } else { severity };
                 let cause = format!("{} {}", spot.reason.as_str(), spot.location);
                 let finding = Finding::new(Kind::CannotRead, severity, None, cause)
                     .at([&spot.location])
@@ -55,7 +57,8 @@ impl Rule for CannotRead {
             Subject::Asset(view)
                 if view.asset.kind == AssetKind::Certificate && view.certificate.is_none() =>
             {
-                let finding = Finding::new(Kind::CannotRead, Severity::Warning, Some(view.asset.id), "")
+                let severity = if view.is_only_published() { Severity::Info } else { Severity::Warning };
+                let finding = Finding::new(Kind::CannotRead, severity, Some(view.asset.id), "")
                     .at(view.locations())
                     .summary("a certificate is too broken to be read; it is kept by its fingerprint")
                     .hint("have it reissued: clients may refuse it, each in its own way");
@@ -72,30 +75,6 @@ fn shown(location: &Location) -> &str {
     location.as_str().strip_prefix("file://").unwrap_or(location.as_str())
 }
 
-/// Does the file's name say that it is there for certificates or keys? Documentation and fixtures are
-/// full of half certificates that nobody will ever load.
-fn is_for_certificates(location: &Location) -> bool {
-    const ENDINGS: &[&str] = &[
-        "pem",
-        "crt",
-        "cer",
-        "cert",
-        "der",
-        "key",
-        "p12",
-        "pfx",
-        "jks",
-        "keystore",
-        "truststore",
-        "p7b",
-        "p7c",
-        "crl",
-    ];
-    let file = location.container().to_ascii_lowercase();
-    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
-    ENDINGS.contains(&ending)
-}
-
 #[cfg(test)]
 mod tests {
     use crate::finding::{Kind, Severity};
@@ -109,7 +88,7 @@ mod tests {
         };
         check("file:///a.p12", Reason::WrongPassword, Some(Severity::Warning));
         check("file:///a.pem#2", Reason::Malformed, Some(Severity::Warning));
-        check("file:///README.md", Reason::Malformed, Some(Severity::Info));
+        check("file:///README.md", Reason::Malformed, None);
         check("file:///a.bks", Reason::UnsupportedFormat, Some(Severity::Info));
         check("file:///proc", Reason::OtherFilesystem, None);
         check("tls://10.0.0.1:443", Reason::Refused, None);

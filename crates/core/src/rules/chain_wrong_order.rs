@@ -4,6 +4,8 @@
 //! belong to no path are superfluous, not disorder.
 
 use crate::UnixTime;
+use notafter_pki::certificate::Certificate;
+
 use crate::dossier::{ChainView, Dossier};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
@@ -40,7 +42,13 @@ impl Rule for ChainWrongOrder {
 
 /// Walking from the leaf, is an issuer found somewhere other than in the next place?
 fn disordered(chain: &ChainView<'_>) -> bool {
-    let sent = &chain.sent;
+    // The same certificate twice is waste, not disorder.
+    let mut sent: Vec<_> = Vec::with_capacity(chain.sent.len());
+    for one in &chain.sent {
+        if !sent.iter().any(|known: &Certificate<'_>| known.der() == one.der()) {
+            sent.push(*one);
+        }
+    }
     let mut at = 0;
     for _ in 0..sent.len() {
         let Some(child) = sent.get(at) else { return false };
@@ -72,6 +80,7 @@ mod tests {
         check(&[0, 1, 2, 3], false);
         check(&[0, 1, 2], false);
         check(&[0], false);
+        check(&[0, 1, 1, 2], false);
         check(&[0, 2, 1], true);
         check(&[0, 3, 2, 1], true);
         check(&[0, 1, 3, 2], true);

@@ -10,6 +10,7 @@ use crate::dossier::{Dossier, days_text};
 use crate::finding::{Finding, Kind, Severity};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
+use notafter_pki::time::DAY;
 
 /// The rule.
 pub struct ExpiresSoon;
@@ -34,12 +35,17 @@ impl Rule for ExpiresSoon {
         // A self-signed server certificate often says that it is a CA; what it does decides.
         let issues = certificate.is_ca() && !view.has_role(Role::Leaf);
         let ladder = if issues { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
+        // Who needs longer is warned earlier, never later.
+        let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
+        let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };
         let (step, next) = ladder.step(end, now);
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
             Step::Warning => Severity::Warning,
             Step::Critical | Step::Page => Severity::Critical,
         };
+        // A CA certificate among a package's own files is the package's to renew.
+        let severity = if issues && view.is_only_published() { Severity::Info } else { severity };
         let places = view.places.len();
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
@@ -73,6 +79,8 @@ mod tests {
         check(Scene::leaf("a.test").lives(90, 8).served(), Some(Severity::Critical));
         check(Scene::leaf("a.test").lives(47, 11).in_file(), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(398, 44).served(), Some(Severity::Warning));
+        check(Scene::leaf("a.test").lives(90, 50).served().owner_needs(60), Some(Severity::Warning));
+        check(Scene::leaf("a.test").lives(90, 20).served().owner_needs(1), Some(Severity::Warning));
         check(Scene::root("Our CA").lives(3650, 300).in_file(), Some(Severity::Warning));
     }
 

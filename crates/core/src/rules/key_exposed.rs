@@ -23,8 +23,12 @@ impl Rule for KeyExposed {
         if key.encrypted || file.mode & 0o004 == 0 || !file.reachable_by_others {
             return Verdict::Pass { holds_until: None };
         }
+        // A key that a package ships to everyone is no secret that leaked here; one in a program's file is
+        // mostly for its self-test.
+        let shipped = key.location.is_published() && !key.location.as_str().contains("/etc/");
+        let severity = if shipped { Severity::Info } else { Severity::Critical };
         let owner = file.owner.clone().unwrap_or_else(|| file.uid.to_string());
-        let finding = Finding::new(Kind::KeyExposed, Severity::Critical, None, key.location.as_str())
+        let finding = Finding::new(Kind::KeyExposed, severity, None, key.location.as_str())
             .at([&key.location])
             .summary(format!("a private key can be read by everyone (mode {:04o}, owner {owner})", file.mode))
             .hint("chmod 600 it, make a new key and reissue: whoever could read it may have")

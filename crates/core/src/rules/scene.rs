@@ -15,6 +15,7 @@ use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySightin
 use crate::joints::{Rule, Verdict};
 use crate::location::Location;
 use crate::observation::{Facts, FileFacts, Reason};
+use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::{Fingerprint, KeyId, UnixTime};
 
@@ -38,6 +39,7 @@ pub(crate) struct Scene {
     outlived_by: Option<UnixTime>,
     key_fits: Option<bool>,
     successor: Option<Option<&'static str>>,
+    owner: Option<Owner>,
 }
 
 impl Scene {
@@ -54,6 +56,8 @@ impl Scene {
             end: PathEnd::Trusted,
             missing: None,
             missing_is_certain: true,
+            ends_at: "CN=Root".to_owned(),
+            cut_short: false,
             public: false,
             dies_first: None,
         };
@@ -68,6 +72,7 @@ impl Scene {
             outlived_by: None,
             key_fits: None,
             successor: None,
+            owner: None,
         }
     }
 
@@ -151,6 +156,13 @@ impl Scene {
         self
     }
 
+    /// Its owner needs so many days to replace it.
+    pub(crate) fn owner_needs(mut self, days: u32) -> Self {
+        let name = "web".to_owned();
+        self.owner = Some(Owner { name, matches: vec![], default: true, needs_days: Some(days) });
+        self
+    }
+
     pub(crate) fn succeeded(mut self, link: Option<&'static str>) -> Self {
         self.successor = Some(link);
         self
@@ -215,7 +227,7 @@ impl Scene {
                 .into_iter()
                 .collect(),
         };
-        judge(Subject::Asset(view), rule, expected);
+        judge(Subject::Asset(view), rule, self.owner.clone(), expected);
     }
 }
 
@@ -259,9 +271,9 @@ fn chain(scene: &Scene) -> Vec<Vec<u8>> {
     out
 }
 
-fn judge(subject: Subject<'_>, rule: &dyn Rule, expected: Option<(Kind, Severity)>) {
+fn judge(subject: Subject<'_>, rule: &dyn Rule, owner: Option<Owner>, expected: Option<(Kind, Severity)>) {
     let policy = Policy::default();
-    let verdict = rule.check(&Dossier { subject, policy: &policy }, NOW);
+    let verdict = rule.check(&Dossier { subject, policy: &policy, owner: owner.as_ref() }, NOW);
     if let Some(next) = verdict.holds_until() {
         assert!(next > NOW, "holds_until lies in the past: {next}");
     }
@@ -289,7 +301,7 @@ pub(crate) fn name_at(leaves: Vec<Scene>, rule: &dyn Rule, expected: Option<(Kin
         })
         .collect();
     let served = made.iter().map(|(place, asset)| (place, asset)).collect();
-    judge(Subject::Name(NameView { name: "a.test", scheme: "tls", port: 443, served }), rule, expected);
+    judge(Subject::Name(NameView { name: "a.test", scheme: "tls", port: 443, served }), rule, None, expected);
 }
 
 /// A private key in a file.
@@ -309,11 +321,11 @@ pub(crate) fn key_file(
         seen: NOW,
         facts: Arc::new(Facts { file: Some(Arc::new(file)), ..Facts::default() }),
     };
-    judge(Subject::Key(&key), rule, expected);
+    judge(Subject::Key(&key), rule, None, expected);
 }
 
 /// A place that could not be seen.
 pub(crate) fn blind(location: &str, reason: Reason, rule: &dyn Rule, expected: Option<(Kind, Severity)>) {
     let location = Location::parse(location).unwrap();
-    judge(Subject::Blind(&BlindSpot { location, reason, detail: "because".into() }), rule, expected);
+    judge(Subject::Blind(&BlindSpot { location, reason, detail: "because".into() }), rule, None, expected);
 }

@@ -21,10 +21,10 @@ impl Rule for UntrustedChain {
     }
 
     fn check(&self, dossier: &Dossier<'_>, _now: UnixTime) -> Verdict {
-        let Some((view, certificate)) = dossier.certificate() else { return Verdict::NotApplicable };
+        let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(chain) = view.chains.iter().find(|c| c.is_served()) else { return Verdict::NotApplicable };
         let title = view.title();
-        let issuer = certificate.issuer_name().to_rfc4514();
+        let issuer = &chain.path.ends_at;
         let (severity, summary, hint) = match chain.path.end {
             PathEnd::Trusted => return Verdict::Pass { holds_until: None },
             PathEnd::SelfSigned => (
@@ -39,7 +39,7 @@ impl Rule for UntrustedChain {
             ),
             PathEnd::UnknownIssuer => (
                 Severity::Info,
-                format!("the issuer of {title}, {issuer}, is not a known root and was not sent"),
+                format!("the chain of {title} ends at {issuer}, which is not a known root"),
                 "if this CA is yours, pass its root with --roots and the chain is checked against it",
             ),
             PathEnd::BadSignature => (
@@ -53,7 +53,8 @@ impl Rule for UntrustedChain {
             .at(places.flat_map(|c| c.locations()).filter(|l| l.is_endpoint()))
             .summary(summary)
             .hint(hint)
-            .evidence("issuer_name", issuer);
+            .evidence("ends_at", issuer)
+            .evidence("search_cut_short", chain.path.cut_short);
         Verdict::found(finding, None)
     }
 }

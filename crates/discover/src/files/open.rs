@@ -26,6 +26,7 @@ pub(super) struct Opener<'s> {
     markers: Markers,
     buffer: Vec<u8>,
     no_atime: OFlags,
+    origin: read::Origin,
     /// Can everyone get into this folder?
     open_folders: HashMap<PathBuf, bool>,
     /// The folder of the last file: its neighbours are opened from there, without the way from the root.
@@ -42,6 +43,7 @@ impl<'s> Opener<'s> {
             markers: Markers::new(),
             buffer: vec![0; CHUNK],
             no_atime,
+            origin: read::Origin::default(),
             open_folders: HashMap::new(),
             folder: None,
         }
@@ -61,8 +63,11 @@ impl<'s> Opener<'s> {
     }
 
     /// A link to a file met on a walk.
-    pub(super) fn linked(&mut self, path: &Path) {
+    pub(super) fn linked(&mut self, path: &Path, root: &Path) {
+        let target = std::fs::canonicalize(path).ok();
+        self.origin.link_inside = target.is_some_and(|t| t.starts_with(root));
         self.look(path, OFlags::empty());
+        self.origin = read::Origin::default();
     }
 
     /// Whether there was anything to say about the file. A mistake of ours in reading one file costs that
@@ -188,7 +193,7 @@ impl<'s> Opener<'s> {
         };
         let buffer = std::mem::take(&mut self.buffer);
         let bytes = whole.as_deref().unwrap_or_else(|| &buffer[..length.min(buffer.len())]);
-        let said = read::report(self.shared, path, bytes, facts, || self.reachable(path));
+        let said = read::report(self.shared, path, bytes, facts, self.origin, || self.reachable(path));
         self.buffer = buffer;
         said
     }

@@ -14,6 +14,13 @@ use notafter_pki::private_key::KeyFormat;
 use super::Shared;
 use super::open::bytes_of;
 
+/// How a file was come upon.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Origin {
+    /// A link whose target lies within what is being looked at, and is met there.
+    pub(super) link_inside: bool,
+}
+
 /// So many self-issued CA certificates in one file make it a bundle of roots.
 const BUNDLE_MIN: usize = 3;
 
@@ -40,6 +47,7 @@ pub(super) fn report(
     path: &Path,
     bytes: &[u8],
     file: FileFacts,
+    origin: Origin,
     reachable: impl FnOnce() -> bool,
 ) -> bool {
     let passwords: Vec<&str> = shared.passwords.iter().map(String::as_str).collect();
@@ -59,7 +67,7 @@ pub(super) fn report(
     let any_key = opened.found.iter().any(|f| matches!(f.content, Content::PrivateKey(_)));
     let file = FileFacts { reachable_by_others: any_key && reachable(), ..file };
     let facts = Facts { file: Some(Arc::new(file)), ..Facts::default() };
-    certificates(shared, path, &opened.found, &facts);
+    certificates(shared, path, opened.format, &opened.found, &facts);
     for found in &opened.found {
         let place = Location::file(bytes_of(path), found.place.as_str());
         match &found.content {
@@ -69,6 +77,9 @@ pub(super) fn report(
                     Seen::Dated { kind: AssetKind::Crl, der: shared_bytes(der), facts: facts.clone() },
                 );
             }
+            // A marker in a manual or a program is no key unless one can be made out behind it, and a link
+            // to a key within what is looked at is the same key.
+            Content::PrivateKey(key) if key.format == KeyFormat::Unknown || origin.link_inside => {}
             Content::PrivateKey(key) => shared.put(
                 place,
                 Seen::Key {
@@ -85,11 +96,11 @@ pub(super) fn report(
     true
 }
 
-fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts) {
+fn certificates(shared: &Shared, path: &Path, format: Format, found: &[Found<'_>], facts: &Facts) {
     let mut certificates: Vec<(&Found<'_>, Arc<[u8]>)> = Vec::new();
     for one in found {
         let Content::Certificate(der) = &one.content else { continue };
-        if is_placeholder(der) {
+        if is_placeholder(path, der) {
             let place = Location::file(bytes_of(path), one.place.as_str());
             let detail = "what is marked as a certificate here is a placeholder or a fragment".to_owned();
             shared.put(place, Seen::Failed { reason: Reason::Malformed, detail });
@@ -104,7 +115,10 @@ fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts
         |c: &&Certificate<'_>| c.is_ca() && c.is_self_issued() && c.subject_alt_names().next().is_none();
     let roots = parsed.iter().flatten().filter(is_root).count();
     let in_store = roots > 0 && STORES.iter().any(|store| bytes_of(path).starts_with(store.as_bytes()));
-    let bundle = roots >= BUNDLE_MIN || in_store;
+    // A Java store without a key is there to trust others by, even with a single root.
+    let keys = found.iter().any(|f| matches!(f.content, Content::PrivateKey(_)));
+    let java = matches!(format, Format::Jks | Format::Jceks | Format::Bks) && !keys && roots > 0;
+    let bundle = roots >= BUNDLE_MIN || in_store || java;
     let mut leaf: Option<usize> = None;
     for n in 0..certificates.len() {
         let follows = leaf.is_some_and(|leaf| {
@@ -133,9 +147,16 @@ fn certificates(shared: &Shared, path: &Path, found: &[Found<'_>], facts: &Facts
 }
 
 /// `MIIC...` in documentation is marked as a certificate and is none. Anything of which so much as a
-/// date or a name can be saved is kept.
-fn is_placeholder(der: &[u8]) -> bool {
-    der.len() < 128 && Certificate::parse(der).is_err() && notafter_pki::salvage(der).is_empty()
+/// date or a name can be saved is kept, and so is whatever a file for certificates calls one.
+fn is_placeholder(path: &Path, der: &[u8]) -> bool {
+    let doubtful = der.len() < 128 || !is_for_certificates(path);
+    doubtful && Certificate::parse(der).is_err() && notafter_pki::salvage(der).is_empty()
+}
+
+/// Does the name of the file say that it is there for certificates?
+fn is_for_certificates(path: &Path) -> bool {
+    let location = Location::file(bytes_of(path), "");
+    location.is_for_certificates()
 }
 
 /// Did the one issue the other, by name?

@@ -135,12 +135,14 @@ impl<'w> Drain<'w> {
         let full = grab.for_full_client();
         let Grab { target, outcome, protocol, .. } = grab;
         if let Outcome::Certificates(flight) = outcome {
-            if look == Look::First {
+            if matches!(look, Look::First | Look::KnownName) {
                 self.count(number, Heard::Open, true);
             }
             return self.certificates(look, number, target, protocol, flight);
         }
         match outcome {
+            // A name known from elsewhere is a question of its own.
+            outcome if look == Look::KnownName => self.count(number, heard(&outcome), false),
             // A second look that finds nothing has found that there is nothing more.
             _ if look != Look::First => {}
             outcome => match full {

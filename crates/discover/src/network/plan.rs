@@ -149,21 +149,29 @@ impl Plan {
                 {
                     Ok(mut addresses) => {
                         addresses.truncate(if settings.all_addresses { usize::MAX } else { 1 });
-                        let hosts =
+                        // An excluded address of a name that was asked for is said, not passed over.
+                        addresses.retain(|ip| {
+                            let out = all_excluded(settings, *ip, &ports);
+                            if out {
+                                let (reason, detail) = excluded();
+                                missed.push((place(&bracketed(*ip)), reason, detail));
+                            }
+                            !out
+                        });
+                        let hosts: Vec<_> =
                             addresses.into_iter().map(|ip| AddressRange { first: ip, last: ip }).collect();
                         let snis = vec![own.or_else(|| Some(Arc::from(name.as_str())))];
-                        blocks.push(Block::new(hosts, ports, snis, starttls, named(name.clone(), true)));
+                        if !hosts.is_empty() {
+                            blocks.push(Block::new(hosts, ports, snis, starttls, named(name.clone(), true)));
+                        }
                     }
                     Err(detail) => missed.push((place(name), Reason::Dns, detail)),
                 },
                 Hosts::Addresses(range)
-                    if range.len() == 1
-                        && ports.iter().all(|p| {
-                            (p.first..=p.last).all(|p| settings.exclude.address(range.first, p))
-                        }) =>
+                    if range.len() == 1 && all_excluded(settings, range.first, &ports) =>
                 {
                     let (reason, detail) = excluded();
-                    missed.push((place(&range.first.to_string()), reason, detail));
+                    missed.push((place(&bracketed(range.first)), reason, detail));
                 }
                 Hosts::Addresses(range) => {
                     let snis = match own {
@@ -232,7 +240,8 @@ async fn addresses(
     let names: Vec<&str> = names.collect();
     let mut out = Vec::with_capacity(names.len());
     for some in names.chunks(NAMES_AT_ONCE) {
-        let mut waiting: Vec<_> = some.iter().map(|name| Box::pin(resolver.addresses(name))).collect();
+        let mut waiting: Vec<_> =
+            some.iter().map(|name| Box::pin(resolver.addresses(name, settings.timeout))).collect();
         let mut answers: Vec<Option<_>> = some.iter().map(|_| None).collect();
         std::future::poll_fn(|wake| {
             for (lookup, answer) in waiting.iter_mut().zip(&mut answers) {
@@ -302,6 +311,9 @@ impl PortRange {
 /// none of these is named.
 fn own_listeners(settings: &Settings) -> Vec<Block> {
     let mut addresses: Vec<_> = local::listeners().iter().map(local::Listener::reachable).collect();
+    if settings.ports_given {
+        addresses.retain(|a| settings.ports.iter().any(|p| (p.first..=p.last).contains(&a.port())));
+    }
     addresses.sort_unstable();
     addresses.dedup();
     let block = |address: SocketAddr| {
@@ -312,6 +324,11 @@ fn own_listeners(settings: &Settings) -> Vec<Block> {
         Block::new(vec![host], vec![port], snis, Starttls::Auto, None)
     };
     addresses.into_iter().map(block).collect()
+}
+
+/// Is this address excluded on every one of these ports?
+fn all_excluded(settings: &Settings, ip: IpAddr, ports: &[PortRange]) -> bool {
+    ports.iter().all(|p| (p.first..=p.last).all(|port| settings.exclude.address(ip, port)))
 }
 
 fn bracketed(ip: IpAddr) -> String {

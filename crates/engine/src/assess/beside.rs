@@ -25,9 +25,10 @@ impl<'i> Index<'i> {
         }
         for placement in inventory.placements() {
             let file = placement.location.container();
-            if let (true, Some(key)) = (out.in_file.contains_key(file), inventory.asset(placement.asset).key)
-            {
-                out.certified.entry(file).or_default().push(key);
+            let (folder, name) = split(file);
+            let paired = || placement.location.is_file() && out.by_name.contains_key(&(folder, bare(name)));
+            if out.in_file.contains_key(file) || paired() {
+                out.certified.entry(file).or_default().extend(inventory.asset(placement.asset).key);
             }
         }
         out

@@ -131,5 +131,11 @@ fn view(graph: &Graph<'_>, leaf: &Certificate<'_>, path: &Path, sent_any: bool, 
         .min()
         .filter(|(t, _)| *t < leaf_end)
         .map(|(t, n)| (graph.id(n), t, subject(n)));
-    PathView { end, missing, missing_is_certain, public, dies_first }
+    let last = path.issuers.last().map_or(*leaf, |n| graph.certificate(*n));
+    let ends_at = match path.end {
+        End::UnknownIssuer | End::BadSignature => last.issuer_name().to_rfc4514(),
+        End::Anchor(_) | End::PrivateRoot | End::SelfSigned => last.subject().to_rfc4514(),
+    };
+    let cut_short = path.cut_short;
+    PathView { end, ends_at, cut_short, missing, missing_is_certain, public, dies_first }
 }

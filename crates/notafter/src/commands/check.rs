@@ -97,6 +97,12 @@ fn plugin(global: &Global, args: &Check) -> Result<(State, String), Usage> {
     let at = assembly.at;
     let cx = assembly.cx();
     let report = super::scan::look(assembly, &cx, true, true, None)?;
+    if report.interrupted {
+        return Ok((
+            State::Unknown,
+            format!("NOTAFTER UNKNOWN - {shown}: interrupted before there was an answer\n"),
+        ));
+    }
     Ok(judge(&report, &thresholds, &shown, in_network, at))
 }
 
@@ -271,7 +277,9 @@ fn elements<'r>(report: &'r Report, thresholds: &Thresholds, at: UnixTime) -> Ve
             let lifetime = end.0.saturating_sub(asset.not_before.unwrap_or(end).0);
             // An issuer in a chain is not ours to renew: unless told otherwise it is late only when it
             // would break the chain, so the leaf's own steps are asked of it.
-            let ladder = Ladder::for_leaf(lifetime);
+            // A CA certificate that is checked for itself has a CA's steps, as in a scan.
+            let for_itself = n == 0 && matches!(placement.role, Role::Root | Role::Intermediate);
+            let ladder = if for_itself { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
             let given = thresholds.warning.is_some() || thresholds.critical.is_some();
             let warning = match (thresholds.warning, given) {
                 (Some(t), _) => t.seconds(lifetime),

@@ -1,8 +1,11 @@
 //! `scan`: look once, judge, print.
 
+use std::sync::Arc;
+
 use notafter_core::document::{AssetDocument, BlindSpotDocument, FindingDocument, ScanDocument, ScanHeader};
 use notafter_core::finding::Severity;
 use notafter_core::joints::Cx;
+use notafter_core::location::Location;
 use notafter_engine::pipeline::{self, Order, Report};
 
 use super::{End, Usage};
@@ -30,7 +33,9 @@ pub(crate) fn run(global: &Global, args: Scan) -> Result<End, Usage> {
     let stream = (format == Format::Ndjson).then(|| Stream::new(assembly.at, &cx.vantage));
     let started = assembly.clock.now();
     let targets = assembly.targets.clone();
-    let (at, all_single, clock) = (assembly.at, assembly.all_single, std::sync::Arc::clone(&assembly.clock));
+    let roots = assembly.files.as_ref().map(|f| f.roots.clone()).unwrap_or_default();
+    let roots = if assembly.network.is_some() { Vec::new() } else { roots };
+    let (at, all_single, clock) = (assembly.at, assembly.all_single, Arc::clone(&assembly.clock));
     let judged = !args.no_findings;
     let report = look(assembly, &cx, global.quiet, judged, stream)?;
     for fault in &report.faults {
@@ -70,7 +75,7 @@ pub(crate) fn run(global: &Global, args: Scan) -> Result<End, Usage> {
             stream.scan(&header);
         }
     }
-    Ok(end(&report, args.fail_on, all_single))
+    Ok(end(&report, args.fail_on, all_single || every_root_is_closed(&report, &roots)))
 }
 
 /// Runs the pipeline of an assembly until its end or Ctrl-C.
@@ -88,32 +93,46 @@ pub(crate) fn look(
         .map_err(|e| Usage::new(format!("cannot start: {e}")))?;
     let judgment = judged.then(|| assembly.judgment());
     let sources = assembly.take_sources();
-    Ok(runtime.block_on(async {
+    let report = runtime.block_on(async {
         let bar = print::progress::Bar::start(&cx.progress, quiet || stream.is_some());
-        let ticker = stream.as_ref().map(|s| tokio::spawn(tick(s.outlet())));
+        let gone = Arc::new(tokio::sync::Notify::new());
+        let ticker = stream.as_ref().map(|s| tokio::spawn(tick(s.outlet(), Arc::clone(&gone))));
         let tap = stream.map(|s| Box::new(s) as Box<dyn notafter_engine::ingest::Tap>);
         let order = Order { sources, judgment, tap };
         let stop = async {
             // Without a handler for it, Ctrl-C would lose what was found.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
+            let interrupted = async {
+                if tokio::signal::ctrl_c().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            // And when nobody reads any more (`| head`), nobody else need be asked.
+            tokio::select! {
+                () = interrupted => {}
+                () = gone.notified() => {}
             }
         };
         let report = pipeline::run(cx, order, stop).await;
         ticker.inspect(tokio::task::JoinHandle::abort);
         drop(bar);
         report
-    }))
+    });
+    // The system's resolver may still be waiting for a dead server: nobody waits for it.
+    runtime.shutdown_background();
+    Ok(report)
 }
 
 /// Whoever reads the stream sees a line at the latest so long after it was found.
 const LINE_LATE_MAX: std::time::Duration = std::time::Duration::from_millis(100);
 
-async fn tick(outlet: stream::Outlet) {
+async fn tick(outlet: stream::Outlet, gone: Arc<tokio::sync::Notify>) {
     let mut ticks = tokio::time::interval(LINE_LATE_MAX);
     loop {
         ticks.tick().await;
-        outlet.flush();
+        if !outlet.flush() || print::reader_is_gone() {
+            gone.notify_one();
+            return;
+        }
     }
 }
 
@@ -169,6 +188,17 @@ fn print_json(report: &Report, scan: ScanHeader, at: notafter_core::UnixTime, cx
     // A closed pipe ends the printing; there is nobody left to tell.
     let _ = serde_json::to_writer_pretty(&mut out, &document);
     let _ = out.write_all(b"\n").and_then(|()| out.flush());
+}
+
+/// Was every folder that was named itself unreadable? Then its silence is no health.
+fn every_root_is_closed(report: &Report, roots: &[std::path::PathBuf]) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let closed = |root: &std::path::PathBuf| {
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.clone());
+        let root = Location::file(root.as_os_str().as_bytes(), "");
+        report.inventory.blind_spots().iter().any(|spot| spot.location == root)
+    };
+    !roots.is_empty() && roots.iter().all(closed)
 }
 
 fn end(report: &Report, fail_on: Option<FailOn>, all_single: bool) -> End {

@@ -4,6 +4,7 @@
 //! this host. What it cannot see it says; it never guesses.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use notafter_core::UnixTime;
 use notafter_core::document::{AssetDocument, FindingDocument};
@@ -29,12 +30,13 @@ pub(crate) fn run(global: &Global, args: Why) -> Result<End, Usage> {
     };
     let look = &args.look;
     let resolver = look.resolver.as_deref().map(crate::assemble::resolver).transpose()?;
+    let patience = crate::moment::duration(&look.timeout).map_err(Usage::new)?;
     let texts = [args.host.clone()];
     let assembly = Assembly::new(global, look, &texts)?;
     super::scan::polite(&assembly)?;
     let at = assembly.at;
     let cx = assembly.cx();
-    let dns = addresses(&network.hosts, resolver);
+    let dns = addresses(&network.hosts, resolver, patience);
     let report = super::scan::look(assembly, &cx, global.quiet, true, None)?;
     let verdict = verdict(&report, &dns, at);
     if global.format() == Format::Table {
@@ -64,14 +66,17 @@ pub(crate) fn run(global: &Global, args: Why) -> Result<End, Usage> {
 
 type Dns = Result<Vec<std::net::IpAddr>, String>;
 
-fn addresses(hosts: &Hosts, server: Option<std::net::SocketAddr>) -> Dns {
+fn addresses(hosts: &Hosts, server: Option<std::net::SocketAddr>, patience: Duration) -> Dns {
     let name = match hosts {
         Hosts::Addresses(range) => return Ok((0..range.len().min(256)).map(|n| range.nth(n)).collect()),
         Hosts::Name(name) => name,
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(async { Resolver::new(server)?.addresses(name).await })
+    let answer = runtime.block_on(async { Resolver::new(server)?.addresses(name, patience).await });
+    // The system's resolver may still be waiting for a dead server.
+    runtime.shutdown_background();
+    answer
 }
 
 struct Verdict<'r> {

@@ -53,9 +53,11 @@ impl Outlet {
         Self(Arc::new(Mutex::new(Gathered { bytes: Vec::new(), most, closed: false })))
     }
 
-    /// Writes out what has gathered.
-    pub(crate) fn flush(&self) {
-        self.lock().flush();
+    /// Writes out what has gathered. Gives whether anybody still reads.
+    pub(crate) fn flush(&self) -> bool {
+        let mut gathered = self.lock();
+        gathered.flush();
+        !gathered.closed
     }
 
     fn lock(&self) -> MutexGuard<'_, Gathered> {
