@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = (crl.entry_count(), crl.revoked().count(), crl.extensions().count(), crl.authority_key_id());
     }
     if let Ok(csr) = Csr::parse(bytes) {
-        let _ = (csr.subject().to_rfc4514(), csr.public_key().algorithm(), csr.requested_extensions().count());
+        let _ =
+            (csr.subject().to_rfc4514(), csr.public_key().algorithm(), csr.requested_extensions().count());
         csr.subject_alt_names().for_each(|name| drop(name.to_text()));
     }
 });
