@@ -40,7 +40,8 @@ pub(crate) enum Closed {
 impl Passwords {
     pub(crate) fn new(given: &[&str], total_iterations: u64) -> Self {
         let mut candidates: Vec<Candidate> = Vec::new();
-        let defaults = [None, Some(String::new()), Some("changeit".to_owned())];
+        // Java's own first: of the files that any of these opens, its tools made most.
+        let defaults = [Some("changeit".to_owned()), None, Some(String::new())];
         for candidate in given.iter().map(|text| Some((*text).to_owned())).chain(defaults) {
             if !candidates.contains(&candidate) {
                 candidates.push(candidate);
