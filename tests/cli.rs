@@ -28,6 +28,7 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["scan", "k8s:prod"], "hint: not in this version");
     refused(&["scan", "10.0.0.0/8"], "hint: if you may scan all of them, say --yes");
     refused(&["scan", "8.0.0.0/23:443"], "public range beyond /24");
+    refused(&["scan", "fd00::/64", "--yes"], "hint: name the hosts");
     refused(&["show", "10.0.0.0/8"], "hint: use `notafter scan`");
     refused(&["why", "10.0.0.0/8"], "hint: use `notafter scan`");
     refused(&["scan", "--starttls", "gopher", "x"], "hint: known are smtp");

@@ -154,6 +154,52 @@ fn f42_keystores_that_lie() {
 }
 
 #[test]
+fn f45_documents_that_grow_when_read_are_read_as_text() {
+    let lab = Lab::new("f45");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    let pem = fs::read_to_string(&leaf.cert_pem).unwrap();
+    let indented: String = pem.lines().map(|l| format!("    {l}\n")).collect();
+    // Each line holds ten of the one above: a reader that follows aliases would build 10^9 of them.
+    let aliases: String =
+        (1..10).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))).collect();
+    let yaml = format!("a0: &a0 [x,x,x]\n{aliases}cert: |\n{indented}cert: again\n");
+    let entities: String =
+        (1..10).map(|n| format!("<!ENTITY e{n} \"{}\">", format!("&e{};", n - 1).repeat(10))).collect();
+    let body: String = pem.lines().filter(|l| !l.starts_with('-')).collect();
+    let xml = format!(
+        "<!DOCTYPE x [<!ENTITY e0 \"x\">{entities}]><x>&e9;<X509Certificate>{body}</X509Certificate></x>"
+    );
+    for (name, text) in [("bomb.yaml", yaml), ("bomb.xml", xml)] {
+        let found = file(name, text.as_bytes());
+        assert_eq!(found["assets"].as_array().map(Vec::len), Some(1), "{name}: {found:#}");
+        assert_eq!(found["assets"][0]["id"], format!("sha256:{}", leaf.sha256).as_str());
+    }
+}
+
+#[test]
+fn f48_algorithms_that_nobody_knows_are_listed() {
+    let lab = Lab::new("f48");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    // id-ecPublicKey and ecdsa-with-SHA256, each made an identifier of nobody's.
+    let mut der = leaf.der().to_vec();
+    for known in
+        [&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01][..], &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]]
+    {
+        while let Some(at) = der.windows(known.len()).position(|w| w == known) {
+            der[at + 1] = 0x87;
+        }
+    }
+    let found = file("odd.der", &der);
+    let asset = &found["assets"][0];
+    assert_eq!(asset["names"][0], "srv.test", "{asset:#}");
+    let algorithm = asset["key"]["algorithm"].as_str().unwrap_or_default();
+    assert!(
+        algorithm.starts_with("1.2.") && algorithm.contains('.'),
+        "the OID stands for the name: {algorithm}"
+    );
+}
+
+#[test]
 fn f46_names_that_lie_are_shown_by_code_point() {
     let lab = Lab::new("f46");
     let leaf = Authority::new(&lab)

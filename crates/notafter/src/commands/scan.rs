@@ -16,6 +16,8 @@ use crate::print::paper::Paper;
 use crate::print::stream::{self, Stream};
 use crate::print::table::{View, page};
 
+/// More pairs of address and port than this are asked by nobody: at 100,000 a second it is four months.
+const PAIRS_EVER: u64 = 1 << 40;
 /// More pairs of address and port than this are asked only after a yes.
 const PAIRS_MAX: u64 = 65_536;
 
@@ -151,6 +153,13 @@ fn consent(assembly: &Assembly, args: &Scan) -> Result<Option<End>, Usage> {
         }
         print::out(text.as_bytes());
         return Ok(Some(End::Done));
+    }
+    if size.pairs > PAIRS_EVER {
+        return Err(Usage::new(format!(
+            "{} pairs of address and port would take years",
+            print::table::count(size.pairs)
+        ))
+        .hint("name the hosts, or smaller ranges: IPv6 is not found by trying"));
     }
     if !args.yes {
         polite(assembly)
