@@ -343,6 +343,34 @@ fn check_speaks_as_a_plugin() {
 }
 
 #[test]
+fn verify_is_the_offline_judge() {
+    let lab = Lab::new("verify");
+    let authority = Authority::new(&lab);
+    let leaf = authority.issue(&Request::server());
+    let root = authority.root().cert_pem.to_string_lossy().into_owned();
+    let chain = leaf.fullchain_pem.to_string_lossy().into_owned();
+    let check = |arguments: &[&str], code: i32, verdict: &str, reason: Option<&str>| {
+        let mut all = vec!["verify", "--json", &chain];
+        all.extend_from_slice(arguments);
+        let run = run(&all);
+        assert_eq!(run.code, code, "{arguments:?}: {}{}", run.out, run.err);
+        let said: Value = serde_json::from_str(&run.out).unwrap();
+        has(&said, &["verdict", "reason", "path", "expires"]);
+        assert_eq!((said["verdict"].as_str(), said["reason"].as_str()), (Some(verdict), reason), "{said:#}");
+        said
+    };
+    let trusted = check(&["--roots", &root, "--name", "srv.test"], 0, "trusted", None);
+    assert_eq!(trusted["path"].as_array().map(Vec::len), Some(3));
+    assert_eq!(trusted["path"][0]["id"], format!("sha256:{}", leaf.sha256).as_str());
+    check(&["--roots", &root, "--name", "other.test"], 1, "untrusted", Some("name-mismatch"));
+    check(&["--roots", &root, "--at", "+400d"], 1, "untrusted", Some("expired"));
+    check(&["--roots", &root, "--purpose", "client"], 1, "untrusted", Some("purpose-unfit"));
+    check(&[], 1, "untrusted", Some("unknown-issuer"));
+    refused(&["verify", "/no/such.pem"], "cannot read");
+    refused(&["verify", &chain, "--roots", "/dev/null"], "holds no certificate");
+}
+
+#[test]
 fn why_names_the_culprit_first() {
     let lab = Lab::new("why");
     let authority = Authority::new(&lab);

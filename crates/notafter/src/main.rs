@@ -58,8 +58,9 @@ fn refused(error: &clap::Error) -> ExitCode {
     if command == "check" {
         // Whoever runs a plugin reads one line of standard output.
         let text = error.render().to_string();
-        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        print::out(format!("NOTAFTER UNKNOWN - {first}\n").as_bytes());
+        let said: Vec<_> = text.lines().take_while(|l| !l.trim().is_empty()).map(str::trim).collect();
+        let said = said.join(" ");
+        print::out(format!("NOTAFTER UNKNOWN - {}\n", said.trim_start_matches("error: ")).as_bytes());
         return ExitCode::from(3);
     }
     let later = std::env::args().find(|a| matches!(a.split('=').next(), Some("--save" | "--data")));

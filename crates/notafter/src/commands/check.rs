@@ -88,6 +88,13 @@ pub(crate) fn run(global: &Global, args: Check) -> Result<End, Usage> {
 
 fn plugin(global: &Global, args: &Check) -> Result<(State, String), Usage> {
     let thresholds = thresholds(args)?;
+    if let (Some(Threshold::Days(warning)), Some(Threshold::Days(critical))) =
+        (thresholds.warning, thresholds.critical)
+        && warning < critical
+    {
+        return Err(Usage::new(format!("warning at {warning} days would come after critical at {critical}"))
+            .hint("give -w more days than -c"));
+    }
     let target = target(args)?;
     let look = look(args)?;
     let assembly = Assembly::new(global, &look, std::slice::from_ref(&target))?;
