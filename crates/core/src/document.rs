@@ -11,7 +11,7 @@ use notafter_pki::certificate::Certificate;
 use notafter_pki::crl::Crl;
 
 use crate::UnixTime;
-use crate::finding::Finding;
+use crate::finding::{Fact, Finding};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement};
 use crate::scan::Scan;
 
@@ -379,18 +379,14 @@ pub fn tls_version(version: u16) -> String {
 impl FindingDocument {
     /// A finding as judged at `at`.
     pub fn of(finding: &Finding, at: UnixTime) -> Self {
-        let mut evidence = serde_json::Map::new();
-        for (name, value) in &finding.evidence {
-            let value = serde_json::Value::String(value.clone());
-            match evidence.get_mut(*name) {
-                None => {
-                    evidence.insert((*name).to_owned(), value);
-                }
-                // A fact with several values becomes a list.
-                Some(serde_json::Value::Array(list)) => list.push(value),
-                Some(first) => *first = serde_json::Value::Array(vec![first.take(), value]),
-            }
-        }
+        let value = |fact: &Fact| match fact {
+            Fact::Text(text) => serde_json::Value::from(text.as_str()),
+            Fact::Number(number) => serde_json::Value::from(*number),
+            Fact::Flag(flag) => serde_json::Value::from(*flag),
+            Fact::List(list) => serde_json::Value::from(list.as_slice()),
+        };
+        let evidence =
+            finding.evidence.iter().map(|(name, fact)| ((*name).to_owned(), value(fact))).collect();
         Self {
             id: finding.id(),
             kind: finding.kind.as_str(),

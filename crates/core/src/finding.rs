@@ -152,7 +152,42 @@ pub struct Finding {
     /// What to do now.
     pub hint: String,
     /// The facts it rests on, by name.
-    pub evidence: Vec<(&'static str, String)>,
+    pub evidence: Vec<(&'static str, Fact)>,
+}
+
+/// One fact of a finding's evidence, of the type that a script would want.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fact {
+    /// Words, names, locations, identities.
+    Text(String),
+    /// A count, or days.
+    Number(i64),
+    /// Yes or no.
+    Flag(bool),
+    /// Several.
+    List(Vec<String>),
+}
+
+macro_rules! fact_from {
+    ($($type:ty => |$value:ident| $fact:expr;)*) => {
+        $(impl From<$type> for Fact {
+            fn from($value: $type) -> Self {
+                $fact
+            }
+        })*
+    };
+}
+fact_from! {
+    &str => |v| Self::Text(v.to_owned());
+    String => |v| Self::Text(v);
+    &String => |v| Self::Text(v.clone());
+    &Location => |v| Self::Text(v.to_string());
+    Fingerprint => |v| Self::Text(v.to_string());
+    bool => |v| Self::Flag(v);
+    i64 => |v| Self::Number(v);
+    u32 => |v| Self::Number(v.into());
+    usize => |v| Self::Number(i64::try_from(v).unwrap_or(i64::MAX));
+    Vec<String> => |v| Self::List(v);
 }
 
 impl Finding {
@@ -202,8 +237,8 @@ impl Finding {
 
     /// Adds a fact.
     #[must_use]
-    pub fn evidence(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        self.evidence.push((name, value.to_string()));
+    pub fn evidence(mut self, name: &'static str, value: impl Into<Fact>) -> Self {
+        self.evidence.push((name, value.into()));
         self
     }
 

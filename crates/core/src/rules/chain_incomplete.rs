@@ -49,7 +49,7 @@ impl Rule for ChainIncomplete {
             .at(broken.iter().flat_map(|(c, _)| c.locations()).filter(|l| l.is_endpoint()))
             .summary(summary)
             .hint("install the full chain: the leaf first, then each issuer, without the root; then reload")
-            .evidence("missing", missing)
+            .evidence("missing", *missing)
             .evidence("certain", known)
             .evidence("sent", first.sent.len());
         Verdict::found(finding, None)

@@ -45,7 +45,7 @@ impl Rule for InconsistentEndpoint {
         let severity = if step == Step::Warning { Severity::Warning } else { Severity::Critical };
         let verb = if end < now { "expired" } else { "expires" };
         let cause = format!("{}://{}:{}", view.scheme, view.name, view.port);
-        let mut finding = Finding::new(Kind::InconsistentEndpoint, severity, None, cause)
+        let finding = Finding::new(Kind::InconsistentEndpoint, severity, None, cause)
             .at(view.served.iter().map(|(place, _)| &place.location))
             .deadline(Some(end))
             .summary(format!(
@@ -56,11 +56,12 @@ impl Rule for InconsistentEndpoint {
                 days_text(end, now),
             ))
             .hint("install the newest certificate on every address listed, reload each, and look again");
-        for (place, asset) in &view.served {
+        let served = view.served.iter().map(|(place, asset)| {
             let end = asset.not_after.map(|t| t.to_string()).unwrap_or_default();
             let ip = place.location.ip().map(|i| i.to_string()).unwrap_or_default();
-            finding = finding.evidence("served", format!("{ip} {} until {end}", &asset.id.to_string()[..19]));
-        }
+            format!("{ip} {} until {end}", asset.id)
+        });
+        let finding = finding.evidence("served", served.collect::<Vec<_>>());
         Verdict::found(finding, holds_until)
     }
 }

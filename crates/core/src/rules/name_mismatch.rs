@@ -48,7 +48,7 @@ impl Rule for NameMismatch {
                         "give this name its own virtual host and certificate, or reissue the certificate with this name in it"
                     })
                     .evidence("asked", name)
-                    .evidence("names", names.join(" "))
+                    .evidence("names", names.clone())
             })
             .collect();
         if findings.is_empty() {

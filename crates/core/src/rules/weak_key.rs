@@ -2,7 +2,7 @@
 
 use crate::UnixTime;
 use crate::dossier::Dossier;
-use crate::finding::{Finding, Kind, Severity};
+use crate::finding::{Fact, Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
 /// The rule.
@@ -41,7 +41,7 @@ impl Rule for WeakKey {
             .summary(format!("the key of {} is weak: {what}", view.title()))
             .hint("make a new key, P-256 or RSA with 2048 bits at least, and reissue; do not renew with the old key")
             .evidence("algorithm", algorithm)
-            .evidence("bits", bits.map_or_else(|| "unknown".to_owned(), |b| b.to_string()));
+            .evidence("bits", bits.map_or(Fact::Text("unknown".to_owned()), Fact::from));
         Verdict::found(finding, None)
     }
 }
