@@ -191,3 +191,18 @@ fn a_range_of_addresses_with_one_certificate_each() {
     );
     assert_eq!(found.assets().len(), 2, "one leaf, one intermediate, each once");
 }
+
+#[test]
+fn few_files_are_enough() {
+    let lab = Lab::new("files");
+    let leaf = Authority::new(&lab).issue(&Request::server());
+    let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
+    let names: Vec<String> = (0..300).map(|n| format!("n{n}.test")).collect();
+    let output = std::process::Command::new("prlimit")
+        .args(["--nofile=80:80", env!("CARGO_BIN_EXE_notafter"), "scan", "--json", "--timeout", "20s"])
+        .args([&server.address().to_string(), "--sni", &names.join(",")])
+        .output()
+        .expect("prlimit is there");
+    let found = Scan(serde_json::from_slice(&output.stdout).expect("JSON"));
+    assert_eq!(found.0["scan"]["reached"], 301, "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -171,18 +171,3 @@ fn an_impostor_is_believed_by_the_grab_but_not_by_the_proof() {
     let why = format!("{:?}", proved.possession);
     assert!(why.contains("BadSignature"), "{why}");
 }
-
-#[test]
-fn few_files_are_enough() {
-    let program = std::env::current_exe().expect("this test").with_file_name("");
-    let program = program.join("../examples/grab_many");
-    if !program.exists() {
-        return say("NOT RUN: the grab_many example is not built");
-    }
-    let Some(addr) = rustls_server(HERE, aws_lc_rs::DEFAULT_KX_GROUPS, 1) else { return };
-    let line =
-        format!("ulimit -n 80; exec {} --addrs 127.0.0.1 {} 300 1000 2", program.display(), addr.port());
-    let text = String::from_utf8(run("sh", &["-c", &line])).expect("text");
-    assert!(text.contains("     300  version 0304"), "{text}");
-    assert!(matches!(grab(Target { addr, ..target(0) }).outcome, Outcome::Certificates(_)));
-}
