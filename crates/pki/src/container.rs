@@ -199,8 +199,8 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// Opens whatever these bytes are. `passwords` are tried in their order, after them none, the empty one, and
-/// `changeit`, Java's default. Never fails: what could not be opened is among the problems.
+/// Opens whatever these bytes are. `passwords` are tried in their order, after them `changeit`, Java's
+/// default, none, and the empty one. Never fails: what could not be opened is among the problems.
 pub fn open<'a>(bytes: &'a [u8], passwords: &[&str], limits: &Limits) -> Opened<'a> {
     let mut session = Session::new(passwords, *limits);
     let whole = Place::whole();
