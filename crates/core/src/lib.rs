@@ -10,6 +10,7 @@ pub mod document;
 pub mod dossier;
 pub mod fault;
 pub mod finding;
+pub mod glob;
 pub mod inventory;
 pub mod joints;
 pub mod location;

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::glob;
 use crate::location::Location;
 
 /// One owner and what is theirs.
@@ -69,7 +70,9 @@ impl Match {
             }
             Self::Network(base, length) => location.ip().is_some_and(|ip| in_network(ip, *base, *length)),
             Self::Location(prefix) => location.as_str().starts_with(prefix.as_str()),
-            Self::Path(pattern) => location.path().is_some_and(|path| glob(pattern.as_bytes(), &path)),
+            Self::Path(pattern) => {
+                location.path().is_some_and(|path| glob::matches(pattern.as_bytes(), &path))
+            }
         }
     }
 }
@@ -101,19 +104,6 @@ fn in_network(ip: IpAddr, base: IpAddr, length: u8) -> bool {
             ip.to_bits() & mask == base.to_bits() & mask
         }
         _ => false,
-    }
-}
-
-/// `*` matches anything but `/`, `**` anything. Linear in the path for each star.
-fn glob(pattern: &[u8], path: &[u8]) -> bool {
-    match pattern {
-        [] => path.is_empty(),
-        [b'*', b'*', rest @ ..] => (0..=path.len()).any(|n| glob(rest, &path[n..])),
-        [b'*', rest @ ..] => {
-            let segment = path.iter().position(|b| *b == b'/').unwrap_or(path.len());
-            (0..=segment).any(|n| glob(rest, &path[n..]))
-        }
-        [first, rest @ ..] => path.first() == Some(first) && glob(rest, &path[1..]),
     }
 }
 

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use notafter_core::glob::covers;
+
 use crate::target::{AddressRange, Hosts, NoTarget, PortRange, Target};
 
 /// Everything excluded.
@@ -109,35 +111,6 @@ fn absolute(pattern: &str) -> String {
         }
     }
     out.to_string_lossy().into_owned()
-}
-
-/// Glob match where a pattern also covers everything below what it matches. Backtracks to the last star
-/// only, so it is linear times the pattern's length.
-fn covers(pattern: &[u8], path: &[u8]) -> bool {
-    let (mut p, mut s) = (0, 0);
-    let mut star: Option<(usize, usize, bool)> = None;
-    loop {
-        if p == pattern.len() && (s == path.len() || path[s] == b'/') {
-            return true;
-        }
-        if p < pattern.len() && pattern[p] == b'*' {
-            let double = pattern.get(p + 1) == Some(&b'*');
-            p += if double { 2 } else { 1 };
-            star = Some((p, s, double));
-        } else if p < pattern.len() && s < path.len() && pattern[p] == path[s] {
-            p += 1;
-            s += 1;
-        } else {
-            match star {
-                Some((after, at, double)) if at < path.len() && (double || path[at] != b'/') => {
-                    star = Some((after, at + 1, double));
-                    p = after;
-                    s = at + 1;
-                }
-                _ => return false,
-            }
-        }
-    }
 }
 
 #[cfg(test)]
