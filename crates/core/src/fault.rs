@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::UnixTime;
+
 /// What failed, in what context, and whether trying again can help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -13,6 +15,19 @@ pub struct Fault {
     pub context: String,
     /// What the user can do about it, if anything is known.
     pub hint: Option<String>,
+    /// Can the same request succeed later?
+    pub retry: Retry,
+}
+
+/// Whether trying again can help, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request will fail again until somebody changes something.
+    Never,
+    /// Not before this instant (`Retry-After`).
+    At(UnixTime),
+    /// Later, and later each time.
+    Backoff,
 }
 
 /// The closed list of ways in which the outside world fails.
@@ -22,6 +37,10 @@ pub enum FaultKind {
     NotFound,
     /// The operating system refused.
     PermissionDenied,
+    /// Nobody answered, the connection broke, or the other side said that it cannot right now.
+    Unreachable,
+    /// The other side refused: a wrong password, an expired token, an address it does not know.
+    Refused,
     /// The machine is out of descriptors, memory or disk.
     Exhausted,
     /// The request itself is wrong; the same request will fail again.
@@ -31,9 +50,17 @@ pub enum FaultKind {
 }
 
 impl Fault {
-    /// A fault with a context and no hint.
+    /// A fault with a context and no hint. An invalid request is never to be retried, all else later.
     pub fn new(kind: FaultKind, context: impl Into<String>) -> Self {
-        Self { kind, context: context.into(), hint: None }
+        let retry = if kind == FaultKind::Invalid { Retry::Never } else { Retry::Backoff };
+        Self { kind, context: context.into(), hint: None, retry }
+    }
+
+    /// The same fault with another answer to "again?".
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
     }
 
     /// The same fault with a hint.

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::location::Location;
 use crate::{Fingerprint, UnixTime};
 
@@ -102,7 +104,8 @@ impl fmt::Display for Kind {
 }
 
 /// How bad. Ordered: critical first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Something is broken, or will be before it can comfortably be mended.
     Critical,

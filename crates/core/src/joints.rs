@@ -1,8 +1,7 @@
 //! Every extension trait, on one page.
 //!
 //! A provider implements one of these and stands in one explicit list. The engine knows providers only
-//! by these traits. `Issuer`, `Solver`, `Deployer`, `Probe`, `Notifier` and `Queue` join when the first
-//! of each does.
+//! by these traits. `Issuer`, `Solver`, `Deployer`, `Probe` and `Queue` join when the first of each does.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +11,7 @@ use crate::clock::Clock;
 use crate::dossier::Dossier;
 use crate::fault::Fault;
 use crate::finding::Kind;
+use crate::notice::Notice;
 use crate::observation::Observation;
 use crate::scan::{Progress, Scan};
 use crate::{UnixTime, finding::Finding};
@@ -44,6 +44,22 @@ pub trait Source: Send + Sync {
 pub trait Sink: Send + Sync {
     /// Takes one observation. What was put is kept, whatever happens to the caller.
     fn put(&self, observation: Observation);
+}
+
+/// Carries a message to a person. One notifier is one configured channel; `to` is the address behind the
+/// colon of `NOTIFIER:ADDRESS`, where the owner gave one.
+///
+/// Ok means that the other side took it over, nothing more. The message may be carried twice: it is the
+/// same message by its `id`. A notifier never retries on its own; it says in the [`Fault`] whether and
+/// when that makes sense.
+pub trait Notifier: Send + Sync {
+    /// Carries one message.
+    fn notify<'a>(
+        &'a self,
+        cx: &'a Cx,
+        to: Option<&'a str>,
+        notice: &'a Notice,
+    ) -> BoxFuture<'a, Result<(), Fault>>;
 }
 
 /// A dated, cited check. Pure: it never queries, it is handed everything in the dossier.

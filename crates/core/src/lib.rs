@@ -14,6 +14,7 @@ pub mod glob;
 pub mod inventory;
 pub mod joints;
 pub mod location;
+pub mod notice;
 pub mod observation;
 pub mod owner;
 pub mod policy;

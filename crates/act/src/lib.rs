@@ -1,0 +1,4 @@
+//! Everything that changes the world and looks back: for now, what tells people.
+//!
+//! Providers stand in explicit lists (`notifiers::NOTIFIERS`): a new one is one file and one line. It
+//! never imports `discover`, `store` or `engine`; the binary plugs it in.

@@ -1,0 +1,1 @@
+//! The memory: assets, places, findings, alerts, kept in SQLite or PostgreSQL.
