@@ -132,6 +132,9 @@ impl fmt::Display for Severity {
     }
 }
 
+/// Stands in a summary for "in 12 days" or "3 days ago": a sentence that is kept must not grow old.
+pub const WHEN: &str = "{when}";
+
 /// One thing that is wrong, or worth knowing.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Finding {
@@ -150,7 +153,7 @@ pub struct Finding {
     pub deadline: Option<UnixTime>,
     /// Who answers for it.
     pub owner: Option<String>,
-    /// What happened, in one sentence.
+    /// What happened, in one sentence; [`WHEN`] in it stands for the deadline in words, which change daily.
     pub summary: String,
     /// What to do now.
     pub hint: String,
@@ -245,6 +248,11 @@ impl Finding {
         self
     }
 
+    /// The summary as it reads at `now`.
+    pub fn summary_at(&self, now: UnixTime) -> String {
+        summary_at(&self.summary, self.deadline, now)
+    }
+
     /// The first 16 hex digits of SHA-256(kind, 0, asset id or empty, 0, cause key).
     pub fn id(&self) -> String {
         let asset = self.asset.map(|a| a.to_string()).unwrap_or_default();
@@ -255,6 +263,14 @@ impl Finding {
         bytes.push(0);
         bytes.extend_from_slice(self.cause.as_bytes());
         notafter_pki::fingerprint::hex(&notafter_pki::fingerprint::sha256(&bytes)[..8])
+    }
+}
+
+/// A summary as it reads at `now`.
+pub fn summary_at(summary: &str, deadline: Option<UnixTime>, now: UnixTime) -> String {
+    match deadline {
+        Some(deadline) => summary.replace(WHEN, &crate::dossier::days_text(deadline, now)),
+        None => summary.to_owned(),
     }
 }
 

@@ -100,6 +100,9 @@ pub struct Placement {
     pub first_seen: UnixTime,
     /// Last seen there.
     pub last_seen: UnixTime,
+    /// Looked for since then, and not seen: unreachable, which is not gone. `None`: it was there at the last
+    /// look. Only what is kept over many looks can have one.
+    pub unseen_since: Option<UnixTime>,
     /// About the place.
     pub facts: Arc<Facts>,
 }

@@ -3,6 +3,7 @@
 //! Between `pki` (facts) and everything that acts. It deliberately has no I/O, no runtime, no sockets,
 //! no files and no database, and reads no clock: `now` is an argument of everything that judges.
 
+pub mod alert;
 pub mod assess;
 pub mod clock;
 pub mod deadline;
@@ -18,8 +19,10 @@ pub mod notice;
 pub mod observation;
 pub mod owner;
 pub mod policy;
+pub mod query;
 pub mod rules;
 pub mod scan;
+pub mod subject;
 pub mod trust;
 
 pub use notafter_pki::{Fingerprint, KeyId, UnixTime};

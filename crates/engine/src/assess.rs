@@ -33,6 +33,7 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
     gathered.each_dossier(judgment, |dossier, names| {
         for mut finding in assess(&dossier, judgment.at).findings {
             finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+            finding.summary = finding.summary_at(judgment.at);
             findings.add(finding);
         }
     });

@@ -181,6 +181,7 @@ impl State {
                 chain: (n == 0 && leads).then(|| ixs.clone().into()),
                 first_seen: at,
                 last_seen: at,
+                unseen_since: None,
                 facts: Arc::clone(&facts),
             };
             if let Some(tap) = &mut self.tap {

@@ -6,8 +6,8 @@
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
-use crate::dossier::{Dossier, days_text};
-use crate::finding::{Finding, Kind, Severity};
+use crate::dossier::Dossier;
+use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 use notafter_pki::time::DAY;
 
@@ -53,7 +53,7 @@ impl Rule for ChainExpiresFirst {
             .summary(format!(
                 "the issuer {} {verb} {}, before {leaves} certificate{plural} that it signed",
                 view.title(),
-                days_text(end, now),
+                WHEN,
             ))
             .hint("get the issuer's newer certificate from the CA and install it in each chain, or reissue the leaves from another issuer")
             .evidence("certificates", leaves);

@@ -5,8 +5,8 @@
 //! nothing: trust stores keep them on purpose.
 
 use crate::UnixTime;
-use crate::dossier::{Dossier, days_text};
-use crate::finding::{Finding, Kind, Severity};
+use crate::dossier::Dossier;
+use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
 /// The rule.
@@ -31,7 +31,7 @@ impl Rule for Expired {
             return Verdict::Pass { holds_until: Some(end.plus(1)) };
         }
         let title = view.title();
-        let when = days_text(end, now);
+        let when = WHEN;
         let served: Vec<_> = view.served_at().collect();
         let finding = if served.is_empty() {
             Finding::new(Kind::Expired, Severity::Info, Some(view.asset.id), "")

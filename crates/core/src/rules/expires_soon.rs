@@ -6,8 +6,8 @@
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
-use crate::dossier::{Dossier, days_text};
-use crate::finding::{Finding, Kind, Severity};
+use crate::dossier::Dossier;
+use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
 use notafter_pki::time::DAY;
@@ -51,7 +51,7 @@ impl Rule for ExpiresSoon {
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .at(view.locations())
             .deadline(Some(end))
-            .summary(format!("{} expires {}{spread}", view.title(), days_text(end, now)))
+            .summary(format!("{} expires {}{spread}", view.title(), WHEN))
             .hint(if places > 1 {
                 "renew it, install the new one at every place listed, reload, and look again"
             } else {

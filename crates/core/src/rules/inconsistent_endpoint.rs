@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
-use crate::dossier::{Dossier, Subject, days_text};
-use crate::finding::{Finding, Kind, Severity};
+use crate::dossier::{Dossier, Subject};
+use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
 /// The rule.
@@ -53,7 +53,7 @@ impl Rule for InconsistentEndpoint {
                 by_address.len(),
                 view.name,
                 view.served.iter().map(|(_, a)| a.id).collect::<BTreeSet<_>>().len(),
-                days_text(end, now),
+                WHEN,
             ))
             .hint("install the newest certificate on every address listed, reload each, and look again");
         let served = view.served.iter().map(|(place, asset)| {

@@ -2,8 +2,8 @@
 //! in a file it is usually a renewal waiting for its day, or a wrong clock at the issuer.
 
 use crate::UnixTime;
-use crate::dossier::{Dossier, days_text};
-use crate::finding::{Finding, Kind, Severity};
+use crate::dossier::Dossier;
+use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
 /// The rule.
@@ -29,7 +29,7 @@ impl Rule for NotYetValid {
         }
         let served = view.served_at().next().is_some();
         let severity = if served { Severity::Critical } else { Severity::Info };
-        let when = days_text(begin, now);
+        let when = WHEN;
         let finding = Finding::new(Kind::NotYetValid, severity, Some(view.asset.id), "")
             .at(view.locations())
             .deadline(Some(begin))

@@ -5,8 +5,8 @@
 //! same names in some file is a hint, so it is info and says so.
 
 use crate::UnixTime;
-use crate::dossier::{Dossier, days_text};
-use crate::finding::{Finding, Kind, Severity};
+use crate::dossier::Dossier;
+use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
 /// The rule.
@@ -31,7 +31,7 @@ impl Rule for RenewedNotLoaded {
         let same_file = view.successors.iter().filter(|s| s.link.is_some() == best.link.is_some());
         let until = view.asset.not_after.map_or_else(String::new, |end| {
             let verb = if end < now { "expired" } else { "expires" };
-            format!(", which {verb} {}", days_text(end, now))
+            format!(", which {verb} {}", WHEN)
         });
         let severity = if best.link.is_some() { Severity::Critical } else { Severity::Info };
         let mut finding = Finding::new(Kind::RenewedNotLoaded, severity, Some(view.asset.id), "")

@@ -101,6 +101,7 @@ impl Scene {
             chain: leads.then(|| vec![AssetIx(0)].into()),
             first_seen: NOW,
             last_seen: NOW,
+            unseen_since: None,
             facts: Arc::new(Facts::default()),
         });
         self

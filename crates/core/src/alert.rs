@@ -1,0 +1,164 @@
+//! An alert: findings of one cause, told to an owner, until they are seen to be mended.
+//!
+//! The noun and how people change it (acknowledge, snooze). What to tell and when is decided in
+//! `alert/decide.rs`; keeping alerts is `store`'s, sending messages `engine/notify.rs`'s.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::UnixTime;
+use crate::deadline::Step;
+use crate::finding::Severity;
+
+/// An alert.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its number: printed as `a17`.
+    pub number: i64,
+    /// Counts every change; kept by the store, so that two who change it at once notice.
+    pub version: i64,
+    /// What joins findings into this alert: owner, kind and cause. One open alert has each.
+    pub group: String,
+    /// Who is told.
+    pub owner: String,
+    /// Where it stands.
+    pub state: State,
+    /// The worst of its findings.
+    pub severity: Severity,
+    /// The highest step that was told.
+    pub step: Step,
+    /// One line.
+    pub title: String,
+    /// The first instant at which something stops working.
+    pub deadline: Option<UnixTime>,
+    /// When it began.
+    pub opened: UnixTime,
+    /// When something was last told.
+    pub told: Option<UnixTime>,
+    /// Who has it, until when.
+    pub hold: Option<Hold>,
+    /// Owners told since the last step because nobody acknowledged.
+    pub escalated: Vec<String>,
+    /// Its findings by id.
+    pub members: BTreeMap<String, Member>,
+    /// When the last of them was seen to be mended.
+    pub resolved: Option<UnixTime>,
+}
+
+/// Where an alert stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nobody has said that they have it.
+    Open,
+    /// Somebody has, until an instant.
+    Acknowledged,
+    /// Every finding was seen to be mended.
+    Resolved,
+}
+
+impl State {
+    /// The word used in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// One finding of an alert.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// The highest step that was told about it.
+    pub step: Step,
+    /// How bad it was then.
+    pub severity: Severity,
+    /// When it stops working.
+    pub deadline: Option<UnixTime>,
+    /// When it was seen to be mended.
+    pub resolved: Option<UnixTime>,
+}
+
+/// An acknowledgement or a snooze: quiet until an instant, and never past the point of no return.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Hold {
+    /// Who said so.
+    pub by: String,
+    /// When.
+    pub at: UnixTime,
+    /// Until when it holds.
+    pub until: UnixTime,
+    /// Why, in their words.
+    pub note: String,
+    /// A snooze (be quiet) rather than an acknowledgement (I have it).
+    pub snooze: bool,
+}
+
+impl Alert {
+    /// As people write it: `a17`.
+    pub fn id(&self) -> String {
+        format!("a{}", self.number)
+    }
+
+    /// The number in `a17` or `17`.
+    pub fn parse_id(text: &str) -> Option<i64> {
+        text.strip_prefix('a').unwrap_or(text).parse().ok().filter(|n| *n > 0)
+    }
+}
+
+/// A message on its way: one channel, one address.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// Idempotency key of this delivery: the notice's id and the channel.
+    pub id: String,
+    /// The alert, by number; `None` for a digest or a test.
+    pub alert: Option<i64>,
+    /// The owner it is for.
+    pub owner: String,
+    /// The notifier, by its name in the configuration.
+    pub notifier: String,
+    /// The address behind the colon.
+    pub to: Option<String>,
+    /// Where in the owner's list this channel stands: 0 is the first; others follow when one fails.
+    pub rank: u32,
+    /// The message.
+    pub notice: crate::notice::Notice,
+    /// Where it stands.
+    pub delivery: Delivery,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Not to be tried before.
+    pub next: UnixTime,
+    /// What came back last.
+    pub error: Option<String>,
+    /// When it was written.
+    pub created: UnixTime,
+    /// When the other side took it over.
+    pub sent: Option<UnixTime>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// To be tried, or tried again.
+    Pending,
+    /// Taken over by the other side.
+    Sent,
+    /// Given up; another channel was asked instead, if there is one.
+    Failed,
+}
+
+impl Delivery {
+    /// The word used in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
