@@ -328,7 +328,11 @@ fn name(value: &str) -> NamePattern {
 
 fn network(value: &str) -> Result<Test, QueryError> {
     let explain = || {
-        wrong("location", value, "write a network (10.0.3.0/24), an address, or the beginning of a place (tls://...)")
+        wrong(
+            "location",
+            value,
+            "write a network (10.0.3.0/24), an address, or the beginning of a place (tls://...)",
+        )
     };
     let (base, length) = value.split_once('/').unwrap_or((value, ""));
     let ip: IpAddr = base.trim_matches(['[', ']']).parse().map_err(|_| explain())?;
