@@ -3,6 +3,9 @@
 //! The noun and how people change it (acknowledge, snooze). What to tell and when is decided in
 //! `alert/decide.rs`; keeping alerts is `store`'s, sending messages `engine/notify.rs`'s.
 
+pub mod decide;
+pub mod message;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,688 @@
+//! What to tell whom, and when: from findings and alerts as they stand to alerts as they shall be.
+//!
+//! Pure: no clock, no database, no message text (that is `alert/message.rs`). The promises it keeps:
+//! each step of the ladder is told once; one cause is one alert, however many places it has; an
+//! acknowledgement buys quiet that ends before the deadline does; silence is escalated; resolution is told
+//! once and only when it was seen; a target that flaps does not ring every time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Alert, Hold, Member, State};
+use crate::deadline::{Ladder, Step};
+use crate::finding::{Kind, Severity};
+use crate::notice::Event;
+use crate::{Fingerprint, UnixTime};
+use notafter_pki::time::DAY;
+
+const HOUR: i64 = 3600;
+
+/// An open finding that somebody is to be told about (warning or worse).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tellable {
+    /// Its id.
+    pub id: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about, if that is an asset.
+    pub asset: Option<Fingerprint>,
+    /// What to call it.
+    pub name: String,
+    /// The asset's issuer.
+    pub issuer_name: Option<String>,
+    /// Who answers for it; the owner of last resort where nobody does.
+    pub owner: String,
+    /// When it stops working.
+    pub deadline: Option<UnixTime>,
+    /// When the asset began to be valid.
+    pub not_before: Option<UnixTime>,
+    /// Is it a CA certificate?
+    pub is_ca: bool,
+    /// What happened, in one sentence.
+    pub summary: String,
+    /// What to do.
+    pub hint: String,
+    /// Where.
+    pub places: Vec<String>,
+    /// Since when it is known.
+    pub opened: UnixTime,
+}
+
+impl Tellable {
+    /// The step it is on: the severity, and the page step where the ladder has one for it.
+    pub fn step(&self, now: UnixTime) -> Step {
+        let by_severity = match self.severity {
+            Severity::Critical => Step::Critical,
+            Severity::Warning => Step::Warning,
+            Severity::Info => Step::Quiet,
+        };
+        match self.ladder() {
+            Some((ladder, end)) if by_severity == Step::Critical => by_severity.max(ladder.step(end, now).0),
+            _ => by_severity,
+        }
+    }
+
+    /// The ladder, for what climbs one: its own end is what it is about.
+    fn ladder(&self) -> Option<(Ladder, UnixTime)> {
+        let end = self.deadline.filter(|_| is_end(self.kind))?;
+        let lifetime = end.0.saturating_sub(self.not_before?.0);
+        Some((if self.is_ca { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) }, end))
+    }
+
+    /// What joins it with others into one alert: owner and kind; for what has a date, also who issued it
+    /// and on which day it ends, so that a fleet renewed on one day is one alert.
+    pub fn group(&self) -> String {
+        let class = if is_end(self.kind) { "end" } else { self.kind.as_str() };
+        match self.deadline {
+            Some(deadline) => {
+                let day = deadline.0.div_euclid(DAY);
+                let issuer = self.issuer_name.as_deref().unwrap_or("");
+                format!("{}\n{class}\n{day}\n{issuer}", self.owner)
+            }
+            None => format!("{}\n{class}", self.owner),
+        }
+    }
+}
+
+/// Kinds that are one story: it is about to end, and then it has.
+fn is_end(kind: Kind) -> bool {
+    matches!(kind, Kind::ExpiresSoon | Kind::ExpiredInUse | Kind::Expired)
+}
+
+/// An owner as far as telling goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// Who is told when this one does not answer.
+    pub escalate_to: Option<String>,
+    /// After so many seconds; `None`: eight hours, three days for a mere warning.
+    pub escalate_after: Option<i64>,
+    /// Away now: the next one is told at the same time.
+    pub absent: bool,
+}
+
+/// Everybody who can be told, and the owner of last resort.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contacts {
+    /// By name.
+    pub owners: BTreeMap<String, Contact>,
+    /// Told when nobody else is left.
+    pub last_resort: String,
+}
+
+impl Contacts {
+    /// Who is told when `owner` does not answer, if not among those who were told already.
+    fn after(&self, owner: &str, told: &BTreeSet<&str>) -> Option<String> {
+        let mut at = owner;
+        for _ in 0..self.owners.len() {
+            match self.owners.get(at).and_then(|c| c.escalate_to.as_deref()) {
+                Some(next) if told.contains(next) => at = next,
+                Some(next) => return Some(next.to_owned()),
+                None => break,
+            }
+        }
+        (!told.contains(self.last_resort.as_str())).then(|| self.last_resort.clone())
+    }
+
+    fn patience(&self, owner: &str, step: Step) -> i64 {
+        let own = self.owners.get(owner).and_then(|c| c.escalate_after);
+        own.unwrap_or(if step >= Step::Critical { 8 * HOUR } else { 3 * DAY })
+    }
+}
+
+/// How long to wait for more of the same, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// A new alert is told when nothing joined it for so long.
+    pub settle: i64,
+    /// But after so long at the latest.
+    pub settle_most: i64,
+    /// What is gone must stay away for so long before it counts as mended.
+    pub mended: i64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { settle: 45, settle_most: 600, mended: 600 }
+    }
+}
+
+/// What a pass looks at.
+pub struct Input<'a> {
+    /// Every open finding of warning or worse.
+    pub findings: &'a [Tellable],
+    /// Alerts that are not resolved, and those resolved within [`LINGER`].
+    pub alerts: &'a [Alert],
+    /// Who can be told.
+    pub contacts: &'a Contacts,
+    /// How long to wait for more.
+    pub patience: Patience,
+    /// The lowest number that no alert has.
+    pub next_number: i64,
+    /// The instant.
+    pub now: UnixTime,
+}
+
+/// An alert resolved within so many seconds is taken up again when its cause comes back.
+pub const LINGER: i64 = DAY;
+
+/// An alert to be kept, and who is to be told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deed {
+    /// The alert as it shall be.
+    pub alert: Alert,
+    /// Whom to tell, and why.
+    pub tell: Vec<(String, Event)>,
+    /// The findings to tell about: those that are new or worse first.
+    pub news: Vec<String>,
+}
+
+/// What follows from a pass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// What to do.
+    pub deeds: Vec<Deed>,
+    /// When time alone will change something.
+    pub next: Option<UnixTime>,
+}
+
+/// Decides. Findings in any order; the answer is ordered by alert number.
+pub fn decide(input: &Input<'_>) -> Decision {
+    let mut groups: BTreeMap<String, Vec<&Tellable>> = BTreeMap::new();
+    for finding in input.findings {
+        groups.entry(finding.group()).or_default().push(finding);
+    }
+    let open: BTreeSet<&str> = input.findings.iter().map(|f| f.id.as_str()).collect();
+    let mut known: HashMap<&str, &Alert> = HashMap::new();
+    for alert in input.alerts {
+        // Of several of one group, the open one, else the youngest.
+        let entry = known.entry(&alert.group).or_insert(alert);
+        let rank = |a: &Alert| (a.state != State::Resolved, a.number);
+        if rank(alert) > rank(entry) {
+            *entry = alert;
+        }
+    }
+    let mut pass = Pass { input, out: Decision::default(), number: input.next_number };
+    for (group, members) in &groups {
+        let alert = known
+            .get(group.as_str())
+            .copied()
+            .filter(|a| a.state != State::Resolved || a.resolved.is_some_and(|t| input.now.0 < t.0 + LINGER));
+        pass.stands(group, alert, members);
+    }
+    for alert in input.alerts {
+        if alert.state != State::Resolved && !groups.contains_key(&alert.group) {
+            pass.nothing_left(alert, &open);
+        }
+    }
+    pass.out.deeds.sort_by_key(|d| d.alert.number);
+    pass.out
+}
+
+struct Pass<'a> {
+    input: &'a Input<'a>,
+    out: Decision,
+    number: i64,
+}
+
+impl Pass<'_> {
+    fn wake(&mut self, at: UnixTime) {
+        self.out.next = Some(self.out.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// A group with open findings.
+    fn stands(&mut self, group: &str, known: Option<&Alert>, members: &[&Tellable]) {
+        let now = self.input.now;
+        let step = members.iter().map(|m| m.step(now)).max().unwrap_or(Step::Quiet);
+        for member in members {
+            self.wake_at_page(member);
+        }
+        let told = |m: &Tellable| known.and_then(|a| a.members.get(&m.id));
+        // Of one day and one issuer: when the first reaches a step, all are told with it.
+        let is_news = |m: &Tellable| told(m).is_none_or(|t| t.resolved.is_some() || t.step < step);
+        let mut news: Vec<&Tellable> = members.iter().copied().filter(|m| is_news(m)).collect();
+        news.sort_by_key(|m| (m.severity, m.deadline.unwrap_or(UnixTime(i64::MAX)), m.opened));
+
+        let mut alert = match known {
+            Some(alert) => alert.clone(),
+            None => self.begin(group, members),
+        };
+        let before = alert.clone();
+        // What is kept must be true of now, even while nothing is told.
+        alert.severity = members.iter().map(|m| m.severity).min().unwrap_or(alert.severity);
+        alert.deadline = members.iter().filter_map(|m| m.deadline).min();
+        mend(&mut alert, members, now);
+        let held = self.held(&mut alert, step);
+
+        let mut tell = Vec::new();
+        if !news.is_empty() {
+            let due = self.news_due(&alert, known.is_none(), step, &news, held.as_ref());
+            if now >= due {
+                alert.step = alert.step.max(step);
+                if step > before.step || before.state == State::Resolved {
+                    alert.escalated.clear();
+                }
+                for member in members {
+                    let kept = Member {
+                        step: alert.step,
+                        severity: member.severity,
+                        deadline: member.deadline,
+                        resolved: None,
+                    };
+                    alert.members.insert(member.id.clone(), kept);
+                }
+                if before.state == State::Resolved || before.resolved.is_some() {
+                    alert.state = State::Open;
+                    alert.resolved = None;
+                }
+                alert.told = Some(now);
+                alert.title = title(members);
+                tell.push((alert.owner.clone(), Event::Alert));
+                tell.extend(alert.escalated.iter().map(|o| (o.clone(), Event::Alert)));
+                if self.input.contacts.owners.get(&alert.owner).is_some_and(|c| c.absent) {
+                    self.escalate(&mut alert, &mut tell);
+                }
+            } else {
+                self.wake(due);
+                news.clear();
+            }
+        } else if alert.state != State::Resolved {
+            alert.resolved = None;
+        }
+        let quiet = alert.state == State::Resolved || alert.told.is_none();
+        if tell.is_empty() && held.is_none() && !quiet {
+            self.remind(&mut alert, &mut tell);
+        }
+        if alert != before || !tell.is_empty() {
+            let mut list: Vec<String> = news.iter().map(|m| m.id.clone()).collect();
+            if list.is_empty() {
+                list = members.iter().map(|m| m.id.clone()).collect();
+            }
+            // An alert that nobody has been told of yet lives in its findings alone.
+            if known.is_some() || !tell.is_empty() {
+                self.out.deeds.push(Deed { alert, tell, news: list });
+            }
+        }
+        if let Some(hold) = held {
+            self.wake(hold.until);
+        }
+    }
+
+    /// An unbroken hold, if there is one; one that has run out is taken off.
+    fn held(&mut self, alert: &mut Alert, step: Step) -> Option<Hold> {
+        let hold = alert.hold.clone()?;
+        // Worse than what was acknowledged: that is news, and the hold was not given for it.
+        let over = self.input.now >= hold.until || (step > alert.step && !hold.snooze);
+        if over {
+            alert.hold = None;
+            if alert.state == State::Acknowledged {
+                alert.state = State::Open;
+            }
+            return None;
+        }
+        Some(hold)
+    }
+
+    /// When news may be told.
+    fn news_due(
+        &self,
+        alert: &Alert,
+        fresh: bool,
+        step: Step,
+        news: &[&Tellable],
+        held: Option<&Hold>,
+    ) -> UnixTime {
+        if let Some(hold) = held {
+            return hold.until;
+        }
+        let patience = self.input.patience;
+        let newest = news.iter().map(|m| m.opened).max().unwrap_or(self.input.now);
+        let oldest = news.iter().map(|m| m.opened).min().unwrap_or(self.input.now);
+        let settled = UnixTime((newest.0 + patience.settle).min(oldest.0 + patience.settle_most));
+        if fresh || step > alert.step {
+            return settled;
+        }
+        // More of what is known: not every time one joins.
+        let pause = match alert.step {
+            Step::Page => HOUR,
+            Step::Critical => 6 * HOUR,
+            Step::Warning | Step::Quiet => DAY,
+        };
+        alert.told.map_or(settled, |t| UnixTime((t.0 + pause).max(settled.0)))
+    }
+
+    /// Reminders on the page step, and escalation on any.
+    fn remind(&mut self, alert: &mut Alert, tell: &mut Vec<(String, Event)>) {
+        let Some(told) = alert.told else { return };
+        let now = self.input.now;
+        // Who was told last has to answer next.
+        let last = alert.escalated.last().unwrap_or(&alert.owner).clone();
+        let rounds = alert.escalated.len() as i64 + 1;
+        let escalate_at = UnixTime(told.0 + rounds * self.input.contacts.patience(&last, alert.step));
+        if self.next_of(alert).is_some() {
+            if now >= escalate_at {
+                self.escalate(alert, tell);
+            } else {
+                self.wake(escalate_at);
+            }
+        }
+        if alert.step == Step::Page && tell.is_empty() {
+            // Daily; once a thing has been over for a week, weekly: everybody knows.
+            let over = alert.deadline.is_some_and(|d| now.0 > d.0 + 7 * DAY);
+            let at = UnixTime(told.0 + if over { 7 * DAY } else { DAY });
+            if now >= at {
+                alert.told = Some(now);
+                tell.push((alert.owner.clone(), Event::Reminder));
+                tell.extend(alert.escalated.iter().map(|o| (o.clone(), Event::Reminder)));
+            } else {
+                self.wake(at);
+            }
+        }
+    }
+
+    fn next_of(&self, alert: &Alert) -> Option<String> {
+        let mut told: BTreeSet<&str> = alert.escalated.iter().map(String::as_str).collect();
+        told.insert(&alert.owner);
+        let last = alert.escalated.last().unwrap_or(&alert.owner);
+        self.input.contacts.after(last, &told)
+    }
+
+    fn escalate(&self, alert: &mut Alert, tell: &mut Vec<(String, Event)>) {
+        if let Some(next) = self.next_of(alert) {
+            tell.push((next.clone(), Event::Escalation));
+            alert.escalated.push(next);
+        }
+    }
+
+    fn wake_at_page(&mut self, member: &Tellable) {
+        if let Some((ladder, end)) = member.ladder()
+            && let (_, Some(next)) = ladder.step(end, self.input.now)
+        {
+            self.wake(next);
+        }
+    }
+
+    fn begin(&mut self, group: &str, members: &[&Tellable]) -> Alert {
+        let number = self.number;
+        self.number += 1;
+        Alert {
+            number,
+            version: 0,
+            group: group.to_owned(),
+            owner: members[0].owner.clone(),
+            state: State::Open,
+            severity: Severity::Warning,
+            step: Step::Quiet,
+            title: title(members),
+            deadline: None,
+            opened: self.input.now,
+            told: None,
+            hold: None,
+            escalated: Vec::new(),
+            members: BTreeMap::new(),
+            resolved: None,
+        }
+    }
+
+    /// An alert none of whose findings is open in its group any more.
+    fn nothing_left(&mut self, known: &Alert, open: &BTreeSet<&str>) {
+        let now = self.input.now;
+        let mut alert = known.clone();
+        // Open under another owner or date: it lives on there, and nothing was mended.
+        let moved = alert.members.keys().any(|id| open.contains(id.as_str()));
+        if moved {
+            alert.state = State::Resolved;
+            alert.resolved = Some(now);
+            alert.hold = None;
+            self.out.deeds.push(Deed { alert, tell: Vec::new(), news: Vec::new() });
+            return;
+        }
+        let since = *alert.resolved.get_or_insert(now);
+        let at = UnixTime(since.0 + self.input.patience.mended);
+        let mut tell = Vec::new();
+        if now >= at {
+            for member in alert.members.values_mut() {
+                member.resolved.get_or_insert(since);
+            }
+            alert.state = State::Resolved;
+            alert.hold = None;
+            if alert.told.is_some() {
+                tell.push((alert.owner.clone(), Event::Resolved));
+                tell.extend(alert.escalated.iter().map(|o| (o.clone(), Event::Resolved)));
+            }
+        } else {
+            self.wake(at);
+        }
+        if alert != *known {
+            let news = alert.members.keys().cloned().collect();
+            self.out.deeds.push(Deed { alert, tell, news });
+        }
+    }
+}
+
+/// Notes which members are mended, and which are back.
+fn mend(alert: &mut Alert, members: &[&Tellable], now: UnixTime) {
+    let open: BTreeSet<&str> = members.iter().map(|m| m.id.as_str()).collect();
+    for (id, member) in &mut alert.members {
+        if !open.contains(id.as_str()) {
+            member.resolved.get_or_insert(now);
+        }
+    }
+}
+
+/// What the alert is called: the one thing, or how many.
+fn title(members: &[&Tellable]) -> String {
+    let mut sorted: Vec<&&Tellable> = members.iter().collect();
+    sorted.sort_by_key(|m| (m.severity, m.deadline.unwrap_or(UnixTime(i64::MAX)), m.name.as_str()));
+    match sorted.as_slice() {
+        [] => String::new(),
+        [one] => one.name.clone(),
+        [first, rest @ ..] => format!("{} and {} more", first.name, rest.len()),
+    }
+}
+
+/// Until when an acknowledgement or a snooze can hold at most. Never to the deadline: the page step
+/// rings again, and on that step it is a day, at most to half of what is left.
+pub fn hold_most(alert: &Alert, findings: &[Tellable], now: UnixTime) -> UnixTime {
+    let week = UnixTime(now.0 + 7 * DAY);
+    let month = UnixTime(now.0 + 30 * DAY);
+    let Some(deadline) = alert.deadline else {
+        return if alert.severity == Severity::Critical { week } else { month };
+    };
+    let left = deadline.0 - now.0;
+    if left <= 0 {
+        return UnixTime(now.0 + DAY);
+    }
+    let pages = findings.iter().filter(|f| alert.members.contains_key(&f.id)).filter_map(|f| f.ladder());
+    let page = pages.map(|(ladder, end)| end.0 - ladder.page).min().unwrap_or(deadline.0 - left / 4);
+    if page > now.0 { UnixTime(page) } else { UnixTime(now.0 + (left / 2).min(DAY)) }
+}
+
+/// Until when an acknowledgement holds when nothing else is said: to the next step.
+pub fn hold_usual(alert: &Alert, findings: &[Tellable], now: UnixTime) -> UnixTime {
+    let most = hold_most(alert, findings, now);
+    let steps = findings.iter().filter(|f| alert.members.contains_key(&f.id)).filter_map(|f| {
+        let (ladder, end) = f.ladder()?;
+        ladder.step(end, now).1.filter(|next| *next > now)
+    });
+    steps.min().map_or(most, |next| next.min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A world in which findings come and go by the hour, and everything told is written down.
+    struct World {
+        now: UnixTime,
+        tick: i64,
+        findings: Vec<Tellable>,
+        alerts: Vec<Alert>,
+        contacts: Contacts,
+        told: Vec<(i64, String, Event, usize)>,
+    }
+
+    fn dated(id: &str, not_before: i64, deadline: i64) -> Tellable {
+        Tellable {
+            id: id.into(),
+            kind: Kind::ExpiresSoon,
+            severity: Severity::Warning,
+            asset: None,
+            name: format!("{id}.test"),
+            issuer_name: Some("CN=CA".into()),
+            owner: "web".into(),
+            deadline: Some(UnixTime(deadline)),
+            not_before: Some(UnixTime(not_before)),
+            is_ca: false,
+            summary: String::new(),
+            hint: String::new(),
+            places: Vec::new(),
+            opened: UnixTime(0),
+        }
+    }
+
+    impl World {
+        fn new() -> Self {
+            let web = Contact { escalate_to: Some("platform".into()), ..Contact::default() };
+            let owners = [("web".to_owned(), web), ("platform".to_owned(), Contact::default())];
+            let contacts = Contacts { owners: owners.into(), last_resort: "everyone".into() };
+            let now = UnixTime(0);
+            Self { now, tick: 600, findings: Vec::new(), alerts: Vec::new(), contacts, told: Vec::new() }
+        }
+
+        /// Lives `seconds` tick by tick; dated findings climb their ladder as the rules have it.
+        fn live(&mut self, seconds: i64) {
+            let end = self.now.plus(seconds);
+            while self.now < end {
+                self.now = self.now.plus(self.tick);
+                let now = self.now;
+                for finding in &mut self.findings {
+                    if let Some((ladder, end)) = finding.ladder() {
+                        let step = ladder.step(end, now).0;
+                        finding.severity =
+                            if step >= Step::Critical { Severity::Critical } else { Severity::Warning };
+                    }
+                }
+                let on = |f: &Tellable| f.ladder().is_none_or(|(l, end)| l.step(end, now).0 > Step::Quiet);
+                let findings: Vec<_> = self.findings.iter().filter(|f| on(f)).cloned().collect();
+                let input = Input {
+                    findings: &findings,
+                    alerts: &self.alerts,
+                    contacts: &self.contacts,
+                    patience: Patience::default(),
+                    next_number: self.alerts.len() as i64 + 1,
+                    now,
+                };
+                for deed in decide(&input).deeds {
+                    let news = deed.news.len();
+                    for (owner, event) in deed.tell {
+                        self.told.push((now.0 / DAY, owner, event, news));
+                    }
+                    self.alerts.retain(|a| a.number != deed.alert.number);
+                    self.alerts.push(deed.alert);
+                }
+            }
+        }
+
+        fn days(&self, who: &str, what: Event) -> Vec<i64> {
+            self.told.iter().filter(|(_, o, e, _)| o == who && *e == what).map(|(day, ..)| *day).collect()
+        }
+    }
+
+    #[test]
+    fn each_step_once_then_daily_and_mended_once() {
+        let mut world = World::new();
+        world.findings.push(dated("a", 0, 200 * DAY));
+        world.live(195 * DAY);
+        assert_eq!(world.days("web", Event::Alert), [170, 186, 193]);
+        assert_eq!(world.days("web", Event::Reminder), [194, 195]);
+        // Nobody answered: the next one is told, and then the last resort, again at each step.
+        assert_eq!(world.days("platform", Event::Escalation), [173, 186, 193]);
+        assert_eq!(world.days("everyone", Event::Escalation), [176, 186, 193]);
+        world.findings.clear();
+        world.live(10 * DAY);
+        assert_eq!(world.days("web", Event::Resolved).len(), 1);
+        assert_eq!(world.days("everyone", Event::Resolved).len(), 1);
+        assert_eq!(world.alerts.len(), 1);
+        assert_eq!(world.alerts[0].state, State::Resolved);
+    }
+
+    #[test]
+    fn five_thousand_of_one_day_are_a_handful_of_messages() {
+        let mut world = World::new();
+        world.tick = 6 * HOUR;
+        for n in 0..5000 {
+            world.findings.push(dated(&format!("c{n}"), 0, 90 * DAY + n * 17));
+        }
+        world.live(89 * DAY);
+        // The first of them reach the step in the morning, the others are told together a day later.
+        assert_eq!(world.days("web", Event::Alert), [67, 68, 81, 85]);
+        assert!(world.told.len() < 20, "{} messages", world.told.len());
+    }
+
+    #[test]
+    fn an_acknowledgement_is_quiet_until_the_next_step() {
+        let mut world = World::new();
+        world.findings.push(dated("a", 0, 200 * DAY));
+        world.live(171 * DAY);
+        let until = hold_usual(&world.alerts[0], &world.findings, world.now);
+        assert_eq!(until.0 / DAY, 186);
+        assert_eq!(hold_most(&world.alerts[0], &world.findings, world.now).0 / DAY, 193);
+        world.alerts[0].state = State::Acknowledged;
+        world.alerts[0].hold =
+            Some(Hold { by: "kim".into(), at: world.now, until, note: String::new(), snooze: false });
+        world.told.clear();
+        world.live(14 * DAY);
+        assert_eq!(world.told, []);
+        world.live(2 * DAY);
+        assert_eq!(world.days("web", Event::Alert), [186]);
+        assert_eq!(world.alerts[0].state, State::Open);
+        // A snooze that would last for ever still ends before the deadline.
+        let end = hold_most(&world.alerts[0], &world.findings, UnixTime(199 * DAY));
+        assert_eq!(end.0, 199 * DAY + DAY / 2);
+    }
+
+    #[test]
+    fn what_flaps_does_not_ring_every_time() {
+        let mut world = World::new();
+        let mut flap = dated("f", 0, 0);
+        (flap.kind, flap.deadline) = (Kind::ChainIncomplete, None);
+        for _ in 0..200 {
+            world.findings = vec![flap.clone()];
+            world.live(1800);
+            world.findings.clear();
+            world.live(1800);
+        }
+        assert!(world.days("web", Event::Alert).len() <= 10, "{:?}", world.told);
+        assert!(world.alerts.len() <= 2);
+        world.told.clear();
+        for _ in 0..50 {
+            world.findings = vec![flap.clone()];
+            world.live(600);
+            world.findings.clear();
+            world.live(600);
+        }
+        assert!(world.told.len() <= 4, "{:?}", world.told);
+    }
+
+    #[test]
+    fn an_owner_who_is_away_is_not_waited_for() {
+        let mut world = World::new();
+        world.contacts.owners.get_mut("web").unwrap().absent = true;
+        world.findings.push(dated("a", 0, 40 * DAY));
+        world.live(31 * DAY);
+        assert_eq!(world.days("web", Event::Alert), [30]);
+        assert_eq!(world.days("platform", Event::Escalation), [30]);
+    }
+
+    #[test]
+    fn another_owner_is_not_a_mended_thing() {
+        let mut world = World::new();
+        world.findings.push(dated("a", 0, 40 * DAY));
+        world.live(31 * DAY);
+        world.findings[0].owner = "platform".into();
+        world.live(DAY);
+        assert!(world.days("web", Event::Resolved).is_empty());
+        assert_eq!(world.days("platform", Event::Alert), [31]);
+    }
+}

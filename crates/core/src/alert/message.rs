@@ -1,0 +1,237 @@
+//! What a message says: from an alert and its findings to a [`Notice`].
+//!
+//! One cause, one message: the first line says what breaks and by when, the list says where, and the last
+//! word is what to do. No markup, no channel: notifiers dress it. Nothing is claimed that was not seen.
+
+use super::Alert;
+use super::decide::Tellable;
+use crate::UnixTime;
+use crate::dossier::days_text;
+use crate::finding::{Kind, Severity};
+use crate::notice::{Event, Item, Notice};
+
+/// So many things are listed in one message; the rest are counted.
+const ITEMS_MAX: usize = 20;
+/// So many places of one thing.
+const PLACES_MAX: usize = 10;
+
+/// Where a message leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// The single-use link.
+    pub acknowledge_url: Option<String>,
+    /// The page about it.
+    pub page_url: Option<String>,
+}
+
+/// Writes the message about an alert for one owner. `findings` are those to tell about, most urgent first;
+/// for a resolution it is empty. `id` is the idempotency key.
+pub fn write(
+    id: String,
+    event: Event,
+    owner: &str,
+    alert: &Alert,
+    findings: &[&Tellable],
+    ways: Ways,
+    now: UnixTime,
+) -> Notice {
+    let told_at_all = event != Event::Resolved;
+    let more = findings.len().saturating_sub(ITEMS_MAX);
+    Notice {
+        id,
+        event,
+        severity: if told_at_all { alert.severity } else { Severity::Info },
+        alert: Some(alert.id()),
+        owner: owner.to_owned(),
+        title: title(event, alert, findings, now),
+        text: text(event, alert, findings, owner, now),
+        hint: findings.first().map(|f| f.hint.clone()).filter(|_| told_at_all).unwrap_or_default(),
+        deadline: alert.deadline.filter(|_| told_at_all),
+        items: findings.iter().take(ITEMS_MAX).map(|f| item(f)).collect(),
+        more,
+        acknowledge_url: ways.acknowledge_url.filter(|_| told_at_all),
+        acknowledge_command: told_at_all.then(|| format!("notafter ack {}", alert.id())),
+        page_url: ways.page_url,
+        at: now,
+    }
+}
+
+fn item(finding: &Tellable) -> Item {
+    Item {
+        finding: finding.id.clone(),
+        kind: finding.kind.as_str().to_owned(),
+        severity: finding.severity,
+        name: finding.name.clone(),
+        summary: finding.summary.clone(),
+        hint: finding.hint.clone(),
+        deadline: finding.deadline,
+        places: finding.places.iter().take(PLACES_MAX).cloned().collect(),
+        more_places: finding.places.len().saturating_sub(PLACES_MAX),
+    }
+}
+
+fn title(event: Event, alert: &Alert, findings: &[&Tellable], now: UnixTime) -> String {
+    let what = match findings {
+        [] => alert.title.clone(),
+        [one] => one.summary.clone(),
+        many => {
+            let first = many[0];
+            let same = many.iter().all(|f| f.kind == first.kind);
+            let what = if same { plural(first.kind, many.len()) } else { format!("{} findings", many.len()) };
+            let when = alert.deadline.map(|d| format!(", the first {}", days_text(d, now)));
+            format!("{what}{}: {}", when.unwrap_or_default(), alert.title)
+        }
+    };
+    match event {
+        Event::Resolved => format!("mended: {}", alert.title),
+        Event::Escalation => format!("nobody has answered: {what}"),
+        Event::Reminder => format!("still: {what}"),
+        Event::Alert | Event::Digest | Event::Test => what,
+    }
+}
+
+fn plural(kind: Kind, n: usize) -> String {
+    match kind {
+        Kind::ExpiresSoon => format!("{n} certificates expire"),
+        Kind::ExpiredInUse => format!("{n} expired certificates are in use"),
+        _ => format!("{n} times {kind}"),
+    }
+}
+
+fn text(event: Event, alert: &Alert, findings: &[&Tellable], owner: &str, now: UnixTime) -> String {
+    let mut out = String::new();
+    match event {
+        Event::Resolved => {
+            out.push_str(
+                "Every place was looked at again and the cause is no longer found. Nothing is left to do.",
+            );
+            return out;
+        }
+        Event::Escalation => {
+            let since = alert.told.map(|t| days_text(t, now)).unwrap_or_default();
+            out.push_str(&format!("{} was told {since} and has not acknowledged. ", alert.owner));
+        }
+        Event::Reminder => out.push_str("Nobody has acknowledged this. "),
+        Event::Alert | Event::Digest | Event::Test => {}
+    }
+    let places: usize = findings.iter().map(|f| f.places.len()).sum();
+    if let Some(deadline) = alert.deadline {
+        let stops = if deadline > now { "It stops working" } else { "It stopped working" };
+        out.push_str(&format!("{stops} {} ({deadline}). ", days_text(deadline, now)));
+    }
+    if places > 1 {
+        out.push_str(&format!("It is in {places} places. "));
+    }
+    if owner != alert.owner && event != Event::Escalation {
+        out.push_str(&format!("It belongs to {}. ", alert.owner));
+    }
+    out.trim_end().to_owned()
+}
+
+/// Several alerts that begin at once for one owner, as one message.
+pub fn bundle(id: String, owner: &str, parts: &[Notice], ways: Ways, now: UnixTime) -> Notice {
+    let severity = parts.iter().map(|p| p.severity).min().unwrap_or(Severity::Warning);
+    let deadline = parts.iter().filter_map(|p| p.deadline).min();
+    let mut order: Vec<&Notice> = parts.iter().collect();
+    order.sort_by_key(|p| (p.severity, p.deadline.unwrap_or(UnixTime(i64::MAX))));
+    let all: usize = parts.iter().map(|p| p.items.len() + p.more).sum();
+    // One line of each first, so that the list shows the breadth before the depth.
+    let mut items: Vec<Item> =
+        order.iter().filter_map(|p| p.items.first().cloned()).take(ITEMS_MAX).collect();
+    for part in &order {
+        let room = ITEMS_MAX.saturating_sub(items.len());
+        items.extend(part.items.iter().skip(1).take(room).cloned());
+    }
+    let ids: Vec<_> = order.iter().filter_map(|p| p.alert.as_deref()).collect();
+    let when = deadline.map(|d| format!(", the first {}", days_text(d, now))).unwrap_or_default();
+    Notice {
+        id,
+        event: parts.first().map_or(Event::Alert, |p| p.event),
+        severity,
+        alert: None,
+        owner: owner.to_owned(),
+        title: format!("{all} findings in {} alerts{when}", parts.len()),
+        text: format!("{} alerts began at the same time; this is all of them in one message.", parts.len()),
+        hint: "begin at the top: what ends first, and worst, comes first".to_owned(),
+        deadline,
+        more: all.saturating_sub(items.len()),
+        items,
+        acknowledge_url: ways.acknowledge_url,
+        acknowledge_command: Some(format!("notafter ack {}", ids.join(" "))),
+        page_url: ways.page_url,
+        at: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::State;
+    use crate::deadline::Step;
+    use notafter_pki::time::DAY;
+
+    fn finding(n: usize) -> Tellable {
+        let deadline = Some(UnixTime(30 * DAY));
+        let name = format!("n{n}.test");
+        Tellable {
+            id: format!("{n:016x}"),
+            kind: Kind::ExpiresSoon,
+            severity: Severity::Warning,
+            asset: None,
+            summary: format!("{name} expires in 12 days, in 15 places"),
+            name,
+            issuer_name: None,
+            owner: "web".into(),
+            deadline,
+            not_before: None,
+            is_ca: false,
+            hint: "renew it".into(),
+            places: (0..15).map(|p| format!("tls://10.0.0.{p}:443")).collect(),
+            opened: UnixTime(0),
+        }
+    }
+
+    fn alert() -> Alert {
+        Alert {
+            number: 17,
+            version: 1,
+            group: "g".into(),
+            owner: "web".into(),
+            state: State::Open,
+            severity: Severity::Warning,
+            step: Step::Warning,
+            title: "n0.test and 2 more".into(),
+            deadline: Some(UnixTime(30 * DAY)),
+            opened: UnixTime(18 * DAY),
+            told: Some(UnixTime(18 * DAY)),
+            hold: None,
+            escalated: Vec::new(),
+            members: Default::default(),
+            resolved: None,
+        }
+    }
+
+    #[test]
+    fn a_message_says_what_when_where_and_what_to_do() {
+        let findings: Vec<_> = (0..25).map(finding).collect();
+        let refs: Vec<_> = findings.iter().collect();
+        let now = UnixTime(18 * DAY);
+        let one = write("x".into(), Event::Alert, "web", &alert(), &refs[..1], Ways::default(), now);
+        assert_eq!(one.title, "n0.test expires in 12 days, in 15 places");
+        assert_eq!(one.text, "It stops working in 12 days (1970-01-31T00:00:00Z). It is in 15 places.");
+        assert_eq!((one.items[0].places.len(), one.items[0].more_places), (10, 5));
+        assert_eq!(one.acknowledge_command.as_deref(), Some("notafter ack a17"));
+        let many = write("x".into(), Event::Escalation, "boss", &alert(), &refs, Ways::default(), now);
+        assert_eq!(
+            many.title,
+            "nobody has answered: 25 certificates expire, the first in 12 days: n0.test and 2 more"
+        );
+        assert!(many.text.starts_with("web was told 0 minutes ago and has not acknowledged."));
+        assert_eq!((many.items.len(), many.more), (20, 5));
+        let over = write("x".into(), Event::Resolved, "web", &alert(), &[], Ways::default(), now);
+        assert_eq!((over.title.as_str(), over.deadline), ("mended: n0.test and 2 more", None));
+        let all = bundle("y".into(), "web", &[one, many], Ways::default(), now);
+        assert_eq!((all.items.len(), all.more), (20, 6));
+        assert_eq!(all.acknowledge_command.as_deref(), Some("notafter ack a17 a17"));
+    }
+}
