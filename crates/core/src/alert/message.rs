@@ -203,7 +203,7 @@ mod tests {
             title: "n0.test and 2 more".into(),
             deadline: Some(UnixTime(30 * DAY)),
             opened: UnixTime(18 * DAY),
-            told: Some(UnixTime(18 * DAY)),
+            told: Some(UnixTime(18 * DAY - 8 * 3600)),
             hold: None,
             escalated: Vec::new(),
             members: Default::default(),
@@ -226,7 +226,7 @@ mod tests {
             many.title,
             "nobody has answered: 25 certificates expire, the first in 12 days: n0.test and 2 more"
         );
-        assert!(many.text.starts_with("web was told 0 minutes ago and has not acknowledged."));
+        assert!(many.text.starts_with("web was told 8 hours ago and has not acknowledged."));
         assert_eq!((many.items.len(), many.more), (20, 5));
         let over = write("x".into(), Event::Resolved, "web", &alert(), &[], Ways::default(), now);
         assert_eq!((over.title.as_str(), over.deadline), ("mended: n0.test and 2 more", None));
