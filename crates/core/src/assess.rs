@@ -7,10 +7,13 @@ use crate::{UnixTime, rules};
 
 /// Every rule, by the name of its file. The order has no meaning; a test keeps it sorted.
 pub const RULES: &[&dyn Rule] = &[
+    &rules::alert_undelivered::AlertUndelivered,
     &rules::cannot_read::CannotRead,
+    &rules::unseen::Unseen,
     &rules::chain_expires_first::ChainExpiresFirst,
     &rules::chain_incomplete::ChainIncomplete,
     &rules::chain_wrong_order::ChainWrongOrder,
+    &rules::clock_skew::ClockSkew,
     &rules::expired::Expired,
     &rules::expires_soon::ExpiresSoon,
     &rules::inconsistent_endpoint::InconsistentEndpoint,
@@ -19,7 +22,10 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::lifetime_exceeds_policy::LifetimeExceedsPolicy,
     &rules::name_mismatch::NameMismatch,
     &rules::not_yet_valid::NotYetValid,
+    &rules::owner_unreachable::OwnerUnreachable,
     &rules::renewed_not_loaded::RenewedNotLoaded,
+    &rules::source_stale::SourceStale,
+    &rules::unowned::Unowned,
     &rules::untrusted_chain::UntrustedChain,
     &rules::weak_key::WeakKey,
     &rules::weak_signature::WeakSignature,

@@ -32,6 +32,62 @@ pub enum Subject<'a> {
     Key(&'a KeySighting),
     /// A place that could not be seen.
     Blind(&'a BlindSpot),
+    /// A source of the server.
+    Source(SourceView<'a>),
+    /// An owner, and whether word gets through.
+    Owner(OwnerView<'a>),
+    /// The server's own clock.
+    Clock(ClockView),
+}
+
+/// A source, and when it last succeeded.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceView<'a> {
+    /// Its name in the configuration.
+    pub name: &'a str,
+    /// It runs so often, in seconds.
+    pub every: i64,
+    /// The end of its last complete run.
+    pub last_success: Option<UnixTime>,
+    /// When it was first to run.
+    pub since: UnixTime,
+    /// Why its last run failed.
+    pub fault: Option<&'a str>,
+    /// How many places depend on it.
+    pub places: u64,
+}
+
+/// An owner, and what became of the last messages.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnerView<'a> {
+    /// The owner's name.
+    pub name: &'a str,
+    /// Is this the one who is told when nobody else is left?
+    pub last_resort: bool,
+    /// Each channel with what came back last, `None` while all is well.
+    pub channels: &'a [ChannelView<'a>],
+}
+
+/// One channel of an owner.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelView<'a> {
+    /// `NOTIFIER` or `NOTIFIER:ADDRESS`.
+    pub name: &'a str,
+    /// What came back from the last message, if it was given up.
+    pub failed: Option<&'a str>,
+    /// When that was.
+    pub at: UnixTime,
+}
+
+/// How the wall clock has moved against the one that only counts.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockView {
+    /// By so many seconds it was set, forwards or back (negative), while the server ran.
+    pub jumped: i64,
+    /// When, by the clock as it is now.
+    pub at: UnixTime,
+    /// Until when messages are held back.
+    pub held_until: UnixTime,
 }
 
 impl<'a> Dossier<'a> {
@@ -68,6 +124,8 @@ pub struct AssetView<'a> {
     pub key_seen: bool,
     /// Later certificates for the same names, in files of this host.
     pub successors: Vec<Successor<'a>>,
+    /// A later certificate for the same names that is served, where this one is served nowhere.
+    pub superseded_by: Option<&'a Asset>,
 }
 
 /// A chain as sent or stored, and what comes of it.

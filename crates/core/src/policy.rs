@@ -1,10 +1,15 @@
 //! What the organisation wants, where it differs from the field's own rules.
 //!
-//! For now the one choice that a scan can make: which findings fail the run is the command's business.
+//! Which findings fail a run is the command's business, who is told the alerts'.
 
 /// The organisation's own rules. `Default` is the field's.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// Longest lifetime of a leaf in days, whoever issued it; `None`: only the public rules apply.
     pub max_days: Option<u32>,
+    /// After so many seconds without a sight of it, a place's owner is asked whether it is gone; `None`: never,
+    /// as in a scan that looks once.
+    pub gone_after: Option<i64>,
+    /// Is everything supposed to have an owner? It is, once somebody was named for anything.
+    pub owners_expected: bool,
 }

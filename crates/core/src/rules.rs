@@ -1,9 +1,11 @@
 //! The rules, one a file: dated, cited, pure. `core/assess.rs` has the list.
 
+pub mod alert_undelivered;
 pub mod cannot_read;
 pub mod chain_expires_first;
 pub mod chain_incomplete;
 pub mod chain_wrong_order;
+pub mod clock_skew;
 pub mod expired;
 pub mod expires_soon;
 pub mod inconsistent_endpoint;
@@ -12,7 +14,11 @@ pub mod key_mismatch;
 pub mod lifetime_exceeds_policy;
 pub mod name_mismatch;
 pub mod not_yet_valid;
+pub mod owner_unreachable;
 pub mod renewed_not_loaded;
+pub mod source_stale;
+pub mod unowned;
+pub mod unseen;
 pub mod untrusted_chain;
 pub mod weak_key;
 pub mod weak_signature;

@@ -7,7 +7,7 @@ mod beside;
 mod paths;
 mod stores;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use notafter_core::UnixTime;
 use notafter_core::assess::assess;
@@ -19,6 +19,7 @@ use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
 use notafter_core::observation::LinkKind;
 use notafter_core::owner::owner_of;
+use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId};
 use notafter_pki::certificate::Certificate;
 
@@ -30,7 +31,7 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
     stores::recognise(inventory, &judgment.trust);
     let gathered = Gathered::new(inventory, judgment);
     let mut findings = Findings::default();
-    gathered.each_dossier(judgment, |dossier, names| {
+    gathered.each_dossier(judgment, None, |dossier, names| {
         for mut finding in assess(&dossier, judgment.at).findings {
             finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
             finding.summary = finding.summary_at(judgment.at);
@@ -38,6 +39,62 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
         }
     });
     findings.in_order()
+}
+
+/// What was judged of one subject. Empty findings are an answer too: nothing is wrong, any more.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdicts {
+    /// What is wrong, each cause once; summaries still hold [`notafter_core::finding::WHEN`].
+    pub findings: Vec<Finding>,
+    /// When time alone can change that.
+    pub holds_until: Option<UnixTime>,
+    /// Who answers for it, for an asset.
+    pub owner: Option<String>,
+}
+
+/// Judges some subjects of a part of an inventory, in which everything that a judge must see beside them
+/// is loaded too. Every subject gets an answer, also one that is no longer there. Roles that the
+/// surroundings decide are changed in the inventory.
+pub fn assess_part(
+    inventory: &mut Inventory,
+    judgment: &Judgment,
+    subjects: &BTreeSet<SubjectKey>,
+) -> BTreeMap<SubjectKey, Verdicts> {
+    stores::recognise(inventory, &judgment.trust);
+    let gathered = Gathered::new(inventory, judgment);
+    let mut out: BTreeMap<SubjectKey, Verdicts> =
+        subjects.iter().map(|s| (s.clone(), Verdicts::default())).collect();
+    gathered.each_dossier(judgment, Some(subjects), |dossier, names| {
+        let Some(verdicts) = key_of(&dossier).and_then(|key| out.get_mut(&key)) else { return };
+        verdicts.owner = dossier.owner.map(|o| o.name.clone()).or(verdicts.owner.take());
+        let assessment = assess(&dossier, judgment.at);
+        verdicts.holds_until = earlier(verdicts.holds_until, assessment.holds_until);
+        for mut finding in assessment.findings {
+            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+            verdicts.findings.push(finding);
+        }
+    });
+    out
+}
+
+fn earlier(a: Option<UnixTime>, b: Option<UnixTime>) -> Option<UnixTime> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The key of what a dossier is about.
+fn key_of(dossier: &Dossier<'_>) -> Option<SubjectKey> {
+    Some(match &dossier.subject {
+        Subject::Asset(view) => SubjectKey::Asset(view.asset.id),
+        Subject::Name(view) => {
+            SubjectKey::Name { scheme: view.scheme.to_owned(), port: view.port, name: view.name.to_owned() }
+        }
+        Subject::Key(key) => SubjectKey::Key(key.location.clone()),
+        Subject::Blind(spot) => SubjectKey::Blind(spot.location.clone()),
+        Subject::Source(_) | Subject::Owner(_) | Subject::Clock(_) => return None,
+    })
 }
 
 /// Findings by id: the same cause found twice is one finding in more places.
@@ -82,8 +139,19 @@ struct Gathered<'i> {
     outlived: HashMap<Fingerprint, Vec<(AssetIx, UnixTime)>>,
     beside: beside::Index<'i>,
     keys: HashSet<KeyId>,
-    /// Leaf certificates in files, by their names.
-    files: HashMap<String, Vec<(AssetIx, u32)>>,
+    /// Leaf certificates by their names, where something of these names is served and something lies in a file.
+    named: HashMap<String, Named>,
+}
+
+/// Leaf certificates of the same names.
+#[derive(Default)]
+struct Named {
+    /// In files, with their placements.
+    files: Vec<(AssetIx, u32)>,
+    /// At endpoints.
+    served: Vec<AssetIx>,
+    /// Is one of the endpoints on this machine?
+    served_here: bool,
 }
 
 impl<'i> Gathered<'i> {
@@ -100,9 +168,9 @@ impl<'i> Gathered<'i> {
             outlived,
             beside: beside::Index::new(inventory),
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
-            files: HashMap::new(),
+            named: HashMap::new(),
         };
-        out.files = out.files_by_names();
+        out.named = out.by_names();
         out
     }
 
@@ -110,37 +178,48 @@ impl<'i> Gathered<'i> {
         &self.inventory.placements()[n as usize]
     }
 
-    /// Only names that something local serves matter: a map of every file would cost memory for nothing.
-    fn files_by_names(&self) -> HashMap<String, Vec<(AssetIx, u32)>> {
-        let mut wanted = HashMap::new();
+    /// Only names that are both served and in a file matter: a map of every file would cost memory for nothing.
+    fn by_names(&self) -> HashMap<String, Named> {
+        let mut out: HashMap<String, Named> = HashMap::new();
         for (n, placement) in self.inventory.placements().iter().enumerate() {
-            let served = is_local(placement) && placement.role == Role::Leaf;
-            let in_file = placement.location.is_file() && placement.role == Role::Leaf;
-            if !served && !in_file {
+            if placement.role != Role::Leaf {
                 continue;
             }
             let bytes = self.inventory.bytes(placement.asset);
             let Ok(certificate) = Certificate::parse(&bytes) else { continue };
-            let Some(key) = names_key(&certificate) else { continue };
-            let entry: &mut (bool, Vec<_>) = wanted.entry(key).or_default();
-            entry.0 |= served;
-            if in_file {
-                entry.1.push((placement.asset, n as u32));
+            let Some(key) = document::names_key(&certificate) else { continue };
+            let entry = out.entry(key).or_default();
+            entry.served_here |= is_local(placement);
+            if placement.location.is_file() {
+                entry.files.push((placement.asset, n as u32));
+            } else if entry.served.last() != Some(&placement.asset) {
+                entry.served.push(placement.asset);
             }
         }
-        wanted.into_iter().filter(|(_, (served, _))| *served).map(|(key, (_, files))| (key, files)).collect()
+        out.retain(|_, named| !named.served.is_empty() && !named.files.is_empty());
+        out
     }
 
-    fn each_dossier(&self, judgment: &Judgment, mut judge: impl FnMut(Dossier<'_>, &[String])) {
+    /// Hands out the dossier of every subject, or of those that are `wanted`.
+    fn each_dossier(
+        &self,
+        judgment: &Judgment,
+        wanted: Option<&BTreeSet<SubjectKey>>,
+        mut judge: impl FnMut(Dossier<'_>, &[String]),
+    ) {
         let policy = &judgment.policy;
+        let wants = |key: &dyn Fn() -> SubjectKey| wanted.is_none_or(|w| w.contains(&key()));
         for (ix, asset) in self.inventory.assets() {
+            if !wants(&|| SubjectKey::Asset(asset.id)) {
+                continue;
+            }
             let bytes = self.inventory.bytes(ix);
             let certificate =
                 (asset.kind == AssetKind::Certificate).then(|| Certificate::parse(&bytes).ok()).flatten();
             let names = certificate.map(|c| document::names(&c).dns_and_ip).unwrap_or_default();
             // Chains are parsed here, so that the views can borrow them.
             let chains = self.chains_of(ix);
-            let view = self.view(ix, asset, certificate, &chains);
+            let view = self.view(ix, asset, certificate, &chains, judgment);
             let locations: Vec<_> = view.locations().cloned().collect();
             let owner = owner_of(&judgment.owners, &names, &locations);
             judge(Dossier { subject: Subject::Asset(view), policy, owner }, &names);
@@ -150,9 +229,15 @@ impl<'i> Gathered<'i> {
             judge(Dossier { subject: Subject::Name(view), policy, owner: None }, &names);
         }
         for key in self.inventory.keys() {
+            if !wants(&|| SubjectKey::Key(key.location.clone())) {
+                continue;
+            }
             judge(Dossier { subject: Subject::Key(key), policy, owner: None }, &[]);
         }
         for spot in self.inventory.blind_spots() {
+            if !wants(&|| SubjectKey::Blind(spot.location.clone())) {
+                continue;
+            }
             judge(Dossier { subject: Subject::Blind(spot), policy, owner: None }, &[]);
         }
     }
@@ -169,6 +254,7 @@ impl<'i> Gathered<'i> {
         asset: &'a Asset,
         certificate: Option<Certificate<'a>>,
         chains: &'a [Vec<std::borrow::Cow<'i, [u8]>>],
+        judgment: &Judgment,
     ) -> AssetView<'a> {
         let places: Vec<&Placement> = self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
         let paths = self.paths.get(&ix).map(Vec::as_slice).unwrap_or_default();
@@ -200,6 +286,7 @@ impl<'i> Gathered<'i> {
             keys_beside,
             key_seen: asset.key.is_some_and(|k| self.keys.contains(&k)),
             successors: certificate.map(|c| self.successors(asset, &c, &places)).unwrap_or_default(),
+            superseded_by: certificate.and_then(|c| self.superseded_by(asset, &c, judgment.at)),
             places,
         }
     }
@@ -229,9 +316,12 @@ impl<'i> Gathered<'i> {
         places: &[&'a Placement],
     ) -> Vec<Successor<'a>> {
         let served: Vec<_> = places.iter().filter(|p| p.role == Role::Leaf && is_local(p)).collect();
-        let Some(key) = names_key(certificate).filter(|_| !served.is_empty()) else { return Vec::new() };
+        let Some(key) = document::names_key(certificate).filter(|_| !served.is_empty()) else {
+            return Vec::new();
+        };
         let lies_in_a_file = places.iter().any(|p| p.location.is_file());
-        let later = self.files.get(&key).into_iter().flatten().filter(|(ix, _)| {
+        let named = self.named.get(&key).filter(|n| n.served_here);
+        let later = named.into_iter().flat_map(|n| &n.files).filter(|(ix, _)| {
             let other = self.inventory.asset(*ix);
             other.id != asset.id && other.not_after > asset.not_after
         });
@@ -251,6 +341,17 @@ impl<'i> Gathered<'i> {
             }
         }
         out
+    }
+
+    /// The latest certificate of the same names that is in force and served, where this one is served nowhere.
+    fn superseded_by(&self, asset: &Asset, certificate: &Certificate<'_>, at: UnixTime) -> Option<&'i Asset> {
+        let named = self.named.get(&document::names_key(certificate)?)?;
+        let served = || named.served.iter().map(|ix| self.inventory.asset(*ix));
+        if served().any(|a| a.id == asset.id) {
+            return None;
+        }
+        let later = |a: &&Asset| a.not_after > asset.not_after && a.not_before.is_some_and(|t| t <= at);
+        served().filter(later).max_by_key(|a| a.not_after)
     }
 
     fn link(&self, file: &str, endpoint: Option<std::net::SocketAddr>) -> Option<&'i str> {
@@ -278,16 +379,4 @@ impl<'i> Gathered<'i> {
 /// Is this an endpoint of the machine we run on?
 fn is_local(placement: &Placement) -> bool {
     placement.facts.process.is_some() || placement.location.ip().is_some_and(|ip| ip.is_loopback())
-}
-
-/// What makes two certificates serve one purpose: the same names. `None` when there are none.
-fn names_key(certificate: &Certificate<'_>) -> Option<String> {
-    let mut names = document::names(certificate).dns_and_ip;
-    if names.is_empty() {
-        names.extend(certificate.subject().common_name());
-    }
-    names.iter_mut().for_each(|n| n.make_ascii_lowercase());
-    names.sort_unstable();
-    names.dedup();
-    (!names.is_empty()).then(|| names.join(" "))
 }

@@ -103,7 +103,11 @@ impl Assembly {
             network,
             files,
             trust: trust(&look.roots)?,
-            policy: Policy { max_days: config.policy.max_days },
+            policy: Policy {
+                max_days: config.policy.max_days,
+                gone_after: None,
+                owners_expected: !owners.is_empty(),
+            },
             owners,
             clock,
             at,

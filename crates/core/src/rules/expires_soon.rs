@@ -46,13 +46,18 @@ impl Rule for ExpiresSoon {
         };
         // A CA certificate among a package's own files is the package's to renew.
         let severity = if issues && view.is_only_published() { Severity::Info } else { severity };
+        // A later one is served and this one nowhere: what lies about is worth a line, not a call.
+        let superseded = view.superseded_by.is_some();
+        let severity = if superseded { Severity::Info } else { severity };
         let places = view.places.len();
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .at(view.locations())
             .deadline(Some(end))
             .summary(format!("{} expires {}{spread}", view.title(), WHEN))
-            .hint(if places > 1 {
+            .hint(if superseded {
+                "a later one is in service: delete this copy, or install the later one here if something reads it"
+            } else if places > 1 {
                 "renew it, install the new one at every place listed, reload, and look again"
             } else {
                 "renew it, install the new one, reload, and look again"
@@ -88,6 +93,7 @@ mod tests {
     fn healthy() {
         check(Scene::leaf("a.test").lives(90, 30).served(), None);
         check(Scene::leaf("a.test").lives(6, 3).served(), None);
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(), Some(Severity::Info));
         check(Scene::root("Mozilla's").lives(3650, 3).in_file_as(Role::TrustAnchor), None);
         check(Scene::root("An issuer").lives(3650, 3).in_chain(), None);
     }

@@ -1,0 +1,72 @@
+//! `source-stale`: a source has not succeeded for too long. Silence is never green.
+
+use crate::UnixTime;
+use crate::dossier::{Dossier, Subject};
+use crate::finding::{Finding, Kind, Severity};
+use crate::joints::{Rule, RuleInfo, Verdict};
+
+/// The rule.
+pub struct SourceStale;
+
+/// So many rounds may be missed; a slow round is not a dead one.
+const ROUNDS: i64 = 3;
+/// And so many seconds at least: a restart in between is no alarm.
+const LEAST: i64 = 900;
+
+impl Rule for SourceStale {
+    fn info(&self) -> &RuleInfo {
+        &RuleInfo {
+            kind: Kind::SourceStale,
+            doc: "a source missed three rounds: what depends on it may have changed unseen",
+            citation: "blackbox_exporter issue 1119: a probe that fails drops its series, and the alert with it",
+        }
+    }
+
+    fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
+        let Subject::Source(source) = &dossier.subject else { return Verdict::NotApplicable };
+        let last = source.last_success.unwrap_or(source.since);
+        let stale_at = last.plus((ROUNDS * source.every).max(LEAST));
+        if now < stale_at {
+            return Verdict::Pass { holds_until: Some(stale_at) };
+        }
+        let since = match source.last_success {
+            Some(t) => format!("has not succeeded since {t}"),
+            None => "has never succeeded".to_owned(),
+        };
+        let why = source.fault.map(|f| format!(": {f}")).unwrap_or_default();
+        let finding = Finding::new(Kind::SourceStale, Severity::Critical, None, source.name)
+            .summary(format!("the source {} {since}{why}; {} places depend on it", source.name, source.places))
+            .hint("see the Sources page or `notafter doctor`; what it would have seen is shown grey until it succeeds")
+            .evidence("source", source.name);
+        Verdict::found(finding, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::UnixTime;
+    use crate::dossier::{SourceView, Subject};
+    use crate::finding::{Kind, Severity};
+    use crate::rules::scene::{NOW, judge};
+
+    fn check(last_success: Option<UnixTime>, expected: bool) {
+        let source = SourceView {
+            name: "office",
+            every: 3600,
+            last_success,
+            since: NOW.plus(-4 * 3600),
+            fault: Some("no route"),
+            places: 7,
+        };
+        let expected = expected.then_some((Kind::SourceStale, Severity::Critical));
+        judge(Subject::Source(source), &super::SourceStale, None, expected);
+    }
+
+    #[test]
+    fn three_rounds() {
+        check(Some(NOW.plus(-3600)), false);
+        check(Some(NOW.plus(-3 * 3600 + 1)), false);
+        check(Some(NOW.plus(-3 * 3600)), true);
+        check(None, true);
+    }
+}
