@@ -11,4 +11,10 @@ pub trait Clock: Send + Sync {
 
     /// Time since some fixed instant of this process: it never jumps. For time limits and rates.
     fn monotonic(&self) -> Duration;
+
+    /// The same, counting the time in which the machine slept. Against it a wall clock that was set can be
+    /// told from a lid that was closed.
+    fn boottime(&self) -> Duration {
+        self.monotonic()
+    }
 }

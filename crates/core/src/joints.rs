@@ -28,6 +28,40 @@ pub struct Cx {
     pub vantage: Arc<str>,
     /// Counters that others watch while the run goes on.
     pub progress: Arc<Progress>,
+    /// What lets a run go on where an earlier one was broken off.
+    pub resume: Arc<dyn Resume>,
+}
+
+impl Cx {
+    /// A context without a past.
+    pub fn new(clock: Arc<dyn Clock>, vantage: Arc<str>) -> Self {
+        Self { clock, vantage, progress: Arc::default(), resume: Arc::new(Fresh) }
+    }
+}
+
+/// How far a run has come, kept where a crash does not reach it. Source-specific bytes, small.
+pub trait Resume: Send + Sync {
+    /// Where to go on; `None`: from the beginning.
+    fn cursor(&self) -> Option<Vec<u8>>;
+    /// Everything up to here was seen and put into the sink.
+    fn reached(&self, cursor: Vec<u8>);
+}
+
+/// Every run is the first.
+pub struct Fresh;
+
+impl Resume for Fresh {
+    fn cursor(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn reached(&self, _cursor: Vec<u8>) {}
+}
+
+/// Tells the outside world that this server is alive: a dead man's switch rings when it stops.
+pub trait Pulse: Send + Sync {
+    /// One beat.
+    fn beat<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), Fault>>;
 }
 
 /// Yields observations: a network range, a folder tree, this host's own ports.

@@ -32,6 +32,11 @@ impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {
         self.started.elapsed()
     }
+
+    fn boottime(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.clamp(0, 999_999_999) as u32)
+    }
 }
 
 /// A clock that stands still until it is moved: a test lives a year in seconds.
@@ -41,6 +46,11 @@ impl SimulatedClock {
     /// A clock that shows this time.
     pub fn at(now: UnixTime) -> Self {
         Self(Mutex::new((now, Duration::ZERO)))
+    }
+
+    /// Sets the wall clock alone, as a person or a bad time server does.
+    pub fn set(&self, now: UnixTime) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).0 = now;
     }
 
     /// Moves both the wall clock and the monotonic one.

@@ -5,6 +5,13 @@
 
 pub mod assess;
 pub mod clock;
+pub mod hands;
 pub mod ingest;
+pub mod judge;
+pub mod notify;
 pub mod pipeline;
+pub mod record;
+pub mod service;
+pub mod setup;
 pub mod spool;
+pub mod status;

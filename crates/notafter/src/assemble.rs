@@ -13,7 +13,6 @@ use notafter_core::clock::Clock;
 use notafter_core::joints::{Cx, Source};
 use notafter_core::owner::Owner;
 use notafter_core::policy::Policy;
-use notafter_core::scan::Progress;
 use notafter_core::trust::TrustStores;
 use notafter_discover::exclude::Exclude;
 use notafter_discover::files::{Files, SIZE_MAX};
@@ -117,7 +116,7 @@ impl Assembly {
 
     /// The context of a run.
     pub(crate) fn cx(&self) -> Cx {
-        Cx { clock: Arc::clone(&self.clock), vantage: vantage(), progress: Arc::new(Progress::default()) }
+        Cx::new(Arc::clone(&self.clock), vantage())
     }
 
     /// The sources, taken out.

@@ -1,0 +1,114 @@
+//! Judges what is due in the store: loads a part, has it assessed, keeps the verdicts.
+//!
+//! Only what was touched or whose time has come: a million healthy certificates cost nothing. What the
+//! server knows of itself (sources, owners, its clock) is judged by the same rules, from here.
+
+use std::collections::{BTreeSet, HashMap};
+
+use notafter_core::UnixTime;
+use notafter_core::assess::assess;
+use notafter_core::dossier::{ChannelView, ClockView, Dossier, OwnerView, SourceView, Subject};
+use notafter_core::inventory::Role;
+use notafter_core::policy::Policy;
+use notafter_core::subject::SubjectKey;
+use notafter_store::judge::{Due, FindingChanges, Judged};
+use notafter_store::{Store, StoreError};
+
+use crate::assess::assess_part;
+use crate::pipeline::Judgment;
+
+/// So many subjects are judged at a time.
+const PART: usize = 2000;
+
+/// Judges one part of what is due. `None`: nothing is.
+///
+/// # Errors
+/// The store's.
+pub fn judge_due(store: &Store, judgment: &Judgment) -> Result<Option<FindingChanges>, StoreError> {
+    let now = judgment.at;
+    let due = store.due(now, PART)?;
+    if due.is_empty() {
+        return Ok(None);
+    }
+    let part = store.load(due, now)?;
+    let mut inventory = part.inventory;
+    let subjects: BTreeSet<SubjectKey> = part.due.iter().map(|d| d.subject.clone()).collect();
+    let before: HashMap<_, Role> =
+        inventory.placements().iter().map(|p| ((p.asset, p.location.clone()), p.role)).collect();
+    let mut verdicts = assess_part(&mut inventory, judgment, &subjects);
+    let mut roles: HashMap<SubjectKey, Vec<_>> = HashMap::new();
+    for placement in inventory.placements() {
+        let known = before.get(&(placement.asset, placement.location.clone()));
+        if known.is_some_and(|role| *role != placement.role) {
+            let key = SubjectKey::Asset(inventory.asset(placement.asset).id);
+            roles.entry(key).or_default().push((placement.location.clone(), placement.role));
+        }
+    }
+    let judged: Vec<Judged> = part
+        .due
+        .into_iter()
+        .map(|due| {
+            let verdicts = verdicts.remove(&due.subject).unwrap_or_default();
+            Judged {
+                findings: verdicts.findings,
+                holds_until: verdicts.holds_until,
+                owner: verdicts.owner,
+                roles: roles.remove(&due.subject).unwrap_or_default(),
+                due,
+            }
+        })
+        .collect();
+    store.judged(&judged, now).map(Some)
+}
+
+/// A source, an owner or the clock, as far as they are judged.
+pub enum Own<'a> {
+    /// A source.
+    Source(SourceView<'a>),
+    /// An owner, with what its findings are told to.
+    Owner(OwnerView<'a>),
+    /// The clock.
+    Clock(ClockView),
+}
+
+/// Judges what the server knows of itself. All of it, every time: it is little.
+///
+/// # Errors
+/// The store's.
+pub fn judge_own(
+    store: &Store,
+    own: &[Own<'_>],
+    policy: &Policy,
+    last_resort: &str,
+    now: UnixTime,
+) -> Result<FindingChanges, StoreError> {
+    let mut judged = Vec::new();
+    for one in own {
+        let (key, subject) = match one {
+            Own::Source(view) => (SubjectKey::Source(view.name.to_owned()), Subject::Source(*view)),
+            Own::Owner(view) => (SubjectKey::Owner(view.name.to_owned()), Subject::Owner(*view)),
+            Own::Clock(view) => (SubjectKey::Server, Subject::Clock(*view)),
+        };
+        let assessment = assess(&Dossier { subject, policy, owner: None }, now);
+        let mut findings = assessment.findings;
+        for finding in &mut findings {
+            // The one whose channel is broken cannot be told by it.
+            finding.owner = Some(last_resort.to_owned());
+        }
+        let due = Due { subject: key, token: 0 };
+        // Judged anew on every round: time alone need not wake anybody.
+        judged.push(Judged { due, findings, holds_until: None, owner: None, roles: Vec::new() });
+    }
+    store.judged(&judged, now)
+}
+
+/// What became of the last message by each channel of an owner.
+pub type Channels = Vec<(String, Option<String>, UnixTime)>;
+
+/// The same, as a rule sees it.
+pub fn channel_views(channels: &Channels) -> Vec<ChannelView<'_>> {
+    channels
+        .iter()
+        .map(|(name, failed, at)| ChannelView { name, failed: failed.as_deref(), at: *at })
+        .collect()
+}

@@ -1,0 +1,350 @@
+//! Tells people: decides what follows from the findings, writes the messages, sees them delivered.
+//!
+//! Every message stands in the store before anything is sent, in the transaction that says that it was
+//! told: a crash loses none, and a second copy carries the same id. What to tell is `core::alert`'s
+//! decision, how a channel works its notifier's.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use notafter_core::alert::decide::{Decision, Input, LINGER, Tellable, decide};
+use notafter_core::alert::message::{self, Ways};
+use notafter_core::alert::{Alert, Delivery, Outgoing, State};
+use notafter_core::fault::{Fault, Retry};
+use notafter_core::finding::{Severity, summary_at};
+use notafter_core::notice::{Event, Notice};
+use notafter_core::{Fingerprint, UnixTime};
+use notafter_store::alerts::AuditLine;
+use notafter_store::rows::FindingRow;
+use notafter_store::{Store, StoreError};
+
+use crate::judge::Channels;
+use crate::setup::{Setup, channel_name};
+
+/// More messages than this for one person at one time become one.
+const APART_MAX: usize = 3;
+/// Waiting times between attempts, in seconds; the last one repeats.
+const BACKOFF: &[i64] = &[30, 60, 120, 300, 600, 900, 1800];
+
+/// Told of every message, also of those that no channel carries.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What telling needs to remember while the server runs.
+pub struct Desk {
+    /// By owner and channel: what came back last, and when.
+    channels: HashMap<(String, String), (Option<String>, UnixTime)>,
+    log: Log,
+}
+
+impl Desk {
+    /// Takes up where the last run of the server ended.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn open(store: &Store, log: Log) -> Result<Self, StoreError> {
+        let mut desk = Self { channels: HashMap::new(), log };
+        let mut known = store.outgoing(None, 1000)?;
+        known.reverse();
+        for message in known {
+            desk.note(&message);
+        }
+        Ok(desk)
+    }
+
+    fn note(&mut self, message: &Outgoing) {
+        let key = (message.owner.clone(), channel_name(&message.notifier, message.to.as_deref()));
+        match message.delivery {
+            Delivery::Sent => self.channels.insert(key, (None, message.sent.unwrap_or(message.created))),
+            Delivery::Failed => self.channels.insert(key, (message.error.clone(), message.next)),
+            Delivery::Pending => None,
+        };
+    }
+
+    /// The channels of an owner with what came back last by each.
+    pub fn channels_of(&self, owner: &str, setup: &Setup) -> Channels {
+        let Some(person) = setup.people.get(owner) else { return Vec::new() };
+        let state = |name: String| {
+            let known = self.channels.get(&(owner.to_owned(), name.clone()));
+            let (failed, at) = known.cloned().unwrap_or((None, UnixTime(0)));
+            (name, failed, at)
+        };
+        person.notify.iter().map(|(n, to)| state(channel_name(n, to.as_deref()))).collect()
+    }
+
+    /// Decides and writes down what is to be told. Returns when time alone will change something.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn tell(
+        &mut self,
+        store: &Store,
+        setup: &Setup,
+        now: UnixTime,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let findings = tellables(store, setup, now)?;
+        let mut alerts = store.open_alerts()?;
+        let lingers = |a: &Alert| a.resolved.is_some_and(|t| now.0 < t.0 + LINGER);
+        alerts.extend(store.alerts(Some(State::Resolved), None, 1000)?.into_iter().filter(lingers));
+        let Decision { deeds, next } = decide(&Input {
+            findings: &findings,
+            alerts: &alerts,
+            contacts: &setup.contacts(now),
+            patience: setup.patience,
+            next_number: store.next_alert_number()?,
+            now,
+        });
+        let by_id: HashMap<&str, &Tellable> = findings.iter().map(|f| (f.id.as_str(), f)).collect();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for deed in &deeds {
+            for (owner, event) in &deed.tell {
+                *counts.entry(owner).or_default() += usize::from(*event == Event::Alert);
+            }
+        }
+        let crowded: BTreeSet<String> =
+            counts.into_iter().filter(|(_, n)| *n > APART_MAX).map(|(o, _)| o.to_owned()).collect();
+        let mut bundles: BTreeMap<String, Vec<(usize, Notice)>> = BTreeMap::new();
+        let mut kept: Vec<(Alert, Vec<Outgoing>)> = Vec::new();
+        for deed in deeds {
+            let about: Vec<&Tellable> =
+                deed.news.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
+            let mut messages = Vec::new();
+            for (owner, event) in &deed.tell {
+                let id = format!("{}-{}-{}-{owner}", deed.alert.id(), event.as_str(), now.0);
+                let alone = !(crowded.contains(owner) && *event == Event::Alert);
+                let ways = if alone { self.ways(store, setup, &deed.alert, now)? } else { Ways::default() };
+                let notice = message::write(id, *event, owner, &deed.alert, &about, ways, now);
+                if alone {
+                    messages.extend(self.address(setup, owner, Some(deed.alert.number), notice, now));
+                } else {
+                    bundles.entry(owner.clone()).or_default().push((kept.len(), notice));
+                }
+            }
+            kept.push((deed.alert, messages));
+        }
+        for (owner, parts) in bundles {
+            let first = parts[0].0;
+            let notices: Vec<_> = parts.into_iter().map(|(_, notice)| notice).collect();
+            let number = kept[first].0.number;
+            let notice = bundle(setup, &owner, &notices, number, now);
+            // Kept with the first of its alerts: should the server die before the others are kept, they are
+            // told again, and nothing is lost.
+            let messages = self.address(setup, &owner, Some(number), notice, now);
+            kept[first].1.extend(messages);
+        }
+        for (alert, messages) in kept {
+            if !store.tell(&alert, &messages, &audit(&alert, &messages, now))? {
+                // Somebody acknowledged in between: what is left is decided anew on the next round.
+                return Ok(Some(now));
+            }
+        }
+        Ok(next)
+    }
+
+    fn ways(&self, store: &Store, setup: &Setup, alert: &Alert, now: UnixTime) -> Result<Ways, StoreError> {
+        let Some(url) = &setup.public_url else { return Ok(Ways::default()) };
+        let (secret, hash) = new_secret();
+        // A link ends before the deadline does: after that it is too late for "I have it".
+        let month = now.plus(30 * 86_400);
+        let ends = match alert.deadline {
+            Some(deadline) if deadline > now => month.min(deadline.plus(-1)),
+            _ => now.plus(7 * 86_400),
+        };
+        store.put_link(&hash, alert.number, ends)?;
+        Ok(Ways {
+            acknowledge_url: Some(format!("{url}/ack/{secret}")),
+            page_url: Some(format!("{url}/alerts/{}", alert.id())),
+        })
+    }
+
+    /// One delivery for each channel of an owner; those of the last resort where there is none.
+    pub fn address(
+        &self,
+        setup: &Setup,
+        owner: &str,
+        alert: Option<i64>,
+        notice: Notice,
+        now: UnixTime,
+    ) -> Vec<Outgoing> {
+        let mut out = deliveries(setup, owner, alert, &notice, now);
+        if out.is_empty() && owner != setup.last_resort {
+            out = deliveries(setup, &setup.last_resort, alert, &notice, now);
+        }
+        let by = if out.is_empty() { " (no channel: this log and the pages are all)" } else { "" };
+        (self.log)(&format!("{} to {owner}: {}{by}", notice.event.as_str(), notice.title));
+        out
+    }
+
+    /// Keeps what came of a delivery, and turns to others when it is given up.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn delivered(
+        &mut self,
+        store: &Store,
+        setup: &Setup,
+        mut message: Outgoing,
+        result: Result<(), Fault>,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        message.attempts += 1;
+        let mut instead = Vec::new();
+        match result {
+            Ok(()) => {
+                message.delivery = Delivery::Sent;
+                message.sent = Some(now);
+                message.error = None;
+            }
+            Err(fault) => {
+                let hint = fault.hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
+                message.error = Some(format!("{fault}{hint}"));
+                let pause = BACKOFF[(message.attempts as usize - 1).min(BACKOFF.len() - 1)];
+                let next = match fault.retry {
+                    Retry::Never => None,
+                    Retry::At(at) => Some(at.max(now.plus(1)).min(now.plus(3600))),
+                    Retry::Backoff => Some(now.plus(pause)),
+                };
+                let patience = if message.notice.severity == Severity::Critical { 3600 } else { 4 * 3600 };
+                match next.filter(|next| next.0 < message.created.0 + patience) {
+                    Some(next) => message.next = next,
+                    None => {
+                        message.delivery = Delivery::Failed;
+                        message.next = now;
+                        let channel = channel_name(&message.notifier, message.to.as_deref());
+                        let error = message.error.as_deref().unwrap_or_default();
+                        (self.log)(&format!("not delivered to {} by {channel}: {error}", message.owner));
+                        instead = self.instead(store, setup, &message, now)?;
+                    }
+                }
+            }
+        }
+        store.delivered(&message, &instead)?;
+        self.note(&message);
+        Ok(())
+    }
+
+    /// Whom to tell when a channel is given up and no other one of the owner has it: the last resort.
+    fn instead(
+        &self,
+        store: &Store,
+        setup: &Setup,
+        failed: &Outgoing,
+        now: UnixTime,
+    ) -> Result<Vec<Outgoing>, StoreError> {
+        let same = |m: &Outgoing| m.notice.id == failed.notice.id && m.id != failed.id;
+        let others = store.outgoing(failed.alert, 200)?;
+        let has_it = others.iter().any(|m| same(m) && m.delivery != Delivery::Failed);
+        if has_it || failed.owner == setup.last_resort {
+            return Ok(Vec::new());
+        }
+        let mut notice = failed.notice.clone();
+        notice.text = format!("This could not be delivered to {}. {}", failed.owner, notice.text);
+        Ok(deliveries(setup, &setup.last_resort, failed.alert, &notice, now))
+    }
+}
+
+fn bundle(setup: &Setup, owner: &str, parts: &[Notice], number: i64, now: UnixTime) -> Notice {
+    let page_url = setup.public_url.as_ref().map(|url| format!("{url}/alerts"));
+    let id = format!("bundle-a{number}-{}-{owner}", now.0);
+    message::bundle(id, owner, parts, Ways { acknowledge_url: None, page_url }, now)
+}
+
+fn deliveries(
+    setup: &Setup,
+    owner: &str,
+    alert: Option<i64>,
+    notice: &Notice,
+    now: UnixTime,
+) -> Vec<Outgoing> {
+    let Some(person) = setup.people.get(owner) else { return Vec::new() };
+    let wants = |name: &str| setup.channels.get(name).is_some_and(|c| notice.severity <= c.least);
+    let always = matches!(notice.event, Event::Resolved | Event::Digest | Event::Test);
+    let channels = person.notify.iter().enumerate();
+    channels
+        .filter(|(_, (name, _))| setup.channels.contains_key(name) && (always || wants(name)))
+        .map(|(rank, (name, to))| Outgoing {
+            id: format!("{}/{owner}/{}", notice.id, channel_name(name, to.as_deref())),
+            alert,
+            owner: owner.to_owned(),
+            notifier: name.clone(),
+            to: to.clone(),
+            rank: rank as u32,
+            notice: notice.clone(),
+            delivery: Delivery::Pending,
+            attempts: 0,
+            next: now,
+            error: None,
+            created: now,
+            sent: None,
+        })
+        .collect()
+}
+
+fn audit(alert: &Alert, messages: &[Outgoing], now: UnixTime) -> Vec<AuditLine> {
+    let line = |what: &str, detail: String| AuditLine {
+        at: now,
+        who: "notafter".to_owned(),
+        what: what.to_owned(),
+        subject: alert.id(),
+        detail,
+    };
+    let mut out: Vec<_> = messages
+        .iter()
+        .map(|m| {
+            let channel = channel_name(&m.notifier, m.to.as_deref());
+            line(
+                "alert-told",
+                format!("{} to {} by {channel}: {}", m.notice.event.as_str(), m.owner, m.notice.title),
+            )
+        })
+        .collect();
+    if alert.state == State::Resolved {
+        out.push(line("alert-resolved", alert.title.clone()));
+    }
+    out
+}
+
+/// Every finding that somebody is told about, as the decision wants it.
+///
+/// # Errors
+/// The store's.
+pub fn tellables(store: &Store, setup: &Setup, now: UnixTime) -> Result<Vec<Tellable>, StoreError> {
+    let mut out = Vec::new();
+    store.each_tellable(&mut |row| out.push(tellable(row, &setup.last_resort, now)))?;
+    Ok(out)
+}
+
+/// A finding as the decision wants it.
+pub fn tellable(row: FindingRow, last_resort: &str, now: UnixTime) -> Tellable {
+    Tellable {
+        summary: summary_at(&row.summary, row.deadline, now),
+        id: row.id,
+        kind: row.kind,
+        severity: row.severity,
+        asset: row.asset,
+        name: row.title,
+        issuer_name: row.issuer_name,
+        owner: row.owner.unwrap_or_else(|| last_resort.to_owned()),
+        deadline: row.deadline,
+        not_before: row.not_before,
+        is_ca: row.is_ca,
+        hint: row.hint,
+        places: row.locations.iter().map(ToString::to_string).collect(),
+        opened: row.opened,
+    }
+}
+
+/// A secret of 256 bits as text, and its SHA-256: only the latter is kept.
+pub fn new_secret() -> (String, [u8; 32]) {
+    let mut bytes = [0; 32];
+    // Without randomness nothing here may go on: a guessable link is worse than a crash.
+    #[allow(clippy::expect_used)]
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    let text = notafter_pki::fingerprint::hex(&bytes);
+    let hash = Fingerprint::of(text.as_bytes()).0;
+    (text, hash)
+}
+
+/// The hash under which a secret is kept.
+pub fn secret_hash(secret: &str) -> [u8; 32] {
+    Fingerprint::of(secret.as_bytes()).0
+}
