@@ -172,7 +172,7 @@ def starting():
                    row("64", "days", "plain", "mail.example.com", "", "file:///etc/letsencrypt/live/mail/fullchain.pem", "certbot.timer is active", "plain", True),
                    row("2", "years", "plain", "snakeoil", "", "file:///etc/ssl/certs/ssl-cert-snakeoil.pem", "nothing was seen to use it", "stale")],
         "lapses_none": "Nothing yet.",
-        "looking": [look("Ports of this machine", "done: 9 open, 4 speak TLS", "proven"), look("/etc/ssl, /etc/pki", "done: 2 own certificates; 142 roots of the system left aside", "proven"),
+        "looking": [look("Ports of this machine", "done: 9 open, 4 speak TLS"), look("/etc/ssl, /etc/pki", "done: 2 own certificates; 142 roots of the system left aside"),
                     look("/etc/letsencrypt, /etc/nginx, /etc/postfix", "1,240 files read", "plain", True), look("/var/lib, /opt", "waiting", "stale")],
         "steps": [{"words": "Watch a host that matters", "detail": "", "command": "notafter watch www.example.com --notify mail:you@example.com"},
                   {"words": "Sign in here", "detail": "The terminal that started Notafter shows a link that works once.", "command": ""},
@@ -201,7 +201,7 @@ def inventory(error=False):
         "pager": {"before": "", "after": "/inventory.html?after=x", "words": "10 of 37"}, "can_save": True}
 
 
-def finding(kind="renewed-not-loaded", severity="critical", tone="now", who="shop.example.com", owner="Web", summary=None, hint=None, places="tls://10.0.3.13:443?sni=shop.example.com"):
+def finding(kind="renewed-not-loaded", severity="warning", tone="soon", who="shop.example.com", owner="Web", summary=None, hint=None, places="tls://10.0.3.13:443?sni=shop.example.com"):
     return {"id": "fbecc8430bc6c7" + kind[:2], "kind": kind, "kind_href": "/findings.html", "severity": severity, "tone": tone, "name": name(who), "href": "/asset.html", "owner": owner,
             "summary": summary or "web-3 still serves the old certificate; the new one lies on its disk since 03:12.", "hint": hint or "Reload nginx on web-3: systemctl reload nginx.", "place_words": places, "when": "22 days left · first seen today, 03:40"}
 
@@ -217,7 +217,7 @@ def deliveries(bad=False):
 def alert(ident, r, state, tone, summary, step, nxt, can=True, bad=False, told=None):
     d = deliveries(bad)
     return {"id": ident, "row": [r], "state": state, "tone": tone, "summary": summary, "step": step, "next": nxt, "told": told or ("3 messages, 1 not delivered" if bad else "2 messages, all delivered"), "trouble": bad,
-            "deliveries": [] if told else d, "can_act": can, "snooze_earliest": "2026-11-22", "snooze_latest": "2026-12-12", "snooze_latest_words": "12 Dec", "command": f"notafter ack {ident}"}
+            "deliveries": [] if told else d, "can_act": can, "snooze_earliest": "2026-11-22", "snooze_latest": "2026-11-23" if ident == "a17" else "2026-11-29" if ident == "a15" else "2026-12-12", "snooze_latest_words": "23 Nov" if ident == "a17" else "29 Nov" if ident == "a15" else "12 Dec", "command": f"notafter ack {ident}"}
 
 
 ALERTS = [
@@ -238,7 +238,7 @@ def asset(hostile=False):
         "frame": frame(title, here="Inventory", signed_in=not hostile), "kind": "certificate", "owner": "" if hostile else "Web", "owner_href": "/inventory.html",
         "id": "sha256:7f3a91c2" + "4" * 52 + "e04b", "id_short": "sha256:7f3a91c2…e04b", "name": name(LONG if hostile else title),
         "subline": f"Issued by {HOSTILE} · RSA 1024 · nobody renews it" if hostile else "Let's Encrypt R11 · ECDSA P-256 · renewed by certbot on web-2 · superseded by a1:09…, which one place does not serve yet",
-        "causes": [{"tone": "now", "severity": "critical", "kind": "renewed-not-loaded", "summary": "web-3 still serves the old certificate; the new one lies on its disk since 03:12." if not hostile else f"{HOSTILE} is served under the name {SHOWN}.",
+        "causes": [{"tone": "now" if hostile else "soon", "severity": "critical" if hostile else "warning", "kind": "renewed-not-loaded", "summary": "web-3 still serves the old certificate; the new one lies on its disk since 03:12." if not hostile else f"{HOSTILE} is served under the name {SHOWN}.",
                     "hint": "Reload nginx there. The process started on 11 May and has not read the file since.", "command": "systemctl reload nginx"}],
         "life": {"words": "90 days, 22 left", "alternative": "Issued 14 Sep 2026, successor 20 Nov, today 21 Nov, ends 13 Dec 2026", "passed": 75.6,
                  "steps": [{"x": 66.7, "tone": "", "title": "planned renewal: 30 days left"}, {"x": 77.8, "tone": "soon", "title": "warning: 20 days left"}, {"x": 90, "tone": "now", "title": "critical: 9 days left"}, {"x": 95.6, "tone": "now", "title": "every day: 4 days left"}],
@@ -267,7 +267,7 @@ def place(unseen=False):
         "frame": frame(loc, here="Inventory", signed_in=not unseen), "kind": "TLS port, seen from this host", "owner": "Web", "owner_href": "/inventory.html", "name": name(loc),
         "subline": "Not seen since Thursday 19 Nov, 06:12. What stands below is what it showed then." if unseen else "Looked at 4 min ago; next look in 56 min", "seen_tone": "stale" if unseen else "plain",
         "unseen": [{"tone": "stale", "reason": "timeout", "words": "Nothing answered in 5 s, at 51 looks in a row.", "detail": "agent dc2: connect to 10.8.0.40 port 443 timed out. Unreachable is not gone: after 7 days its owner is asked."}] if unseen else [],
-        "causes": [] if unseen else [{"tone": "now", "severity": "critical", "kind": "renewed-not-loaded", "summary": "It serves the old certificate; the new one lies on its disk since 03:12.", "hint": "Reload nginx on web-3.", "command": "systemctl reload nginx"}],
+        "causes": [] if unseen else [{"tone": "soon", "severity": "warning", "kind": "renewed-not-loaded", "summary": "It serves the old certificate; the new one lies on its disk since 03:12.", "hint": "Reload nginx on web-3.", "command": "systemctl reload nginx"}],
         "now_title": "Showed when last seen, 19 Nov" if unseen else "Shows now",
         "shows": [row("–", "unseen", "stale", "vpn.dc2.example.com", "Network", "leaf · sha256:55d0… · ended 3 Dec", "ask the owner of dc2", "stale")] if unseen else [row("22", "days", "soon", "shop.example.com", "Web", "leaf · sha256:7f3a… · until 13 Dec 2026 · possession verified", "reload nginx on web-3", "soon"), row("111", "days", "plain", "R11, Let's Encrypt", "Web", "intermediate · until 12 Mar 2027", "changes with the next renewal", "plain", True)],
         "shows_none": "Nothing was ever seen here.",
@@ -286,8 +286,8 @@ def findings():
     return {"frame": frame("Findings", banners=[UNDELIVERED, CLOCK]), "headline": "61 findings are open: 3 critical, 19 warnings, 39 to know of.", "subline": "6 are new since yesterday. Judged on 3,371 of 3,412 places.",
             "filters": [{"label": "severity", "chips": [chip("all", on=True, count="61"), chip("critical", count="3"), chip("warning", count="19"), chip("info", count="39")]}, {"label": "owner", "chips": [chip("all", on=True), chip("Web", count="22"), chip("Identity", count="2"), chip("none", count="14")]},
                         {"label": "kind", "chips": [chip("all", on=True)] + [chip(k, count=c) for k, c in [("expires-soon", "12"), ("key-exposed", "9"), ("chain-incomplete", "6"), ("renewed-not-loaded", "1"), ("cannot-read", "37")]]}],
-            "groups": [group("critical", "now", "renewed-not-loaded", "The file has a newer certificate than the endpoint serves: it was not reloaded.", "1", [finding()]),
-                       group("critical", "now", "token-signer-expires", "The key or certificate that signs tokens expires.", "2", [finding("token-signer-expires", who="idp-signing.example.com", owner="Identity", summary="The certificate that signs tokens expires on 24 Nov; every sign-in fails then.", hint="Publish the next signing key in the metadata now; partners need a day to read it.", places="https://idp.example.com/metadata"), finding("token-signer-expires", who=HOSTILE, owner="", summary=f"{HOSTILE} expires.", hint=f"Look at {LONG}.", places="file:///etc/x")]),
+            "groups": [group("warning", "soon", "renewed-not-loaded", "The file has a newer certificate than the endpoint serves: it was not reloaded.", "1", [finding()]),
+                       group("critical", "now", "token-signer-expires", "The key or certificate that signs tokens expires.", "2", [finding("token-signer-expires", "critical", "now", who="idp-signing.example.com", owner="Identity", summary="The certificate that signs tokens expires on 24 Nov; every sign-in fails then.", hint="Publish the next signing key in the metadata now; partners need a day to read it.", places="https://idp.example.com/metadata"), finding("token-signer-expires", "critical", "now", who=HOSTILE, owner="", summary=f"{HOSTILE} expires.", hint=f"Look at {LONG}.", places="file:///etc/x")]),
                        group("warning", "soon", "key-exposed", "A private key can be read by others.", "9", [finding("key-exposed", "warning", "soon", who=LONG, owner="Edge", summary="/srv/keys/edge.key can be read by every user (mode 0644).", hint="chmod 600 /srv/keys/edge.key, then replace the key: it may have been copied.", places="9 places on 4 hosts")], link("8 more", "/findings.html")),
                        group("info", "plain", "cannot-read", "Something that should be readable is not, so nothing is known about it.", "37", [finding("cannot-read", "info", "stale", who="", owner="Platform", summary="37 keystores in /opt/app do not open: no password is known.", hint="Name a file with passwords in the source: password_file.", places="37 places on 4 hosts")])],
             "groups_none": "Nothing is wrong in what was seen."}
@@ -366,7 +366,7 @@ def pages():
     yield "findings.html", "findings.html", "FindingsView", findings()
     yield "forecast.html", "forecast.html", "ForecastView", forecast()
     yield "sources.html", "sources.html", "SourcesView", sources()
-    states = [chip("open", on=True, count="2"), chip("acknowledged", count="1"), chip("snoozed", count="0"), chip("resolved", count="118")]
+    states = [chip("not resolved", on=True, count="3"), chip("open", count="2"), chip("acknowledged", count="1"), chip("snoozed", count="0"), chip("resolved", count="118")]
     for file, signed in (("alerts.html", True), ("alerts-read-only.html", False)):
         yield file, "alerts.html", "AlertsView", {"frame": frame("Alerts", signed_in=signed, banners=[UNDELIVERED]), "headline": "Two alerts wait for someone; one message did not arrive.", "subline": "Each step is told once. Quiet in between is meant.", "states": states, "alerts": ALERTS, "alerts_none": "No alert is open.", "pager": {"before": "", "after": "/alerts.html?before=a12", "words": "3 of 121"}}
     ack = {"bare": bare("Acknowledge"), "headline": "You are about to say: I have this.", "subline": "Alert a15, for Platform, sent 19 Nov.", "rows": [ROWS[1], ROWS[3]], "more": "and 13 more places", "can_act": True, "action": "/ack/Zx81…", "meaning": "It stops the reminders and the escalation. It does not stop the date: if it is still there on 28 Nov, you are asked again. This link works once.", "command": ""}
