@@ -169,6 +169,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", function () {
+    var here = document.querySelector(".nav [aria-current]");
+    if (here && here.offsetLeft > 200) here.parentNode.scrollLeft = here.offsetLeft - 120;
     startTheme();
     startCopy();
     startKeys();

@@ -255,14 +255,14 @@ def asset(hostile=False):
         "line": [kin("a1:09…", "20 Nov 2026 to 18 Feb 2027", "newest"), kin("7f3a…", "14 Sep to 13 Dec 2026", "this one", "this"), kin("c4:77…", "16 Jul to 14 Oct 2026"), kin("", "on 2 Nov 2024, 04:00 to 07:00 UTC", "lapsed for 3 hours", "bad", "now", ""), kin("19:e2…", "4 Aug to 2 Nov 2024")], "line_words": "11 since 2024, 1 lapse",
         "facts": [{"label": l, "value": v, "code": c} for l, v, c in [("Subject", "CN=shop.example.com" if not hostile else f"CN={HOSTILE}", False), ("Names", "shop.example.com, www.shop.example.com, " + SHOWN, False), ("Issuer name", "CN=R11,O=Let's Encrypt,C=US", False), ("Not before", "2026-09-14T03:12:41Z", False), ("Not after", "2026-12-13T03:12:40Z", False),
                   ("Serial", "04ab5e77c0ffee2291", True), ("SHA-256", "7f3a91c2" + "4" * 52 + "e04b", True), ("Key", "ECDSA P-256", False), ("Key id", "sha256:91aa" + "7" * 60, True), ("Signature", "sha256WithRSAEncryption", False), ("Purposes", "serverAuth", False)]],
-        "problems": ["serial-too-long: the serial has 21 octets (RFC 5280 4.1.2.2)"] if hostile else [],
+        "problems_words": "1 oddity in its encoding", "problems": ["serial-too-long: the serial has 21 octets (RFC 5280 4.1.2.2)"] if hostile else [],
         "history": [{"words": w, "at": stamp(a), "by": b, "tone": t} for w, a, b, t in [("Alert a19 sent to web@example.com", "today, 03:41", "", "plain"), ("renewed-not-loaded found at tls://10.0.3.13:443", "today, 03:40", "source web ports", "now"), ("Superseded by a1:09…", "20 Nov, 03:12", "certbot on web-2", "plain"), ("Owner set to Web", "15 Sep, 10:02", "rule name:*.example.com", "plain"), ("First seen at tls://10.0.3.11:443", "14 Sep, 03:40", "source web ports", "plain")]]}
 
 
 def place(unseen=False):
     loc = "tls://10.8.0.40:443?sni=vpn.dc2.example.com" if unseen else "tls://10.0.3.13:443?sni=shop.example.com"
     span = lambda x, w, lane, tone, title: {"x": x, "width": w, "y": lane, "tone": tone, "title": title}
-    interval = lambda short, who, a, b, then, tone="": {"name": name(who), "href": "/asset.html" if short else "", "short": short, "copy": "sha256:" + short, "from": when(a), "until": when(b), "then": then, "tone": tone}
+    interval = lambda short, who, a, b, then, tone="": {"name": name(who), "href": "/asset.html" if short else "", "short": short, "copy": "sha256:" + short if short else "", "from": when(a), "until": when(b), "then": then, "tone": tone}
     return {
         "frame": frame(loc, here="Inventory", signed_in=not unseen), "kind": "TLS port, seen from this host", "owner": "Web", "owner_href": "/inventory.html", "name": name(loc),
         "subline": "Not seen since Thursday 19 Nov, 06:12. What stands below is what it showed then." if unseen else "Looked at 4 min ago; next look in 56 min", "seen_tone": "stale" if unseen else "plain",
