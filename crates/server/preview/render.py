@@ -3,7 +3,7 @@
 Not part of the product. It checks the sample against the structs of VIEWS.md first, so that page,
 template and (later) Rust cannot drift apart. Needs jinja2.
 """
-import pathlib, re, shutil, sys
+import pathlib, re, shutil, sys, types
 import jinja2
 
 HERE = pathlib.Path(__file__).parent
@@ -52,7 +52,8 @@ def fit(value, kind, where):
     fields = STRUCTS[kind]
     missing, extra = fields.keys() - value.keys(), value.keys() - fields.keys()
     assert not missing and not extra, f"{where}: {kind} lacks {missing}, has unknown {extra}"
-    return {k: fit(v, fields[k], f"{where}.{k}") for k, v in value.items()}
+    # No dict: its methods (copy, items, values) would hide fields of those names.
+    return types.SimpleNamespace(**{k: fit(v, fields[k], f"{where}.{k}") for k, v in value.items()})
 
 
 def unused(template_text):
@@ -71,8 +72,8 @@ def main():
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(SERVER / "templates"), autoescape=True,
                              undefined=jinja2.StrictUndefined)
     for file, template, kind, view in sample.pages():
-        text = env.get_template(template).render(**fit(view, kind, file))
-        assert "<img src=x" not in text, file
+        text = env.get_template(template).render(**vars(fit(view, kind, file)))
+        assert "<img src=x" not in text and "<built-in" not in text, file
         assert " style=" not in text and " on" + "click" not in text, file
         (out / file).write_text(text)
     everything = "".join(p.read_text() for p in (SERVER / "templates").rglob("*.html"))

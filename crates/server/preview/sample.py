@@ -1,5 +1,6 @@
 """Sample data for the preview: one invented house on 21 November 2026, with hostile and foreign names in it."""
 import datetime as dt
+import itertools
 import random
 
 NOW = dt.datetime(2026, 11, 21, 15, 4, tzinfo=dt.timezone.utc)
@@ -7,6 +8,9 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 BIDI = "invoice-\u202egpj.exe.example.com"
 SHOWN = "invoice-\\u{202e}gpj.exe.example.com"  # what pki::name::printable makes of it
 LONG = "a-very-long-name-that-someone-generated-" + "x1f9-" * 28 + "edge.example.com"
+
+
+COUNT = itertools.count(1)
 
 
 def name(full):
@@ -202,7 +206,7 @@ def inventory(error=False):
 
 
 def finding(kind="renewed-not-loaded", severity="warning", tone="soon", who="shop.example.com", owner="Web", summary=None, hint=None, places="tls://10.0.3.13:443?sni=shop.example.com"):
-    return {"id": "fbecc8430bc6c7" + kind[:2], "kind": kind, "kind_href": "/findings.html", "severity": severity, "tone": tone, "name": name(who), "href": "/asset.html", "owner": owner,
+    return {"id": f"fbecc843{next(COUNT):08x}", "kind": kind, "kind_href": "/findings.html", "severity": severity, "tone": tone, "name": name(who), "href": "/asset.html", "owner": owner,
             "summary": summary or "web-3 still serves the old certificate; the new one lies on its disk since 03:12.", "hint": hint or "Reload nginx on web-3: systemctl reload nginx.", "place_words": places, "when": "22 days left · first seen today, 03:40"}
 
 
