@@ -5,12 +5,15 @@
 
 pub mod assess;
 pub mod clock;
+pub mod digest;
 pub mod hands;
 pub mod ingest;
 pub mod judge;
 pub mod notify;
 pub mod pipeline;
 pub mod record;
+pub mod schedule;
+pub mod serve;
 pub mod service;
 pub mod setup;
 pub mod spool;

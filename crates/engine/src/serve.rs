@@ -1,0 +1,570 @@
+//! The server's engine: looks on schedule, judges what is due, tells people, and never stops saying how it is.
+//!
+//! ```text
+//! pass:  clock → start what is due → judge what is due → decide and tell → deliver → services → sleep
+//! ```
+//!
+//! One thread makes pass after pass; sources run beside it on the runtime and write through their
+//! [`Recorder`]. Whatever fails is said in [`Status`] and tried again; one source failing harms no other.
+//! It opens no socket, and it prints nothing: it only tells its log.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use notafter_core::UnixTime;
+use notafter_core::alert::Outgoing;
+use notafter_core::clock::Clock;
+use notafter_core::dossier::{ClockView, OwnerView, SourceView};
+use notafter_core::fault::Fault;
+use notafter_core::joints::{Cx, Resume, Sink};
+use notafter_store::observations::Outcome;
+use notafter_store::{Store, StoreError};
+
+use crate::digest;
+use crate::judge::{Channels, Own, channel_views, judge_due, judge_own};
+use crate::notify::{Desk, Log};
+use crate::record::Recorder;
+use crate::schedule::Schedule;
+use crate::service;
+use crate::setup::{Planned, Setup};
+use crate::status::{PULSE, Status};
+
+/// A wall clock that moves so many seconds more or less than the one that counts was set by somebody.
+const JUMP: i64 = 300;
+/// After a jump, messages are held for so many seconds.
+const JUMP_HOLD: i64 = 900;
+/// So many parts are judged in one pass, so that nothing else waits for long.
+const PARTS: usize = 20;
+/// So many deliveries are under way at once.
+const DELIVERIES: usize = 8;
+/// Alerts are decided anew at least so often, in seconds.
+const DECIDE_EVERY: i64 = 300;
+/// Services are looked at so often, in seconds.
+const SERVICES_EVERY: i64 = 60;
+
+/// What the rest of the program holds of the engine.
+pub struct Handle {
+    /// The memory.
+    pub store: Arc<Store>,
+    /// How the server is.
+    pub status: Arc<Status>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    setup: RwLock<Arc<Setup>>,
+    events: Sender<Event>,
+}
+
+impl Handle {
+    /// What the engine works by now.
+    pub fn setup(&self) -> Arc<Setup> {
+        Arc::clone(&self.setup.read().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Something was changed by hand: the engine looks at once.
+    pub fn wake(&self) {
+        let _ = self.events.send(Event::Wake);
+    }
+
+    /// Runs a source now, out of turn.
+    pub fn scan_now(&self, source: &str) {
+        let _ = self.events.send(Event::Scan(source.to_owned()));
+    }
+
+    /// Works by another configuration from now on.
+    pub fn reload(&self, setup: Setup) {
+        let _ = self.events.send(Event::Reload(Box::new(setup)));
+    }
+
+    /// Ends the engine: running sources are stopped, what they saw is kept.
+    pub fn stop(&self) {
+        let _ = self.events.send(Event::Stop);
+    }
+}
+
+enum Event {
+    Wake,
+    Scan(String),
+    Reload(Box<Setup>),
+    Ended(String),
+    Delivered(Box<Outgoing>, Result<(), Fault>),
+    Beaten(Result<(), Fault>),
+    Stop,
+}
+
+struct Running {
+    task: tokio::task::JoinHandle<()>,
+    recorder: Arc<Recorder>,
+}
+
+/// The engine.
+pub struct Engine {
+    handle: Arc<Handle>,
+    inbox: Receiver<Event>,
+    runtime: tokio::runtime::Handle,
+    vantage: Arc<str>,
+    desk: Desk,
+    log: Log,
+    schedule: Schedule,
+    running: BTreeMap<String, Running>,
+    delivering: HashSet<String>,
+    beating: bool,
+    clocks: Option<(UnixTime, Duration)>,
+    jump: Option<ClockView>,
+    decide_at: UnixTime,
+    own_at: UnixTime,
+    services_at: UnixTime,
+    beat_at: UnixTime,
+}
+
+impl Engine {
+    /// An engine that has done nothing yet.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn new(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        setup: Setup,
+        vantage: Arc<str>,
+        runtime: tokio::runtime::Handle,
+        log: Log,
+    ) -> Result<(Self, Arc<Handle>), StoreError> {
+        let (events, inbox) = channel();
+        let desk = Desk::open(&store, Arc::clone(&log))?;
+        let now = clock.now();
+        let status = Arc::new(Status::default());
+        status.update(|s| {
+            s.started = Some(now);
+            s.last_pass = clock.monotonic();
+        });
+        let schedule = Schedule::open(&store, &setup, now)?;
+        judged_by(&store, &setup)?;
+        let handle = Arc::new(Handle { store, status, clock, setup: RwLock::new(Arc::new(setup)), events });
+        let engine = Self {
+            handle: Arc::clone(&handle),
+            inbox,
+            runtime,
+            vantage,
+            desk,
+            log,
+            schedule,
+            running: BTreeMap::new(),
+            delivering: HashSet::new(),
+            beating: false,
+            clocks: None,
+            jump: None,
+            decide_at: now,
+            own_at: now,
+            services_at: now,
+            beat_at: now,
+        };
+        Ok((engine, handle))
+    }
+
+    /// Makes pass after pass until it is told to stop.
+    pub fn run(mut self) {
+        loop {
+            let next = self.pass();
+            let wait = self.wait_for(next);
+            match self.inbox.recv_timeout(wait) {
+                Ok(event) => {
+                    if !self.take(event) || !self.take_all() {
+                        break;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.drain();
+    }
+
+    fn wait_for(&self, next: Option<UnixTime>) -> Duration {
+        let now = self.handle.clock.now();
+        let most = if self.running.is_empty() { PULSE } else { Duration::from_secs(1) };
+        let until = next.map_or(most, |t| Duration::from_secs(t.0.saturating_sub(now.0).max(0) as u64));
+        until.clamp(Duration::from_millis(200), most)
+    }
+
+    /// Takes everything that has come in. `false`: it is time to stop.
+    fn take_all(&mut self) -> bool {
+        while let Ok(event) = self.inbox.try_recv() {
+            if !self.take(event) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, event: Event) -> bool {
+        let now = self.handle.clock.now();
+        match event {
+            Event::Wake => self.decide_at = now,
+            Event::Scan(source) => self.schedule.now(&source, now),
+            Event::Reload(setup) => {
+                let done = judged_by(&self.handle.store, &setup)
+                    .and_then(|()| Schedule::open(&self.handle.store, &setup, now));
+                match done {
+                    Ok(schedule) => {
+                        self.schedule = schedule;
+                        *self.handle.setup.write().unwrap_or_else(|p| p.into_inner()) = Arc::from(setup);
+                        (self.decide_at, self.own_at) = (now, now);
+                    }
+                    Err(error) => self.handle.status.trouble(&error),
+                }
+            }
+            Event::Ended(name) => {
+                self.running.remove(&name);
+                self.handle.status.update(|s| drop(s.running.remove(&name)));
+                (self.decide_at, self.own_at) = (now, now);
+            }
+            Event::Delivered(message, result) => {
+                self.delivering.remove(&message.id);
+                let setup = self.handle.setup();
+                if let Err(error) = self.desk.delivered(&self.handle.store, &setup, *message, result, now) {
+                    self.handle.status.trouble(&error);
+                }
+                self.own_at = now;
+            }
+            Event::Beaten(result) => {
+                self.beating = false;
+                self.handle.status.update(|s| match result {
+                    Ok(()) => (s.last_beat, s.beat_fault) = (Some(now), None),
+                    Err(fault) => s.beat_fault = Some(fault.to_string()),
+                });
+            }
+            Event::Stop => return false,
+        }
+        true
+    }
+
+    /// Does everything that is due now. Returns when the next thing is.
+    pub fn pass(&mut self) -> Option<UnixTime> {
+        let now = self.handle.clock.now();
+        self.watch_clock(now);
+        for running in self.running.values() {
+            running.recorder.tick();
+        }
+        let mut next = NextUp(None);
+        next.add(self.start_due(now));
+        let steps: [fn(&mut Self, UnixTime) -> Result<Option<UnixTime>, StoreError>; 6] =
+            [Self::judge, Self::judge_own, Self::tell, Self::deliver, Self::services, Self::digest];
+        for step in steps {
+            match step(self, now) {
+                Ok(at) => next.add(at),
+                Err(error) => {
+                    // The memory is in trouble: said, and tried again on the next pass.
+                    self.handle.status.trouble(&error);
+                    next.add(Some(now.plus(5)));
+                }
+            }
+        }
+        next.add(self.beat(now));
+        let mono = self.handle.clock.monotonic();
+        self.handle.status.update(|s| s.last_pass = mono);
+        next.0
+    }
+
+    /// The wall clock against the one that also counts while the machine sleeps: a closed lid moves both.
+    fn watch_clock(&mut self, now: UnixTime) {
+        let boot = self.handle.clock.boottime();
+        if let Some((then, boot_then)) = self.clocks {
+            let counted = boot.saturating_sub(boot_then).as_secs() as i64;
+            let jumped = (now.0 - then.0) - counted;
+            if jumped.abs() > JUMP {
+                let held_until = now.plus(JUMP_HOLD);
+                self.jump = Some(ClockView { jumped, at: now, held_until });
+                (self.log)(&format!(
+                    "the clock was set by {jumped} seconds; messages are held until {held_until}"
+                ));
+                self.schedule.clock_set(now);
+                (self.own_at, self.services_at, self.beat_at) = (now, now, now);
+                self.decide_at = held_until;
+            }
+        }
+        self.clocks = Some((now, boot));
+        if self.jump.is_some_and(|j| now.0 > j.at.0 + 2 * 86_400 || now < j.at) {
+            self.jump = None;
+        }
+        let jump = self.jump;
+        self.handle.status.update(|s| s.clock = jump);
+    }
+
+    fn held(&self, now: UnixTime) -> bool {
+        self.jump.is_some_and(|jump| now < jump.held_until)
+    }
+
+    fn start_due(&mut self, now: UnixTime) -> Option<UnixTime> {
+        let setup = self.handle.setup();
+        for name in self.schedule.due(now) {
+            let planned = setup.sources.iter().find(|p| p.name == name);
+            if let (Some(planned), false) = (planned, self.running.contains_key(&name)) {
+                match self.start(planned, now) {
+                    Ok(()) => {}
+                    Err(error) => {
+                        self.handle.status.trouble(&error);
+                        return Some(now.plus(5));
+                    }
+                }
+            }
+        }
+        self.schedule.next()
+    }
+
+    fn start(&mut self, planned: &Planned, now: UnixTime) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.handle.store);
+        let run = store.begin(&planned.name, &self.vantage, now)?;
+        let next = self.schedule.started(&store, planned, now)?;
+        let fresh = self.schedule.fresh_targets(&store, planned)?;
+        let clock = Arc::clone(&self.handle.clock);
+        let status = Arc::clone(&self.handle.status);
+        let recorder =
+            Arc::new(Recorder::new(Arc::clone(&store), Arc::clone(&status), Arc::clone(&clock), run));
+        let mut cx = Cx::new(clock, Arc::clone(&self.vantage));
+        cx.resume = Arc::clone(&recorder) as Arc<dyn Resume>;
+        status.update(|s| drop(s.running.insert(planned.name.clone(), (Arc::clone(&cx.progress), now))));
+        let (events, planned_) = (self.handle.events.clone(), planned.clone());
+        let sink = Arc::clone(&recorder);
+        let task = self.runtime.spawn(async move {
+            let mut fault = None;
+            // What was never looked at comes first: a new line of the configuration answers within seconds.
+            for targets in [fresh, planned_.targets.clone()] {
+                if targets.is_empty() && !planned_.targets.is_empty() {
+                    continue;
+                }
+                match (planned_.build)(&targets) {
+                    Ok(sources) => {
+                        for source in sources {
+                            let out = Arc::clone(&sink) as Arc<dyn Sink>;
+                            if let Err(error) = source.discover(&cx, out).await {
+                                fault.get_or_insert(error.to_string());
+                            }
+                        }
+                    }
+                    Err(message) => fault = Some(message),
+                }
+            }
+            let outcome =
+                Outcome { scan: cx.progress.scan(), complete: fault.is_none(), fault, next: Some(next) };
+            let ended = tokio::task::spawn_blocking(move || {
+                if let Err(error) = sink.finish(&outcome) {
+                    status.trouble(&error);
+                } else if outcome.complete {
+                    let _ = Schedule::looked_at(&store, &planned_);
+                }
+                planned_.name
+            })
+            .await;
+            if let Ok(name) = ended {
+                let _ = events.send(Event::Ended(name));
+            }
+        });
+        self.running.insert(planned.name.clone(), Running { task, recorder });
+        Ok(())
+    }
+
+    fn judge(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        let setup = self.handle.setup();
+        let judgment = setup.judgment(now);
+        for _ in 0..PARTS {
+            match judge_due(&self.handle.store, &judgment)? {
+                Some(changes) => {
+                    if !(changes.opened.is_empty()
+                        && changes.changed.is_empty()
+                        && changes.resolved.is_empty())
+                    {
+                        self.decide_at = self.decide_at.min(now);
+                    }
+                }
+                None => {
+                    let quiet = self.running.is_empty();
+                    self.handle.status.update(|s| s.settled |= quiet);
+                    return self.handle.store.next_due();
+                }
+            }
+        }
+        Ok(Some(now))
+    }
+
+    fn judge_own(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        if now < self.own_at {
+            return Ok(Some(self.own_at));
+        }
+        let setup = self.handle.setup();
+        let rows = self.handle.store.sources()?;
+        let channels: Vec<(String, Channels)> =
+            setup.people.keys().map(|name| (name.clone(), self.desk.channels_of(name, &setup))).collect();
+        let views: Vec<_> = channels.iter().map(|(name, c)| (name, channel_views(c))).collect();
+        let mut own: Vec<Own<'_>> = Vec::new();
+        for planned in &setup.sources {
+            let row = rows.iter().find(|r| r.name == planned.name);
+            own.push(Own::Source(SourceView {
+                name: &planned.name,
+                every: planned.every,
+                last_success: row.and_then(|r| r.last_success),
+                since: self.schedule.since(&planned.name).unwrap_or(now),
+                fault: row.and_then(|r| r.fault.as_deref()),
+                places: row.map_or(0, |r| r.placements),
+            }));
+        }
+        for (name, channels) in &views {
+            own.push(Own::Owner(OwnerView { name, last_resort: **name == setup.last_resort, channels }));
+        }
+        own.push(Own::Clock(self.jump.unwrap_or(ClockView { jumped: 0, at: now, held_until: now })));
+        let changes = judge_own(&self.handle.store, &own, &setup.policy, &setup.last_resort, now)?;
+        if !(changes.opened.is_empty() && changes.resolved.is_empty()) {
+            self.decide_at = self.decide_at.min(now);
+        }
+        self.own_at = now.plus(60);
+        Ok(Some(self.own_at))
+    }
+
+    fn tell(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        if self.held(now) {
+            return Ok(self.jump.map(|j| j.held_until));
+        }
+        if now < self.decide_at {
+            return Ok(Some(self.decide_at));
+        }
+        let setup = self.handle.setup();
+        let next = self.desk.tell(&self.handle.store, &setup, now)?;
+        let soon = now.plus(1);
+        let later = now.plus(DECIDE_EVERY);
+        self.decide_at = next.map_or(later, |next| next.clamp(soon, later));
+        Ok(Some(self.decide_at))
+    }
+
+    fn deliver(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        if self.held(now) {
+            return Ok(None);
+        }
+        let setup = self.handle.setup();
+        let room = DELIVERIES.saturating_sub(self.delivering.len());
+        let due = self.handle.store.outgoing_due(now, DELIVERIES + self.delivering.len())?;
+        let due: Vec<_> = due.into_iter().filter(|m| !self.delivering.contains(&m.id)).take(room).collect();
+        for message in due {
+            self.delivering.insert(message.id.clone());
+            let events = self.handle.events.clone();
+            let channel = setup.channels.get(&message.notifier).cloned();
+            let cx = Cx::new(Arc::clone(&self.handle.clock), Arc::clone(&self.vantage));
+            self.runtime.spawn(async move {
+                let result = match channel {
+                    Some(channel) => {
+                        channel.notifier.notify(&cx, message.to.as_deref(), &message.notice).await
+                    }
+                    None => Err(Fault::new(
+                        notafter_core::fault::FaultKind::Invalid,
+                        format!("no notifier is called {} any more", message.notifier),
+                    )),
+                };
+                let _ = events.send(Event::Delivered(Box::new(message), result));
+            });
+        }
+        let waiting = self.delivering.len() as u64;
+        self.handle.status.update(|s| s.outgoing = waiting);
+        self.handle.store.next_outgoing()
+    }
+
+    fn services(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        let setup = self.handle.setup();
+        if setup.services.is_empty() || now < self.services_at {
+            return Ok((!setup.services.is_empty()).then_some(self.services_at));
+        }
+        for state in service::states(&self.handle.store, &setup, now)? {
+            let mut seconds = [0; 3];
+            seconds[match state.health {
+                service::Health::Good => 0,
+                service::Health::Bad => 1,
+                service::Health::Unknown => 2,
+            }] = SERVICES_EVERY as u32;
+            self.handle.store.add_service_day(&state.name, now.0.div_euclid(86_400), seconds)?;
+        }
+        self.services_at = now.plus(SERVICES_EVERY);
+        Ok(Some(self.services_at))
+    }
+
+    fn digest(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        let setup = self.handle.setup();
+        if self.held(now) {
+            return Ok(None);
+        }
+        digest::write_due(&self.handle.store, &setup, &self.desk, now)
+    }
+
+    /// The dead man's switch is only fed while the engine is well: the memory works and the passes go on.
+    fn beat(&mut self, now: UnixTime) -> Option<UnixTime> {
+        let setup = self.handle.setup();
+        let (pulse, every) = setup.pulse.clone()?;
+        if now < self.beat_at || self.beating {
+            return Some(self.beat_at.max(now.plus(1)));
+        }
+        self.beat_at = now.plus(every);
+        if self.handle.status.read().trouble.is_some() {
+            return Some(self.beat_at);
+        }
+        self.beating = true;
+        let cx = Cx::new(Arc::clone(&self.handle.clock), Arc::clone(&self.vantage));
+        let events = self.handle.events.clone();
+        self.runtime.spawn(async move {
+            let _ = events.send(Event::Beaten(pulse.beat(&cx).await));
+        });
+        Some(self.beat_at)
+    }
+
+    /// Waits until nothing runs and nothing is under way, taking in what comes of it. For tests that live
+    /// by a simulated clock, and for the end.
+    pub fn settle(&mut self) {
+        while !(self.running.is_empty() && self.delivering.is_empty() && !self.beating) {
+            match self.inbox.recv_timeout(Duration::from_secs(1)) {
+                Ok(event) => drop(self.take(event)),
+                Err(RecvTimeoutError::Timeout) => self.running.values().for_each(|r| r.recorder.tick()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Stops looking; what was seen is kept, what is under way to people is given a little time.
+    fn drain(&mut self) {
+        self.handle.status.update(|s| s.draining = true);
+        for running in self.running.values() {
+            // Dropping the source stops its threads. The run stays open and is taken up after the restart.
+            running.task.abort();
+            running.recorder.call_off();
+            running.recorder.flush();
+        }
+        self.running.clear();
+        let mut rounds = 0;
+        while !self.delivering.is_empty() && rounds < 10 {
+            match self.inbox.recv_timeout(Duration::from_millis(500)) {
+                Ok(event) => drop(self.take(event)),
+                Err(RecvTimeoutError::Timeout) => rounds += 1,
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+    }
+}
+
+/// The earliest of several instants.
+struct NextUp(Option<UnixTime>);
+
+impl NextUp {
+    fn add(&mut self, at: Option<UnixTime>) {
+        self.0 = match (self.0, at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+/// When rules, owners or roots are others than those that the verdicts were given by, everything is due.
+fn judged_by(store: &Store, setup: &Setup) -> Result<(), StoreError> {
+    const NAME: &str = "judged-by";
+    let key = setup.judgment_key.as_bytes();
+    if store.kept(NAME)?.is_none_or(|kept| kept.value != key) {
+        store.all_due()?;
+        store.keep(NAME, key, None)?;
+    }
+    Ok(())
+}
