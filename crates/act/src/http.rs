@@ -7,7 +7,6 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use notafter_core::UnixTime;
@@ -134,15 +133,9 @@ impl Client {
     pub fn new(settings: &ClientSettings, roots: &Roots) -> Result<Self, String> {
         let own = settings.ca_file.as_deref().map(|path| roots.and_file(path)).transpose()?;
         let roots = own.as_ref().unwrap_or(roots);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?
-            .with_root_certificates(roots.store())
-            .with_no_client_auth();
         let timeout = settings.timeout.unwrap_or(Span::seconds(15)).0;
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(roots.client_config()?)
             .user_agent(concat!("notafter/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -49,11 +49,16 @@ impl Roots {
         &self.0
     }
 
-    /// As rustls wants them.
-    pub fn store(&self) -> RootCertStore {
+    /// The TLS of a client that trusts them (aws-lc-rs; TLS 1.2 and 1.3).
+    ///
+    /// # Errors
+    /// Only if the cryptographic library offers nothing at all.
+    pub fn client_config(&self) -> Result<ClientConfig, String> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(self.0.iter().cloned());
-        store
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Ok(builder.map_err(|e| e.to_string())?.with_root_certificates(store).with_no_client_auth())
     }
 
     /// Each once, and only those that a store takes: one odd file of the system must not end all mail.

@@ -1,14 +1,15 @@
 //! Mail by SMTP (RFC 5321) through a relay: one message, plain text and HTML, to all its recipients.
 //!
-//! This file is the settings and the conversation; what is said is in [`letter`]. Each recipient is offered
+//! This file is the settings and the conversation; what is said is in [`letter`], what lies under it in [`wire`]. Each recipient is offered
 //! alone within one conversation, so that one address that is unknown does not keep the message from the
 //! others. It does not sign with DKIM (the relay does), reads no bounces, and keeps no connection.
 
 mod html;
 mod letter;
+mod wire;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lettre::address::Address;
@@ -97,24 +98,16 @@ impl Table for Settings {
         }
         let from = mailbox(&self.from).map_err(|why| format!("`from`: {why}"))?;
         let to = mailboxes(&self.to.join(",")).map_err(|why| format!("`to`: {why}"))?;
-        let tls = match self.tls {
-            Tls::None => None,
-            Tls::Starttls | Tls::Tls => Some(tls_parameters(&host, self.ca_file.as_deref(), &cx.roots)?),
+        let own = self.ca_file.as_deref().map(|path| cx.roots.and_file(path)).transpose()?;
+        let roots = own.as_ref().unwrap_or(&cx.roots);
+        let security = match self.tls {
+            Tls::None => Security::None,
+            Tls::Tls => Security::Direct(Arc::new(roots.client_config()?)),
+            Tls::Starttls => Security::Starttls(starttls(&host, roots)?),
         };
         let hello = self.hello()?;
         let timeout = self.timeout.unwrap_or(Span::seconds(30)).0;
-        Ok(Email {
-            host,
-            port,
-            mode: self.tls,
-            tls,
-            hello,
-            from,
-            to,
-            timeout,
-            user: self.user,
-            password: self.password,
-        })
+        Ok(Email { host, port, security, hello, from, to, timeout, user: self.user, password: self.password })
     }
 }
 
@@ -165,13 +158,8 @@ impl Settings {
     }
 }
 
-fn tls_parameters(
-    host: &str,
-    ca_file: Option<&std::path::Path>,
-    roots: &Roots,
-) -> Result<TlsParameters, String> {
-    let own = ca_file.map(|path| roots.and_file(path)).transpose()?;
-    let roots = own.as_ref().unwrap_or(roots);
+/// What lettre needs to go on in TLS.
+fn starttls(host: &str, roots: &Roots) -> Result<TlsParameters, String> {
     let mut builder = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
     for root in roots.certificates() {
         let root = Certificate::from_der(root.to_vec()).map_err(|e| format!("a root is unusable: {e}"))?;
@@ -180,12 +168,18 @@ fn tls_parameters(
     builder.build_rustls().map_err(|e| format!("no TLS for {host}: {e}"))
 }
 
+/// [`Tls`] with all that it takes.
+enum Security {
+    None,
+    Direct(Arc<rustls::ClientConfig>),
+    Starttls(TlsParameters),
+}
+
 /// A relay, ready to be spoken to.
 pub(super) struct Email {
     host: String,
     port: u16,
-    mode: Tls,
-    tls: Option<TlsParameters>,
+    security: Security,
     hello: ClientId,
     from: Mailbox,
     to: Vec<Mailbox>,
@@ -260,12 +254,16 @@ impl Email {
             }
             move |error: lettre::transport::smtp::Error| self.fault(name, &error)
         };
-        let direct = self.tls.clone().filter(|_| self.mode == Tls::Tls);
-        let address = (self.host.as_str(), self.port);
-        let mut smtp = AsyncSmtpConnection::connect_tokio1(address, None, &self.hello, direct, None)
+        let direct = match &self.security {
+            Security::Direct(config) => Some(Arc::clone(config)),
+            Security::None | Security::Starttls(_) => None,
+        };
+        let stream = wire::connect(&self.host, self.port, direct)
             .await
-            .map_err(at("connecting"))?;
-        if let (Tls::Starttls, Some(tls)) = (self.mode, &self.tls) {
+            .map_err(|error| self.broken("connecting", &error.to_string()))?;
+        let mut smtp =
+            AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await.map_err(at("greeting"))?;
+        if let Security::Starttls(tls) = &self.security {
             if !smtp.can_starttls() {
                 return Err(Fault::new(FaultKind::Refused, format!("{} offers no STARTTLS", self.name()))
                     .retry(Retry::Backoff)
@@ -343,10 +341,18 @@ impl Email {
             None if stage == "AUTH" && error.is_client() => Fault::new(FaultKind::Refused, context)
                 .retry(Retry::Never)
                 .hint("the relay offers neither AUTH PLAIN nor LOGIN here"),
-            None if said.contains("certificate") => Fault::new(FaultKind::Unreachable, context)
-                .hint("a relay behind a private CA needs the setting `ca_file`"),
-            None => Fault::new(FaultKind::Unreachable, context),
+            None => self.broken(stage, &said),
         }
+    }
+
+    /// A connection that was not made, or broke.
+    fn broken(&self, stage: &str, said: &str) -> Fault {
+        let said = clean(said, 300);
+        let fault = Fault::new(FaultKind::Unreachable, format!("{} at {stage}: {said}", self.name()));
+        if said.contains("certificate") {
+            return fault.hint("a relay behind a private CA needs the setting `ca_file`");
+        }
+        fault
     }
 }
 

@@ -134,26 +134,29 @@ impl Exec {
             };
             let pipes = async { tokio::join!(feed, keep(stdout, &mut said), keep(stderr, &mut complained)) };
             tokio::pin!(pipes);
+            let mut drained = false;
             let life = async {
-                tokio::select! {
+                loop {
                     // Both pipes may be closed long before the program ends, and the other way round.
-                    status = child.wait() => (status, false),
-                    _ = &mut pipes => (child.wait().await, true),
+                    tokio::select! {
+                        status = child.wait() => return status,
+                        _ = &mut pipes, if !drained => drained = true,
+                    }
                 }
             };
             let timeout = self.0.timeout.unwrap_or(Span::seconds(30)).0;
             let ended = tokio::time::timeout(timeout, life).await;
             // Whatever the program left running in its group, it does not outlive the message.
             drop(group);
-            if !matches!(ended, Ok((_, true))) {
+            if !drained {
                 let _ = tokio::time::timeout(AFTERMATH, pipes).await;
             }
             ended.map_err(|_| timeout)
         };
         let output = [said, complained].concat();
         match ended {
-            Ok((Ok(status), _)) => judge(program, status, &output),
-            Ok((Err(error), _)) => Err(Fault::new(FaultKind::System, format!("{program}: {error}"))),
+            Ok(Ok(status)) => judge(program, status, &output),
+            Ok(Err(error)) => Err(Fault::new(FaultKind::System, format!("{program}: {error}"))),
             Err(timeout) => {
                 let _ = child.wait().await;
                 let said = shown(&output);

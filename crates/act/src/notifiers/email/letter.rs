@@ -18,7 +18,7 @@ use crate::text::{Plain, Words, lay_out_text};
 /// No line of a quoted-printable body can hold it (RFC 2045 section 6.7), so it needs no luck.
 const BOUNDARY: &str = "=_notafter";
 /// More than any client shows in one piece.
-const TEXT_MAX: usize = 60_000;
+const TEXT_MAX: usize = 40_000;
 
 /// Writes the message. The same notice gives the same octets.
 pub(super) fn compose(
