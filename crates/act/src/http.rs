@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use notafter_core::UnixTime;
 use notafter_core::fault::{Fault, FaultKind, Retry};
@@ -202,7 +202,7 @@ impl Client {
             return Ok(Answer { status, body });
         }
         let said = request.cover.mask(&shown(&body));
-        Err(judge(place, status, &said, seconds(&retry_after, &body), &location, now))
+        Err(judge(place, status, &said, seconds(&retry_after, &body, now), &location, now))
     }
 }
 
@@ -231,10 +231,14 @@ fn judge(place: &str, status: u16, said: &str, wait: Option<i64>, location: &str
     }
 }
 
-/// `Retry-After` in seconds (RFC 9110 section 10.2.3), or `retry_after` of a JSON answer, which is how
-/// Telegram and Discord say it. The form with a date is not read: its backoff will do.
-fn seconds(header: &str, body: &[u8]) -> Option<i64> {
-    header.trim().parse().ok().or_else(|| {
+/// `Retry-After`, in seconds or as a date (RFC 9110 section 10.2.3), or `retry_after` of a JSON answer,
+/// which is how Telegram says it.
+fn seconds(header: &str, body: &[u8], now: UnixTime) -> Option<i64> {
+    let date = || {
+        let date = httpdate::parse_http_date(header).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(date.as_secs()).ok().map(|date| date.saturating_sub(now.0))
+    };
+    header.trim().parse().ok().or_else(date).or_else(|| {
         let json: serde_json::Value = serde_json::from_slice(body).ok()?;
         let wait = json.get("retry_after").or_else(|| json.get("parameters")?.get("retry_after"))?;
         wait.as_f64().map(|seconds| seconds.ceil() as i64)

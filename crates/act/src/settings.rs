@@ -79,12 +79,17 @@ pub fn keys(schema: &Value) -> impl Iterator<Item = &str> {
 }
 
 fn unknown(wrong: &str, keys: &[&str]) -> String {
-    let nearest = keys.iter().map(|known| (distance(wrong, known), *known)).min();
-    let hint = match nearest.filter(|(d, _)| *d <= 3) {
-        Some((_, known)) => format!("did you mean `{known}`?"),
+    let hint = match nearest(wrong, keys) {
+        Some(known) => format!("did you mean `{known}`?"),
         None => format!("the settings are {}", keys.join(", ")),
     };
     format!("there is no setting `{}`\nhint: {hint}", wrong.escape_debug())
+}
+
+/// The known word that a mistyped one was most likely meant to be.
+pub fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    let all = known.iter().map(|known| (distance(wrong, known), *known));
+    all.min().filter(|(distance, _)| *distance <= 3).map(|(_, known)| known)
 }
 
 /// How many letters to change, add or remove (Levenshtein).

@@ -107,14 +107,14 @@ impl Alertmanager {
         labels.insert("alert", incident(out.notice));
         let mut alert = json!({
             "labels": labels,
-            "annotations": {
-                "summary": words.subject,
-                "description": lay_out_text(words, &Plain, 10_000, false),
-            },
+            "annotations": { "summary": words.subject },
             // Never after its end, whatever the clocks of two machines say.
             "startsAt": out.notice.at.min(ends).to_string(),
             "endsAt": ends.to_string(),
         });
+        if severity == words.severity {
+            alert["annotations"]["description"] = json!(lay_out_text(words, &Plain, 10_000, false));
+        }
         if let Some(page) = &words.page_url {
             alert["generatorURL"] = json!(page);
         }

@@ -25,9 +25,9 @@ use notafter_pki::name::{is_deceptive, printable};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{BuildCx, Channel, Outgoing, Table, unfit, unreadable};
+use super::{BuildCx, Channel, Outgoing, Table, base64, unfit, unreadable};
 use crate::roots::Roots;
-use crate::secret::Secret;
+use crate::secret::{Cover, Secret};
 use crate::settings::Span;
 use crate::text::{Words, clean};
 
@@ -274,7 +274,16 @@ impl Email {
         if let (Some(user), Some(password)) = (&self.user, &self.password) {
             let password = password.read().map_err(unreadable)?;
             let credentials = Credentials::new(user.clone(), password.to_string());
-            smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(at("AUTH"))?;
+            // A server may repeat what it was told.
+            let mut cover = Cover::default();
+            cover.add(&password);
+            cover.add(&base64(&password));
+            cover.add(&base64(&format!("\0{user}\0{}", *password)));
+            let signed_in = smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
+            signed_in.map_err(at("AUTH")).map_err(|fault| {
+                let context = cover.mask(&fault.context);
+                Fault { context, ..fault }
+            })?;
         }
         let is_ascii = to.iter().chain([&self.from]).all(|m| m.email.to_string().is_ascii());
         let options = match (is_ascii, smtp.server_info().supports_feature(Extension::SmtpUtfEight)) {

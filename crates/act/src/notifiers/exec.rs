@@ -158,7 +158,8 @@ impl Exec {
             Ok(Ok(status)) => judge(program, status, &output),
             Ok(Err(error)) => Err(Fault::new(FaultKind::System, format!("{program}: {error}"))),
             Err(timeout) => {
-                let _ = child.wait().await;
+                // Collects it if it is gone; one that even SIGKILL does not end at once is left to tokio.
+                let _ = tokio::time::timeout(AFTERMATH, child.wait()).await;
                 let said = shown(&output);
                 Err(Fault::new(
                     FaultKind::Unreachable,
@@ -236,7 +237,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // Gone already in the usual case.
+            // Gone already in the usual case. Its number cannot have been given to others yet: the kernel
+            // hands out all others first, and a group keeps its own while anybody is in it.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

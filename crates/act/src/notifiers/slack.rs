@@ -108,7 +108,7 @@ impl Markup for Mrkdwn {
             Row::Item(text) => format!("\u{2022} {}", escape(text)),
             Row::Detail(label, text) => format!("      {label}: {}", escape(text)),
             Row::More(count) => format!("_and {count} more_"),
-            Row::Link(label, url) => format!("<{}|{label}> {}", escape(url), escape(url)),
+            Row::Link(label, url) => format!("<{}|{label}>", escape(url)),
             Row::Gap => " ".to_owned(),
         }
     }

@@ -29,7 +29,7 @@ fn relay(mode: Mode) -> Option<(Lab, Leaf, Server, Value)> {
     });
     if mode == Mode::Plain {
         let table = table.as_object_mut().unwrap();
-        ["user", "password", "ca_file"].map(|key| table.remove(key));
+        table.retain(|key, _| !matches!(key.as_str(), "user" | "password" | "ca_file"));
     }
     Some((lab, leaf, server, table))
 }
@@ -147,4 +147,60 @@ async fn a_server_that_never_answers_ends_in_time() {
         assert!(began.elapsed() < Duration::from_secs(5), "{:?} {fault:?}", began.elapsed());
         assert_eq!((fault.kind, fault.retry), (FaultKind::Unreachable, Retry::Backoff), "{fault:?}");
     }
+}
+
+/// A server that says each text after the line before it, and gives what it was told.
+fn scripted(texts: &'static [&'static str]) -> (std::net::SocketAddr, std::thread::JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        use std::io::{BufRead, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let mut lines = std::io::BufReader::new(stream.try_clone().unwrap());
+        let mut heard = Vec::new();
+        for text in texts {
+            let _ = stream.write_all(text.as_bytes());
+            let _ = lines.read_until(b'\n', &mut heard);
+        }
+        String::from_utf8_lossy(&heard).into_owned()
+    });
+    (address, thread)
+}
+
+#[tokio::test]
+async fn what_was_slipped_in_before_tls_is_not_taken_for_an_answer() {
+    // The replies to a whole conversation, sent ahead of TLS.
+    let (address, thread) = scripted(&[
+        "220 mx ESMTP\r\n",
+        "250-mx\r\n250 STARTTLS\r\n",
+        "220 go\r\n250 mx\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n221 bye\r\n",
+    ]);
+    let table = json!({
+        "server": address.to_string(), "from": "n@example.com", "to": ["web@example.com"], "timeout": "3s"
+    });
+    let fault = refused(&table, None).await;
+    assert!(fault.context.contains("at STARTTLS"), "{fault:?}");
+    assert!(!thread.join().unwrap().contains("MAIL FROM"));
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_the_password_does_not_get_it_into_the_fault() {
+    let lab = Lab::new("echo");
+    let password = lab.path().join("password");
+    std::fs::write(&password, "c4nary-t0ken").unwrap();
+    let (address, _) = scripted(&[
+        "220 mx ESMTP\r\n",
+        "250-mx\r\n250 AUTH PLAIN\r\n",
+        // base64 of NUL u NUL c4nary-t0ken
+        "535 no AHUAYzRuYXJ5LXQwa2Vu c4nary-t0ken\r\n",
+    ]);
+    let table = json!({
+        "server": address.to_string(), "tls": "none", "from": "n@example.com", "to": ["web@example.com"],
+        "user": "u", "password": { "file": password }
+    });
+    let fault = refused(&table, None).await;
+    assert_eq!((fault.kind, fault.retry), (FaultKind::Refused, Retry::Never), "{fault:?}");
+    let said = format!("{fault:?}");
+    assert!(said.contains("***") && !said.contains("c4nary") && !said.contains("AHUAYzR"), "{said}");
 }
