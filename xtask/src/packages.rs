@@ -9,6 +9,9 @@
 // It waits for another apt, in real time.
 #![allow(clippy::disallowed_methods)]
 
+mod newer;
+mod python;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +26,8 @@ enum How {
     Install,
     /// Downloaded and unpacked below `target/lab/unpacked/<package>`, because it excludes another one of the list.
     Unpack,
+    /// The same from a newer suite, because Debian 12 does not have it.
+    Newer,
 }
 
 /// One package, what proves that it is there, and why the tests want it.
@@ -45,6 +50,11 @@ const fn install(name: &'static str, witness: &'static str, reason: &'static str
 /// A package that is unpacked beside the system.
 const fn unpack(name: &'static str, witness: &'static str, reason: &'static str) -> Package {
     Package { name, witness, how: How::Unpack, reason }
+}
+
+/// A package that is unpacked beside the system from a newer suite.
+const fn newer(name: &'static str, witness: &'static str, reason: &'static str) -> Package {
+    Package { name, witness, how: How::Newer, reason }
 }
 
 /// Where Debian 12 keeps shared libraries on this architecture.
@@ -132,6 +142,14 @@ const TESTS: &[Package] = &[
     install("xrdp", "xrdp", "RDP: TLS after an X.224 exchange"),
     // Names.
     install("dnsmasq-base", "dnsmasq", "a real DNS server with names of several addresses"),
+    // Sinks of notifications.
+    install(
+        "prometheus-alertmanager",
+        "prometheus-alertmanager",
+        "takes alerts and shows which of them fire",
+    ),
+    newer("ntfy", "/usr/bin/ntfy", "takes push messages and gives them back"),
+    install("python3-venv", "python3", "the environment of aiosmtpd, a mail server"),
     // Peers whose verdict ours is compared with.
     install(
         "monitoring-plugins-basic",
@@ -157,7 +175,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Installs or unpacks what the tests need and this machine lacks.
 pub fn ensure() -> Result<(), String> {
-    ensure_all(TESTS)
+    ensure_all(TESTS)?;
+    python::ensure()
 }
 
 /// Installs what the benchmarks need on top of the tests.
@@ -176,7 +195,7 @@ fn ensure_all(list: &[Package]) -> Result<(), String> {
         say(&format!("packages: missing {}: {}", package.name, package.reason));
     }
     let pick = |how| missing.iter().filter(|p| p.how == how).map(|p| p.name).collect::<Vec<_>>();
-    let (install, unpack) = (pick(How::Install), pick(How::Unpack));
+    let (install, unpack, newer) = (pick(How::Install), pick(How::Unpack), pick(How::Newer));
 
     if !is_root() && !install.is_empty() {
         return Err(by_hand(&install));
@@ -192,7 +211,13 @@ fn ensure_all(list: &[Package]) -> Result<(), String> {
         apt(&arguments)?;
     }
     for name in &unpack {
-        unpack_beside(name)?;
+        unpack_beside(name, &[])?;
+    }
+    if !newer.is_empty() {
+        let options = newer::sources()?;
+        for name in &newer {
+            unpack_beside(name, &options)?;
+        }
     }
     say(&format!("packages: {} done in {:.1} s", missing.len(), began.elapsed().as_secs_f64()));
 
@@ -241,15 +266,17 @@ fn by_hand(install: &[&str]) -> String {
     )
 }
 
-/// Downloads one package and unpacks it beside the system.
-fn unpack_beside(name: &str) -> Result<(), String> {
+/// Downloads one package and unpacks it beside the system. The options say from where, if not from where apt would.
+fn unpack_beside(name: &str, options: &[String]) -> Result<(), String> {
     let folder = unpacked(name);
     // Unpacked under another name first, so that an interrupted run leaves nothing that looks complete.
     let fresh = folder.with_extension("new");
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
 
-    run("apt-get", &["-o", "APT::Sandbox::User=root", "download", name], &fresh)?;
+    let mut arguments: Vec<&str> = options.iter().map(String::as_str).collect();
+    arguments.extend(["-o", "APT::Sandbox::User=root", "download", name]);
+    run("apt-get", &arguments, &fresh)?;
     let archive = fs::read_dir(&fresh)
         .map_err(|error| error.to_string())?
         .flatten()

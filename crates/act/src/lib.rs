@@ -2,3 +2,10 @@
 //!
 //! Providers stand in explicit lists (`notifiers::NOTIFIERS`): a new one is one file and one line. It
 //! never imports `discover`, `store` or `engine`; the binary plugs it in.
+
+pub mod http;
+pub mod notifiers;
+pub mod roots;
+pub mod secret;
+pub mod settings;
+pub mod text;

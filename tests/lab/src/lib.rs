@@ -35,6 +35,7 @@ mod program;
 pub mod relay;
 pub mod server;
 pub mod servers;
+pub mod sinks;
 pub mod stores;
 
 use std::fmt;

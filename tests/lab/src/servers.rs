@@ -56,14 +56,14 @@ pub const ALL: &[(&str, Start)] = &[
 ];
 
 /// A command of this program, found wherever it is.
-fn command(program: &str) -> Result<Command, NotRun> {
+pub(crate) fn command(program: &str) -> Result<Command, NotRun> {
     let mut command = Command::new(program::find(program)?);
     command.env("LC_ALL", "C");
     Ok(command)
 }
 
 /// Writes a configuration file in which `@DIR@` stands for the server's folder, and further words for values.
-fn configure(folder: &Path, name: &str, template: &str, values: &[(&str, String)]) {
+pub(crate) fn configure(folder: &Path, name: &str, template: &str, values: &[(&str, String)]) {
     let mut text = template.replace("@DIR@", &folder.to_string_lossy());
     for (word, value) in values {
         text = text.replace(&format!("@{word}@"), value);
@@ -72,7 +72,12 @@ fn configure(folder: &Path, name: &str, template: &str, values: &[(&str, String)
 }
 
 /// Puts a certificate into the server's `tls` folder.
-fn install(what: &str, folder: &Path, leaf: &Leaf, owner: Option<(u32, u32)>) -> Result<(), NotRun> {
+pub(crate) fn install(
+    what: &str,
+    folder: &Path,
+    leaf: &Leaf,
+    owner: Option<(u32, u32)>,
+) -> Result<(), NotRun> {
     leaf.install(&folder.join("tls"), owner).map_err(|error| NotRun::new(what, error.to_string()))
 }
 
