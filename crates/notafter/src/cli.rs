@@ -188,6 +188,28 @@ pub(crate) struct Look {
     pub(crate) exclude: Vec<String>,
 }
 
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            ports: "common".to_owned(),
+            starttls: None,
+            prove: false,
+            both: false,
+            gentle: false,
+            resolver: None,
+            sni: Vec::new(),
+            rate: None,
+            concurrency: 1000,
+            timeout: "5s".to_owned(),
+            all_addresses: true,
+            roots: Vec::new(),
+            owner_file: None,
+            password_file: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
+}
+
 /// A severity to fail on.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {

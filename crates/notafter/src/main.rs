@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod moment;
 mod print;
+mod watches;
 
 use std::process::ExitCode;
 
