@@ -207,6 +207,18 @@ pub fn names(certificate: &Certificate<'_>) -> Names {
     out
 }
 
+/// What makes two certificates serve one purpose: the same names. `None` when there are none.
+pub fn names_key(certificate: &Certificate<'_>) -> Option<String> {
+    let mut names = self::names(certificate).dns_and_ip;
+    if names.is_empty() {
+        names.extend(certificate.subject().common_name());
+    }
+    names.iter_mut().for_each(|n| n.make_ascii_lowercase());
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(" "))
+}
+
 /// Days with one decimal.
 fn days(end: UnixTime, at: UnixTime) -> f64 {
     // `+ 0.0` turns a rounded -0.0 into 0.0.

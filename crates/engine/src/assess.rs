@@ -121,7 +121,7 @@ impl<'i> Gathered<'i> {
             }
             let bytes = self.inventory.bytes(placement.asset);
             let Ok(certificate) = Certificate::parse(&bytes) else { continue };
-            let Some(key) = names_key(&certificate) else { continue };
+            let Some(key) = document::names_key(&certificate) else { continue };
             let entry: &mut (bool, Vec<_>) = wanted.entry(key).or_default();
             entry.0 |= served;
             if in_file {
@@ -229,7 +229,9 @@ impl<'i> Gathered<'i> {
         places: &[&'a Placement],
     ) -> Vec<Successor<'a>> {
         let served: Vec<_> = places.iter().filter(|p| p.role == Role::Leaf && is_local(p)).collect();
-        let Some(key) = names_key(certificate).filter(|_| !served.is_empty()) else { return Vec::new() };
+        let Some(key) = document::names_key(certificate).filter(|_| !served.is_empty()) else {
+            return Vec::new();
+        };
         let lies_in_a_file = places.iter().any(|p| p.location.is_file());
         let later = self.files.get(&key).into_iter().flatten().filter(|(ix, _)| {
             let other = self.inventory.asset(*ix);
@@ -278,16 +280,4 @@ impl<'i> Gathered<'i> {
 /// Is this an endpoint of the machine we run on?
 fn is_local(placement: &Placement) -> bool {
     placement.facts.process.is_some() || placement.location.ip().is_some_and(|ip| ip.is_loopback())
-}
-
-/// What makes two certificates serve one purpose: the same names. `None` when there are none.
-fn names_key(certificate: &Certificate<'_>) -> Option<String> {
-    let mut names = document::names(certificate).dns_and_ip;
-    if names.is_empty() {
-        names.extend(certificate.subject().common_name());
-    }
-    names.iter_mut().for_each(|n| n.make_ascii_lowercase());
-    names.sort_unstable();
-    names.dedup();
-    (!names.is_empty()).then(|| names.join(" "))
 }
