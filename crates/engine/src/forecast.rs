@@ -85,7 +85,9 @@ pub fn look(
             break;
         }
     }
-    let leaves = Query { terms: vec![term(false, Test::Role("leaf".into())), term(true, Test::Is(State::Superseded))] };
+    let leaves = Query {
+        terms: vec![term(false, Test::Role("leaf".into())), term(true, Test::Is(State::Superseded))],
+    };
     out.leaves = store.count(&leaves, u64::MAX, now)?;
     out.renewals = lifetimes.iter().map(|days| (*days, renewals_a_week(out.leaves, *days))).collect();
     Ok(out)

@@ -296,8 +296,19 @@ pub(crate) fn line_of(text: &str, offset: usize) -> usize {
 /// Is the unknown field a table of a later version?
 fn is_reserved(message: &str) -> bool {
     const LATER: &[&str] = &[
-        "holiday", "window", "manual", "flow", "keys", "freeze", "issuer", "certificate", "queue", "roles",
-        "issuers", "key", "wildcard",
+        "holiday",
+        "window",
+        "manual",
+        "flow",
+        "keys",
+        "freeze",
+        "issuer",
+        "certificate",
+        "queue",
+        "roles",
+        "issuers",
+        "key",
+        "wildcard",
     ];
     message.split('`').nth(1).is_some_and(|field| LATER.contains(&field))
 }

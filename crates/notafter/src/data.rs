@@ -31,7 +31,9 @@ impl Data {
         let state = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
         let folder = given.or_else(state).unwrap_or_else(|| PathBuf::from("./notafter-data"));
         let database = match &server.database {
-            Some(url) => Database::Postgres(url.read().map_err(|e| Usage::new(format!("database: {e}")))?.to_string()),
+            Some(url) => {
+                Database::Postgres(url.read().map_err(|e| Usage::new(format!("database: {e}")))?.to_string())
+            }
             None => Database::File(folder.join("notafter.db")),
         };
         let token_file = server.token_file.clone().unwrap_or_else(|| folder.join("token"));
@@ -85,9 +87,8 @@ impl Data {
 
     pub(crate) fn explain(&self, error: &StoreError) -> Usage {
         let hint = error.hint.clone().or_else(|| {
-            (error.trouble == Trouble::Corrupt).then(|| {
-                format!("keep a copy of {}, then: notafter restore BACKUP", self.folder.display())
-            })
+            (error.trouble == Trouble::Corrupt)
+                .then(|| format!("keep a copy of {}, then: notafter restore BACKUP", self.folder.display()))
         });
         Usage { message: error.to_string(), hint }
     }
@@ -127,11 +128,16 @@ impl Data {
     /// It cannot be read or made, or others can read it.
     pub(crate) fn token(&self) -> Result<String, Usage> {
         let path = &self.token_file;
-        let cannot = |e: std::io::Error| Usage::new(format!("cannot use the token file {}: {e}", path.display()));
+        let cannot =
+            |e: std::io::Error| Usage::new(format!("cannot use the token file {}: {e}", path.display()));
         if let Ok(meta) = std::fs::metadata(path) {
             if meta.mode() & 0o077 != 0 {
-                return Err(Usage::new(format!("others can read the token file {}", path.display()))
-                    .hint(format!("chmod 600 {0}; if somebody may have read it, delete it: a new one is made", path.display())));
+                return Err(Usage::new(format!("others can read the token file {}", path.display())).hint(
+                    format!(
+                        "chmod 600 {0}; if somebody may have read it, delete it: a new one is made",
+                        path.display()
+                    ),
+                ));
             }
             let token = std::fs::read_to_string(path).map_err(cannot)?.trim().to_owned();
             if token.len() < 32 {

@@ -32,7 +32,10 @@ fn write(global: &Global) -> Result<End, Usage> {
         };
         Usage::new(format!("cannot write {}: {e}", path.display())).hint(hint)
     })?;
-    print::note(&format!("wrote {}: everything in it is switched off; take the # away where you want it", path.display()));
+    print::note(&format!(
+        "wrote {}: everything in it is switched off; take the # away where you want it",
+        path.display()
+    ));
     Ok(End::Done)
 }
 
@@ -48,7 +51,11 @@ fn check(global: &Global) -> Result<End, Usage> {
     let mut text = format!("{}: right\n", file.display());
     let mut line = |what: &str, names: Vec<String>| {
         let list = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
-        text.push_str(&format!("  {} {what}{}{list}\n", names.len(), if names.len() == 1 { "" } else { "s" }));
+        text.push_str(&format!(
+            "  {} {what}{}{list}\n",
+            names.len(),
+            if names.len() == 1 { "" } else { "s" }
+        ));
     };
     line("source", setup.sources.iter().map(|s| s.name.clone()).collect());
     line("notifier", setup.channels.keys().cloned().collect());
@@ -59,7 +66,9 @@ fn check(global: &Global) -> Result<End, Usage> {
         text.push_str("  nobody is told: the owner of last resort has no notifier\n");
     }
     if setup.public_url.is_none() && !setup.channels.is_empty() {
-        text.push_str("  messages name the command that acknowledges, and hold no link: public_url is not set\n");
+        text.push_str(
+            "  messages name the command that acknowledges, and hold no link: public_url is not set\n",
+        );
     }
     let now = SystemClock::new().now();
     for (name, person) in &setup.people {

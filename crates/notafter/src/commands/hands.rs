@@ -33,7 +33,13 @@ pub(crate) fn snooze(global: &Global, args: &Snooze) -> Result<End, Usage> {
     each(global, &args.ids, Some(&args.until), args.note.as_deref().unwrap_or_default(), true)
 }
 
-fn each(global: &Global, ids: &[String], until: Option<&str>, note: &str, snooze: bool) -> Result<End, Usage> {
+fn each(
+    global: &Global,
+    ids: &[String],
+    until: Option<&str>,
+    note: &str,
+    snooze: bool,
+) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
     let asked = until
         .map(|text| {
@@ -58,7 +64,10 @@ fn each(global: &Global, ids: &[String], until: Option<&str>, note: &str, snooze
                 print::out(format!("{} {}: {what} until {until}{why}\n", alert.id(), alert.title).as_bytes());
             }
             Err(Refused::Resolved(alert)) => {
-                print::out(format!("{} {}: over already, it was seen to be mended\n", alert.id(), alert.title).as_bytes());
+                print::out(
+                    format!("{} {}: over already, it was seen to be mended\n", alert.id(), alert.title)
+                        .as_bytes(),
+                );
             }
             Err(Refused::Store(error)) => return Err(data.explain(&error)),
             Err(refused) => {
@@ -74,7 +83,8 @@ pub(crate) fn own(global: &Global, args: &Own) -> Result<End, Usage> {
     let query = Query::parse(&args.query).map_err(|e| Usage::new(e.message).hint(e.hint))?;
     let owner = (args.owner != "none").then_some(args.owner.as_str());
     let lines = store.own(&query, owner, &who(), now).map_err(|e| data.explain(&e))?;
-    let whose = owner.map_or_else(|| "is nobody's by hand any more".to_owned(), |o| format!("belongs to {o}"));
+    let whose =
+        owner.map_or_else(|| "is nobody's by hand any more".to_owned(), |o| format!("belongs to {o}"));
     let plural = if lines == 1 { "line" } else { "lines" };
     print::out(format!("{lines} {plural} of certificates, and what follows in them, {whose}\n").as_bytes());
     Ok(End::Done)
@@ -84,10 +94,12 @@ pub(crate) fn retire(global: &Global, args: &Retire) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
     let ended = store.retire(&args.location, &args.reason, &who(), now).map_err(|e| data.explain(&e))?;
     if ended == 0 {
-        return Err(Usage::new(format!("nothing is known at {}", args.location))
-            .hint("write the place as `notafter ls` and the messages do: tls://10.0.0.5:443?sni=a.example.com"));
+        return Err(Usage::new(format!("nothing is known at {}", args.location)).hint(
+            "write the place as `notafter ls` and the messages do: tls://10.0.0.5:443?sni=a.example.com",
+        ));
     }
-    let text = format!("{} is retired: what was seen there is history; a new sighting revives it\n", args.location);
+    let text =
+        format!("{} is retired: what was seen there is history; a new sighting revives it\n", args.location);
     print::out(text.as_bytes());
     Ok(End::Done)
 }

@@ -25,7 +25,9 @@ const PAGE: usize = 500;
 pub(crate) fn run(global: &Global, args: &Ls) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
     let at = match &global.at {
-        Some(text) => moment::parse_at(text, now).map_err(|e| Usage::new(e).hint("write 2027-03-01 or +30d"))?,
+        Some(text) => {
+            moment::parse_at(text, now).map_err(|e| Usage::new(e).hint("write 2027-03-01 or +30d"))?
+        }
         None => now,
     };
     let failed = |e: notafter_store::StoreError| data.explain(&e);
@@ -41,9 +43,7 @@ pub(crate) fn run(global: &Global, args: &Ls) -> Result<End, Usage> {
     let mut after: Option<String> = None;
     let mut left = args.limit.unwrap_or(usize::MAX);
     while left > 0 {
-        let page = store
-            .assets(&query, Sort::Ends, after.as_deref(), PAGE.min(left), at)
-            .map_err(failed)?;
+        let page = store.assets(&query, Sort::Ends, after.as_deref(), PAGE.min(left), at).map_err(failed)?;
         left = left.saturating_sub(page.rows.len());
         if !list.rows(&page.rows) {
             return Ok(End::Done);
@@ -86,7 +86,9 @@ impl List {
         let width = print::width().unwrap_or(160);
         let paper = Paper::new(print::colours(global.color), Some(width));
         if format == Format::Csv {
-            print::out(b"not_after,days_left,name,issuer_name,owner,places,place,severity,findings,key,id\r\n");
+            print::out(
+                b"not_after,days_left,name,issuer_name,owner,places,place,severity,findings,key,id\r\n",
+            );
         }
         if format == Format::Json {
             print::out(b"{\"items\":[");

@@ -61,7 +61,8 @@ fn checked(sheet: &Sheet, watch: &Watch) -> Result<Setup, Usage> {
     sheet.setup(std::slice::from_ref(watch)).map_err(|e| match &sheet.file {
         Some(file) => assemble::explain(file, &e),
         None => match e.split_once("\nhint: ") {
-            Some((message, hint)) => Usage::new(message).hint(format!("{hint}; `notafter config init` writes a file to begin with")),
+            Some((message, hint)) => Usage::new(message)
+                .hint(format!("{hint}; `notafter config init` writes a file to begin with")),
             None => Usage::new(e),
         },
     })
@@ -88,7 +89,9 @@ fn list(data: &Data, now: notafter_core::UnixTime) -> Result<End, Usage> {
         text.push_str(&format!("{}  every {} s, tells {notify}\n", watch.targets.join(" "), watch.every));
     }
     if list.is_empty() {
-        text.push_str("nothing is watched by `notafter watch`; sources of the configuration are on the Sources page\n");
+        text.push_str(
+            "nothing is watched by `notafter watch`; sources of the configuration are on the Sources page\n",
+        );
     }
     print::out(text.as_bytes());
     Ok(End::Done)
@@ -99,7 +102,8 @@ fn stop(data: &Data, targets: &[String], now: notafter_core::UnixTime) -> Result
     let (before, _) = watches::read(&store).map_err(|e| data.explain(&e))?;
     let is = |w: &Watch| w.targets == targets || targets.iter().all(|t| w.targets.contains(t));
     if !before.iter().any(is) {
-        return Err(Usage::new(format!("{} is not watched", targets.join(" "))).hint("`notafter watch --list` shows what is"));
+        return Err(Usage::new(format!("{} is not watched", targets.join(" ")))
+            .hint("`notafter watch --list` shows what is"));
     }
     watches::change(&store, |list| list.retain(|w| !is(w))).map_err(|e| data.explain(&e))?;
     print::out(b"no longer watched; what was seen stays in the inventory\n");

@@ -93,7 +93,9 @@ mod tests {
         let on: String = super::TEXT
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                Some(rest) if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(k, _)| is_key(k)) => {
+                Some(rest)
+                    if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(k, _)| is_key(k)) =>
+                {
                     format!("{rest}\n")
                 }
                 _ => format!("{line}\n"),

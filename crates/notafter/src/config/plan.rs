@@ -62,14 +62,16 @@ impl Sheet {
     pub(crate) fn web(&self) -> Result<Web, String> {
         let server = &self.config.server;
         let text = server.listen.as_deref().unwrap_or("127.0.0.1:4747");
-        let listen: SocketAddr = text
-            .parse()
-            .map_err(|_| format!("listen = \"{text}\" is no address\nhint: write 127.0.0.1:4747 or [::1]:4747"))?;
+        let listen: SocketAddr = text.parse().map_err(|_| {
+            format!("listen = \"{text}\" is no address\nhint: write 127.0.0.1:4747 or [::1]:4747")
+        })?;
         let public_url = server.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         if let Some(url) = &public_url
             && !(url.starts_with("https://") || url.starts_with("http://"))
         {
-            return Err(format!("public_url = \"{url}\" is no web address\nhint: write https://certs.example.com"));
+            return Err(format!(
+                "public_url = \"{url}\" is no web address\nhint: write https://certs.example.com"
+            ));
         }
         if !listen.ip().is_loopback() {
             let https = public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
@@ -111,11 +113,12 @@ impl Sheet {
         for absence in &config.absence {
             let name = absence.owner.get_ref();
             let at = absence.owner.span().start;
-            let person = people.get_mut(name).ok_or_else(|| {
-                self.wrong(Some(at), format!("absence: no owner is called `{name}`"))
-            })?;
+            let person = people
+                .get_mut(name)
+                .ok_or_else(|| self.wrong(Some(at), format!("absence: no owner is called `{name}`")))?;
             let day = |text: &str| {
-                moment::parse_at(text, UnixTime(0)).map_err(|e| self.wrong(Some(at), format!("absence of {name}: {e}")))
+                moment::parse_at(text, UnixTime(0))
+                    .map_err(|e| self.wrong(Some(at), format!("absence of {name}: {e}")))
             };
             person.absences.push((day(&absence.from)?, day(&absence.until)?));
         }
@@ -172,7 +175,9 @@ impl Sheet {
                 None | Some("info") => Severity::Info,
                 Some("warning") => Severity::Warning,
                 Some("critical") => Severity::Critical,
-                Some(other) => return Err(wrong(format!("severity = \"{other}\" is not critical, warning or info"))),
+                Some(other) => {
+                    return Err(wrong(format!("severity = \"{other}\" is not critical, warning or info")));
+                }
             };
             let channel = Channel { notifier: Arc::from(notifier), least };
             if out.insert(name.clone(), channel).is_some() {
@@ -200,14 +205,22 @@ impl Sheet {
             if let Some(next) = &table.escalate_to
                 && !names.contains(next.as_str())
             {
-                let hint = nearest(next, names.iter().copied()).map(|n| format!("\nhint: did you mean `{n}`?"));
-                return Err(wrong(format!("escalate_to: no owner is called `{next}`{}", hint.unwrap_or_default())));
+                let hint =
+                    nearest(next, names.iter().copied()).map(|n| format!("\nhint: did you mean `{n}`?"));
+                return Err(wrong(format!(
+                    "escalate_to: no owner is called `{next}`{}",
+                    hint.unwrap_or_default()
+                )));
             }
             let after = table.escalate_after.as_deref();
             let escalate_after =
                 after.map(|text| self.span(Some(text), 0, "escalate_after").map_err(&wrong)).transpose()?;
-            let person =
-                Person { notify, escalate_to: table.escalate_to.clone(), escalate_after, absences: Vec::new() };
+            let person = Person {
+                notify,
+                escalate_to: table.escalate_to.clone(),
+                escalate_after,
+                absences: Vec::new(),
+            };
             if people.insert(name.clone(), person).is_some() {
                 return Err(wrong("there are two of this name".to_owned()));
             }
@@ -282,10 +295,28 @@ impl Sheet {
             }
             other => {
                 const LATER: &[&str] = &[
-                    "domain", "configs", "renewers", "saml", "oidc", "ct", "dnssec", "zone", "ssh", "openpgp",
-                    "tokens", "signatures", "targets", "k8s", "aws", "vault",
+                    "domain",
+                    "configs",
+                    "renewers",
+                    "saml",
+                    "oidc",
+                    "ct",
+                    "dnssec",
+                    "zone",
+                    "ssh",
+                    "openpgp",
+                    "tokens",
+                    "signatures",
+                    "targets",
+                    "k8s",
+                    "aws",
+                    "vault",
                 ];
-                let hint = if LATER.contains(&other) { "not in this version" } else { "known are network and files" };
+                let hint = if LATER.contains(&other) {
+                    "not in this version"
+                } else {
+                    "known are network and files"
+                };
                 return Err(format!("no kind of source is called `{other}`\nhint: {hint}"));
             }
         };
@@ -304,7 +335,8 @@ impl Sheet {
         let mut out = Vec::new();
         for table in &self.config.service {
             let name = table.name.get_ref();
-            let wrong = |what: String| self.wrong(Some(table.name.span().start), format!("service `{name}`: {what}"));
+            let wrong =
+                |what: String| self.wrong(Some(table.name.span().start), format!("service `{name}`: {what}"));
             let mut places = Vec::new();
             for text in &table.places {
                 places.extend(Query::parse(text).map_err(|e| wrong(e.to_string()))?.terms);
@@ -466,7 +498,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_explained_with_their_line() {
-        check("\n[[source]]\nkind = 'netwok'\n", "line 3: source `netwok`: no kind of source is called `netwok`");
+        check(
+            "\n[[source]]\nkind = 'netwok'\n",
+            "line 3: source `netwok`: no kind of source is called `netwok`",
+        );
         check("[[source]]\nkind = 'domain'\n", "hint: not in this version");
         check("[[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\n", "line 2");
         check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nevery = 'often'\n", "90s, 5m, 6h or 30d");
@@ -485,7 +520,9 @@ mod tests {
             Sheet { file: None, text: text.to_owned(), config }.web()
         };
         assert!(web("[server]\nlisten = '0.0.0.0:4747'\n").unwrap_err().contains("in the clear"));
-        let open = web("[server]\nlisten = '0.0.0.0:1'\npublic_url = 'https://a.test/'\nbehind_proxy = true\n").unwrap();
+        let open =
+            web("[server]\nlisten = '0.0.0.0:1'\npublic_url = 'https://a.test/'\nbehind_proxy = true\n")
+                .unwrap();
         assert!(!open.open_reads);
         assert_eq!(open.public_url.as_deref(), Some("https://a.test"));
         assert!(web("").unwrap().open_reads);
