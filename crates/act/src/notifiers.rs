@@ -60,6 +60,9 @@ pub struct BuildCx {
     pub roots: Roots,
 }
 
+/// A notifier, or a sentence for the person who wrote its table.
+pub type Built = Result<Box<dyn Notifier>, String>;
+
 /// One kind of notifier.
 #[derive(Clone, Copy)]
 pub struct NotifierKind {
@@ -67,8 +70,8 @@ pub struct NotifierKind {
     pub name: &'static str,
     /// One line for the reference page.
     pub doc: &'static str,
-    /// Builds one from its table without `name` and `kind`. The error is for the person who wrote it.
-    pub build: fn(Value, &BuildCx) -> Result<Box<dyn Notifier>, String>,
+    /// Builds one from its table without `name` and `kind`.
+    pub build: fn(Value, &BuildCx) -> Built,
     /// What it would send, with every secret covered. Nothing is sent.
     pub preview: fn(Value, &BuildCx, &Outgoing<'_>) -> Result<String, String>,
     /// The JSON schema of its table.

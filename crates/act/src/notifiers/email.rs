@@ -44,7 +44,8 @@ pub(super) enum Tls {
     #[default]
     Starttls,
     /// TLS from the first byte (RFC 8314). Port 465 unless another is given.
-    Tls,
+    #[serde(rename = "tls")]
+    Direct,
     /// None: for a relay on this host or a wire that is trusted. Port 25 unless another is given.
     None,
 }
@@ -102,7 +103,7 @@ impl Table for Settings {
         let roots = own.as_ref().unwrap_or(&cx.roots);
         let security = match self.tls {
             Tls::None => Security::None,
-            Tls::Tls => Security::Direct(Arc::new(roots.client_config()?)),
+            Tls::Direct => Security::Direct(Arc::new(roots.client_config()?)),
             Tls::Starttls => Security::Starttls(starttls(&host, roots)?),
         };
         let hello = self.hello()?;
@@ -121,7 +122,7 @@ impl Settings {
         };
         let own = match self.tls {
             Tls::Starttls => 587,
-            Tls::Tls => 465,
+            Tls::Direct => 465,
             Tls::None => 25,
         };
         let (host, port) = match self.server.rsplit_once(':') {
@@ -328,7 +329,7 @@ impl Email {
     /// What a reply or a broken connection means (RFC 5321 section 4.2.1).
     fn fault(&self, stage: &str, error: &lettre::transport::smtp::Error) -> Fault {
         let said = clean(&error.to_string(), 300);
-        let code = error.status().map(|code| u16::from(code));
+        let code = error.status().map(u16::from);
         let context = format!("{} at {stage}: {said}", self.name());
         match code {
             // RFC 4954 section 6. A wrong password that is tried again and again locks the account.
