@@ -14,10 +14,14 @@ fn check(name: &str, table: Value, sign: &str) {
 
 #[test]
 fn a_wrong_table_is_answered_with_what_to_write() {
-    check("slack", json!({}), "missing field `url`");
+    check("slack", json!({}), "the setting `url` is missing\nhint: url = ...: The address");
     check("slack", json!({ "uri": "x" }), "did you mean `url`?");
     check("slack", json!({ "url": "http://x/hunter2", "timout": "5s" }), "did you mean `timeout`?");
-    check("slack", json!({ "url": "http://x/hunter2", "timeout": "5" }), "hint: write 90s");
+    check(
+        "slack",
+        json!({ "url": "http://x/hunter2", "timeout": "5" }),
+        "`timeout`: `5` is no length of time\nhint: write 90s",
+    );
     check("slack", json!({ "url": "hunter2" }), "hint: it begins with https://");
     check("slack", json!({ "url": "file:///hunter2" }), "only https:// and http://");
     check("slack", json!({ "url": { "env": "NOTAFTER_TEST_NOT_SET" } }), "NOTAFTER_TEST_NOT_SET is not set");
@@ -29,6 +33,7 @@ fn a_wrong_table_is_answered_with_what_to_write() {
     check("slack", json!({ "url": "http://x/hunter2", "proxy": "http://[hunter2" }), "no address of a proxy");
     check("teams", json!({ "url": "https://a.webhook.office.com/hunter2" }), "Workflows");
     check("pagerduty", json!({ "routing_key": "hunter2" }), "hint: write { env");
+    check("pagerduty", json!({ "routing_key": 12345 }), "`routing_key`: a secret has one of three forms");
     check("opsgenie", json!({ "api_key": { "env": "PATH" }, "region": "mars" }), "mars");
     check("telegram", json!({ "token": { "env": "PATH" } }), "holds no token of a bot");
     check("ntfy", json!({ "topic": "a/b" }), "hint: letters, digits");
@@ -43,7 +48,7 @@ fn a_wrong_table_is_answered_with_what_to_write() {
     check("webhook", json!({ "url": "http://x", "headers": { "Host": "y" } }), "frames the request");
     check("webhook", json!({ "url": "http://x", "headers": { "X-A": "a\r\nB: c" } }), "one line");
     check("webhook", json!({ "url": "http://x", "method": "GET" }), "GET");
-    check("exec", json!({ "command": "echo hi" }), "expected a sequence");
+    check("exec", json!({ "command": "echo hi" }), "`command`: invalid type");
     check("exec", json!({ "command": ["echo", "hi"] }), "no full path");
     check("exec", json!({ "command": [] }), "no full path");
     check("exec", json!({ "command": ["/nonexistent/tell"] }), "there is no program");
