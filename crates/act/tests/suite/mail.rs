@@ -146,6 +146,7 @@ async fn a_server_that_never_answers_ends_in_time() {
         let fault = refused(&table, None).await;
         assert!(began.elapsed() < Duration::from_secs(5), "{:?} {fault:?}", began.elapsed());
         assert_eq!((fault.kind, fault.retry), (FaultKind::Unreachable, Retry::Backoff), "{fault:?}");
+        assert!(fault.context.contains("at the greeting"), "{fault:?}");
     }
 }
 
