@@ -92,3 +92,54 @@ fn every_kind_is_documented_and_the_list_is_sorted() {
         }
     }
 }
+
+/// What a file of somebody else's needs to build here: each secret is one file, and paths are those of this lab.
+fn at_home(value: &mut Value, secret: &std::path::Path, root: &std::path::Path) {
+    match value {
+        Value::Object(map) => {
+            let is_secret = ["env", "file", "credential"].iter().any(|form| map.contains_key(*form));
+            if is_secret {
+                *value = json!({ "file": secret });
+                return;
+            }
+            if let Some(path) = map.get_mut("ca_file") {
+                *path = json!(root);
+            }
+            if let Some(command) = map.get_mut("command") {
+                command[0] = json!("/bin/true");
+            }
+            map.values_mut().for_each(|inner| at_home(inner, secret, root));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|inner| at_home(inner, secret, root)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_reference_builds_and_names_every_setting() {
+    let lab = notafter_lab::Lab::new("reference");
+    let root = notafter_lab::Authority::new(&lab).root().cert_pem.clone();
+    let secret = lab.path().join("secret");
+    let file: Value = toml::from_str(include_str!("reference.toml")).unwrap();
+    let mut seen = Vec::new();
+    for notifier in file["notifier"].as_array().unwrap() {
+        let name = notifier["kind"].as_str().unwrap();
+        // What it holds depends on who reads it.
+        let url = matches!(name, "discord" | "slack" | "teams" | "webhook");
+        std::fs::write(&secret, if url { "https://hooks.example.com/x" } else { "123456:s3cret" }).unwrap();
+        let mut table = notifier.clone();
+        at_home(&mut table, &secret, &root);
+        let table = table.as_object_mut().unwrap();
+        table.retain(|key, _| key != "name" && key != "kind");
+        if let Err(error) = (kind(name).build)(Value::Object(table.clone()), build_cx()) {
+            panic!("{name}: {error}");
+        }
+        let schema = (kind(name).settings)();
+        for key in schema["properties"].as_object().unwrap().keys() {
+            // ntfy takes one of two ways to sign in, and shows both.
+            assert!(table.contains_key(key) || (name, key.as_str()) == ("ntfy", "token"), "{name}.{key}");
+        }
+        seen.push(name);
+    }
+    assert_eq!(seen, NOTIFIERS.iter().map(|kind| kind.name).collect::<Vec<_>>());
+}
