@@ -1,7 +1,7 @@
 //! The notifiers: each carries a `Notice` over one kind of channel.
 //!
 //! One file and one line in [`NOTIFIERS`] each. Most speak HTTP, and are then a pure function from a notice
-//! to a request ([`Dress`]); [`Sender`] sends it, so that time limits, statuses and secrets are dealt with
+//! to a request (`Dress`); `Sender` sends it, so that time limits, statuses and secrets are dealt with
 //! in one place. A notifier sends once: when and whether again is decided by the outbox of the engine.
 
 mod alertmanager;

@@ -6,7 +6,8 @@
 //!
 //! It also keeps what was said in the clear apart from what is said in TLS. lettre reads ahead, and would
 //! take octets that somebody slipped in behind the reply to STARTTLS for the first replies under TLS: a
-//! man in the middle could so have us believe that a mail was taken over. See RFC 3207 section 6.
+//! man in the middle could so have us believe that a mail was taken over. RFC 3207 section 4.2 has the client forget
+//! whatever it learnt before TLS.
 
 use std::io;
 use std::net::SocketAddr;
