@@ -134,6 +134,9 @@ trait HttpTable: DeserializeOwned + JsonSchema + 'static {
 
 /// From a notice to a request: all that one HTTP service differs in from another.
 trait Dress: Send + Sync + 'static {
+    /// Does the service take a summary? One that opens incidents does not: nothing would ever close it.
+    const DIGESTS: bool = true;
+
     /// The request for a message.
     fn request(&self, out: &Outgoing<'_>, words: &Words) -> Result<Request, Fault>;
 }
@@ -178,6 +181,10 @@ struct Sender<D> {
 }
 
 impl<D: Dress> Notifier for Sender<D> {
+    fn carries(&self, event: notafter_core::notice::Event) -> bool {
+        D::DIGESTS || event != notafter_core::notice::Event::Digest
+    }
+
     fn notify<'a>(
         &'a self,
         cx: &'a Cx,
