@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod placements;
+mod questions;
 mod scene;
 
 use notafter_store::{Database, Store};
