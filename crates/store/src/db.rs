@@ -123,7 +123,9 @@ pub(crate) fn corrupt(context: impl Into<String>) -> StoreError {
     StoreError {
         trouble: Trouble::Corrupt,
         context: context.into(),
-        hint: Some("stop, keep the file for a look, and restore the last backup: notafter restore FILE".into()),
+        hint: Some(
+            "stop, keep the file for a look, and restore the last backup: notafter restore FILE".into(),
+        ),
     }
 }
 
@@ -397,7 +399,7 @@ impl Dialect {
             Self::Sqlite => "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
             #[cfg(feature = "postgres")]
             Self::Postgres => {
-                "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1"
+                "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND cast(table_name AS text) = $1"
             }
         }
     }

@@ -32,7 +32,9 @@ pub(crate) fn migrate(db: &Db, steps: &[Step], now: UnixTime) -> Result<i64> {
     if let Some((number, _)) = applied.iter().find(|(number, _)| *number > newest) {
         return Err(StoreError {
             trouble: Trouble::Newer,
-            context: format!("the memory was written by a newer Notafter: its schema is {number}, this one knows {newest}"),
+            context: format!(
+                "the memory was written by a newer Notafter: its schema is {number}, this one knows {newest}"
+            ),
             hint: Some("run the newer version, or restore a backup that this one wrote".into()),
         });
     }

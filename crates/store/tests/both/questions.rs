@@ -43,7 +43,11 @@ fn the_language() {
             .saw("file:///etc/nginx/sites/b.pem", &[&b])
             .saw("file:///etc/old.pem", &[&old])
             .whole(store, "office");
-        Batch::new(UnixTime(NOW.0 + DAY)).saw(A, &[&a, &ca.der]).saw(B, &[&b]).saw("file:///etc/nginx/sites/b.pem", &[&b]).whole(store, "office");
+        Batch::new(UnixTime(NOW.0 + DAY))
+            .saw(A, &[&a, &ca.der])
+            .saw(B, &[&b])
+            .saw("file:///etc/nginx/sites/b.pem", &[&b])
+            .whole(store, "office");
         let all = ["a.example.com", "b.example.org", "Little CA"];
         assert_eq!(ask(store, ""), all);
         for (query, expected) in [
@@ -116,7 +120,10 @@ fn the_language() {
         assert_eq!(placements.len(), 4, "{placements:?}");
         assert_eq!(store.ends_histogram(NOW, 30 * DAY, 4).unwrap(), [1, 1, 0, 0]);
         let totals = store.totals().unwrap();
-        assert_eq!((totals.assets, totals.assets_ever, totals.placements, totals.served, totals.proven), (3, 4, 4, 3, 3));
+        assert_eq!(
+            (totals.assets, totals.assets_ever, totals.placements, totals.served, totals.proven),
+            (3, 4, 4, 3, 3)
+        );
         assert_eq!(store.recount().unwrap(), Vec::<String>::new());
     });
 }
@@ -140,18 +147,27 @@ fn one_asset_and_one_place_whole() {
         assert!(whole.row.superseded && whole.row.places == 1 && whole.row.served == 0);
         let lineage: Vec<_> = whole.lineage.iter().map(|row| row.id).collect();
         assert_eq!(lineage, [id(&new), id(&old)]);
-        assert_eq!((whole.placements.len(), whole.placements_more, whole.keys.len(), whole.links.len()), (2, 0, 1, 1));
+        assert_eq!(
+            (whole.placements.len(), whole.placements_more, whole.keys.len(), whole.links.len()),
+            (2, 0, 1, 1)
+        );
         assert_eq!(whole.placements[1].gone, Some(UnixTime(NOW.0 + DAY)));
         let place = store.place(A).unwrap().unwrap();
-        let leaves: Vec<_> =
-            place.placements.iter().filter(|p| p.role == Role::Leaf).map(|p| (p.asset, p.gone.is_some())).collect();
+        let leaves: Vec<_> = place
+            .placements
+            .iter()
+            .filter(|p| p.role == Role::Leaf)
+            .map(|p| (p.asset, p.gone.is_some()))
+            .collect();
         assert_eq!(leaves, [(id(&new), false), (id(&old), true)]);
         assert_eq!(place.placements[0].chain, [id(&new), id(&ca.der)]);
         let blind = store.place("tls://10.0.0.7:443").unwrap().unwrap().blind.unwrap();
         assert_eq!((blind.reason, blind.since, blind.source.as_str()), (Reason::Timeout, NOW, "office"));
         assert_eq!(store.blind_spots(Some("office"), None, 10).unwrap().rows, [blind]);
         assert_eq!(store.blind_counts().unwrap(), [("office".to_owned(), "timeout".to_owned(), 1)]);
-        assert!(store.place("tls://10.9.9.9:1").unwrap().is_none() && store.place("nonsense").unwrap().is_none());
+        assert!(
+            store.place("tls://10.9.9.9:1").unwrap().is_none() && store.place("nonsense").unwrap().is_none()
+        );
         assert_eq!(store.retire(A, "sold", "me", UnixTime(NOW.0 + 2 * DAY)).unwrap(), 2);
         assert_eq!(store.place(A).unwrap().unwrap().retired.unwrap().1, "sold");
         Batch::new(UnixTime(NOW.0 + 3 * DAY)).saw(A, &[&new, &ca.der]).into(store, &mut run);
@@ -198,10 +214,16 @@ fn findings_come_from_several_subjects() {
         let second = verdict(store, server.clone(), vec![two], None);
         assert_eq!(store.judged(&[second], NOW).unwrap().changed, [id_of.clone()]);
         let row = store.finding(&id_of).unwrap().unwrap();
-        assert_eq!((row.severity, row.locations.len(), row.title.as_str()), (Severity::Critical, 2, "a.example.com"));
+        assert_eq!(
+            (row.severity, row.locations.len(), row.title.as_str()),
+            (Severity::Critical, 2, "a.example.com")
+        );
         assert_eq!(row.summary, "It ends {when}.");
         let asset_row = &store.by_id(&id(&leaf).to_string()).unwrap()[0];
-        assert_eq!((asset_row.findings, asset_row.severity, asset_row.owner.as_deref()), (1, Some(Severity::Critical), Some("web")));
+        assert_eq!(
+            (asset_row.findings, asset_row.severity, asset_row.owner.as_deref()),
+            (1, Some(Severity::Critical), Some("web"))
+        );
         assert_eq!(ask(store, "finding:expires-soon severity:critical owner:web"), ["a.example.com"]);
         let at_b = FindingFilter { location: Some(B.into()), limit: 10, ..FindingFilter::default() };
         assert_eq!(store.findings(&at_b).unwrap().len(), 1);
@@ -310,7 +332,13 @@ fn alerts_and_what_follows() {
     on_each(|store: &Store| {
         assert_eq!(store.next_alert_number().unwrap(), 1);
         let mut one = alert(1);
-        let line = AuditLine { at: NOW, who: "me".into(), what: "alert-told".into(), subject: "a1".into(), detail: "\0'".into() };
+        let line = AuditLine {
+            at: NOW,
+            who: "me".into(),
+            what: "alert-told".into(),
+            subject: "a1".into(),
+            detail: "\0'".into(),
+        };
         assert!(store.tell(&one, &[message("m1", Some(1))], std::slice::from_ref(&line)).unwrap());
         // Somebody else loaded it before: nothing of this is kept.
         assert!(!store.tell(&one, &[message("m2", Some(1))], &[]).unwrap());
@@ -336,7 +364,10 @@ fn alerts_and_what_follows() {
         store.send(&[message("digest", None)]).unwrap();
         assert_eq!(store.outgoing_due(NOW, 10).unwrap().len(), 2);
         assert_eq!(store.next_outgoing().unwrap(), Some(NOW));
-        assert_eq!((store.outgoing(Some(1), 10).unwrap().len(), store.outgoing(None, 10).unwrap().len()), (2, 3));
+        assert_eq!(
+            (store.outgoing(Some(1), 10).unwrap().len(), store.outgoing(None, 10).unwrap().len()),
+            (2, 3)
+        );
         store.put_link(&[7; 32], 1, UnixTime(NOW.0 + 10)).unwrap();
         assert_eq!(store.link(&[7; 32], false, NOW).unwrap(), Link::For(1));
         assert_eq!(store.link(&[7; 32], true, NOW).unwrap(), Link::For(1));
