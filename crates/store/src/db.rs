@@ -8,7 +8,7 @@
 mod postgres;
 mod sqlite;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -61,6 +61,17 @@ pub(crate) enum Cell {
     Int(i64),
     Text(String),
     Blob(Vec<u8>),
+}
+
+impl Cell {
+    pub(crate) fn as_value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(v) => Value::Int(*v),
+            Self::Text(v) => Value::Text(v),
+            Self::Blob(v) => Value::Blob(v),
+        }
+    }
 }
 
 /// One row that came back.
@@ -262,12 +273,12 @@ impl Db {
         }
     }
 
-    /// The file, if it is one.
-    pub(crate) fn path(&self) -> Option<PathBuf> {
-        match &self.engine {
-            Engine::Sqlite(pool) => pool.path(),
+    /// Makes one file of a SQLite database, without a log beside it.
+    pub(crate) fn seal(self) -> Result<()> {
+        match self.engine {
+            Engine::Sqlite(pool) => pool.seal(),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(_) => None,
+            Engine::Postgres(_) => Ok(()),
         }
     }
 
@@ -389,6 +400,19 @@ impl Dialect {
                         cast(CASE is_nullable WHEN 'NO' THEN 1 ELSE 0 END AS bigint)
                  FROM information_schema.columns WHERE table_schema = current_schema()
                  ORDER BY table_name COLLATE \"C\", ordinal_position"
+            }
+        }
+    }
+
+    /// Bytes by table and index.
+    pub(crate) fn sizes(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => {
+                "SELECT cast(c.relname AS text), cast(pg_relation_size(c.oid) AS bigint) FROM pg_class c
+                 JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i') ORDER BY 2 DESC"
             }
         }
     }

@@ -120,8 +120,10 @@ impl Pool {
         Some(size(path) + size(Path::new(&log)))
     }
 
-    pub(crate) fn path(&self) -> Option<PathBuf> {
-        self.path.clone()
+    pub(crate) fn seal(self) -> Result<()> {
+        let writer = self.writer.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        drop(self.idle);
+        script(&writer, "PRAGMA journal_mode = DELETE")
     }
 
     pub(crate) fn settle(&self) {

@@ -30,12 +30,7 @@ pub(crate) struct Filter {
 impl Filter {
     /// The parameters, followed by more.
     pub(crate) fn with<'v>(&'v self, more: &[Value<'v>]) -> Vec<Value<'v>> {
-        let own = self.values.iter().map(|cell| match cell {
-            Cell::Null => Value::Null,
-            Cell::Int(v) => Value::Int(*v),
-            Cell::Text(v) => Value::Text(v),
-            Cell::Blob(v) => Value::Blob(v),
-        });
+        let own = self.values.iter().map(Cell::as_value);
         own.chain(more.iter().copied()).collect()
     }
 }
