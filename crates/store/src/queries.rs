@@ -111,7 +111,9 @@ impl Store {
     pub fn asset(&self, id: &notafter_core::Fingerprint) -> Result<Option<AssetWhole>, StoreError> {
         self.db.read(|c| {
             let Some(number) = asset_number(c, id)? else { return Ok(None) };
-            let Some(row) = fetch::assets(c, &[number], Sort::Ends)?.into_iter().next() else { return Ok(None) };
+            let Some(row) = fetch::assets(c, &[number], Sort::Ends)?.into_iter().next() else {
+                return Ok(None);
+            };
             let der = self.shelf.bytes(c, number)?;
             let key = notafter_pki::Certificate::parse(&der).ok().map(|c| c.key_id());
             let key = key.filter(|_| row.kind == notafter_core::inventory::AssetKind::Certificate);
@@ -128,7 +130,8 @@ impl Store {
             )?;
             let all = c.one("SELECT count(*) FROM placement WHERE asset = $1", args![number])?.count(0)?;
             let placements: Vec<_> = present.into_iter().chain(past).map(|(_, p)| p).collect();
-            let line = c.one("SELECT coalesce(lineage, id) FROM asset WHERE id = $1", args![number])?.int(0)?;
+            let line =
+                c.one("SELECT coalesce(lineage, id) FROM asset WHERE id = $1", args![number])?.int(0)?;
             let rows = c.query(
                 "SELECT id FROM asset WHERE lineage = $1 OR id = $1 OR id = $2 ORDER BY id DESC LIMIT $3",
                 args![line, number, LINE_MAX],
@@ -324,7 +327,9 @@ impl Store {
         limit: usize,
     ) -> Result<Page<BlindRow>, StoreError> {
         let last = match after {
-            Some(text) => text.strip_prefix('b').and_then(|n| n.parse().ok()).ok_or_else(|| fetch::bad_cursor(text))?,
+            Some(text) => {
+                text.strip_prefix('b').and_then(|n| n.parse().ok()).ok_or_else(|| fetch::bad_cursor(text))?
+            }
             None => i64::MIN,
         };
         self.db.read(|c| {
@@ -465,22 +470,21 @@ fn page(
             format!("{plus}a.not_after >= {a} AND ({plus}a.not_after > {a} OR a.id > {b})"),
             format!("{plus}a.not_after, {plus}a.id"),
         ),
-        Sort::Newest => (format!("a.id < {b}"), "a.id DESC".to_owned()),
-        Sort::Title => (format!("(a.title > {a} OR (a.title = {a} AND a.id > {b}))"), "a.title, a.id".to_owned()),
+        Sort::Newest => (format!("a.id < {a}"), "a.id DESC".to_owned()),
+        Sort::Title => {
+            (format!("(a.title > {a} OR (a.title = {a} AND a.id > {b}))"), "a.title, a.id".to_owned())
+        }
     };
     let mut values: Vec<Value<'_>> = Vec::new();
     let mut sql = format!("SELECT a.id FROM asset a WHERE {}", filter.sql);
     if let Some((end, title, id)) = &after {
         match sort {
             Sort::Title => values.push(title.into()),
-            _ => values.push((*end).into()),
+            Sort::Ends => values.push((*end).into()),
+            Sort::Newest => {}
         }
         values.push((*id).into());
         sql.push_str(&format!(" AND {beyond}"));
-        if sort == Sort::Newest {
-            // Every parameter must be used.
-            sql.push_str(&format!(" AND {a} = {a}"));
-        }
     }
     values.push(limit.into());
     sql.push_str(&format!(" ORDER BY {order} LIMIT ${}", n + values.len()));
@@ -489,7 +493,10 @@ fn page(
 }
 
 /// The number of an asset.
-pub(crate) fn asset_number(c: &mut Conn<'_>, id: &notafter_core::Fingerprint) -> Result<Option<i64>, StoreError> {
+pub(crate) fn asset_number(
+    c: &mut Conn<'_>,
+    id: &notafter_core::Fingerprint,
+) -> Result<Option<i64>, StoreError> {
     let (fp8, fp24) = texts::split(id);
     let row = c.first("SELECT id FROM asset WHERE fp8 = $1 AND fp24 = $2", args![fp8, fp24])?;
     row.map(|r| r.int(0)).transpose()

@@ -95,7 +95,8 @@ fn asset(mut row: Row, sort: Sort) -> Result<AssetRow> {
     })
 }
 
-const PLACEMENT: &str = "SELECT p.id, a.fp8, a.fp24, a.title, a.not_after, l.text, coalesce(p.shown, p.role), p.chain, f.json,
+const PLACEMENT: &str =
+    "SELECT p.id, a.fp8, a.fp24, a.title, a.not_after, l.text, coalesce(p.shown, p.role), p.chain, f.json,
     s.name, s.vantage, s.looked, p.first_seen, p.unseen_since, p.gone
   FROM placement p JOIN asset a ON a.id = p.asset JOIN location l ON l.id = p.location
   JOIN facts f ON f.id = p.facts JOIN source s ON s.id = p.source";

@@ -30,12 +30,7 @@ pub(crate) struct Filter {
 impl Filter {
     /// The parameters, followed by more.
     pub(crate) fn with<'v>(&'v self, more: &[Value<'v>]) -> Vec<Value<'v>> {
-        let own = self.values.iter().map(|cell| match cell {
-            Cell::Null => Value::Null,
-            Cell::Int(v) => Value::Int(*v),
-            Cell::Text(v) => Value::Text(v),
-            Cell::Blob(v) => Value::Blob(v),
-        });
+        let own = self.values.iter().map(Cell::as_value);
         own.chain(more.iter().copied()).collect()
     }
 }
@@ -159,9 +154,8 @@ impl<'q, 'c> Compiler<'q, 'c> {
                 self.placed(&ids)
             }
             Test::Path(pattern) => {
-                let matches = |l: &Location| {
-                    l.path().is_some_and(|path| glob::matches(pattern.as_bytes(), &path))
-                };
+                let matches =
+                    |l: &Location| l.path().is_some_and(|path| glob::matches(pattern.as_bytes(), &path));
                 self.at_places("'file:'", &matches)?
             }
             Test::Kind(word) => {
@@ -377,9 +371,7 @@ fn sign(order: Order) -> &'static str {
 fn in_network(ip: IpAddr, base: IpAddr, length: u8) -> bool {
     let cut = |bits: u128, width: u32| bits.checked_shr(width - u32::from(length).min(width)).unwrap_or(0);
     match (ip, base) {
-        (IpAddr::V4(ip), IpAddr::V4(base)) => {
-            cut(ip.to_bits().into(), 32) == cut(base.to_bits().into(), 32)
-        }
+        (IpAddr::V4(ip), IpAddr::V4(base)) => cut(ip.to_bits().into(), 32) == cut(base.to_bits().into(), 32),
         (IpAddr::V6(ip), IpAddr::V6(base)) => cut(ip.to_bits(), 128) == cut(base.to_bits(), 128),
         _ => false,
     }

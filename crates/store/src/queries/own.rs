@@ -42,7 +42,8 @@ pub(super) fn own(
             )?,
             None => c.execute("DELETE FROM owned WHERE lineage = $1", args![line])?,
         };
-        let members = c.query("SELECT id, owner, places FROM asset WHERE lineage = $1 OR id = $1", args![line])?;
+        let members =
+            c.query("SELECT id, owner, places FROM asset WHERE lineage = $1 OR id = $1", args![line])?;
         for row in members {
             let (id, now_owned) = (row.int(0)?, row.maybe_int(1)?);
             let next = match hand {
@@ -63,7 +64,9 @@ pub(super) fn own(
             };
             set_owner(c, id, now_owned, next, row.int(2)? > 0)?;
             ledger.touch(id);
-            for mut row in c.query("SELECT id FROM finding WHERE asset = $1 AND resolved IS NULL", args![id])? {
+            for mut row in
+                c.query("SELECT id FROM finding WHERE asset = $1 AND resolved IS NULL", args![id])?
+            {
                 findings.insert(row.text(0)?);
             }
         }
@@ -89,12 +92,18 @@ pub(super) fn own(
 pub(super) fn recount(c: &mut Conn<'_>) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     let queries = [
-        ("assets", "SELECT count(*) FROM asset a WHERE EXISTS (SELECT 1 FROM placement p WHERE p.asset = a.id AND p.gone IS NULL)"),
+        (
+            "assets",
+            "SELECT count(*) FROM asset a WHERE EXISTS (SELECT 1 FROM placement p WHERE p.asset = a.id AND p.gone IS NULL)",
+        ),
         ("assets_ever", "SELECT count(*) FROM asset"),
         ("placements", "SELECT count(*) FROM placement WHERE gone IS NULL"),
         ("unseen", "SELECT count(*) FROM placement WHERE gone IS NULL AND unseen_since IS NOT NULL"),
         ("blind_spots", "SELECT count(*) FROM blind WHERE gone IS NULL"),
-        ("owned", "SELECT count(*) FROM asset a WHERE a.owner IS NOT NULL AND EXISTS (SELECT 1 FROM placement p WHERE p.asset = a.id AND p.gone IS NULL)"),
+        (
+            "owned",
+            "SELECT count(*) FROM asset a WHERE a.owner IS NOT NULL AND EXISTS (SELECT 1 FROM placement p WHERE p.asset = a.id AND p.gone IS NULL)",
+        ),
         ("served", "SELECT count(*) FROM placement WHERE gone IS NULL AND flags <> 0"),
         ("proven", "SELECT count(*) FROM placement WHERE gone IS NULL AND flags = 3"),
     ];
@@ -139,7 +148,12 @@ pub(super) fn recount(c: &mut Conn<'_>) -> Result<Vec<String>> {
         &[],
     )?;
     for row in rows {
-        wrong.push(format!("findings of asset {}: {} noted, {} counted", row.int(0)?, row.int(1)?, row.int(2)?));
+        wrong.push(format!(
+            "findings of asset {}: {} noted, {} counted",
+            row.int(0)?,
+            row.int(1)?,
+            row.int(2)?
+        ));
     }
     Ok(wrong)
 }
