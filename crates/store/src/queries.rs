@@ -185,3 +185,10 @@ impl Store {
         todo!()
     }
 }
+
+/// The number of an asset.
+pub(crate) fn asset_number(c: &mut crate::db::Conn<'_>, id: &notafter_core::Fingerprint) -> Result<Option<i64>, StoreError> {
+    let (fp8, fp24) = crate::texts::split(id);
+    let row = c.first("SELECT id FROM asset WHERE fp8 = $1 AND fp24 = $2", crate::db::args![fp8, fp24])?;
+    row.map(|r| r.int(0)).transpose()
+}
