@@ -295,9 +295,8 @@ async fn caller(app: &Arc<App>, headers: &HeaderMap) -> Result<Caller, Problem> 
 /// Reads the form for its `csrf`, or the header `X-CSRF-Token`, and puts the body back.
 async fn check_csrf(request: Request, expected: &str) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, BODY_MAX)
-        .await
-        .map_err(|_| Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE))?;
+    let bytes =
+        to_bytes(body, BODY_MAX).await.map_err(|_| Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE))?;
     // The token is hex: nothing in it is ever percent-encoded.
     let field = bytes.split(|b| *b == b'&').find_map(|pair| pair.strip_prefix(b"csrf="));
     let given = parts.headers.get("x-csrf-token").map(HeaderValue::as_bytes).or(field);
@@ -318,7 +317,8 @@ fn dress(app: &App, asked: &HeaderMap, mut answer: Response<Body>) -> Response<B
     let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let said = ["text/html", "application/problem+json", "application/json"];
     // The plain words of an extractor (4xx) are for programmers; those of a health check (5xx) are the answer.
-    let has_words = said.iter().any(|k| kind.starts_with(k)) || (status.is_server_error() && !kind.is_empty());
+    let has_words =
+        said.iter().any(|k| kind.starts_with(k)) || (status.is_server_error() && !kind.is_empty());
     if (status.is_client_error() || status.is_server_error()) && !has_words {
         let allow = answer.headers().get(header::ALLOW).cloned();
         answer = Problem::of_status(status).answer(asked, |p| app.problem_page(p));
@@ -359,10 +359,16 @@ mod tests {
         }
     }
 
-    fn look(rules: &Rules, method: &Method, path: &str, host: &str, origin: &str, site: &str) -> Result<Needs, u16> {
+    fn look(
+        rules: &Rules,
+        method: &Method,
+        path: &str,
+        host: &str,
+        origin: &str,
+        site: &str,
+    ) -> Result<Needs, u16> {
         let some = |text| Some(text).filter(|t: &&str| !t.is_empty());
-        let asked =
-            Asked { method, path, host: some(host), origin: some(origin), fetch_site: some(site) };
+        let asked = Asked { method, path, host: some(host), origin: some(origin), fetch_site: some(site) };
         rules.look(&asked).map_err(|p| p.status.as_u16())
     }
 
@@ -465,7 +471,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, HeaderValue::from_static("a=1; notafter=ab12; b=2"));
         assert_eq!(cookie(&headers), Some("ab12"));
-        assert_eq!(authority_of("https://Certs.example.com:8443/x").as_deref(), Some("certs.example.com:8443"));
+        assert_eq!(
+            authority_of("https://Certs.example.com:8443/x").as_deref(),
+            Some("certs.example.com:8443")
+        );
         assert_eq!(authority_of("certs.example.com"), None);
         headers.append(header::HOST, HeaderValue::from_static("localhost"));
         assert_eq!(host_of(&Uri::from_static("/"), &headers), Some("localhost"));

@@ -79,8 +79,7 @@ pub(crate) struct Cache {
 impl App {
     /// The application over a running engine.
     pub fn new(handle: Arc<Handle>, settings: Settings) -> Arc<Self> {
-        let access =
-            Access::new(Arc::clone(&handle.store), Arc::clone(&handle.clock), settings.token_hash);
+        let access = Access::new(Arc::clone(&handle.store), Arc::clone(&handle.clock), settings.token_hash);
         let lower = |h: &String| h.trim().to_ascii_lowercase();
         let rules = Rules {
             hosts: settings.hosts.iter().map(lower).collect(),
@@ -133,7 +132,7 @@ pub fn app(handle: Arc<Handle>, settings: Settings) -> Router {
 }
 
 /// Compress what is long enough and text, and holds no secret.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 struct Worth(DefaultPredicate);
 
 impl Predicate for Worth {
@@ -143,11 +142,7 @@ impl Predicate for Worth {
 }
 
 /// Serves until `shutdown`, then lets what is under way end, for ten seconds at most.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()>,
-) {
+pub async fn serve(listener: tokio::net::TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     let graceful = GracefulShutdown::new();
     let room = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
     let mut shutdown = std::pin::pin!(shutdown);

@@ -208,8 +208,9 @@ async fn place_page(
     show(&app, caller, &headers, move |_, look| {
         let found = place::gather(look, &at)?;
         let found = found.ok_or_else(|| {
-            Problem::not_found(format!("Nothing is known of the place {}.", words::clean(&at)))
-                .hint("a place is written as the inventory shows it: tls://10.0.0.5:443?sni=name, file:///path#1")
+            Problem::not_found(format!("Nothing is known of the place {}.", words::clean(&at))).hint(
+                "a place is written as the inventory shows it: tls://10.0.0.5:443?sni=name, file:///path#1",
+            )
         })?;
         Ok(place::view(look, &look.house()?, &found))
     })
@@ -322,10 +323,7 @@ async fn asset_file(
 
 impl App {
     /// The services as they were within the last half minute, and when that was.
-    fn services(
-        &self,
-        look: &Look,
-    ) -> Result<(Arc<Vec<ServiceState>>, notafter_core::UnixTime), Problem> {
+    fn services(&self, look: &Look) -> Result<(Arc<Vec<ServiceState>>, notafter_core::UnixTime), Problem> {
         let mono = self.handle.clock.monotonic();
         // Whoever comes while it is being looked up waits for that: a thousand readers ask once.
         let mut kept = self.cache.services.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

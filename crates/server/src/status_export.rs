@@ -19,23 +19,16 @@ use crate::views::status::{Gathered, days_of, view};
 ///
 /// # Errors
 /// The store's, or the folder cannot be written.
-pub fn status_export(handle: &Handle, version: &str, dir: &Path) -> io::Result<()> {
+pub fn status_export(handle: &Handle, dir: &Path) -> io::Result<()> {
     let well = handle.status.alive(handle.clock.monotonic()) && handle.status.read().trouble.is_none();
-    write(&handle.store, &handle.setup(), well, version, dir, handle.clock.now())
+    write(&handle.store, &handle.setup(), well, dir, handle.clock.now())
 }
 
 /// The same over a store, for a command that runs beside the server. `well` says that somebody is observing.
 ///
 /// # Errors
 /// The store's, or the folder cannot be written.
-pub fn write(
-    store: &Store,
-    setup: &Setup,
-    well: bool,
-    version: &str,
-    dir: &Path,
-    now: UnixTime,
-) -> io::Result<()> {
+pub fn write(store: &Store, setup: &Setup, well: bool, dir: &Path, now: UnixTime) -> io::Result<()> {
     let services = states(store, setup, now).map_err(io::Error::other)?;
     let services: Vec<ServiceState> = services.into_iter().filter(|s| s.public).collect();
     let days = days_of(store, &services, now).map_err(io::Error::other)?;
@@ -45,7 +38,7 @@ pub fn write(
         as_of: now,
         well,
         stylesheet: "notafter.css".to_owned(),
-        version,
+        version: env!("CARGO_PKG_VERSION"),
     };
     let page = view(&found, now).render().map_err(io::Error::other)?;
     std::fs::create_dir_all(dir)?;

@@ -406,7 +406,12 @@ impl Link {
 
 impl Chip {
     /// A chip with a count, if there is one to tell.
-    pub(crate) fn new(words: impl Into<String>, href: impl Into<String>, on: bool, count: Option<u64>) -> Self {
+    pub(crate) fn new(
+        words: impl Into<String>,
+        href: impl Into<String>,
+        on: bool,
+        count: Option<u64>,
+    ) -> Self {
         let count = count.map(words::number).unwrap_or_default();
         Self { words: words.into(), href: href.into(), on, count, title: String::new() }
     }

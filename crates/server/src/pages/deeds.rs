@@ -24,10 +24,11 @@ const NOTE_MAX: usize = 500;
 /// A name of a view.
 const NAME_MAX: usize = 60;
 
-type Filled<T> = Result<Form<T>, FormRejection>;
+pub(super) type Filled<T> = Result<Form<T>, FormRejection>;
 
 fn filled<T>(form: Filled<T>) -> Result<T, Problem> {
-    form.map(|Form(form)| form).map_err(|_| Problem::bad("The form lacks a field, or has one that cannot be read."))
+    form.map(|Form(form)| form)
+        .map_err(|_| Problem::bad("The form lacks a field, or has one that cannot be read."))
 }
 
 /// Text that a person typed: without control characters, and no longer than it may be.
@@ -78,9 +79,8 @@ pub(crate) async fn snooze(
     headers: HeaderMap,
     form: Filled<SnoozeForm>,
 ) -> Answer {
-    let until = filled(form).and_then(|form| {
-        day(&form.until).ok_or_else(|| Problem::bad("The day is written as 2026-12-01."))
-    });
+    let until = filled(form)
+        .and_then(|form| day(&form.until).ok_or_else(|| Problem::bad("The day is written as 2026-12-01.")));
     let done = match until {
         Ok(until) => {
             work(&app, move |app| {

@@ -5,13 +5,13 @@
 //! not kept, and tell no other site where the reader came from.
 
 use axum::Extension;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use notafter_engine::hands::{Ask, hold};
 use notafter_engine::notify::secret_hash;
 use notafter_store::alerts::Link;
 
-use super::deeds::AckForm;
+use super::deeds::{AckForm, Filled};
 use super::{Answer, Shared, Who, see_other, show, work};
 use crate::app::App;
 use crate::problem::Problem;
@@ -51,9 +51,10 @@ pub(crate) async fn take_ack(
     Extension(caller): Who,
     Path(secret): Path<String>,
     headers: HeaderMap,
-    form: Option<Form<AckForm>>,
+    form: Filled<AckForm>,
 ) -> Answer {
-    let note = form.map(|Form(form)| form.note).unwrap_or_default();
+    // The button alone is enough: a note is a favour.
+    let note = form.map(|form| form.0.note).unwrap_or_default();
     show(&app, caller, &headers, move |app, look| {
         let link = if is_secret(&secret) {
             look.store.link(&secret_hash(&secret), true, look.now)?
@@ -101,7 +102,11 @@ fn asking(app: &App, look: &Look, whole: &Whole, secret: &str) -> AcknowledgeVie
         subline: format!("Alert {}, for {}{told}.", alert.id(), words::clean(&alert.owner)),
         // Without its link: the pages may not be open to whoever has a message.
         rows: vec![alert_row(whole, look.now)],
-        more: if more > 0 { format!("and {} more of the same cause", words::number(more)) } else { String::new() },
+        more: if more > 0 {
+            format!("and {} more of the same cause", words::number(more))
+        } else {
+            String::new()
+        },
         can_act: !over,
         action: format!("/ack/{secret}"),
         meaning: "It stops the reminders and the escalation until the next step. It does not stop the date: \

@@ -97,17 +97,20 @@ pub(crate) fn gather(look: &Look, house: &House, ask: &Ask) -> Result<Vec<Whole>
 }
 
 /// The page. `only` is the alert that was asked for by its id.
-pub(crate) fn view(look: &Look, house: &House, ask: &Ask, alerts: &[Whole], only: Option<&str>) -> AlertsView {
+pub(crate) fn view(
+    look: &Look,
+    house: &House,
+    ask: &Ask,
+    alerts: &[Whole],
+    only: Option<&str>,
+) -> AlertsView {
     let now = look.now;
     let count = |keep: &dyn Fn(&&Alert) -> bool| house.alerts.iter().filter(keep).count() as u64;
     let waiting = count(&|a| waits(a, now));
     let open = count(&|a| a.state == State::Open);
     let all = house.alerts.len() as u64;
-    let failed = alerts
-        .iter()
-        .flat_map(|w| &w.messages)
-        .filter(|m| m.delivery == Stand::Failed)
-        .count() as u64;
+    let failed =
+        alerts.iter().flat_map(|w| &w.messages).filter(|m| m.delivery == Stand::Failed).count() as u64;
     let mut headline = match (all, waiting) {
         (0, _) => "No alert is open".to_owned(),
         (_, 0) => format!("{} open, and somebody has each of them", is_are(all, "alert")),
@@ -145,8 +148,16 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, alerts: &[Whole], only
             "There is no such alert.".to_owned()
         },
         pager: Pager {
-            before: if first_page { String::new() } else { format!("/alerts?state={}", words::encode(&ask.state)) },
-            after: if full { format!("/alerts?state={}&before={last}", words::encode(&ask.state)) } else { String::new() },
+            before: if first_page {
+                String::new()
+            } else {
+                format!("/alerts?state={}", words::encode(&ask.state))
+            },
+            after: if full {
+                format!("/alerts?state={}&before={last}", words::encode(&ask.state))
+            } else {
+                String::new()
+            },
             words: words::number(alerts.len() as u64),
         },
         alerts: alerts.iter().map(|w| item(look, w)).collect(),
@@ -213,7 +224,11 @@ fn summary(whole: &Whole, now: UnixTime) -> String {
         Some(first) => {
             let said = words::sentence(&words::clean(&summary_at(&first.summary, first.deadline, now)));
             let more = whole.alert.members.len().saturating_sub(1);
-            let more = if more > 0 { format!(" And {} more of the same cause.", words::number(more as u64)) } else { String::new() };
+            let more = if more > 0 {
+                format!(" And {} more of the same cause.", words::number(more as u64))
+            } else {
+                String::new()
+            };
             format!("{}.{more}", said.trim_end_matches('.'))
         }
         None => words::clean(&whole.alert.title),
@@ -232,7 +247,11 @@ pub(crate) fn alert_row(whole: &Whole, now: UnixTime) -> Row {
                 name: Name::of(whole.findings.first().map_or(alert.title.as_str(), |f| f.title.as_str())),
                 href: place.map_or_else(|| "/sources".to_owned(), |p| place_href(p.as_str())),
                 owner: String::new(),
-                place_words: whole.findings.first().map(|f| super::findings::places(&f.locations)).unwrap_or_default(),
+                place_words: whole
+                    .findings
+                    .first()
+                    .map(|f| super::findings::places(&f.locations))
+                    .unwrap_or_default(),
                 todo: Todo::default(),
                 copy: alert.id(),
             }
@@ -258,7 +277,11 @@ fn state_words(alert: &Alert, now: UnixTime) -> String {
             format!("Resolved: seen to be mended{at}")
         }
         (Some(hold), _) if hold.until > now => {
-            let note = if hold.note.is_empty() { String::new() } else { format!(": “{}”", words::clean(&hold.note)) };
+            let note = if hold.note.is_empty() {
+                String::new()
+            } else {
+                format!(": “{}”", words::clean(&hold.note))
+            };
             let by = words::clean(&hold.by);
             if hold.snooze {
                 format!("Snoozed by {by} until {}{note}", words::day(hold.until, now))

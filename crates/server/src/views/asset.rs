@@ -7,7 +7,6 @@ use notafter_core::inventory::{Asset, AssetKind, BytesAt, Role};
 use notafter_core::observation::Possession;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::fingerprint::hex;
-use notafter_pki::time::DAY;
 use notafter_store::StoreError;
 use notafter_store::alerts::AuditLine;
 use notafter_store::findings::FindingFilter;
@@ -20,7 +19,7 @@ use super::inventory::issuer;
 use super::life::life;
 use super::row::renewals;
 use super::{
-    AlertItem, Cause, Event, Fact, FindingItem, Frame, Life, Link, Name, Stamp, place_href, short_id, tiny_id,
+    AlertItem, Cause, Event, Fact, FindingItem, Frame, Link, Name, Stamp, place_href, short_id, tiny_id,
 };
 use crate::words;
 
@@ -298,7 +297,9 @@ fn place(look: &Look, house: &House, found: &Gathered, placement: &PlacementRow)
             let location = placement.location.as_str();
             let other = found.instead.iter().find(|(l, _)| l == location).and_then(|(_, other)| *other);
             match other {
-                Some((id, since)) => (tiny_id(&id), format!("another one, since {}", words::day(since, now)), "plain"),
+                Some((id, since)) => {
+                    (tiny_id(&id), format!("another one, since {}", words::day(since, now)), "plain")
+                }
                 None => (String::new(), format!("not this one since {}", words::day(gone, now)), "plain"),
             }
         }
@@ -343,7 +344,10 @@ fn more_places(found: &Gathered) -> Link {
     if hidden == 0 {
         return Link::default();
     }
-    Link::to(format!("{} more places are not shown here", words::number(hidden)), words::ask(&format!("id:{}", hex(&found.whole.row.id.0))))
+    Link::to(
+        format!("{} more places are not shown here", words::number(hidden)),
+        words::ask(&format!("id:{}", hex(&found.whole.row.id.0))),
+    )
 }
 
 fn chain(found: &Gathered, now: UnixTime) -> Vec<Kin> {
@@ -368,8 +372,22 @@ fn chain(found: &Gathered, now: UnixTime) -> Vec<Kin> {
                 href: if row.is_some() && !this { super::asset_href(id) } else { String::new() },
                 label: String::new(),
                 words: words_,
-                class: if this { "this" } else if ended { "bad" } else { "" }.to_owned(),
-                tone: if ended { "now" } else if first && !this { "soon" } else { "" }.to_owned(),
+                class: if this {
+                    "this"
+                } else if ended {
+                    "bad"
+                } else {
+                    ""
+                }
+                .to_owned(),
+                tone: if ended {
+                    "now"
+                } else if first && !this {
+                    "soon"
+                } else {
+                    ""
+                }
+                .to_owned(),
             }
         })
         .collect()
@@ -482,7 +500,12 @@ fn history(found: &Gathered, now: UnixTime) -> Vec<Event> {
     }
     for placement in found.whole.placements.iter().take(50) {
         let source = format!("source {}", placement.source);
-        out.push((placement.first_seen, format!("First seen at {}", placement.location), source.clone(), "plain"));
+        out.push((
+            placement.first_seen,
+            format!("First seen at {}", placement.location),
+            source.clone(),
+            "plain",
+        ));
         if let Some(gone) = placement.gone {
             out.push((gone, format!("No longer at {}", placement.location), source, "plain"));
         }
@@ -491,7 +514,9 @@ fn history(found: &Gathered, now: UnixTime) -> Vec<Event> {
     out.truncate(HISTORY);
     out.into_iter()
         .map(|(at, what, by, tone)| Event {
-            words: words::sentence(&words::clean(what.trim_start_matches(&format!("{} ", found.whole.row.id)))),
+            words: words::sentence(&words::clean(
+                what.trim_start_matches(&format!("{} ", found.whole.row.id)),
+            )),
             at: Stamp::past(Some(at), now),
             by: words::clean(&by),
             tone: tone.to_owned(),
@@ -507,6 +532,8 @@ pub(crate) fn leads(role: Role) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use notafter_pki::time::DAY;
+
     use crate::views::row::tests::{NOW, sample};
 
     #[test]

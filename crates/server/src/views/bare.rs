@@ -70,7 +70,12 @@ pub(crate) fn problem(problem: &Problem, bare: Bare) -> String {
         detail: words::clean(&problem.detail),
         hint: words::clean(&problem.hint),
         instance: String::new(),
-        links: vec![Link::to("Today", "/"), Link::to("Inventory", "/inventory"), Link::to("Status", "/status")],
+        links: vec![
+            Link::to("Today", "/"),
+            Link::to("Inventory", "/inventory"),
+            Link::to("Status", "/status"),
+        ],
     };
-    view.render().unwrap_or_else(|_| "<!doctype html><title>Problem</title><p>Something went wrong.".to_owned())
+    view.render()
+        .unwrap_or_else(|_| "<!doctype html><title>Problem</title><p>Something went wrong.".to_owned())
 }

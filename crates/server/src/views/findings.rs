@@ -89,7 +89,9 @@ const NEW_MOST: usize = 1000;
 
 impl Ask {
     fn severity(&self) -> Option<Severity> {
-        [Severity::Critical, Severity::Warning, Severity::Info].into_iter().find(|s| s.as_str() == self.severity)
+        [Severity::Critical, Severity::Warning, Severity::Info]
+            .into_iter()
+            .find(|s| s.as_str() == self.severity)
     }
 
     fn kind(&self) -> Option<Kind> {
@@ -116,7 +118,12 @@ impl Ask {
 
     /// The page with one of the filters changed.
     fn href(&self, change: &str, value: &str) -> String {
-        let parts = [("severity", &self.severity), ("owner", &self.owner), ("kind", &self.kind), ("since", &self.since)];
+        let parts = [
+            ("severity", &self.severity),
+            ("owner", &self.owner),
+            ("kind", &self.kind),
+            ("since", &self.since),
+        ];
         let mut out = Vec::new();
         for (name, old) in parts {
             let value = if name == change { value } else { old };
@@ -146,8 +153,7 @@ pub(crate) fn gather(look: &Look, ask: &Ask) -> Result<Findings, StoreError> {
     let mut groups = Vec::new();
     for (severity, kind, count) in wanted {
         // The worst of a kind come first: those of this severity stand behind them.
-        let worse: u64 =
-            counts.iter().filter(|c| c.0 == kind && c.1 < severity).map(|c| c.3).sum();
+        let worse: u64 = counts.iter().filter(|c| c.0 == kind && c.1 < severity).map(|c| c.3).sum();
         let skip = if ask.after.is_empty() { usize::try_from(worse).unwrap_or(0).min(2000) } else { 0 };
         let filter = FindingFilter {
             kinds: vec![kind],
@@ -174,9 +180,8 @@ pub(crate) fn gather(look: &Look, ask: &Ask) -> Result<Findings, StoreError> {
 pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Findings) -> FindingsView {
     let now = look.now;
     let coverage = Coverage::of(look, house);
-    let sum = |keep: &dyn Fn(&Count) -> bool| -> u64 {
-        found.counts.iter().filter(|c| keep(c)).map(|c| c.3).sum()
-    };
+    let sum =
+        |keep: &dyn Fn(&Count) -> bool| -> u64 { found.counts.iter().filter(|c| keep(c)).map(|c| c.3).sum() };
     let all = sum(&|_| true);
     let by = |severity: Severity| sum(&|c: &Count| c.1 == severity);
     let (critical, warning, info) = (by(Severity::Critical), by(Severity::Warning), by(Severity::Info));
@@ -216,8 +221,13 @@ fn filters(ask: &Ask, found: &Findings, [all, critical, warning, info]: [u64; 4]
     let chip = |name: &str, value: &str, words: &str, on: bool, count: Option<u64>| {
         Chip::new(words::clean(words), ask.href(name, value), on, count)
     };
-    let severities = [("", "all", all), ("critical", "critical", critical), ("warning", "warning", warning), ("info", "info", info)]
-        .map(|(value, words, count)| chip("severity", value, words, ask.severity == value, Some(count)));
+    let severities = [
+        ("", "all", all),
+        ("critical", "critical", critical),
+        ("warning", "warning", warning),
+        ("info", "info", info),
+    ]
+    .map(|(value, words, count)| chip("severity", value, words, ask.severity == value, Some(count)));
     let tally = |key: &dyn Fn(&Count) -> String| {
         let mut out: Vec<(String, u64)> = Vec::new();
         for count in &found.counts {
@@ -330,7 +340,10 @@ mod tests {
     #[test]
     fn filters_keep_each_other() {
         let ask = Ask { severity: "warning".into(), owner: "web & co".into(), ..Ask::default() };
-        assert_eq!(ask.href("kind", "expired"), "/findings?severity=warning&owner=web%20%26%20co&kind=expired");
+        assert_eq!(
+            ask.href("kind", "expired"),
+            "/findings?severity=warning&owner=web%20%26%20co&kind=expired"
+        );
         assert_eq!(ask.href("severity", ""), "/findings?owner=web%20%26%20co");
         assert_eq!(Ask::default().href("owner", ""), "/findings");
         let none = Ask { owner: "none".into(), ..Ask::default() };

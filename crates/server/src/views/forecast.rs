@@ -144,12 +144,17 @@ pub(crate) fn view(look: &Look, house: &House, found: &Forecast) -> ForecastView
         },
         subline,
         spans: SPANS
-            .map(|days| Chip::new(format!("{days} days"), format!("/forecast?days={days}"), days == found.days, None))
+            .map(|days| {
+                Chip::new(format!("{days} days"), format!("/forecast?days={days}"), days == found.days, None)
+            })
             .to_vec(),
         chart: chart(found, now),
         lapses: found.rows.iter().map(|(r, f)| row(r, f.as_ref(), now)).collect(),
         lapses_more: if found.rows.len() == ROWS {
-            Link::to(format!("all within {} days", found.days), words::ask(&super::today::ours_words(found.days)))
+            Link::to(
+                format!("all within {} days", found.days),
+                words::ask(&super::today::ours_words(found.days)),
+            )
         } else {
             Link::default()
         },
@@ -158,7 +163,11 @@ pub(crate) fn view(look: &Look, house: &House, found: &Forecast) -> ForecastView
         load_words: "If every leaf in use lived so long, and were renewed at two thirds of it".to_owned(),
         load_advice: format!(
             "{} in use; which of them a public CA has issued is not counted here, and private CAs are not bound by these rules.",
-            if found.leaves == 1 { "1 leaf is".to_owned() } else { format!("{} leaves are", words::number(found.leaves)) }
+            if found.leaves == 1 {
+                "1 leaf is".to_owned()
+            } else {
+                format!("{} leaves are", words::number(found.leaves))
+            }
         ),
         dates: POLICY_DATES
             .iter()
@@ -218,7 +227,8 @@ fn chart(found: &Forecast, now: UnixTime) -> BarChart {
         let tall = height(*count);
         let end_words = format!("{} {}", words::number(*count), if *count == 1 { "ends" } else { "end" });
         let when = if weekly { format!("week of {}", words::day(from, now)) } else { words::day(from, now) };
-        let dates: Vec<_> = POLICY_DATES.iter().filter(|p| from <= p.at && p.at < until).map(|p| p.label).collect();
+        let dates: Vec<_> =
+            POLICY_DATES.iter().filter(|p| from <= p.at && p.at < until).map(|p| p.label).collect();
         ForecastBar {
             x: words::at_percent(LEFT + n as f64 * across / steps),
             width: words::at_percent(across / steps * 0.72),

@@ -125,7 +125,10 @@ impl Coverage {
     pub(crate) fn but(&self) -> String {
         let mut parts = Vec::new();
         if self.stale > 0 {
-            parts.push(format!("{} not looked lately", words::counted(self.stale, "source") + if self.stale == 1 { " has" } else { " have" }));
+            parts.push(format!(
+                "{} not looked lately",
+                words::counted(self.stale, "source") + if self.stale == 1 { " has" } else { " have" }
+            ));
         }
         if self.unseen > 0 {
             parts.push(format!("{} did not answer", words::counted(self.unseen, "place")));
@@ -182,11 +185,8 @@ pub(crate) fn waits(alert: &Alert, now: UnixTime) -> bool {
 }
 
 fn freshness(look: &Look, coverage: &Coverage) -> Vec<Freshness> {
-    let line = |tone: &str, words: String| Freshness {
-        tone: tone.to_owned(),
-        words,
-        href: "/sources".to_owned(),
-    };
+    let line =
+        |tone: &str, words: String| Freshness { tone: tone.to_owned(), words, href: "/sources".to_owned() };
     if let (0, Some((_, began))) = (coverage.fresh, look.state.running.values().next()) {
         return vec![line("plain", format!("first look, since {}", words::ago(*began, look.now)))];
     }
@@ -235,7 +235,11 @@ pub(crate) fn banners(look: &Look, house: &House) -> Vec<Banner> {
     }
     let kinds = [
         (Kind::AlertUndelivered, "messages were not delivered", ("See the alerts", "/alerts")),
-        (Kind::OwnerUnreachable, "owners cannot be reached", ("Which, and why", "/findings?kind=owner-unreachable")),
+        (
+            Kind::OwnerUnreachable,
+            "owners cannot be reached",
+            ("Which, and why", "/findings?kind=owner-unreachable"),
+        ),
         (Kind::ClockSkew, "clocks are wrong", ("Which", "/findings?kind=clock-skew")),
         (Kind::SourceStale, "sources are stale", ("Which, and why", "/sources")),
     ];
@@ -245,15 +249,24 @@ pub(crate) fn banners(look: &Look, house: &House) -> Vec<Banner> {
     if let Some(clock) = state.clock.filter(|c| c.jumped != 0) {
         let way = if clock.jumped > 0 { "ahead" } else { "back" };
         let held = if look.now < clock.held_until {
-            format!("Messages are held until {}: dates judged now may be wrong.", words::moment(clock.held_until))
+            format!(
+                "Messages are held until {}: dates judged now may be wrong.",
+                words::moment(clock.held_until)
+            )
         } else {
             "Every date was judged anew.".to_owned()
         };
         let jumped = words::span(clock.jumped);
-        out.push(banner("soon", format!("The clock was set {way} by {jumped}, {}.", words::ago(clock.at, look.now)), held, None));
+        out.push(banner(
+            "soon",
+            format!("The clock was set {way} by {jumped}, {}.", words::ago(clock.at, look.now)),
+            held,
+            None,
+        ));
     }
     if let Some(fault) = &state.beat_fault {
-        let last = state.last_beat.map_or_else(|| "never since the start".to_owned(), |t| words::ago(t, look.now));
+        let last =
+            state.last_beat.map_or_else(|| "never since the start".to_owned(), |t| words::ago(t, look.now));
         out.push(banner(
             "soon",
             "The heartbeat does not arrive.".to_owned(),
@@ -273,13 +286,21 @@ pub(crate) fn banners(look: &Look, house: &House) -> Vec<Banner> {
         let name = words::clean(&first.name);
         let title = match late.len() {
             1 => format!("The source {name} is late."),
-            n => format!("{} sources are late, {name} among them.", words::sentence(&words::number_word(n as u64))),
+            n => format!(
+                "{} sources are late, {name} among them.",
+                words::sentence(&words::number_word(n as u64))
+            ),
         };
         let text = "What they would show now is not known.".to_owned();
         out.push(banner("stale", title, text, Some(("Which, and why", "/sources"))));
     }
     if state.draining {
-        out.push(banner("soon", "The server is going down.".to_owned(), "Nothing new is looked at.".to_owned(), None));
+        out.push(banner(
+            "soon",
+            "The server is going down.".to_owned(),
+            "Nothing new is looked at.".to_owned(),
+            None,
+        ));
     }
     out.sort_by_key(|b| match b.tone.as_str() {
         "now" => 0,

@@ -85,7 +85,10 @@ fn quiet(picture: &Picture, blind: bool, now: UnixTime) -> String {
     let limit = if picture.stale > 0 { ", as far as could be seen" } else { "" };
     match &picture.next {
         Some((name, end)) => {
-            format!("Nothing that was seen needs a person now{limit}; {name} ends next, on {}.", day_long(*end, now))
+            format!(
+                "Nothing that was seen needs a person now{limit}; {name} ends next, on {}.",
+                day_long(*end, now)
+            )
         }
         None => format!("Nothing that was seen ends in the next 120 days{limit}."),
     }
@@ -130,7 +133,10 @@ mod tests {
             &picture(things(&[-3, -4], 2), things(&[9], 0), 0, None),
             "Two things are broken now, one more will break before 1 December, and one of them has no owner.",
         );
-        check(&picture(none(), none(), 4, Some(40)), "Nothing that was seen breaks soon; four things want a look.");
+        check(
+            &picture(none(), none(), 4, Some(40)),
+            "Nothing that was seen breaks soon; four things want a look.",
+        );
         check(
             &picture(none(), none(), 0, Some(40)),
             "Nothing that was seen needs a person now; shop.example.com ends next, on 31 December.",

@@ -104,7 +104,13 @@ fn x(days: f64) -> f64 {
     words::at_percent(1.0 + days / DAYS as f64 * 98.0)
 }
 
-fn gather_days(rows: &[AssetRow], complete: bool, counts: &[u64], midnight: UnixTime, now: UnixTime) -> Vec<Day> {
+fn gather_days(
+    rows: &[AssetRow],
+    complete: bool,
+    counts: &[u64],
+    midnight: UnixTime,
+    now: UnixTime,
+) -> Vec<Day> {
     let mut days = vec![Day { tone: "plain", ..Day::default() }; DAYS as usize + 1];
     for row in rows {
         let Some(end) = row.not_after.filter(|end| *end >= now) else { continue };
@@ -143,7 +149,8 @@ fn pin(n: i64, day: &Day, midnight: UnixTime, now: UnixTime) -> Pin {
         _ => words::ask(&format!("expires>{} expires<{}", iso_day(at), iso_day(at.plus(DAY)))),
     };
     Pin {
-        x: x((n as f64 + 0.5).max((now.0 - midnight.0) as f64 / DAY as f64) - (now.0 - midnight.0) as f64 / DAY as f64),
+        x: x((n as f64 + 0.5).max((now.0 - midnight.0) as f64 / DAY as f64)
+            - (now.0 - midnight.0) as f64 / DAY as f64),
         y: BASE - 16 - height,
         r: words::at_percent((3.2 + (day.places as f64).sqrt() * 0.95).min(11.0)),
         act: true,
@@ -245,11 +252,12 @@ fn labels(pins: &[(i64, Pin)], days: &[Day]) -> Vec<PinLabel> {
             continue;
         }
         // Beside its pin, or higher where there is room: the line of dates is at the top.
-        let free = [pin.y - 4, pin.y - 22, 64, 46, 34].into_iter().filter(|y| (34..=pin.y).contains(y)).find(|y| {
-            let here = (from, to, y - 12, y + 19);
-            !taken.iter().any(|t| touch(t, &here))
-                && !pins.iter().any(|(m, other)| m != n && touch(&around(other), &here))
-        });
+        let free =
+            [pin.y - 4, pin.y - 22, 64, 46, 34].into_iter().filter(|y| (34..=pin.y).contains(y)).find(|y| {
+                let here = (from, to, y - 12, y + 19);
+                !taken.iter().any(|t| touch(t, &here))
+                    && !pins.iter().any(|(m, other)| m != n && touch(&around(other), &here))
+            });
         let Some(y) = free else { continue };
         taken.push((from, to, y - 12, y + 19));
         let dx = if anchor == "end" { -dx } else { dx };
@@ -287,8 +295,10 @@ fn weeks(days: &[Day], midnight: UnixTime, now: UnixTime) -> Vec<Week> {
             continue;
         }
         let tones: Vec<_> = week.iter().filter(|d| d.count > 0).map(|d| d.tone).collect();
-        let tone = ["now", "soon", "plain", "stale"].into_iter().find(|t| tones.contains(t)).unwrap_or("plain");
-        let names: Vec<_> = week.iter().filter_map(|d| d.first.as_ref()).map(|f| f.0.as_str()).take(2).collect();
+        let tone =
+            ["now", "soon", "plain", "stale"].into_iter().find(|t| tones.contains(t)).unwrap_or("plain");
+        let names: Vec<_> =
+            week.iter().filter_map(|d| d.first.as_ref()).map(|f| f.0.as_str()).take(2).collect();
         let mut note = vec![names.join(", ")];
         note.extend(dates.into_iter().map(str::to_owned));
         note.retain(|part| !part.is_empty());
@@ -339,7 +349,8 @@ mod tests {
     #[test]
     fn labels_never_touch() {
         drawn(&[], true, &[]);
-        let few: Vec<_> = [3, 9, 12, 22, 84, 119].into_iter().map(|d| sample(&format!("n{d}.example.com"), d)).collect();
+        let few: Vec<_> =
+            [3, 9, 12, 22, 84, 119].into_iter().map(|d| sample(&format!("n{d}.example.com"), d)).collect();
         let horizon = drawn(&few, true, &[]);
         assert_eq!(horizon.pins.len(), 6);
         assert_eq!(horizon.labels[0].name, "n3.example.com", "the most urgent has a label");

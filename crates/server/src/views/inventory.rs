@@ -166,7 +166,11 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Inventory) -> 
             format!("{} were ever seen.{limits}", words::number(house.totals.assets_ever)),
         ),
         (None, _) => (
-            format!("{} {} this.", words::sentence(&count), if found.count == 1 { "answers" } else { "answer" }),
+            format!(
+                "{} {} this.",
+                words::sentence(&count),
+                if found.count == 1 { "answers" } else { "answer" }
+            ),
             format!("Out of {} in use.{limits}", words::number(house.totals.assets)),
         ),
     };
@@ -176,7 +180,11 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Inventory) -> 
         frame,
         headline,
         subline,
-        query_error: found.error.as_ref().map(|e| format!("{}.", words::clean(&e.message))).unwrap_or_default(),
+        query_error: found
+            .error
+            .as_ref()
+            .map(|e| format!("{}.", words::clean(&e.message)))
+            .unwrap_or_default(),
         query_hint: found
             .error
             .as_ref()
@@ -302,20 +310,13 @@ mod tests {
 
     #[test]
     fn every_example_and_chip_is_a_question_that_can_be_asked() {
-        let house = House {
-            totals: Default::default(),
-            sources: Vec::new(),
-            alerts: Vec::new(),
-            own: Vec::new(),
-        };
+        let house =
+            House { totals: Default::default(), sources: Vec::new(), alerts: Vec::new(), own: Vec::new() };
         for chip in examples().into_iter().chain(chips("", &house)) {
             let asked = chip.href.trim_start_matches("/inventory?q=");
             assert!(!asked.contains(' '), "{asked}");
             if chip.href.contains("%3C") || chip.words.contains(':') {
-                Query::parse(&chip.words).map_or_else(
-                    |e| assert!(!chip.words.contains(':'), "{e}"),
-                    |_| (),
-                );
+                Query::parse(&chip.words).map_or_else(|e| assert!(!chip.words.contains(':'), "{e}"), |_| ());
             }
         }
         let ask = Ask { q: "owner:none".into(), sort: "title".into(), after: String::new() };

@@ -8,7 +8,7 @@ use notafter_core::deadline::Ladder;
 use notafter_pki::time::DAY;
 use notafter_store::rows::AssetRow;
 
-use super::{Life, LifePoint, Rung};
+use super::asset::{Life, LifePoint, Rung};
 use crate::words;
 
 /// Words stand this far apart, in percent.
@@ -88,14 +88,18 @@ fn point(x: f64, what: &str, at: UnixTime, anchor: &str, above: bool) -> LifePoi
 
 fn steps(row: &AssetRow, lifetime: i64, x: &dyn Fn(UnixTime) -> f64, end: UnixTime) -> Vec<Rung> {
     let ladder = if row.is_ca { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
-    [("soon", "warning", ladder.warning), ("now", "critical", ladder.critical), ("now", "every day", ladder.page)]
-        .into_iter()
-        .map(|(tone, what, before)| Rung {
-            x: x(end.plus(-before)),
-            tone: tone.to_owned(),
-            title: format!("{what}: {} left", words::span(before)),
-        })
-        .collect()
+    [
+        ("soon", "warning", ladder.warning),
+        ("now", "critical", ladder.critical),
+        ("now", "every day", ladder.page),
+    ]
+    .into_iter()
+    .map(|(tone, what, before)| Rung {
+        x: x(end.plus(-before)),
+        tone: tone.to_owned(),
+        title: format!("{what}: {} left", words::span(before)),
+    })
+    .collect()
 }
 
 #[cfg(test)]

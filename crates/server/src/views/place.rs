@@ -146,7 +146,8 @@ pub(crate) fn view(look: &Look, house: &House, found: &Gathered) -> PlaceView {
         owner,
         name: Name::of(location.as_str()),
         subline: subline(look, house, found, last),
-        seen_tone: if late || unseen.is_some() || found.place.blind.is_some() { "stale" } else { "plain" }.to_owned(),
+        seen_tone: if late || unseen.is_some() || found.place.blind.is_some() { "stale" } else { "plain" }
+            .to_owned(),
         unseen: unseen_reason(found, now),
         causes: found.findings.first().map(|f| cause(f, now)).into_iter().collect(),
         now_title: match (late || unseen.is_some(), last) {
@@ -193,7 +194,10 @@ fn subline(look: &Look, house: &House, found: &Gathered, last: Option<UnixTime>)
     let unseen = found.shows.first().is_some_and(|(p, _)| p.unseen_since.is_some());
     let late = source.is_some_and(|s| look.is_stale(house, s));
     if unseen || late {
-        return format!("Not seen since {}. What stands below is what it showed then.", words::weekday(last, now));
+        return format!(
+            "Not seen since {}. What stands below is what it showed then.",
+            words::weekday(last, now)
+        );
     }
     let next = source.and_then(|s| house.sources.iter().find(|r| r.name == s)).and_then(|r| r.next);
     let next = next.map(|t| format!("; next look {}", words::ahead(t, now))).unwrap_or_default();
@@ -214,7 +218,8 @@ fn show(placement: &PlacementRow, asset: &AssetRow, found: &Gathered, now: UnixT
     let about = |f: &&FindingRow| f.asset == Some(asset.id);
     let mut out = row(asset, found.findings.iter().find(about), now);
     let end = asset.not_after.map(|end| format!(" · until {}", words::date(end))).unwrap_or_default();
-    let possession = placement.facts.possession.map(|p| format!(" · possession {}", p.as_str())).unwrap_or_default();
+    let possession =
+        placement.facts.possession.map(|p| format!(" · possession {}", p.as_str())).unwrap_or_default();
     out.place_words = format!("{} · {}{end}{possession}", placement.role.as_str(), tiny_id(&asset.id));
     Some(out)
 }
@@ -268,7 +273,10 @@ fn timeline(placements: &[PlacementRow], now: UnixTime) -> Timeline {
     let count = leading.len() as u64;
     Timeline {
         words: format!("one row for each, {BACK} days"),
-        alternative: format!("{} in the last {BACK} days; the table below says the same", words::counted(count, "asset")),
+        alternative: format!(
+            "{} in the last {BACK} days; the table below says the same",
+            words::counted(count, "asset")
+        ),
         height: base + 22,
         base,
         ticks: ticks.to_vec(),
@@ -286,10 +294,16 @@ fn intervals(found: &Gathered, now: UnixTime) -> Vec<Interval> {
             (None, None) => ("still there at the last look".to_owned(), ""),
             (None, Some(since)) => (format!("no answer since {}", words::day(since, now)), "stale"),
             (Some(gone), _) => match (placement.not_after, next) {
-                (Some(end), Some(_)) if gone <= end => {
-                    (format!("replaced {} before its end", words::counted(((end.0 - gone.0) / DAY).unsigned_abs(), "day")), "")
+                (Some(end), Some(_)) if gone <= end => (
+                    format!(
+                        "replaced {} before its end",
+                        words::counted(((end.0 - gone.0) / DAY).unsigned_abs(), "day")
+                    ),
+                    "",
+                ),
+                (Some(end), _) if gone > end => {
+                    (format!("gone {} after its end", words::span(gone.0 - end.0)), "now")
                 }
-                (Some(end), _) if gone > end => (format!("gone {} after its end", words::span(gone.0 - end.0)), "now"),
                 _ => ("gone".to_owned(), ""),
             },
         };
@@ -343,11 +357,8 @@ fn facts(found: &Gathered) -> Vec<Fact> {
     }
     for link in found.place.links.iter().take(10) {
         let here = found.place.location.as_str();
-        let (label, other) = if link.from.as_str() == here {
-            ("Served at", &link.to)
-        } else {
-            ("Served from", &link.from)
-        };
+        let (label, other) =
+            if link.from.as_str() == here { ("Served at", &link.to) } else { ("Served from", &link.from) };
         out.push(Fact::code(label, other.as_str()));
     }
     out
@@ -390,7 +401,10 @@ fn retire(found: &Gathered, now: UnixTime) -> Retire {
             words::clean(by),
             words::clean(reason)
         ),
-        _ => "Retiring ends its alerts. It is written into the audit, listed, and undone by the next sighting.".to_owned(),
+        _ => {
+            "Retiring ends its alerts. It is written into the audit, listed, and undone by the next sighting."
+                .to_owned()
+        }
     };
     Retire {
         title: if can { "Is it gone for good?" } else { "It is retired" }.to_owned(),
@@ -429,7 +443,8 @@ mod tests {
 
     #[test]
     fn the_drawing_stays_inside() {
-        let mut all: Vec<_> = (0..9).map(|n| placement(n, 900 - 100 * i64::from(n), Some(800 - 100 * i64::from(n)))).collect();
+        let mut all: Vec<_> =
+            (0..9).map(|n| placement(n, 900 - 100 * i64::from(n), Some(800 - 100 * i64::from(n)))).collect();
         all.push(placement(20, 40, None));
         all[9].unseen_since = Some(NOW.plus(-DAY));
         let drawn = timeline(&all, NOW);

@@ -127,7 +127,9 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Sources) -> So
     SourcesView {
         frame: frame(look, house, "Sources", "Sources"),
         headline,
-        subline: "Silence is never green: a source that has missed its rounds is grey, and so is all it showed.".to_owned(),
+        subline:
+            "Silence is never green: a source that has missed its rounds is grey, and so is all it showed."
+                .to_owned(),
         sources,
     }
 }
@@ -245,7 +247,10 @@ fn groups(planned: &Planned, ask: &Ask, found: &Sources) -> Vec<BlindGroup> {
                 words: format!("{}: {}", words::counted(*count, "place"), words::clean(reason)),
                 hint: hint(reason).to_owned(),
                 more: if more > 0 && ask.source.is_empty() {
-                    Link::to(format!("{} more", words::number(more)), format!("/sources?source={}", words::encode(source)))
+                    Link::to(
+                        format!("{} more", words::number(more)),
+                        format!("/sources?source={}", words::encode(source)),
+                    )
                 } else if more > 0 {
                     Link::to(format!("{} more are not listed", words::number(more)), "/sources".to_owned())
                 } else {
@@ -295,9 +300,20 @@ mod tests {
     fn every_reason_has_a_hint() {
         use notafter_core::observation::Reason;
         for reason in [
-            Reason::Dns, Reason::Refused, Reason::Timeout, Reason::NoTls, Reason::Handshake,
-            Reason::PermissionDenied, Reason::WrongPassword, Reason::UnsupportedFormat, Reason::Malformed,
-            Reason::TooLarge, Reason::SpecialFile, Reason::OtherFilesystem, Reason::Excluded, Reason::Budget,
+            Reason::Dns,
+            Reason::Refused,
+            Reason::Timeout,
+            Reason::NoTls,
+            Reason::Handshake,
+            Reason::PermissionDenied,
+            Reason::WrongPassword,
+            Reason::UnsupportedFormat,
+            Reason::Malformed,
+            Reason::TooLarge,
+            Reason::SpecialFile,
+            Reason::OtherFilesystem,
+            Reason::Excluded,
+            Reason::Budget,
             Reason::NotFound,
         ] {
             assert_ne!(hint(reason.as_str()), "", "{}", reason.as_str());

@@ -60,8 +60,10 @@ pub(crate) fn view(look: &Look, house: &House, rows: &[AssetRow]) -> StartingVie
     let now = look.now;
     let totals = &house.totals;
     let month = now.plus(30 * 86_400);
-    let soon = rows.iter().filter(|r| r.not_after.is_some_and(|end| now <= end && end <= month)).count() as u64;
-    let mut headline = format!("Looking for the first time: {} so far", words::counted(totals.assets, "asset"));
+    let soon =
+        rows.iter().filter(|r| r.not_after.is_some_and(|end| now <= end && end <= month)).count() as u64;
+    let mut headline =
+        format!("Looking for the first time: {} so far", words::counted(totals.assets, "asset"));
     headline.push_str(&match soon {
         0 => ".".to_owned(),
         1 => ", one of them ends within 30 days.".to_owned(),

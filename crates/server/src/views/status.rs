@@ -62,7 +62,11 @@ const TALL: i32 = 26;
 pub(crate) type Day = (i64, [u32; 3]);
 
 /// The days of each service.
-pub(crate) fn days_of(store: &Store, services: &[ServiceState], now: UnixTime) -> Result<Vec<Vec<Day>>, StoreError> {
+pub(crate) fn days_of(
+    store: &Store,
+    services: &[ServiceState],
+    now: UnixTime,
+) -> Result<Vec<Vec<Day>>, StoreError> {
     let first = now.0.div_euclid(DAY) - BACK + 1;
     services.iter().map(|s| store.service_days(&s.name, first)).collect()
 }
@@ -93,7 +97,8 @@ pub(crate) fn view(found: &Gathered<'_>, now: UnixTime) -> StatusView {
         vec![Banner {
             tone: "stale".to_owned(),
             title: "Nothing is being observed just now.".to_owned(),
-            text: "What stands here may be out of date: every state is grey until it was seen again.".to_owned(),
+            text: "What stands here may be out of date: every state is grey until it was seen again."
+                .to_owned(),
             ..Banner::default()
         }]
     };
@@ -121,7 +126,9 @@ fn headline(services: &[ServiceState], well: bool) -> String {
         (1, 1) => "The service is".to_owned(),
         (n, all) if n == all => format!("All {} services are", words::number_word(all)),
         (1, _) => format!("One of {} services is", words::number_word(all)),
-        (n, _) => format!("{} of {} services are", words::sentence(&words::number_word(n)), words::number_word(all)),
+        (n, _) => {
+            format!("{} of {} services are", words::sentence(&words::number_word(n)), words::number_word(all))
+        }
     };
     let unknowns = match unknown {
         0 => String::new(),
@@ -162,7 +169,9 @@ fn item(service: &ServiceState, days: &[Day], well: bool, now: UnixTime) -> Serv
     };
     let (next, next_tone) = match service.next_lapse {
         Some(end) if end < now => (format!("ended {}", words::day(end, now)), "now"),
-        Some(end) if health == Health::Unknown => (format!("ends {} when last seen", words::day(end, now)), "stale"),
+        Some(end) if health == Health::Unknown => {
+            (format!("ends {} when last seen", words::day(end, now)), "stale")
+        }
         Some(end) if end.0 - now.0 < 7 * DAY => (format!("next lapse {}", words::day(end, now)), "soon"),
         Some(end) => (format!("next lapse {}", words::day(end, now)), ""),
         None => ("no date is known".to_owned(), "stale"),
@@ -225,7 +234,9 @@ fn strip(days: &[Day], now: UnixTime) -> Vec<StripDay> {
 }
 
 fn seconds_words([good, bad, unknown]: [u32; 3]) -> String {
-    let part = |seconds: u32, what: &str| (seconds > 0).then(|| format!("{what} for {}", words::span(seconds.into())));
+    let part = |seconds: u32, what: &str| {
+        (seconds > 0).then(|| format!("{what} for {}", words::span(seconds.into())))
+    };
     let parts = [part(bad, "seen broken"), part(good, "seen good"), part(unknown, "not known")];
     let said: Vec<_> = parts.into_iter().flatten().collect();
     if said.is_empty() { "nobody looked".to_owned() } else { said.join(", ") }
@@ -239,7 +250,11 @@ fn strip_words(days: &[Day], now: UnixTime) -> String {
     }
     let good = known.iter().filter(|(_, s)| tone_of(*s).0 == "proven").count() as u64;
     let bad: Vec<_> = known.iter().filter(|(_, s)| s[1] > 0).collect();
-    let mut out = format!("Good on {} of the {} on which it was observed.", good, words::counted(known.len() as u64, "day"));
+    let mut out = format!(
+        "Good on {} of the {} on which it was observed.",
+        good,
+        words::counted(known.len() as u64, "day")
+    );
     if let Some((day, seconds)) = bad.iter().max_by_key(|(d, _)| *d) {
         let when = words::day(UnixTime(day * DAY), now);
         out.push_str(&format!(" Last seen broken {when}, for {}.", words::span(seconds[1].into())));
@@ -277,7 +292,10 @@ mod tests {
             (vec![Good], "The service is seen to be good."),
             (vec![Good, Good], "All two services are seen to be good."),
             (vec![Good, Good, Unknown], "Two of three services are seen to be good; one is not known."),
-            (vec![Bad, Good, Unknown], "One of three services is seen to be broken, or about to break; one is not known."),
+            (
+                vec![Bad, Good, Unknown],
+                "One of three services is seen to be broken, or about to break; one is not known.",
+            ),
             (vec![Unknown, Unknown], "All two services are not known."),
         ] {
             let services: Vec<_> = states.into_iter().map(service).collect();
@@ -297,13 +315,22 @@ mod tests {
     #[test]
     fn a_day_is_what_was_seen_of_it() {
         let today = NOW.0.div_euclid(DAY);
-        let days =
-            vec![(today - 3, [86_400, 0, 0]), (today - 2, [80_000, 6_400, 0]), (today - 1, [1000, 0, 80_000]), (today, [0, 0, 9])];
+        let days = vec![
+            (today - 3, [86_400, 0, 0]),
+            (today - 2, [80_000, 6_400, 0]),
+            (today - 1, [1000, 0, 80_000]),
+            (today, [0, 0, 9]),
+        ];
         let view = shown(&[service(Health::Good)], &[days], true);
         let tones: Vec<_> = view.services[0].days[86..].iter().map(|d| d.tone.as_str()).collect();
         assert_eq!(tones, ["proven", "now", "stale", "stale"]);
         assert_eq!(view.services[0].days.len(), 90);
-        assert!(view.services[0].days.iter().all(|d| d.x + d.width <= 100.0 && d.y >= 1 && d.y + d.height == TALL + 1));
+        assert!(
+            view.services[0]
+                .days
+                .iter()
+                .all(|d| d.x + d.width <= 100.0 && d.y >= 1 && d.y + d.height == TALL + 1)
+        );
         assert!(view.services[0].strip_words.starts_with("Good on 1 of the 4 days"));
     }
 }

@@ -103,14 +103,17 @@ pub(crate) fn gather(look: &Look) -> Result<Today, StoreError> {
     } else {
         look.store.ends_histogram(midnight, DAY, horizon::DAYS as usize + 1)?
     };
-    let filter = FindingFilter { severity: Some(Severity::Warning), limit: FINDINGS, ..FindingFilter::default() };
+    let filter =
+        FindingFilter { severity: Some(Severity::Warning), limit: FINDINGS, ..FindingFilter::default() };
     let findings = look.store.findings(&filter)?;
     let filter = FindingFilter { since: Some(now.plus(-DAY)), limit: 6, ..FindingFilter::default() };
     let news = look.store.findings(&filter)?;
     // What is broken already comes first, then what ends; a CA of ours that ends is among the findings.
     let mut listed = HashSet::new();
     let mut rows = Vec::new();
-    let dated = findings.iter().filter(|f| matches!(f.kind, Kind::ExpiredInUse | Kind::ExpiresSoon | Kind::CrlExpires));
+    let dated = findings
+        .iter()
+        .filter(|f| matches!(f.kind, Kind::ExpiredInUse | Kind::ExpiresSoon | Kind::CrlExpires));
     for id in dated.filter_map(|f| f.asset).take(2 * ROWS) {
         if listed.insert(id) && rows.len() < ROWS {
             let hex = notafter_pki::fingerprint::hex(&id.0);
@@ -227,7 +230,8 @@ fn lapse_row(house: &House, lapse: &(AssetRow, Option<FindingRow>, Option<String
         let held = alert.hold.as_ref().filter(|hold| hold.until > now);
         if let Some(hold) = held {
             let what = if hold.snooze { "snoozed by" } else { "acknowledged by" };
-            out.todo.words = format!("{what} {}, until {}", words::clean(&hold.by), words::day(hold.until, now));
+            out.todo.words =
+                format!("{what} {}, until {}", words::clean(&hold.by), words::day(hold.until, now));
             out.todo.tone = "plain".to_owned();
         } else if waits(alert, now) && alert.told.is_some() {
             out.todo.words = format!("{}; nobody has acknowledged {}", out.todo.words, alert.id());
