@@ -40,7 +40,8 @@ impl Store {
     /// The store's.
     pub fn open_alerts(&self) -> Result<Vec<Alert>, StoreError> {
         self.db.read(|c| {
-            let rows = c.query("SELECT body, version FROM alert WHERE state <> 'resolved' ORDER BY number", &[])?;
+            let rows =
+                c.query("SELECT body, version FROM alert WHERE state <> 'resolved' ORDER BY number", &[])?;
             rows.into_iter().map(read_alert).collect()
         })
     }
@@ -305,20 +306,24 @@ impl Store {
         self.db.read(|c| {
             let mut expected = (1, [0; 32]);
             let mut broken = None;
-            c.each("SELECT id, at, who, what, subject, detail, hash FROM audit ORDER BY id", &[], |mut row| {
-                if broken.is_some() {
-                    return Ok(());
-                }
-                let (id, hash) = (row.int(0)?, row.blob(6)?);
-                let line = read_line(&mut row)?;
-                let right = chained(&expected.1, id, &line);
-                if id == expected.0 && hash == right {
-                    expected = (id + 1, right);
-                } else {
-                    broken = Some(id);
-                }
-                Ok(())
-            })?;
+            c.each(
+                "SELECT id, at, who, what, subject, detail, hash FROM audit ORDER BY id",
+                &[],
+                |mut row| {
+                    if broken.is_some() {
+                        return Ok(());
+                    }
+                    let (id, hash) = (row.int(0)?, row.blob(6)?);
+                    let line = read_line(&mut row)?;
+                    let right = chained(&expected.1, id, &line);
+                    if id == expected.0 && hash == right {
+                        expected = (id + 1, right);
+                    } else {
+                        broken = Some(id);
+                    }
+                    Ok(())
+                },
+            )?;
             // The end is written down apart, so that lines cut off at the end are missed, too.
             let end = c.first("SELECT count FROM total WHERE name = 'audit'", &[])?;
             let end = end.map(|row| row.int(0)).transpose()?.unwrap_or(0);

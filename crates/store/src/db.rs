@@ -8,7 +8,7 @@
 mod postgres;
 mod sqlite;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -61,6 +61,17 @@ pub(crate) enum Cell {
     Int(i64),
     Text(String),
     Blob(Vec<u8>),
+}
+
+impl Cell {
+    pub(crate) fn as_value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(v) => Value::Int(*v),
+            Self::Text(v) => Value::Text(v),
+            Self::Blob(v) => Value::Blob(v),
+        }
+    }
 }
 
 /// One row that came back.
@@ -123,7 +134,9 @@ pub(crate) fn corrupt(context: impl Into<String>) -> StoreError {
     StoreError {
         trouble: Trouble::Corrupt,
         context: context.into(),
-        hint: Some("stop, keep the file for a look, and restore the last backup: notafter restore FILE".into()),
+        hint: Some(
+            "stop, keep the file for a look, and restore the last backup: notafter restore FILE".into(),
+        ),
     }
 }
 
@@ -260,12 +273,12 @@ impl Db {
         }
     }
 
-    /// The file, if it is one.
-    pub(crate) fn path(&self) -> Option<PathBuf> {
-        match &self.engine {
-            Engine::Sqlite(pool) => pool.path(),
+    /// Makes one file of a SQLite database, without a log beside it.
+    pub(crate) fn seal(self) -> Result<()> {
+        match self.engine {
+            Engine::Sqlite(pool) => pool.seal(),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(_) => None,
+            Engine::Postgres(_) => Ok(()),
         }
     }
 
@@ -391,13 +404,26 @@ impl Dialect {
         }
     }
 
+    /// Bytes by table and index.
+    pub(crate) fn sizes(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => {
+                "SELECT cast(c.relname AS text), cast(pg_relation_size(c.oid) AS bigint) FROM pg_class c
+                 JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'i') ORDER BY 2 DESC"
+            }
+        }
+    }
+
     /// Does a table exist?
     pub(crate) fn table_exists(self) -> &'static str {
         match self {
             Self::Sqlite => "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
             #[cfg(feature = "postgres")]
             Self::Postgres => {
-                "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = $1"
+                "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND cast(table_name AS text) = $1"
             }
         }
     }

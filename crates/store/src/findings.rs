@@ -114,7 +114,8 @@ fn findings(c: &mut Conn<'_>, filter: &FindingFilter) -> Result<Vec<FindingRow>>
     let location = filter.location.as_ref().map(|l| hash48(l.as_bytes()));
     let asset = match &filter.asset {
         Some(id) => {
-            let number = id.parse().ok().map(|id| crate::queries::asset_number(c, &id)).transpose()?.flatten();
+            let number =
+                id.parse().ok().map(|id| crate::queries::asset_number(c, &id)).transpose()?.flatten();
             // An asset that is not known has none.
             Some(number.unwrap_or(-1))
         }
@@ -155,7 +156,10 @@ fn findings(c: &mut Conn<'_>, filter: &FindingFilter) -> Result<Vec<FindingRow>>
     }
     if let Some(place) = location {
         values.push(place.into());
-        sql.push_str(&format!(" AND f.id IN (SELECT finding FROM finding_place WHERE place = ${})", values.len()));
+        sql.push_str(&format!(
+            " AND f.id IN (SELECT finding FROM finding_place WHERE place = ${})",
+            values.len()
+        ));
     }
     if let Some(since) = filter.since {
         values.push(since.into());
@@ -170,7 +174,12 @@ fn findings(c: &mut Conn<'_>, filter: &FindingFilter) -> Result<Vec<FindingRow>>
         values.extend(keys);
         let n = values.len();
         sql.push_str(&if filter.resolved {
-            format!(" AND ${} = 0 AND (f.resolved < ${} OR (f.resolved = ${} AND f.id > ${n}))", n - 1, n - 2, n - 2)
+            format!(
+                " AND ${} = 0 AND (f.resolved < ${} OR (f.resolved = ${} AND f.id > ${n}))",
+                n - 1,
+                n - 2,
+                n - 2
+            )
         } else {
             format!(" AND (f.severity, f.deadline, f.id) > (${}, ${}, ${n})", n - 2, n - 1)
         });

@@ -8,6 +8,9 @@ use notafter_core::subject::SubjectKey;
 mod load;
 mod verdict;
 
+pub(crate) use load::last_seen;
+pub(crate) use verdict::{merge, set_owner};
+
 use crate::db::{Value, args};
 use crate::ledger::Ledger;
 use crate::{Store, StoreError, texts};

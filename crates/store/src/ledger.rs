@@ -199,7 +199,10 @@ impl Ledger {
             "UPDATE asset SET judge_at = $1 WHERE names6 = $2",
             &each(&mut self.names.iter().copied()),
         )?;
-        c.execute_many("UPDATE asset SET judge_at = $1 WHERE key6 = $2", &each(&mut self.keys.iter().copied()))?;
+        c.execute_many(
+            "UPDATE asset SET judge_at = $1 WHERE key6 = $2",
+            &each(&mut self.keys.iter().copied()),
+        )?;
         c.execute_many(
             "UPDATE asset SET judge_at = $1 WHERE issuer IN
                (SELECT o.id FROM dname d JOIN dname o ON o.alike = d.alike WHERE d.id = $2)",

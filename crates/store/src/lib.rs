@@ -87,9 +87,32 @@ impl Store {
         Condition { engine, schema: self.schema, bytes, trouble: self.db.trouble() }
     }
 
+    /// Bytes by table and index, the largest first: what a benchmark and `doctor` show.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn sizes(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows = self.db.read(|c| c.query(self.db.dialect().sizes(), &[]))?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.count(1)?))).collect()
+    }
+
+    /// Writes what waits in the log back into the file and lets the database count its rows: after a large import.
+    pub fn settle(&self) {
+        self.db.settle();
+    }
+
     /// How long a write waits while another process holds the lock: 60 seconds, unless this says otherwise.
     pub fn set_patience(&self, patience: std::time::Duration) {
         self.db.set_patience(patience);
+    }
+
+    /// Holds the write lock while `work` runs: for tests of those who wait for it.
+    #[doc(hidden)]
+    pub fn hold_for_tests(&self, work: impl FnOnce()) {
+        let _ = self.db.write(|_| {
+            work();
+            Ok(())
+        });
     }
 
     /// Says which places each service has, for `service:` in queries: any one of the terms suffices.

@@ -29,13 +29,7 @@ pub(crate) fn migrate(db: &Db, steps: &[Step], now: UnixTime) -> Result<i64> {
     }
     let newest = steps.last().map_or(0, |(number, ..)| *number);
     let applied = applied(db)?;
-    if let Some((number, _)) = applied.iter().find(|(number, _)| *number > newest) {
-        return Err(StoreError {
-            trouble: Trouble::Newer,
-            context: format!("the memory was written by a newer Notafter: its schema is {number}, this one knows {newest}"),
-            hint: Some("run the newer version, or restore a backup that this one wrote".into()),
-        });
-    }
+    not_newer(&applied, newest)?;
     for (number, ..) in steps {
         let (text, sum) = text_of(db.dialect(), steps, *number)?;
         match applied.iter().find(|(known, _)| known == number) {
@@ -62,6 +56,22 @@ pub(crate) fn migrate(db: &Db, steps: &[Step], now: UnixTime) -> Result<i64> {
     Ok(newest)
 }
 
+fn not_newer(applied: &[(i64, String)], newest: i64) -> Result<()> {
+    let Some((number, _)) = applied.iter().find(|(number, _)| *number > newest) else { return Ok(()) };
+    Err(StoreError {
+        trouble: Trouble::Newer,
+        context: format!(
+            "the memory was written by a newer Notafter: its schema is {number}, this one knows {newest}"
+        ),
+        hint: Some("run the newer version, or restore a backup that this one wrote".into()),
+    })
+}
+
+/// Looks whether a backup is one that this program knows to read.
+pub(crate) fn known(db: &Db) -> Result<()> {
+    not_newer(&applied(db)?, STEPS.last().map_or(0, |(number, ..)| *number))
+}
+
 fn text_of(dialect: Dialect, steps: &[Step], number: i64) -> Result<(&'static str, String)> {
     let step = steps.iter().find(|(known, ..)| *known == number).ok_or_else(|| other("no such step"))?;
     let text = match dialect {
@@ -75,4 +85,32 @@ fn text_of(dialect: Dialect, steps: &[Step], number: i64) -> Result<(&'static st
 fn applied(db: &Db) -> Result<Vec<(i64, String)>> {
     let rows = db.read(|c| c.query("SELECT number, checksum FROM migration ORDER BY number", &[]))?;
     rows.into_iter().map(|mut row| Ok((row.int(0)?, row.text(1)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Database;
+
+    const NOW: UnixTime = UnixTime(0);
+
+    #[test]
+    fn steps_are_noticed() {
+        let db = Db::open(&Database::Memory).unwrap();
+        assert_eq!(migrate(&db, STEPS, NOW).unwrap(), 1);
+        assert_eq!(migrate(&db, STEPS, NOW).unwrap(), 1);
+        // A later one is added; one that fails leaves nothing behind.
+        let add = (2, "CREATE TABLE more (id BIGINT)", "");
+        let broken = (3, "CREATE TABLE half (id BIGINT); CREATE TABLE more (id BIGINT)", "");
+        let error = migrate(&db, &[STEPS[0], add, broken], NOW).unwrap_err();
+        assert!(error.to_string().contains("more"), "{error}");
+        assert!(db.read(|c| c.query("SELECT id FROM more", &[])).is_ok());
+        assert!(db.read(|c| c.query("SELECT id FROM half", &[])).is_err());
+        assert_eq!(migrate(&db, &[STEPS[0], add], NOW).unwrap(), 2);
+        // The old program on the new schema, and a program that was changed.
+        let newer = migrate(&db, STEPS, NOW).unwrap_err();
+        assert_eq!(newer.trouble, Trouble::Newer);
+        let altered = (2, "CREATE TABLE other (id BIGINT)", "");
+        assert!(migrate(&db, &[STEPS[0], altered], NOW).unwrap_err().to_string().contains("altered"));
+    }
 }

@@ -63,7 +63,8 @@ impl Store {
     pub fn begin(&self, source: &str, vantage: &str, now: UnixTime) -> Result<Run, StoreError> {
         self.db.write(|c| {
             let id = source_id(c, source)?;
-            let mut row = c.one("SELECT vantage, removed, going, position, seen FROM source WHERE id = $1", args![id])?;
+            let mut row =
+                c.one("SELECT vantage, removed, going, position, seen FROM source WHERE id = $1", args![id])?;
             if row.text(0)? != vantage || row.int(1)? != 0 {
                 c.execute("UPDATE source SET vantage = $2, removed = 0 WHERE id = $1", args![id, vantage])?;
             }
@@ -72,7 +73,13 @@ impl Store {
             let kept = seen.as_deref().and_then(SeenAll::unpack);
             if let (Some(going), Some(position), Some(seen)) = (going, position, kept) {
                 let cache = prepare::Cache::default();
-                return Ok(Run { source: id, started: UnixTime(going), position: Some(position), seen, cache });
+                return Ok(Run {
+                    source: id,
+                    started: UnixTime(going),
+                    position: Some(position),
+                    seen,
+                    cache,
+                });
             }
             c.execute(
                 "UPDATE source SET last_started = $2, going = $2, position = NULL, seen = NULL WHERE id = $1",

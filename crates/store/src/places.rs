@@ -46,7 +46,11 @@ fn host(location: &Location) -> String {
 /// The server name that a place is one address of.
 pub(crate) fn name_subject(location: &Location) -> Option<SubjectKey> {
     let (name, address) = (location.sni()?, location.address()?);
-    Some(SubjectKey::Name { scheme: location.scheme().to_owned(), port: address.port(), name: name.to_owned() })
+    Some(SubjectKey::Name {
+        scheme: location.scheme().to_owned(),
+        port: address.port(),
+        name: name.to_owned(),
+    })
 }
 
 /// The group of a server name, without a place.
@@ -101,7 +105,9 @@ mod tests {
 
     #[test]
     fn names_from_the_top() {
-        for (name, top) in [("login.example.com", "com.example.login"), ("*.a.b", "b.a.*"), ("10.0.0.1", "10.0.0.1")] {
+        for (name, top) in
+            [("login.example.com", "com.example.login"), ("*.a.b", "b.a.*"), ("10.0.0.1", "10.0.0.1")]
+        {
             assert_eq!(reversed(name), top);
         }
     }

@@ -75,7 +75,8 @@ impl Shelf {
         let row = c.first("SELECT base, length, bytes FROM der WHERE asset = $1", args![asset])?;
         let mut row = row.ok_or_else(|| corrupt(format!("the bytes of asset {asset} are missing")))?;
         let (base, length, packed) = (row.maybe_int(0)?, row.int(1)?, row.blob(2)?);
-        let damaged = |e: &dyn std::fmt::Display| corrupt(format!("the bytes of asset {asset} are damaged: {e}"));
+        let damaged =
+            |e: &dyn std::fmt::Display| corrupt(format!("the bytes of asset {asset} are damaged: {e}"));
         if !(0..=LENGTH_MAX).contains(&length) || depth > DEPTH_MAX {
             return Err(damaged(&"impossible length or base"));
         }

@@ -14,15 +14,8 @@ use notafter_core::{Fingerprint, UnixTime};
 use crate::db::{Result, corrupt};
 
 const KINDS: &[AssetKind] = &[AssetKind::Certificate, AssetKind::Crl];
-const ROLES: &[Role] = &[
-    Role::Leaf,
-    Role::Intermediate,
-    Role::Root,
-    Role::Client,
-    Role::Signer,
-    Role::TrustAnchor,
-    Role::Key,
-];
+const ROLES: &[Role] =
+    &[Role::Leaf, Role::Intermediate, Role::Root, Role::Client, Role::Signer, Role::TrustAnchor, Role::Key];
 const REASONS: &[Reason] = &[
     Reason::Dns,
     Reason::Refused,
@@ -138,17 +131,14 @@ pub(crate) fn facts_json(facts: &Facts) -> String {
         proved: facts.possession.map(|p| p == Possession::Verified),
         client_cas: facts.client_cas.as_ref().map(|c| c.to_vec()),
         process: facts.process.as_ref().map(|p| (p.pid, p.name.clone(), p.unit.clone())),
-        file: facts
-            .file
-            .as_ref()
-            .map(|f| (f.mode, f.uid, f.owner.clone(), f.mtime.0, f.reachable_by_others)),
+        file: facts.file.as_ref().map(|f| (f.mode, f.uid, f.owner.clone(), f.mtime.0, f.reachable_by_others)),
     };
     serde_json::to_string(&json).unwrap_or_else(|_| "{}".into())
 }
 
 pub(crate) fn facts(json: &str) -> Result<Facts> {
-    let read: FactsJson =
-        serde_json::from_str(json).map_err(|e| corrupt(format!("facts in the database cannot be read: {e}")))?;
+    let read: FactsJson = serde_json::from_str(json)
+        .map_err(|e| corrupt(format!("facts in the database cannot be read: {e}")))?;
     let possession = |proved| if proved { Possession::Verified } else { Possession::Unverified };
     Ok(Facts {
         protocol: read.protocol.map(Into::into),

@@ -120,8 +120,10 @@ impl Pool {
         Some(size(path) + size(Path::new(&log)))
     }
 
-    pub(crate) fn path(&self) -> Option<PathBuf> {
-        self.path.clone()
+    pub(crate) fn seal(self) -> Result<()> {
+        let writer = self.writer.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        drop(self.idle);
+        script(&writer, "PRAGMA journal_mode = DELETE")
     }
 
     pub(crate) fn settle(&self) {
@@ -138,7 +140,8 @@ impl Pool {
         };
         self.read(|c| {
             let found = query(c, pragma, &[])?;
-            let lines: Vec<String> = found.into_iter().filter_map(|mut r| r.maybe_text(0).ok().flatten()).collect();
+            let lines: Vec<String> =
+                found.into_iter().filter_map(|mut r| r.maybe_text(0).ok().flatten()).collect();
             match lines.as_slice() {
                 [fine] if fine == "ok" => Ok(()),
                 damage => Err(corrupt(format!("the database is damaged: {}", damage.join("; ")))),
@@ -189,13 +192,22 @@ fn connect(path: Option<&Path>, writes: bool) -> Result<Connection> {
     if path.is_some() {
         // The page size holds only for a file that is still empty.
         if writes {
-            script(&connection, "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000")?;
+            script(
+                &connection,
+                "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000",
+            )?;
         }
-        script(&connection, "PRAGMA synchronous = NORMAL; PRAGMA mmap_size = 67108864; PRAGMA journal_size_limit = 67108864")?;
+        script(
+            &connection,
+            "PRAGMA synchronous = NORMAL; PRAGMA mmap_size = 67108864; PRAGMA journal_size_limit = 67108864",
+        )?;
     }
     let cache = if writes { "PRAGMA cache_size = -65536" } else { "PRAGMA cache_size = -16384" };
     script(&connection, cache)?;
-    script(&connection, "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")?;
+    script(
+        &connection,
+        "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON",
+    )?;
     Ok(connection)
 }
 
@@ -331,7 +343,8 @@ fn claim(writer: &Connection) -> Result<()> {
 }
 
 fn touch(c: &Connection) -> Result<()> {
-    let mut tables = query(c, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'", &[])?;
+    let mut tables =
+        query(c, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'", &[])?;
     for row in &mut tables {
         // The name is the schema's own, and quoted all the same.
         let table = row.text(0)?.replace('"', "\"\"");
@@ -470,7 +483,9 @@ fn failed(error: rusqlite::Error, doing: &str) -> StoreError {
     let (code, extended) = match &error {
         rusqlite::Error::SqliteFailure(e, _) => (e.code, e.extended_code),
         rusqlite::Error::SqlInputError { error, .. } => (error.code, error.extended_code),
-        rusqlite::Error::Utf8Error(..) => return corrupt(format!("a text in the database is not UTF-8: {error}")),
+        rusqlite::Error::Utf8Error(..) => {
+            return corrupt(format!("a text in the database is not UTF-8: {error}"));
+        }
         _ => return other(format!("{error} ({})", short(doing))),
     };
     let context = format!("{error} ({})", short(doing));

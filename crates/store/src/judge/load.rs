@@ -6,9 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use notafter_core::inventory::{
-    Asset, AssetIx, BlindSpot, Inventory, KeySighting, Placement,
-};
+use notafter_core::inventory::{Asset, AssetIx, BlindSpot, Inventory, KeySighting, Placement};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link, LinkKind};
 use notafter_core::subject::SubjectKey;
@@ -356,10 +354,9 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     fn keys_at(&mut self, location: &Location) -> Result<()> {
         let Some(place) = find_place(self.c, location)? else { return Ok(()) };
-        let rows = self.c.query(
-            "SELECT key6, key_id FROM keyseen WHERE location = $1 AND gone IS NULL",
-            args![place],
-        )?;
+        let rows = self
+            .c
+            .query("SELECT key6, key_id FROM keyseen WHERE location = $1 AND gone IS NULL", args![place])?;
         for mut row in rows {
             if let Some(id) = row.maybe_blob(1)?.and_then(|b| <[u8; 32]>::try_from(b).ok()) {
                 self.keys.insert(key48(&KeyId(id)));
@@ -432,9 +429,10 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     fn blind_at(&mut self, location: &Location) -> Result<()> {
         let Some(place) = find_place(self.c, location)? else { return Ok(()) };
-        let rows = self
-            .c
-            .query("SELECT reason, detail FROM blind WHERE location = $1 AND gone IS NULL ORDER BY id", args![place])?;
+        let rows = self.c.query(
+            "SELECT reason, detail FROM blind WHERE location = $1 AND gone IS NULL ORDER BY id",
+            args![place],
+        )?;
         for mut row in rows {
             let reason = texts::reason(&row.text(0)?)?;
             let detail = row.text(1)?;

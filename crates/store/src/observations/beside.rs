@@ -32,9 +32,8 @@ impl Recording<'_> {
             let mut found = false;
             for mut row in open {
                 let number = row.int(0)?;
-                let same = row.maybe_blob(1)? == id
-                    && row.text(2)? == format
-                    && (row.int(3)? != 0) == key.encrypted;
+                let same =
+                    row.maybe_blob(1)? == id && row.text(2)? == format && (row.int(3)? != 0) == key.encrypted;
                 if !same {
                     // One place holds one key: this one took its place, unless both were seen in one run.
                     if !self.seen.keys.contains(number) && !self.saw.keys.contains(number) {
@@ -173,8 +172,12 @@ impl Recording<'_> {
     fn sees_again(&mut self, c: &mut Conn<'_>, at: i64) -> Result<()> {
         let mut looked = HashSet::new();
         let mut asked: BTreeSet<(i64, &Location)> = BTreeSet::new();
-        for location in
-            self.batch.placements().iter().map(|p| &p.location).chain(self.batch.keys().iter().map(|k| &k.location))
+        for location in self
+            .batch
+            .placements()
+            .iter()
+            .map(|p| &p.location)
+            .chain(self.batch.keys().iter().map(|k| &k.location))
         {
             let (id, new) = self.places.id(location);
             if !new && looked.insert(id) {

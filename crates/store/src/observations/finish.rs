@@ -222,7 +222,13 @@ impl Blind {
     }
 }
 
-fn write_down(c: &mut Conn<'_>, run: &Run, outcome: &Outcome, now: UnixTime, changed: &Changed) -> Result<()> {
+fn write_down(
+    c: &mut Conn<'_>,
+    run: &Run,
+    outcome: &Outcome,
+    now: UnixTime,
+    changed: &Changed,
+) -> Result<()> {
     let scan = &outcome.scan;
     let (success, looked) = match outcome.complete {
         true => (Some(now), Some(run.started)),
@@ -287,7 +293,8 @@ pub(super) fn retire(c: &mut Conn<'_>, location: &str, reason: &str, by: &str, n
         ledger.touch_subject(&SubjectKey::Blind(parsed.clone()));
     }
     c.execute("UPDATE blind SET gone = $2 WHERE location = $1 AND gone IS NULL", args![place, now])?;
-    if c.execute("UPDATE keyseen SET gone = $2 WHERE location = $1 AND gone IS NULL", args![place, now])? > 0 {
+    if c.execute("UPDATE keyseen SET gone = $2 WHERE location = $1 AND gone IS NULL", args![place, now])? > 0
+    {
         ledger.touch_subject(&SubjectKey::Key(parsed.clone()));
         ledger.folders.insert(places::group(&parsed));
     }

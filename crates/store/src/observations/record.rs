@@ -210,7 +210,9 @@ impl<'r> Recording<'r> {
             self.see(open, placement, [role, flags, facts], chain, out);
         }
         let missing = |o: &&Open| {
-            !here.contains(&o.asset) && !self.seen.placements.contains(o.id) && !self.saw.placements.contains(o.id)
+            !here.contains(&o.asset)
+                && !self.seen.placements.contains(o.id)
+                && !self.saw.placements.contains(o.id)
         };
         let missing: Vec<&Open> = before.iter().filter(missing).collect();
         if !missing.is_empty() {
@@ -325,7 +327,10 @@ impl<'r> Recording<'r> {
         let first = |label: &str| label.split(' ').next().unwrap_or("").to_owned();
         if self.ledger.fresh.contains(&asset) {
             let at = usize::try_from(asset - self.first_number).ok();
-            return Ok(at.and_then(|n| self.fresh.get(n)).map(|f| first(&f.columns.label)).unwrap_or_default());
+            return Ok(at
+                .and_then(|n| self.fresh.get(n))
+                .map(|f| first(&f.columns.label))
+                .unwrap_or_default());
         }
         let sql = "SELECT w.text FROM asset a JOIN word w ON w.id = a.label WHERE a.id = $1";
         let row = c.first(sql, crate::db::args![asset])?;
@@ -465,7 +470,8 @@ impl<'r> Recording<'r> {
                 self.ledger.names.insert(names);
             }
             for row in &rows {
-                let leaf = row.int(2)? == texts::kind_number(AssetKind::Certificate) && row.int(3)? & crate::read::CA == 0;
+                let leaf = row.int(2)? == texts::kind_number(AssetKind::Certificate)
+                    && row.int(3)? & crate::read::CA == 0;
                 if leaf {
                     last.entry(names).or_insert(row.int(0)?);
                 }
