@@ -132,7 +132,7 @@ async fn today_page(State(app): Shared, Extension(caller): Who, headers: HeaderM
             let rows = starting::gather(&look)?;
             starting::view(&look, &house, &rows).render()
         } else {
-            let gathered = today::gather(&look)?;
+            let gathered = today::gather(&look, &house)?;
             today::view(&look, &house, &gathered).render()
         };
         page.map_err(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR))
@@ -150,8 +150,9 @@ async fn inventory_page(
     headers: HeaderMap,
 ) -> Answer {
     show(&app, caller, &headers, move |_, look| {
-        let found = inventory::gather(look, &ask)?;
-        Ok(inventory::view(look, &look.house()?, &ask, &found))
+        let house = look.house()?;
+        let found = inventory::gather(look, &house, &ask)?;
+        Ok(inventory::view(look, &house, &ask, &found))
     })
     .await
 }
@@ -245,8 +246,9 @@ async fn forecast_page(
     // What is asked for is one of three; anything else is the middle one.
     let days = forecast::SPANS.into_iter().find(|d| *d == days).unwrap_or(forecast::SPANS[1]);
     show(&app, caller, &headers, move |app, look| {
-        let found = forecast::gather(look, days, |look| app.leaves(look))?;
-        Ok(forecast::view(look, &look.house()?, &found))
+        let house = look.house()?;
+        let found = forecast::gather(look, &house, days, |look| app.leaves(look))?;
+        Ok(forecast::view(look, &house, &found))
     })
     .await
 }

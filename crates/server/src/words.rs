@@ -47,8 +47,14 @@ pub(crate) fn plural(n: u64, noun: &str) -> String {
     }
 }
 
-/// The first letter large.
+/// The first letter large, unless the first word is a name, a place or a kind: those are as they are.
 pub(crate) fn sentence(text: &str) -> String {
+    let first = text.split([' ', ',', ':', ';']).next().unwrap_or_default();
+    if !first.chars().all(char::is_alphabetic)
+        || text.get(first.len()..).is_some_and(|rest| rest.starts_with("://"))
+    {
+        return text.to_owned();
+    }
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -221,6 +221,9 @@ pub(crate) fn item(look: &Look, whole: &Whole) -> AlertItem {
 
 fn summary(whole: &Whole, now: UnixTime) -> String {
     match whole.findings.first() {
+        Some(first) if first.resolved.is_some() && whole.alert.state != State::Resolved => {
+            "The cause is no longer found. It is told as mended once it has stayed so.".to_owned()
+        }
         Some(first) => {
             let said = words::sentence(&words::clean(&summary_at(&first.summary, first.deadline, now)));
             let more = whole.alert.members.len().saturating_sub(1);
@@ -242,9 +245,11 @@ pub(crate) fn alert_row(whole: &Whole, now: UnixTime) -> Row {
         Some(asset) => row(asset, whole.findings.first(), now),
         None => {
             let place = whole.findings.first().and_then(|f| f.locations.first());
+            let title = whole.findings.first().map_or(alert.title.as_str(), |f| f.title.as_str());
+            let title = if title.is_empty() { "this server" } else { title };
             Row {
                 left: Left { number: "–".to_owned(), unit: "no date".to_owned(), tone: "plain".to_owned() },
-                name: Name::of(whole.findings.first().map_or(alert.title.as_str(), |f| f.title.as_str())),
+                name: Name::of(title),
                 href: place.map_or_else(|| "/sources".to_owned(), |p| place_href(p.as_str())),
                 owner: String::new(),
                 place_words: whole
@@ -289,6 +294,7 @@ fn state_words(alert: &Alert, now: UnixTime) -> String {
                 format!("Acknowledged by {by}, {}{note}", words::ago(hold.at, now))
             }
         }
+        _ if now.0 - alert.opened.0 < 120 => "Open, and new".to_owned(),
         _ => format!("Open for {}", words::span(now.0 - alert.opened.0)),
     }
 }

@@ -8,11 +8,10 @@ use notafter_core::UnixTime;
 use notafter_pki::time::DAY;
 use notafter_store::StoreError;
 use notafter_store::queries::Sort;
-use notafter_store::rows::{AssetRow, FindingRow};
 
 use super::frame::{Coverage, House, Look, frame};
 use super::horizon::{POLICY_DATES, iso_day};
-use super::row::{row, worst_of};
+use super::row::{Entry, entries};
 use super::{Chip, DateRule, Frame, Link, Row, Spot, Tick};
 use crate::words;
 
@@ -96,7 +95,7 @@ pub(crate) struct Forecast {
     /// How many end in each step from today's midnight on.
     pub(crate) counts: Vec<u64>,
     pub(crate) step_days: i64,
-    pub(crate) rows: Vec<(AssetRow, Option<FindingRow>)>,
+    pub(crate) rows: Vec<Entry>,
     /// Leaves in use; counted rarely, because all of them must be looked at.
     pub(crate) leaves: u64,
 }
@@ -104,6 +103,7 @@ pub(crate) struct Forecast {
 /// Asks. `leaves` counts the leaves in use, or remembers.
 pub(crate) fn gather(
     look: &Look,
+    house: &House,
     days: i64,
     leaves: impl FnOnce(&Look) -> Result<u64, StoreError>,
 ) -> Result<Forecast, StoreError> {
@@ -112,9 +112,9 @@ pub(crate) fn gather(
     let steps = usize::try_from((days + step_days - 1) / step_days).unwrap_or(1);
     let counts = look.store.ends_histogram(midnight, step_days * DAY, steps)?;
     let rows = look.store.assets(&super::today::ours(days * DAY), Sort::Ends, None, ROWS, look.now)?.rows;
-    let worst = worst_of(look, &rows)?;
+    let rows = entries(look, house, rows)?;
     let leaves = leaves(look)?;
-    Ok(Forecast { days, counts, step_days, rows: rows.into_iter().zip(worst).collect(), leaves })
+    Ok(Forecast { days, counts, step_days, rows, leaves })
 }
 
 /// The page.
@@ -149,7 +149,7 @@ pub(crate) fn view(look: &Look, house: &House, found: &Forecast) -> ForecastView
             })
             .to_vec(),
         chart: chart(found, now),
-        lapses: found.rows.iter().map(|(r, f)| row(r, f.as_ref(), now)).collect(),
+        lapses: found.rows.iter().map(|entry| entry.row(now)).collect(),
         lapses_more: if found.rows.len() == ROWS {
             Link::to(
                 format!("all within {} days", found.days),

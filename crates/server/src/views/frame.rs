@@ -125,10 +125,8 @@ impl Coverage {
     pub(crate) fn but(&self) -> String {
         let mut parts = Vec::new();
         if self.stale > 0 {
-            parts.push(format!(
-                "{} not looked lately",
-                words::counted(self.stale, "source") + if self.stale == 1 { " has" } else { " have" }
-            ));
+            let are = if self.stale == 1 { "is" } else { "are" };
+            parts.push(format!("{} {are} stale", words::counted(self.stale, "source")));
         }
         if self.unseen > 0 {
             parts.push(format!("{} did not answer", words::counted(self.unseen, "place")));
@@ -246,7 +244,9 @@ pub(crate) fn banners(look: &Look, house: &House) -> Vec<Banner> {
     for (kind, many, link) in kinds {
         out.extend(of_kind(look, house, kind, many, link));
     }
-    if let Some(clock) = state.clock.filter(|c| c.jumped != 0) {
+    // The rule's own words are better, once it has spoken.
+    let clock_told = house.own.iter().any(|f| f.kind == Kind::ClockSkew);
+    if let Some(clock) = state.clock.filter(|c| c.jumped != 0 && !clock_told) {
         let way = if clock.jumped > 0 { "ahead" } else { "back" };
         let held = if look.now < clock.held_until {
             format!(

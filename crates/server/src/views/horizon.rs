@@ -74,13 +74,14 @@ struct Day {
 pub(crate) fn horizon(rows: &[AssetRow], complete: bool, counts: &[u64], now: UnixTime) -> Horizon {
     let midnight = UnixTime(now.0.div_euclid(DAY) * DAY);
     let days = gather_days(rows, complete, counts, midnight, now);
-    let pins: Vec<(i64, Pin)> = days
+    let mut pins: Vec<(i64, Pin)> = days
         .iter()
         .enumerate()
         .filter(|(_, day)| day.count > 0)
         .map(|(n, day)| (n as i64, pin(n as i64, day, midnight, now)))
         .collect();
     let total: u64 = days.iter().map(|d| d.count).sum();
+    let labels = labels(&mut pins, &days);
     Horizon {
         title: format!("The next {DAYS} days"),
         alternative: format!(
@@ -93,7 +94,7 @@ pub(crate) fn horizon(rows: &[AssetRow], complete: bool, counts: &[u64], now: Un
         bands: Vec::new(),
         rules: rules(now),
         ticks: ticks(now),
-        labels: labels(&pins, &days),
+        labels,
         weeks: weeks(&days, midnight, now),
         pins: pins.into_iter().map(|(_, pin)| pin).collect(),
     }
@@ -213,24 +214,26 @@ fn touch(a: &Box4, b: &Box4) -> bool {
 }
 
 /// At most four, the most urgent first, each where it touches neither a pin nor another label.
-fn labels(pins: &[(i64, Pin)], days: &[Day]) -> Vec<PinLabel> {
+fn labels(pins: &mut [(i64, Pin)], days: &[Day]) -> Vec<PinLabel> {
     let rank = |tone: &str| ["now", "soon"].iter().position(|t| *t == tone).unwrap_or(2);
-    let mut order: Vec<&(i64, Pin)> = pins.iter().collect();
-    order.sort_by_key(|(n, pin)| {
+    let mut order: Vec<usize> = (0..pins.len()).collect();
+    order.sort_by_key(|at| {
+        let (n, pin) = &pins[*at];
         let count = days.get(*n as usize).map_or(0, |d| d.count);
         (rank(&pin.tone), std::cmp::Reverse(count), *n)
     });
     let pixels = |px: f64| px / NARROWEST * 100.0;
-    let around = |pin: &Pin| {
+    let around = |pin: &Pin, y: i32| {
         let r = pixels(pin.r + 2.0);
-        (pin.x - r, pin.x + r, pin.y - pin.r as i32 - 2, BASE)
+        (pin.x - r, pin.x + r, y - pin.r as i32 - 2, BASE)
     };
     let mut taken: Vec<Box4> = Vec::new();
     let mut out = Vec::new();
-    for (n, pin) in order {
+    for at in order {
         if out.len() == LABELS_MAX {
             break;
         }
+        let (n, pin) = &pins[at];
         let Some(day) = days.get(*n as usize) else { continue };
         let Some((name, _, owner)) = &day.first else { continue };
         let (name, words) = if day.count == 1 {
@@ -251,17 +254,21 @@ fn labels(pins: &[(i64, Pin)], days: &[Day]) -> Vec<PinLabel> {
         if from < 0.0 {
             continue;
         }
-        // Beside its pin, or higher where there is room: the line of dates is at the top.
+        // Beside its pin, or higher where there is room, and then the pin grows up to it: the line of dates is
+        // at the top.
         let free =
-            [pin.y - 4, pin.y - 22, 64, 46, 34].into_iter().filter(|y| (34..=pin.y).contains(y)).find(|y| {
+            [pin.y - 4, pin.y - 22, 84, 64, 46].into_iter().filter(|y| (46..=pin.y).contains(y)).find(|y| {
                 let here = (from, to, y - 12, y + 19);
-                !taken.iter().any(|t| touch(t, &here))
-                    && !pins.iter().any(|(m, other)| m != n && touch(&around(other), &here))
+                let grown = around(pin, pin.y.min(y + 5));
+                !taken.iter().any(|t| touch(t, &here) || touch(t, &grown))
+                    && !pins.iter().any(|(m, other)| m != n && touch(&around(other, other.y), &here))
             });
         let Some(y) = free else { continue };
         taken.push((from, to, y - 12, y + 19));
         let dx = if anchor == "end" { -dx } else { dx };
         out.push(PinLabel { x: pin.x, y, dx, anchor: anchor.to_owned(), name, words });
+        let pin = &mut pins[at].1;
+        pin.y = pin.y.min(y + 5);
     }
     out
 }

@@ -4,12 +4,11 @@ use askama::Template;
 use notafter_core::UnixTime;
 use notafter_core::query::{KEYS, Query, QueryError};
 use notafter_store::queries::Sort;
-use notafter_store::rows::{AssetRow as Found, FindingRow};
 use notafter_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Coverage, House, Look, frame};
-use super::row::{left, place_words, todo, worst_of};
+use super::row::{Entry, entries, grey, left, place_words, todo};
 use super::{Chip, Frame, Left, Name, Pager, Stamp, Todo, asset_href};
 use crate::words;
 
@@ -61,6 +60,8 @@ pub(crate) struct AssetRow {
 pub(crate) const ROWS: usize = 100;
 /// Counting stops here: nobody reads on, and the count must not cost more than the page.
 const COUNT_MOST: u64 = 10_000;
+/// So many characters of an issuer are shown.
+const ISSUER_MAX: usize = 36;
 /// Where saved views are kept.
 pub(crate) const VIEWS: &str = "views";
 /// So many views may be saved.
@@ -87,7 +88,7 @@ pub(crate) struct SavedView {
 /// What the page is made from.
 pub(crate) struct Inventory {
     pub(crate) error: Option<QueryError>,
-    pub(crate) rows: Vec<(Found, Option<FindingRow>)>,
+    pub(crate) rows: Vec<Entry>,
     pub(crate) next: Option<String>,
     pub(crate) count: u64,
     pub(crate) views: Vec<SavedView>,
@@ -122,7 +123,7 @@ pub(crate) fn saved_views(store: &Store) -> Result<(Vec<SavedView>, i64), StoreE
 }
 
 /// Asks.
-pub(crate) fn gather(look: &Look, ask: &Ask) -> Result<Inventory, StoreError> {
+pub(crate) fn gather(look: &Look, house: &House, ask: &Ask) -> Result<Inventory, StoreError> {
     let (views, _) = saved_views(&look.store)?;
     let query = match Query::parse(&ask.q) {
         Ok(query) => query,
@@ -133,14 +134,13 @@ pub(crate) fn gather(look: &Look, ask: &Ask) -> Result<Inventory, StoreError> {
     let after = Some(ask.after.as_str()).filter(|a| !a.is_empty());
     let page = look.store.assets(&query, ask.sort(), after, ROWS, look.now)?;
     let count = if query.terms.is_empty() {
-        look.store.totals()?.assets
+        house.totals.assets
     } else if page.next.is_none() && after.is_none() {
         page.rows.len() as u64
     } else {
         look.store.count(&query, COUNT_MOST, look.now)?
     };
-    let worst = worst_of(look, &page.rows)?;
-    let rows = page.rows.into_iter().zip(worst).collect();
+    let rows = entries(look, house, page.rows)?;
     Ok(Inventory { error: None, rows, next: page.next, count, views })
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Inventory) -> 
         count: if found.error.is_some() { "No answer".to_owned() } else { count },
         coverage: coverage.words(),
         exports: Vec::new(),
-        rows: found.rows.iter().map(|(row, finding)| asset_row(row, finding.as_ref(), now)).collect(),
+        rows: found.rows.iter().map(|entry| asset_row(entry, now)).collect(),
         rows_none: if found.error.is_some() {
             "Mend the question above.".to_owned()
         } else if but.is_empty() {
@@ -221,14 +221,19 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Inventory) -> 
     }
 }
 
-fn asset_row(row: &Found, finding: Option<&FindingRow>, now: UnixTime) -> AssetRow {
+fn asset_row(entry: &Entry, now: UnixTime) -> AssetRow {
+    let row = &entry.asset;
+    let (mut left, mut todo) = (left(row, now), todo(row, entry.finding.as_ref(), now));
+    if entry.late {
+        grey(&mut left, &mut todo);
+    }
     AssetRow {
-        left: left(row, now),
+        left,
         name: Name::of(&row.title),
         href: asset_href(&row.id),
         owner: row.owner.as_deref().map(words::clean).unwrap_or_default(),
         place_words: place_words(row),
-        todo: todo(row, finding, now),
+        todo,
         copy: row.id.to_string(),
         kind: row.kind.as_str().to_owned(),
         ends: Stamp::date(row.not_after),
@@ -247,7 +252,17 @@ pub(crate) fn issuer(rfc4514: &str) -> Name {
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
         (None, None) => rfc4514.to_owned(),
     };
-    Name::titled(&short, rfc4514)
+    // A column has room for so many characters: the middle is in the title.
+    let chars: Vec<char> = words::clean(&short).chars().collect();
+    if chars.len() <= ISSUER_MAX {
+        return Name::titled(&short, rfc4514);
+    }
+    let (head, tail) = (&chars[..ISSUER_MAX - 13], &chars[chars.len() - 12..]);
+    Name {
+        full: words::clean(rfc4514),
+        head: head.iter().chain(&['…']).collect(),
+        tail: tail.iter().collect(),
+    }
 }
 
 /// One example for each of the words that people need first.

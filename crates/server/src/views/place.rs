@@ -12,7 +12,7 @@ use notafter_store::rows::{AssetRow, FindingRow, PlaceWhole, PlacementRow};
 use super::asset::leads;
 use super::findings::{cause, item};
 use super::frame::{House, Look, frame};
-use super::row::row;
+use super::row::{grey, row};
 use super::{Cause, Event, Fact, FindingItem, Frame, Name, Row, Stamp, Tick, asset_href, tiny_id};
 use crate::words;
 
@@ -154,7 +154,7 @@ pub(crate) fn view(look: &Look, house: &House, found: &Gathered) -> PlaceView {
             (true, Some(last)) => format!("Showed when last seen, {}", words::day(last, now)),
             _ => "Shows now".to_owned(),
         },
-        shows: found.shows.iter().filter_map(|(p, a)| show(p, a.as_ref()?, found, now)).collect(),
+        shows: found.shows.iter().filter_map(|(p, a)| show(p, a.as_ref()?, found, late, now)).collect(),
         shows_none: if retired {
             "Retired by hand: nothing is expected here.".to_owned()
         } else if found.place.placements.is_empty() {
@@ -163,7 +163,7 @@ pub(crate) fn view(look: &Look, house: &House, found: &Gathered) -> PlaceView {
             "Nothing is here any more.".to_owned()
         },
         timeline: timeline(&found.place.placements, now),
-        intervals: intervals(found, now),
+        intervals: intervals(found, late, now),
         findings: found.findings.iter().map(|f| item(f, now)).collect(),
         findings_words: if open == 0 { String::new() } else { format!("{} open", words::number(open)) },
         findings_none: "None is open.".to_owned(),
@@ -214,13 +214,25 @@ fn unseen_reason(found: &Gathered, now: UnixTime) -> Vec<Unseen> {
     blind.collect()
 }
 
-fn show(placement: &PlacementRow, asset: &AssetRow, found: &Gathered, now: UnixTime) -> Option<Row> {
+fn show(
+    placement: &PlacementRow,
+    asset: &AssetRow,
+    found: &Gathered,
+    late: bool,
+    now: UnixTime,
+) -> Option<Row> {
     let about = |f: &&FindingRow| f.asset == Some(asset.id);
     let mut out = row(asset, found.findings.iter().find(about), now);
     let end = asset.not_after.map(|end| format!(" · until {}", words::date(end))).unwrap_or_default();
     let possession =
         placement.facts.possession.map(|p| format!(" · possession {}", p.as_str())).unwrap_or_default();
     out.place_words = format!("{} · {}{end}{possession}", placement.role.as_str(), tiny_id(&asset.id));
+    if late || placement.unseen_since.is_some() {
+        out.left.tone = "stale".to_owned();
+    }
+    if late {
+        grey(&mut out.left, &mut out.todo);
+    }
     Some(out)
 }
 
@@ -284,13 +296,14 @@ fn timeline(placements: &[PlacementRow], now: UnixTime) -> Timeline {
     }
 }
 
-fn intervals(found: &Gathered, now: UnixTime) -> Vec<Interval> {
+fn intervals(found: &Gathered, late: bool, now: UnixTime) -> Vec<Interval> {
     let mut out: Vec<Interval> = Vec::new();
     for placement in found.place.placements.iter().take(INTERVALS) {
         let next = found.place.placements.iter().find(|p| {
             p.role == placement.role && p.asset != placement.asset && Some(p.first_seen) >= placement.gone
         });
         let (then, tone) = match (placement.gone, placement.unseen_since) {
+            (None, None) if late => ("there when last looked at".to_owned(), "stale"),
             (None, None) => ("still there at the last look".to_owned(), ""),
             (None, Some(since)) => (format!("no answer since {}", words::day(since, now)), "stale"),
             (Some(gone), _) => match (placement.not_after, next) {

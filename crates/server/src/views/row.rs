@@ -11,7 +11,7 @@ use notafter_store::StoreError;
 use notafter_store::findings::FindingFilter;
 use notafter_store::rows::{AssetRow, FindingRow};
 
-use super::frame::Look;
+use super::frame::{House, Look};
 use super::{Left, Name, Row, Todo, asset_href, tone};
 use crate::words;
 
@@ -163,16 +163,64 @@ pub(crate) fn row(row: &AssetRow, finding: Option<&FindingRow>, now: UnixTime) -
     }
 }
 
-/// The worst open finding of each asset that has one worth naming.
-pub(crate) fn worst_of(look: &Look, rows: &[AssetRow]) -> Result<Vec<Option<FindingRow>>, StoreError> {
-    let worst = |row: &AssetRow| {
-        if row.severity.is_none_or(|s| s == Severity::Info) {
-            return Ok(None);
+/// An asset in a list, with what the list must know besides.
+pub(crate) struct Entry {
+    pub(crate) asset: AssetRow,
+    /// Its worst open finding, if that is worth naming.
+    pub(crate) finding: Option<FindingRow>,
+    /// Every source that knows it is late: what it shows is history.
+    pub(crate) late: bool,
+}
+
+impl Entry {
+    /// As a row.
+    pub(crate) fn row(&self, now: UnixTime) -> Row {
+        let mut out = row(&self.asset, self.finding.as_ref(), now);
+        if self.late {
+            grey(&mut out.left, &mut out.todo);
         }
-        let filter = FindingFilter { asset: Some(row.id.to_string()), limit: 1, ..FindingFilter::default() };
-        Ok(look.store.findings(&filter)?.into_iter().next())
-    };
-    rows.iter().map(worst).collect()
+        out
+    }
+}
+
+/// What was not looked at lately is grey, whatever it showed then.
+pub(crate) fn grey(left: &mut Left, todo: &mut Todo) {
+    left.tone = "stale".to_owned();
+    todo.tone = "stale".to_owned();
+    todo.words.push_str("; not looked at lately");
+}
+
+/// Asks for what a list must know besides.
+pub(crate) fn entries(look: &Look, house: &House, rows: Vec<AssetRow>) -> Result<Vec<Entry>, StoreError> {
+    let mut out = Vec::with_capacity(rows.len());
+    for asset in rows {
+        let finding = if asset.severity.is_none_or(|s| s == Severity::Info) {
+            None
+        } else {
+            let filter =
+                FindingFilter { asset: Some(asset.id.to_string()), limit: 1, ..FindingFilter::default() };
+            look.store.findings(&filter)?.into_iter().next()
+        };
+        let late = is_late(look, house, &asset)?;
+        out.push(Entry { asset, finding, late });
+    }
+    Ok(out)
+}
+
+/// Asks only while some sources are late and others are not.
+fn is_late(look: &Look, house: &House, row: &AssetRow) -> Result<bool, StoreError> {
+    let late = |source: &str| look.is_stale(house, source);
+    let late_ones = look.setup.sources.iter().filter(|s| late(&s.name)).count();
+    if late_ones == 0 || row.places == 0 {
+        return Ok(false);
+    }
+    if late_ones == look.setup.sources.len() {
+        return Ok(true);
+    }
+    let whole = look.store.asset(&row.id)?;
+    let placements = whole.map(|w| w.placements).unwrap_or_default();
+    let mut current = placements.iter().filter(|p| p.gone.is_none()).peekable();
+    Ok(current.peek().is_some() && current.all(|p| late(&p.source)))
 }
 
 /// How often a line was renewed before our eyes before the old one ended, and how long before that the last time.

@@ -187,6 +187,7 @@ fn source(look: &Look, house: &House, planned: &Planned, ask: &Ask, found: &Sour
             .unwrap_or_default(),
         blind_none: match (last, row.map_or(0, |r| r.blind_spots)) {
             (None, _) => "What it cannot see is not known yet.".to_owned(),
+            (Some(_), _) if stale => "What it cannot see now is not known.".to_owned(),
             (Some(_), 0) => "Nothing was left unseen.".to_owned(),
             (Some(_), n) => format!("{} could not be seen.", words::counted(n, "place")),
         },
@@ -216,6 +217,9 @@ fn coverage_words(row: Option<&SourceRow>) -> (String, f64) {
     }
     if row.files > 0 {
         parts.push(format!("{} read", words::counted(row.files, "file")));
+    }
+    if let (true, Some(_)) = (parts.is_empty(), &row.fault) {
+        return ("the last run failed".to_owned(), 0.0);
     }
     if parts.is_empty() {
         parts.push("nothing was there to be looked at".to_owned());

@@ -110,7 +110,7 @@ pub(crate) fn view(found: &Gathered<'_>, now: UnixTime) -> StatusView {
         banners,
         services,
         from: words::day(now.plus(-(BACK - 1) * DAY), now),
-        legend: "Full green: every place of the service was seen good. Red: seen broken. Low grey: nobody looked, or nothing answered."
+        legend: "Full green: every place of the service was seen good. Red: seen broken. Low grey: looked at, and not known. Dotted: nobody looked."
             .to_owned(),
         version: found.version.to_owned(),
         as_of: Stamp::moment(found.as_of),

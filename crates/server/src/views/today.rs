@@ -15,7 +15,7 @@ use notafter_store::rows::{AssetRow, FindingRow, SourceRow};
 use super::frame::{Coverage, House, Look, frame, waits};
 use super::headline::{Picture, Thing, headline};
 use super::horizon::{self, horizon};
-use super::row::{renewed_words, row, worst_of};
+use super::row::{Entry, entries, renewed_words};
 use super::{Bar, Frame, Horizon, Link, Row, Spot, asset_href, place_href, tone};
 use crate::words;
 
@@ -67,7 +67,7 @@ pub(crate) struct Today {
     /// How many end on each day from today on.
     pub(crate) per_day: Vec<u64>,
     /// The list, each with its worst finding and with what was seen of its renewals.
-    pub(crate) lapses: Vec<(AssetRow, Option<FindingRow>, Option<String>)>,
+    pub(crate) lapses: Vec<(Entry, Option<String>)>,
     /// Warning and worse, worst first.
     pub(crate) findings: Vec<FindingRow>,
     pub(crate) news: Vec<FindingRow>,
@@ -93,7 +93,7 @@ pub(crate) fn ours_words(days: i64) -> String {
 }
 
 /// Asks for what the page shows.
-pub(crate) fn gather(look: &Look) -> Result<Today, StoreError> {
+pub(crate) fn gather(look: &Look, house: &House) -> Result<Today, StoreError> {
     let now = look.now;
     let page = look.store.assets(&ours(horizon::DAYS * DAY), Sort::Ends, None, DRAWN, now)?;
     let midnight = UnixTime(now.0.div_euclid(DAY) * DAY);
@@ -125,14 +125,13 @@ pub(crate) fn gather(look: &Look) -> Result<Today, StoreError> {
     rows.extend(soon.filter(|r| !listed.contains(&r.id)).take(ROWS).cloned());
     rows.sort_by_key(|r| r.not_after);
     rows.truncate(ROWS);
-    let worst = worst_of(look, &rows)?;
     let mut lapses = Vec::new();
-    for (row, finding) in rows.into_iter().zip(worst) {
-        let renewed = match finding {
+    for entry in entries(look, house, rows)? {
+        let renewed = match entry.finding {
             Some(_) => None,
-            None => look.store.asset(&row.id)?.and_then(|whole| renewed_words(&whole.lineage)),
+            None => look.store.asset(&entry.asset.id)?.and_then(|whole| renewed_words(&whole.lineage)),
         };
-        lapses.push((row, finding, renewed));
+        lapses.push((entry, renewed));
     }
     let blind = look.store.blind_counts()?;
     Ok(Today { ends: page.rows, ends_complete, per_day, lapses, findings, news, blind })
@@ -154,7 +153,7 @@ pub(crate) fn view(look: &Look, house: &House, today: &Today) -> TodayView {
     }
     if coverage.stale > 0 {
         subline.push(format!(
-            "{} of {} not looked at lately",
+            "{} of {} stale",
             words::number(coverage.stale),
             words::counted(coverage.stale + coverage.fresh, "source")
         ));
@@ -222,10 +221,10 @@ fn picture(today: &Today, coverage: &Coverage, assets: u64, now: UnixTime) -> Pi
     out
 }
 
-fn lapse_row(house: &House, lapse: &(AssetRow, Option<FindingRow>, Option<String>), now: UnixTime) -> Row {
-    let (asset, finding, renewed) = lapse;
-    let mut out = row(asset, finding.as_ref(), now);
-    let alert = finding.as_ref().and_then(|f| house.alerts.iter().find(|a| a.members.contains_key(&f.id)));
+fn lapse_row(house: &House, (entry, renewed): &(Entry, Option<String>), now: UnixTime) -> Row {
+    let mut out = entry.row(now);
+    let finding = entry.finding.as_ref();
+    let alert = finding.and_then(|f| house.alerts.iter().find(|a| a.members.contains_key(&f.id)));
     if let Some(alert) = alert {
         let held = alert.hold.as_ref().filter(|hold| hold.until > now);
         if let Some(hold) = held {
@@ -237,7 +236,7 @@ fn lapse_row(house: &House, lapse: &(AssetRow, Option<FindingRow>, Option<String
             out.todo.words = format!("{}; nobody has acknowledged {}", out.todo.words, alert.id());
         }
     }
-    if let Some(renewed) = renewed {
+    if let (Some(renewed), false) = (renewed, entry.late) {
         out.todo.words = renewed.clone();
     }
     out

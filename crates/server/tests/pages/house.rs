@@ -276,7 +276,7 @@ impl House {
         house.world.set(&agent, Some(vec![vpn_seen]));
         house.rest();
         // Renewed three days ago, one port still on the old one; the agent is silent.
-        house.clock.set(NOW.plus(-2 * DAY - 500));
+        house.clock.set(NOW.plus(-20 * 3600 - 500));
         house.clock.advance(Duration::from_secs(400));
         let _ = shop_new;
         let mut seen = base(&shop_now);
@@ -300,8 +300,10 @@ impl House {
         house.clock.set(NOW);
         house.clock.advance(Duration::from_secs(1800));
         house.rest();
-        house.clock.advance(Duration::from_secs(1200));
-        house.rest();
+        for _ in 0..2 {
+            house.clock.advance(Duration::from_secs(1200));
+            house.rest();
+        }
         house
     }
 }
