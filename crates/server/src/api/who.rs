@@ -1,0 +1,36 @@
+//! Who asks, as far as the machine-facing half cares: is it somebody with the token, and how does the
+//! audit trail call them. The gate itself is `access.rs`.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::problem::Problem;
+use crate::access::Caller;
+
+/// Who asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Who {
+    /// The token or a session was shown.
+    pub(crate) signed_in: bool,
+    /// What is written into the audit trail.
+    by: String,
+}
+
+impl Who {
+    /// The name for the audit trail, for who may change something.
+    pub(crate) fn must_be_known(self) -> Result<String, Problem> {
+        if self.signed_in { Ok(self.by) } else { Err(Problem::not_signed_in()) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        // No caller at all means that the gate was left out: then it is a stranger.
+        let caller = parts.extensions.get::<Caller>();
+        Ok(caller.map_or_else(Self::default, |c| Self { signed_in: c.signed_in, by: c.by.clone() }))
+    }
+}
