@@ -18,6 +18,7 @@ mod material;
 mod parse;
 mod server;
 mod start;
+mod store;
 mod tree;
 
 use std::process::ExitCode;
@@ -40,7 +41,8 @@ handshake FIRST PORT COUNT IN_FLIGHT tokio and rustls, full handshakes
 parse                                certificates to fields, against x509-parser
 tree FOLDER                          make the tree of files
 walk FOLDER                          walk it and open nothing
-start PROGRAM TIMES                  from exec to the first connection";
+start PROGRAM TIMES                  from exec to the first connection
+store DATABASE COUNT                 fill a memory and ask it";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -71,6 +73,7 @@ fn run(words: &[&str]) -> Result<serde_json::Value> {
         ["parse"] => parse::run(),
         ["tree", folder] => tree::make(folder.as_ref()),
         ["walk", folder] => crawl::walk(folder),
+        ["store", database, count] => store::run(database, count.parse()?),
         ["start", program, times] => start::run(program, times.parse()?),
         _ => Err(format!("not understood; one of:\n{USAGE}").into()),
     }

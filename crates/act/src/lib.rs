@@ -5,6 +5,7 @@
 
 pub mod http;
 pub mod notifiers;
+pub mod pulse;
 pub mod roots;
 pub mod secret;
 pub mod settings;

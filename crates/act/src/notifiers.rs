@@ -1,7 +1,7 @@
 //! The notifiers: each carries a `Notice` over one kind of channel.
 //!
 //! One file and one line in [`NOTIFIERS`] each. Most speak HTTP, and are then a pure function from a notice
-//! to a request ([`Dress`]); [`Sender`] sends it, so that time limits, statuses and secrets are dealt with
+//! to a request (`Dress`); `Sender` sends it, so that time limits, statuses and secrets are dealt with
 //! in one place. A notifier sends once: when and whether again is decided by the outbox of the engine.
 
 mod alertmanager;
@@ -17,6 +17,8 @@ mod teams;
 mod telegram;
 mod template;
 mod webhook;
+
+use std::marker::PhantomData;
 
 use notafter_core::UnixTime;
 use notafter_core::fault::{Fault, FaultKind, Retry};
@@ -35,17 +37,17 @@ use crate::text::Words;
 
 /// Every notifier, by name.
 pub const NOTIFIERS: &[NotifierKind] = &[
-    http_kind::<alertmanager::Settings>(),
-    http_kind::<discord::Settings>(),
+    kind::<Http<alertmanager::Settings>>(),
+    kind::<Http<discord::Settings>>(),
     kind::<email::Settings>(),
     kind::<exec::Settings>(),
-    http_kind::<ntfy::Settings>(),
-    http_kind::<opsgenie::Settings>(),
-    http_kind::<pagerduty::Settings>(),
-    http_kind::<slack::Settings>(),
-    http_kind::<teams::Settings>(),
-    http_kind::<telegram::Settings>(),
-    http_kind::<webhook::Settings>(),
+    kind::<Http<ntfy::Settings>>(),
+    kind::<Http<opsgenie::Settings>>(),
+    kind::<Http<pagerduty::Settings>>(),
+    kind::<Http<slack::Settings>>(),
+    kind::<Http<teams::Settings>>(),
+    kind::<Http<telegram::Settings>>(),
+    kind::<Http<webhook::Settings>>(),
 ];
 
 /// The kind of this name.
@@ -60,6 +62,9 @@ pub struct BuildCx {
     pub roots: Roots,
 }
 
+/// A notifier, or a sentence for the person who wrote its table.
+pub type Built = Result<Box<dyn Notifier>, String>;
+
 /// One kind of notifier.
 #[derive(Clone, Copy)]
 pub struct NotifierKind {
@@ -67,8 +72,8 @@ pub struct NotifierKind {
     pub name: &'static str,
     /// One line for the reference page.
     pub doc: &'static str,
-    /// Builds one from its table without `name` and `kind`. The error is for the person who wrote it.
-    pub build: fn(Value, &BuildCx) -> Result<Box<dyn Notifier>, String>,
+    /// Builds one from its table without `name` and `kind`.
+    pub build: fn(Value, &BuildCx) -> Built,
     /// What it would send, with every secret covered. Nothing is sent.
     pub preview: fn(Value, &BuildCx, &Outgoing<'_>) -> Result<String, String>,
     /// The JSON schema of its table.
@@ -93,29 +98,26 @@ trait Channel: Notifier + Sized + 'static {
 }
 
 /// The table of one kind.
-trait Table: DeserializeOwned + JsonSchema + 'static {
+trait Table: 'static {
     const NAME: &'static str;
     const DOC: &'static str;
     /// What it becomes.
     type Channel: Channel;
 
+    /// Its JSON schema.
+    fn schema() -> Value;
+
     /// Checks the settings, reads every secret once, and makes the notifier.
-    fn open(self, cx: &BuildCx) -> Result<Self::Channel, String>;
+    fn open(table: Value, cx: &BuildCx) -> Result<Self::Channel, String>;
 }
 
 const fn kind<T: Table>() -> NotifierKind {
-    fn schema<T: Table>() -> Value {
-        settings::schema::<T>()
-    }
-    fn open<T: Table>(table: Value, cx: &BuildCx) -> Result<T::Channel, String> {
-        settings::read::<T>(table, &schema::<T>())?.open(cx)
-    }
     NotifierKind {
         name: T::NAME,
         doc: T::DOC,
-        build: |table, cx| Ok(Box::new(open::<T>(table, cx)?)),
-        preview: |table, cx, out| open::<T>(table, cx)?.preview(out).map_err(|f| told(&f)),
-        settings: schema::<T>,
+        build: |table, cx| Ok(Box::new(T::open(table, cx)?)),
+        preview: |table, cx, out| T::open(table, cx)?.preview(out).map_err(|fault| told(&fault)),
+        settings: T::schema,
     }
 }
 
@@ -132,43 +134,43 @@ trait HttpTable: DeserializeOwned + JsonSchema + 'static {
 
 /// From a notice to a request: all that one HTTP service differs in from another.
 trait Dress: Send + Sync + 'static {
+    /// Does the service take a summary? One that opens incidents does not: nothing would ever close it.
+    const DIGESTS: bool = true;
+
     /// The request for a message.
     fn request(&self, out: &Outgoing<'_>, words: &Words) -> Result<Request, Fault>;
 }
 
-const fn http_kind<T: HttpTable>() -> NotifierKind {
-    /// The kind's settings and the client's, in one table.
-    fn schema<T: HttpTable>() -> Value {
+/// A kind's own settings and the client's, in one table.
+struct Http<T>(PhantomData<T>);
+
+impl<T: HttpTable> Table for Http<T> {
+    const NAME: &'static str = T::NAME;
+    const DOC: &'static str = T::DOC;
+    type Channel = Sender<T::Dress>;
+
+    fn schema() -> Value {
         let (mut own, client) = (settings::schema::<T>(), settings::schema::<ClientSettings>());
         for part in ["properties", "$defs"] {
             let from = client[part].as_object().cloned().unwrap_or_default();
-            if own[part].is_null() {
-                own[part] = Value::Object(from);
-            } else if let Some(into) = own[part].as_object_mut() {
-                into.extend(from);
+            match own[part].as_object_mut() {
+                Some(into) => into.extend(from),
+                None => own[part] = Value::Object(from),
             }
         }
         own
     }
-    fn open<T: HttpTable>(table: Value, cx: &BuildCx) -> Result<Sender<T::Dress>, String> {
-        let all = schema::<T>();
+
+    fn open(mut table: Value, cx: &BuildCx) -> Result<Sender<T::Dress>, String> {
+        // serde cannot both flatten a struct into another and refuse unknown keys, so the table is parted.
         let client = settings::schema::<ClientSettings>();
-        let (mut own, mut shared) = (table, serde_json::Map::new());
-        if let Some(own) = own.as_object_mut() {
-            for key in settings::keys(&client) {
-                shared.extend(own.remove_entry(key));
-            }
+        let mut shared = serde_json::Map::new();
+        if let Some(table) = table.as_object_mut() {
+            shared.extend(settings::keys(&client).filter_map(|key| table.remove_entry(key)));
         }
         let shared: ClientSettings = settings::read(Value::Object(shared), &client)?;
-        let dress = settings::read::<T>(own, &all)?.open()?;
+        let dress = settings::read::<T>(table, &Self::schema())?.open()?;
         Ok(Sender { dress, client: Client::new(&shared, &cx.roots)? })
-    }
-    NotifierKind {
-        name: T::NAME,
-        doc: T::DOC,
-        build: |table, cx| Ok(Box::new(open::<T>(table, cx)?)),
-        preview: |table, cx, out| open::<T>(table, cx)?.preview(out).map_err(|f| told(&f)),
-        settings: schema::<T>,
     }
 }
 
@@ -179,6 +181,10 @@ struct Sender<D> {
 }
 
 impl<D: Dress> Notifier for Sender<D> {
+    fn carries(&self, event: notafter_core::notice::Event) -> bool {
+        D::DIGESTS || event != notafter_core::notice::Event::Digest
+    }
+
     fn notify<'a>(
         &'a self,
         cx: &'a Cx,

@@ -225,6 +225,19 @@ impl<'de> Visitor<'de> for Form {
         Ok(text.into())
     }
 
+    // A password of digits alone must not come back in serde's own words: "invalid type: integer `1234`".
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<MaybeSecret, E> {
+        Err(de::Error::custom(format!("a secret has one of three forms: {FORMS}")))
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<MaybeSecret, E> {
+        self.visit_u64(0)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<MaybeSecret, E> {
+        self.visit_u64(0)
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MaybeSecret, A::Error> {
         let wrong = || de::Error::custom(format!("a secret has exactly one of three forms: {FORMS}"));
         let (key, value) = map.next_entry::<String, String>()?.ok_or_else(wrong)?;
@@ -299,10 +312,15 @@ mod tests {
             (json!({"file": "/nonexistent/hunter"}), "hint: the account"),
             (json!({"credential": "../etc/passwd"}), "plain file name"),
             (json!({"credential": "x"}), "LoadCredential=x"),
-            (json!(7), "{ env"),
+            (json!(1_234_567), "three forms: { env"),
+            (json!(-1), "three forms"),
+            (json!(1.5), "three forms"),
         ] {
             let error = read(value, &[]).unwrap_err();
-            assert!(error.contains(sign) && !error.contains("hunter2"), "{error}");
+            assert!(
+                error.contains(sign) && !error.contains("hunter2") && !error.contains("1234567"),
+                "{error}"
+            );
         }
         assert!(read(json!({"env": "A"}), &[("A", "")]).unwrap_err().contains("is empty"));
     }

@@ -70,7 +70,22 @@ pub fn read<S: DeserializeOwned>(table: Value, known: &Value) -> Result<S, Strin
     if let Some(wrong) = table.as_object().and_then(|t| t.keys().find(|k| !keys.contains(&k.as_str()))) {
         return Err(unknown(wrong, &keys));
     }
-    serde_json::from_value(table).map_err(|error| error.to_string())
+    serde_path_to_error::deserialize(table).map_err(|error| {
+        let (path, said) = (error.path().to_string(), error.inner().to_string());
+        match said.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            Some(field) => missing(field, known),
+            // "." is the table itself.
+            None if path == "." => said,
+            None => format!("`{path}`: {said}"),
+        }
+    })
+}
+
+/// The answer to a setting that is not there: its own words from the reference page.
+fn missing(field: &str, known: &Value) -> String {
+    let doc = known["properties"][field]["description"].as_str().unwrap_or_default();
+    let hint = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    format!("the setting `{field}` is missing\nhint: {field} = ...: {hint}")
 }
 
 /// The settings a schema names.

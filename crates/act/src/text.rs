@@ -346,3 +346,88 @@ fn rows(markup: &dyn Markup, rows: &[Row<'_>]) -> Vec<String> {
 fn size(markup: &dyn Markup, rows: &[String]) -> usize {
     rows.iter().map(|row| markup.size(row)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_become_one_bounded_printable_line() {
+        for (text, most, is) in [
+            ("plain", 10, "plain"),
+            ("a\r\nb", 20, "a\\u{d}\\u{a}b"),
+            ("a\u{202e}b", 20, "a\\u{202e}b"),
+            ("abcdef", 4, "abc…"),
+            ("\u{1f600}\u{1f600}\u{1f600}", 2, "\u{1f600}…"),
+            ("\u{0}\u{0}\u{0}", 8, "\\u{0}\\u…"),
+            ("", 5, ""),
+            ("x", 0, "…"),
+        ] {
+            assert_eq!(clean(text, most), is, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_plain_web_addresses_become_links() {
+        for (url, good) in [
+            ("https://a.example/ack/x?y=1&z=2", true),
+            ("http://10.0.0.1:4747/", true),
+            ("javascript:alert(1)", false),
+            ("https://a.example/\r\nX: y", false),
+            ("https://a.example/<b>", false),
+            ("https://a.example/a|b", false),
+            ("https://a.example/\u{202e}", false),
+        ] {
+            assert_eq!(web_address(url).is_some(), good, "{url}");
+        }
+        assert_eq!(web_address(&format!("https://a.example/{}", "a".repeat(URL_MAX))), None);
+    }
+
+    #[test]
+    fn days_in_words() {
+        let day = |days: f64| days_left(UnixTime((days * 86_400.0) as i64), UnixTime(0));
+        assert_eq!([day(3.24), day(0.0), day(-2.0)], ["3.2 days left", "0.0 days left", "2.0 days ago"]);
+        assert_eq!(headword(Severity::Warning, Event::Resolved), "Warning, resolved");
+    }
+
+    /// Whatever fits is whole, the rest is counted, and the limit holds.
+    #[test]
+    fn a_list_is_cut_between_its_items() {
+        let item = |n: usize| Item {
+            finding: String::new(),
+            kind: String::new(),
+            severity: Severity::Info,
+            name: format!("host-{n}.example.com"),
+            summary: "It expires.".repeat(n % 7),
+            hint: String::new(),
+            deadline: None,
+            places: vec!["tls://10.0.0.1:443".into(); n % 5],
+            more_places: n % 3,
+        };
+        let notice = Notice {
+            id: "n".into(),
+            event: Event::Alert,
+            severity: Severity::Info,
+            alert: None,
+            owner: "web".into(),
+            title: "t".repeat(200),
+            text: "x".repeat(3000),
+            hint: "h".into(),
+            deadline: None,
+            items: (0..60).map(item).collect(),
+            more: 5,
+            acknowledge_url: Some("https://a.example/ack".into()),
+            acknowledge_command: None,
+            page_url: None,
+            at: UnixTime(0),
+        };
+        let words = Words::of(&notice);
+        for limit in (600..20_000).step_by(137) {
+            let rows = lay_out(&words, &Plain, limit, true);
+            assert!(rows.iter().map(|row| Plain.size(row)).sum::<usize>() <= limit, "{limit}");
+            let shown = rows.iter().filter(|row| row.starts_with("- ")).count();
+            assert!(rows.contains(&format!("and {} more", 65 - shown)), "{limit}: {rows:#?}");
+            assert_eq!(rows.last().unwrap(), "Acknowledge: https://a.example/ack");
+        }
+    }
+}

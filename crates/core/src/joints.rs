@@ -87,6 +87,12 @@ pub trait Sink: Send + Sync {
 /// same message by its `id`. A notifier never retries on its own; it says in the [`Fault`] whether and
 /// when that makes sense.
 pub trait Notifier: Send + Sync {
+    /// Is it for messages of this kind? A pager takes no weekly summary: nothing would ever close it.
+    fn carries(&self, event: crate::notice::Event) -> bool {
+        let _ = event;
+        true
+    }
+
     /// Carries one message.
     fn notify<'a>(
         &'a self,

@@ -141,7 +141,13 @@ impl Network {
     async fn ask(&self, cx: &Cx, plan: Plan, out: Arc<dyn Sink>) -> Result<Scan, Fault> {
         let stop = Arc::new(AtomicBool::new(false));
         let (done, finished) = tokio::sync::oneshot::channel();
+        let seed = cx.clock.now().0 as u64 ^ cx.clock.monotonic().as_nanos() as u64;
+        let start = plan.start(cx.resume.cursor().as_deref(), seed);
+        // What an earlier run settled counts as asked.
+        Progress::add(&cx.progress.attempted, start.step);
         let work = drain::Work {
+            start,
+            resume: Arc::clone(&cx.resume),
             plan: Arc::new(plan),
             settings: self.settings.clone(),
             clock: Arc::clone(&cx.clock),

@@ -6,6 +6,7 @@
 pub mod assess;
 pub mod clock;
 pub mod digest;
+pub mod forecast;
 pub mod hands;
 pub mod ingest;
 pub mod judge;

@@ -257,10 +257,11 @@ fn deliveries(
 ) -> Vec<Outgoing> {
     let Some(person) = setup.people.get(owner) else { return Vec::new() };
     let wants = |name: &str| setup.channels.get(name).is_some_and(|c| notice.severity <= c.least);
+    let carries = |name: &str| setup.channels.get(name).is_some_and(|c| c.notifier.carries(notice.event));
     let always = matches!(notice.event, Event::Resolved | Event::Digest | Event::Test);
     let channels = person.notify.iter().enumerate();
     channels
-        .filter(|(_, (name, _))| setup.channels.contains_key(name) && (always || wants(name)))
+        .filter(|(_, (name, _))| carries(name) && (always || wants(name)))
         .map(|(rank, (name, to))| Outgoing {
             id: format!("{}/{owner}/{}", notice.id, channel_name(name, to.as_deref())),
             alert,

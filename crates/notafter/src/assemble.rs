@@ -24,6 +24,7 @@ use notafter_pki::container::{self, Content, Limits};
 
 use crate::cli::{Global, Look};
 use crate::commands::Usage;
+use crate::config::plan::Sheet;
 use crate::config::{self, Config};
 use crate::moment;
 
@@ -88,11 +89,11 @@ impl Assembly {
         let mut owners = Vec::new();
         if let Some(file) = &look.owner_file {
             let from_file = config::parse(&read_text(file)?).map_err(|e| explain(file, &e))?;
-            for table in from_file.owner {
+            for table in &from_file.owner {
                 owners.push(table.owner().map_err(|e| explain(file, &e))?);
             }
         }
-        for table in config.owner {
+        for table in &config.owner {
             owners.push(table.owner().map_err(Usage::new)?);
         }
         let texts = expand(texts)?;
@@ -191,6 +192,20 @@ fn sources(texts: &[String], look: &Look, settings: &Settings) -> Result<Sources
     let any = this_host || !network.is_empty();
     let network = any.then(|| Network { targets: network, this_host, settings: settings.clone() });
     Ok((network, files, all_single))
+}
+
+/// The usual certificate folders that there are.
+pub(crate) fn usual_folders() -> Vec<String> {
+    USUAL_FOLDERS.iter().filter(|p| Path::new(p).is_dir()).map(|p| (*p).to_owned()).collect()
+}
+
+/// The sources for some targets, as the server runs them.
+pub(crate) fn sources_for(texts: &[String], look: &Look) -> Result<Vec<Box<dyn Source>>, Usage> {
+    let settings = settings(look, &Config::default())?;
+    let texts = expand(texts)?;
+    let (network, files, _) = sources(&texts, look, &settings)?;
+    let network = network.map(|n| Box::new(n) as Box<dyn Source>);
+    Ok(network.into_iter().chain(files.map(|f| Box::new(f) as Box<dyn Source>)).collect())
 }
 
 fn home(path: PathBuf) -> PathBuf {
@@ -293,7 +308,7 @@ fn read_text(file: &Path) -> Result<String, Usage> {
     })
 }
 
-fn explain(file: &Path, what: &str) -> Usage {
+pub(crate) fn explain(file: &Path, what: &str) -> Usage {
     let (message, hint) = match what.split_once("\nhint: ") {
         Some((message, hint)) => (message, Some(hint.to_owned())),
         None => (what, None),
@@ -301,12 +316,19 @@ fn explain(file: &Path, what: &str) -> Usage {
     Usage { message: format!("{}: {message}", file.display()), hint }
 }
 
-fn read_config(named: Option<&Path>) -> Result<Config, Usage> {
+/// The configuration file with its text: the one that was named, else one in the usual places, else none.
+pub(crate) fn read_sheet(named: Option<&Path>) -> Result<Sheet, Usage> {
     let usual = [Path::new("notafter.toml"), Path::new("/etc/notafter/notafter.toml")];
     let Some(file) = named.or_else(|| usual.into_iter().find(|p| p.is_file())) else {
-        return Ok(Config::default());
+        return Ok(Sheet { file: None, text: String::new(), config: Config::default() });
     };
-    config::parse(&read_text(file)?).map_err(|e| explain(file, &e))
+    let text = read_text(file)?;
+    let config = config::parse(&text).map_err(|e| explain(file, &e))?;
+    Ok(Sheet { file: Some(file.to_owned()), text, config })
+}
+
+fn read_config(named: Option<&Path>) -> Result<Config, Usage> {
+    read_sheet(named).map(|sheet| sheet.config)
 }
 
 fn passwords(files: &[PathBuf]) -> Result<Arc<[String]>, Usage> {
@@ -349,7 +371,7 @@ pub(crate) fn system() -> Vec<Arc<[u8]>> {
     rustls_native_certs::load_native_certs().certs.iter().map(|der| Arc::from(der.as_ref())).collect()
 }
 
-fn trust(given: &[PathBuf]) -> Result<TrustStores, Usage> {
+pub(crate) fn trust(given: &[PathBuf]) -> Result<TrustStores, Usage> {
     let mut out = TrustStores { mozilla: mozilla(), system: system(), given: Vec::new() };
     for file in given {
         out.given.extend(certificates(file)?);

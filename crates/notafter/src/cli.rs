@@ -22,6 +22,9 @@ pub(crate) struct Global {
     /// Read settings from FILE [default: ./notafter.toml, else /etc/notafter/notafter.toml, else none]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// The data folder [default: as configured, else ./notafter-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// How to print results: table, json, ndjson (as it is seen), csv (one row a placement)
     #[arg(long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) format: Option<Format>,
@@ -93,6 +96,35 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Triage during an outage: everything dated on the path to HOST, the culprit first
     Why(Why),
+    /// The server: looks on schedule, remembers, tells people, shows pages
+    Serve(Serve),
+    /// Look now, and put it on the server's schedule
+    Watch(WatchArgs),
+    /// Ask the inventory
+    #[command(after_help = LS)]
+    Ls(Ls),
+    /// What will lapse until a date, and who is told when
+    Forecast(Forecast),
+    /// "I have it": quiet until the next step
+    Ack(Ack),
+    /// Quiet until a date; never past the deadline
+    Snooze(Snooze),
+    /// Give what a query finds to an owner, with all that follows in the same lines
+    Own(Own),
+    /// A place is gone for good: end its alerts
+    Retire(Retire),
+    /// Send a real message about a thing, to see whether it arrives
+    Alert {
+        #[command(subcommand)]
+        command: AlertCommand,
+    },
+    /// Is Notafter itself well?
+    Doctor,
+    /// Write, check or describe the configuration file
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -133,9 +165,159 @@ pub(crate) struct Scan {
     /// Judge nothing and keep nothing in memory: only what is seen, as it is seen
     #[arg(long)]
     pub(crate) no_findings: bool,
+    /// Keep what was seen in the data folder
+    #[arg(long, conflicts_with = "no_findings")]
+    pub(crate) save: bool,
     /// Exit with 1 when a finding is as bad as this: critical, warning, info
     #[arg(long, value_enum, value_name = "SEVERITY", hide_possible_values = true)]
     pub(crate) fail_on: Option<FailOn>,
+}
+
+/// The server.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Address and port [default: as configured, else 127.0.0.1:4747]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+}
+
+/// Look now and from now on.
+#[derive(Args)]
+pub(crate) struct WatchArgs {
+    /// What to look at, as for `scan`
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// How often [default: 1h]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) every: Option<String>,
+    /// Whom to tell: NOTIFIER or NOTIFIER:ADDRESS, as in the configuration
+    #[arg(long, value_name = "NOTIFIER")]
+    pub(crate) notify: Option<String>,
+    /// Show what is watched
+    #[arg(long, conflicts_with = "stop")]
+    pub(crate) list: bool,
+    /// Watch these no longer
+    #[arg(long, requires = "targets")]
+    pub(crate) stop: bool,
+}
+
+const LS: &str = "\
+Queries are words that must all hold; - in front turns one round:
+  expires<30d  owner:none  issuer:\"Let's Encrypt\"  name:*.example.com  key:rsa  kind:crl
+  location:10.0.3.0/24  path:/etc/nginx/**  finding:any  severity:critical  is:unseen  seen<1d
+Anything else is looked for in names, subjects, issuers, places and identities.";
+
+/// Ask the inventory.
+#[derive(Args)]
+pub(crate) struct Ls {
+    /// What to find; see below. Without it, everything in use
+    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    pub(crate) query: Vec<String>,
+    /// So many at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// List open alerts instead
+    #[arg(long, conflicts_with = "query")]
+    pub(crate) alerts: bool,
+    /// List findings instead
+    #[arg(long, conflicts_with_all = ["query", "alerts"])]
+    pub(crate) findings: bool,
+}
+
+/// The future.
+#[derive(Args)]
+pub(crate) struct Forecast {
+    /// Until this date
+    #[arg(long, value_name = "TIME", conflicts_with = "days")]
+    pub(crate) until: Option<String>,
+    /// For so many days
+    #[arg(long, value_name = "N", default_value = "90")]
+    pub(crate) days: u32,
+    /// What lifetimes of so many days would mean; can be given again [default: 200, 100, 47]
+    #[arg(long, value_name = "DAYS", value_delimiter = ',')]
+    pub(crate) lifetime: Vec<u32>,
+}
+
+/// Acknowledge.
+#[derive(Args)]
+pub(crate) struct Ack {
+    /// An alert (a17), or a finding's id
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<String>,
+    /// Until then [default: the next step of the ladder]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Why, for the others
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+/// Be quiet.
+#[derive(Args)]
+pub(crate) struct Snooze {
+    /// An alert (a17), or a finding's id
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<String>,
+    /// Until then: 3d, 2026-12-24
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: String,
+    /// Why, for the others
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+/// Give to an owner.
+#[derive(Args)]
+pub(crate) struct Own {
+    /// What: a query as for `ls`
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: String,
+    /// Whom; none takes it back
+    #[arg(value_name = "OWNER")]
+    pub(crate) owner: String,
+}
+
+/// A place is gone.
+#[derive(Args)]
+pub(crate) struct Retire {
+    /// The place, as `ls` and messages write it
+    #[arg(value_name = "LOCATION")]
+    pub(crate) location: String,
+    /// Why, for the audit trail
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+/// About alerts.
+#[derive(Subcommand)]
+pub(crate) enum AlertCommand {
+    /// Send a real message, end to end
+    Test(AlertTest),
+}
+
+/// A test.
+#[derive(Args)]
+pub(crate) struct AlertTest {
+    /// What it is about: a query as for `ls`; the first that is found
+    #[arg(value_name = "ITEM")]
+    pub(crate) item: Option<String>,
+    /// Whom to tell [default: the item's owner]
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) owner: Option<String>,
+    /// Print what would be sent, secrets covered, and send nothing
+    #[arg(long)]
+    pub(crate) preview: bool,
+}
+
+/// About the configuration file.
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write a commented file
+    Init,
+    /// Explain mistakes, by line
+    Check,
+    /// Print the JSON schema
+    Schema,
 }
 
 /// How to look: shared by the commands that do.
@@ -186,6 +368,28 @@ pub(crate) struct Look {
     /// Never look at this path, host or range; @FILE for a list
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub(crate) exclude: Vec<String>,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            ports: "common".to_owned(),
+            starttls: None,
+            prove: false,
+            both: false,
+            gentle: false,
+            resolver: None,
+            sni: Vec::new(),
+            rate: None,
+            concurrency: 1000,
+            timeout: "5s".to_owned(),
+            all_addresses: true,
+            roots: Vec::new(),
+            owner_file: None,
+            password_file: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
 }
 
 /// A severity to fail on.

@@ -1,9 +1,17 @@
 //! One file a command, and how a command may end.
 
+pub(crate) mod alert;
 pub(crate) mod check;
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod forecast;
+pub(crate) mod hands;
+pub(crate) mod ls;
 pub(crate) mod scan;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod verify;
+pub(crate) mod watch;
 pub(crate) mod why;
 
 use std::process::ExitCode;

@@ -7,8 +7,10 @@ mod assemble;
 mod cli;
 mod commands;
 mod config;
+mod data;
 mod moment;
 mod print;
+mod watches;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,19 @@ fn main() -> ExitCode {
         Command::Check(check) => commands::check::run(&cli.global, check),
         Command::Verify(verify) => commands::verify::run(&cli.global, verify),
         Command::Why(why) => commands::why::run(&cli.global, why),
+        Command::Serve(serve) => commands::serve::run(&cli.global, &serve),
+        Command::Watch(watch) => commands::watch::run(&cli.global, watch),
+        Command::Ls(ls) => commands::ls::run(&cli.global, &ls),
+        Command::Forecast(forecast) => commands::forecast::run(&cli.global, &forecast),
+        Command::Ack(ack) => commands::hands::ack(&cli.global, &ack),
+        Command::Snooze(snooze) => commands::hands::snooze(&cli.global, &snooze),
+        Command::Own(own) => commands::hands::own(&cli.global, &own),
+        Command::Retire(retire) => commands::hands::retire(&cli.global, &retire),
+        Command::Alert { command: cli::AlertCommand::Test(test) } => {
+            commands::alert::test(&cli.global, &test)
+        }
+        Command::Doctor => commands::doctor::run(&cli.global),
+        Command::Config { command } => commands::config::run(&cli.global, &command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "notafter", &mut script);
@@ -77,9 +92,8 @@ fn refused(error: &clap::Error) -> ExitCode {
 /// Commands that a later version has are not misspellings.
 fn is_reserved(command: &str) -> bool {
     const LATER: &[&str] = &[
-        "serve", "watch", "ls", "forecast", "import", "export", "adopt", "renew", "deploy", "prove",
-        "rehearse", "ack", "snooze", "own", "retire", "alert", "backup", "restore", "status", "revoke", "ca",
-        "issuer", "agent", "doctor", "config",
+        "import", "export", "adopt", "renew", "deploy", "prove", "rehearse", "status", "revoke", "ca",
+        "issuer", "agent",
     ];
     LATER.contains(&command)
 }

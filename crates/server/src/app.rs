@@ -1,4 +1,5 @@
-//! STUB, replaced when the pages are merged: what every handler holds.
+//! STUB, replaced when the pages are merged: what every handler holds. In the shape of the real one, which
+//! must gain `prober` and the alias `State`.
 
 use std::sync::Arc;
 
@@ -7,19 +8,19 @@ use notafter_engine::serve::Handle;
 
 use crate::{Settings, api, calendar, export, health, metrics, probe};
 
-/// What every handler holds.
-#[derive(Clone)]
-pub struct State {
-    /// The engine.
-    pub handle: Arc<Handle>,
-    /// The settings.
-    pub settings: Arc<Settings>,
+/// What every answer is made from.
+pub struct App {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) settings: Settings,
     /// What looks at a target for `/probe`.
-    pub prober: Option<Arc<dyn probe::Prober>>,
+    pub(crate) prober: Option<Arc<dyn probe::Prober>>,
 }
 
+/// What a handler is given.
+pub type State = Arc<App>;
+
 /// Everything that machines ask for.
-pub fn machines(state: State) -> Router {
+pub fn machines(handle: Arc<Handle>, settings: Settings, prober: Option<Arc<dyn probe::Prober>>) -> Router {
     Router::new()
         .merge(api::routes())
         .merge(metrics::routes())
@@ -27,5 +28,5 @@ pub fn machines(state: State) -> Router {
         .merge(health::routes())
         .merge(export::routes())
         .merge(calendar::routes())
-        .with_state(state)
+        .with_state(Arc::new(App { handle, settings, prober }))
 }

@@ -3,6 +3,8 @@
 use notafter_core::UnixTime;
 use notafter_core::alert::{Alert, Outgoing, State};
 
+use crate::db::{Conn, Result, Row, args, corrupt, other};
+use crate::observations::intern::next_id;
 use crate::{Store, StoreError};
 
 /// One line of the audit trail: who did what to what.
@@ -37,7 +39,11 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn open_alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        todo!()
+        self.db.read(|c| {
+            let rows =
+                c.query("SELECT body, version FROM alert WHERE state <> 'resolved' ORDER BY number", &[])?;
+            rows.into_iter().map(read_alert).collect()
+        })
     }
 
     /// Alerts in one state (`None`: any), newest change first; `after` is the number to go on after.
@@ -50,8 +56,24 @@ impl Store {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Vec<Alert>, StoreError> {
-        let _ = (state, after, limit);
-        todo!()
+        self.db.read(|c| {
+            // The newest change first: go on below the change of the one that was last.
+            let last = match after {
+                Some(number) => c.first("SELECT changed FROM alert WHERE number = $1", args![number])?,
+                None => None,
+            };
+            let (changed, number) = match (last, after) {
+                (Some(row), Some(number)) => (row.int(0)?, number),
+                _ => (i64::MAX, i64::MAX),
+            };
+            let rows = c.query(
+                "SELECT body, version FROM alert
+                 WHERE (changed < $1 OR (changed = $1 AND number < $2)) AND (state = $3 OR $3 = '')
+                 ORDER BY changed DESC, number DESC LIMIT $4",
+                args![changed, number, state.map_or("", State::as_str), limit],
+            )?;
+            rows.into_iter().map(read_alert).collect()
+        })
     }
 
     /// One alert.
@@ -59,8 +81,10 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn alert(&self, number: i64) -> Result<Option<Alert>, StoreError> {
-        let _ = number;
-        todo!()
+        self.db.read(|c| {
+            let row = c.first("SELECT body, version FROM alert WHERE number = $1", args![number])?;
+            row.map(read_alert).transpose()
+        })
     }
 
     /// The alert that a finding belongs to, the newest if there were several.
@@ -68,8 +92,14 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn alert_of(&self, finding: &str) -> Result<Option<Alert>, StoreError> {
-        let _ = finding;
-        todo!()
+        self.db.read(|c| {
+            let row = c.first(
+                "SELECT a.body, a.version FROM alert_member m JOIN alert a ON a.number = m.alert
+                 WHERE m.finding = $1 ORDER BY a.number DESC LIMIT 1",
+                args![finding],
+            )?;
+            row.map(read_alert).transpose()
+        })
     }
 
     /// The lowest alert number that was never used.
@@ -77,7 +107,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn next_alert_number(&self) -> Result<i64, StoreError> {
-        todo!()
+        self.db.read(|c| c.one("SELECT coalesce(max(number), 0) + 1 FROM alert", &[])?.int(0))
     }
 
     /// Keeps an alert with the messages that follow from it, all or nothing. `false`: it was changed by somebody else
@@ -91,8 +121,48 @@ impl Store {
         messages: &[Outgoing],
         audit: &[AuditLine],
     ) -> Result<bool, StoreError> {
-        let _ = (alert, messages, audit);
-        todo!()
+        self.db.write(|c| {
+            let known = c.first("SELECT version FROM alert WHERE number = $1", args![alert.number])?;
+            let version = known.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+            if version != alert.version {
+                return Ok(false);
+            }
+            let beside = c.first(
+                "SELECT number FROM alert WHERE joined = $1 AND state <> 'resolved' AND number <> $2",
+                args![&alert.group, alert.number],
+            )?;
+            if beside.is_some() && alert.state != State::Resolved {
+                // Somebody else opened an alert for the same cause: load that one.
+                return Ok(false);
+            }
+            let body = serde_json::to_string(alert).map_err(|e| other(format!("an alert: {e}")))?;
+            let changed = [alert.told, alert.resolved, alert.hold.as_ref().map(|h| h.at), Some(alert.opened)];
+            let changed = changed.into_iter().flatten().max().unwrap_or(alert.opened);
+            c.execute(
+                "INSERT INTO alert (number, version, joined, owner, state, changed, body)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)
+                 ON CONFLICT (number) DO UPDATE SET version = excluded.version, joined = excluded.joined,
+                   owner = excluded.owner, state = excluded.state, changed = excluded.changed, body = excluded.body",
+                args![
+                    alert.number,
+                    version + 1,
+                    &alert.group,
+                    &alert.owner,
+                    alert.state.as_str(),
+                    changed,
+                    &body
+                ],
+            )?;
+            c.execute("DELETE FROM alert_member WHERE alert = $1", args![alert.number])?;
+            let members: Vec<_> =
+                alert.members.keys().map(|f| vec![f.into(), alert.number.into()]).collect();
+            c.execute_many("INSERT INTO alert_member (finding, alert) VALUES ($1, $2)", &members)?;
+            put_messages(c, messages)?;
+            for line in audit {
+                self::audit(c, line)?;
+            }
+            Ok(true)
+        })
     }
 
     /// Puts messages that belong to no alert on their way (a digest, a test).
@@ -100,8 +170,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn send(&self, messages: &[Outgoing]) -> Result<(), StoreError> {
-        let _ = messages;
-        todo!()
+        self.db.write(|c| put_messages(c, messages))
     }
 
     /// Messages to be tried now, oldest first.
@@ -109,8 +178,13 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn outgoing_due(&self, now: UnixTime, limit: usize) -> Result<Vec<Outgoing>, StoreError> {
-        let _ = (now, limit);
-        todo!()
+        self.db.read(|c| {
+            let rows = c.query(
+                "SELECT body FROM outbox WHERE state = 'pending' AND next <= $1 ORDER BY next, number LIMIT $2",
+                args![now, limit],
+            )?;
+            rows.into_iter().map(read_message).collect()
+        })
     }
 
     /// When the next message is due.
@@ -118,7 +192,10 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn next_outgoing(&self) -> Result<Option<UnixTime>, StoreError> {
-        todo!()
+        self.db.read(|c| {
+            let row = c.one("SELECT min(next) FROM outbox WHERE state = 'pending'", &[])?;
+            Ok(row.maybe_int(0)?.map(UnixTime))
+        })
     }
 
     /// Keeps what became of a delivery, and the messages that are sent instead (a second channel).
@@ -126,8 +203,14 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn delivered(&self, message: &Outgoing, instead: &[Outgoing]) -> Result<(), StoreError> {
-        let _ = (message, instead);
-        todo!()
+        self.db.write(|c| {
+            let body = message_json(message)?;
+            c.execute(
+                "UPDATE outbox SET state = $2, next = $3, body = $4 WHERE id = $1",
+                args![&message.id, message.delivery.as_str(), message.next, &body],
+            )?;
+            put_messages(c, instead)
+        })
     }
 
     /// Deliveries, newest first: of one alert, or all.
@@ -135,8 +218,16 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn outgoing(&self, alert: Option<i64>, limit: usize) -> Result<Vec<Outgoing>, StoreError> {
-        let _ = (alert, limit);
-        todo!()
+        self.db.read(|c| {
+            let rows = match alert {
+                Some(alert) => c.query(
+                    "SELECT body FROM outbox WHERE alert = $1 ORDER BY number DESC LIMIT $2",
+                    args![alert, limit],
+                )?,
+                None => c.query("SELECT body FROM outbox ORDER BY number DESC LIMIT $1", args![limit])?,
+            };
+            rows.into_iter().map(read_message).collect()
+        })
     }
 
     /// Keeps the SHA-256 of a single-use secret that acknowledges an alert until `ends`.
@@ -144,8 +235,13 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn put_link(&self, hash: &[u8; 32], alert: i64, ends: UnixTime) -> Result<(), StoreError> {
-        let _ = (hash, alert, ends);
-        todo!()
+        self.db.write(|c| {
+            c.execute(
+                "INSERT INTO ack_link (hash, alert, ends) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING",
+                args![&hash[..], alert, ends],
+            )?;
+            Ok(())
+        })
     }
 
     /// Looks a link up; with `take` it is used up by that.
@@ -153,8 +249,25 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn link(&self, hash: &[u8; 32], take: bool, now: UnixTime) -> Result<Link, StoreError> {
-        let _ = (hash, take, now);
-        todo!()
+        let look = |c: &mut Conn<'_>| {
+            let row = c.first("SELECT alert, ends, used FROM ack_link WHERE hash = $1", args![&hash[..]])?;
+            let Some(row) = row else { return Ok(Link::Unknown) };
+            Ok(match (row.maybe_int(2)?, row.int(1)?) {
+                (Some(_), _) => Link::Used,
+                (None, ends) if ends <= now.0 => Link::Ended,
+                _ => Link::For(row.int(0)?),
+            })
+        };
+        if !take {
+            return self.db.read(look);
+        }
+        self.db.write(|c| {
+            let found = look(c)?;
+            if let Link::For(_) = found {
+                c.execute("UPDATE ack_link SET used = $2 WHERE hash = $1", args![&hash[..], now])?;
+            }
+            Ok(found)
+        })
     }
 
     /// Writes a line into the audit trail. Each line carries the hash of the one before it.
@@ -162,8 +275,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn audit(&self, line: &AuditLine) -> Result<(), StoreError> {
-        let _ = line;
-        todo!()
+        self.db.write(|c| audit(c, line))
     }
 
     /// The audit trail, newest first: about one subject, or all; `before` is the row number to go on below.
@@ -176,8 +288,14 @@ impl Store {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, AuditLine)>, StoreError> {
-        let _ = (subject, before, limit);
-        todo!()
+        self.db.read(|c| {
+            let rows = c.query(
+                "SELECT id, at, who, what, subject, detail FROM audit
+                 WHERE id < $1 AND (subject = $2 OR $3 = 1) ORDER BY id DESC LIMIT $4",
+                args![before.unwrap_or(i64::MAX), subject.unwrap_or(""), subject.is_none(), limit],
+            )?;
+            rows.into_iter().map(|mut row| Ok((row.int(0)?, read_line(&mut row)?))).collect()
+        })
     }
 
     /// Follows the chain of hashes through the whole audit trail; the number of the first row that does not fit.
@@ -185,6 +303,111 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn audit_broken_at(&self) -> Result<Option<i64>, StoreError> {
-        todo!()
+        self.db.read(|c| {
+            let mut expected = (1, [0; 32]);
+            let mut broken = None;
+            c.each(
+                "SELECT id, at, who, what, subject, detail, hash FROM audit ORDER BY id",
+                &[],
+                |mut row| {
+                    if broken.is_some() {
+                        return Ok(());
+                    }
+                    let (id, hash) = (row.int(0)?, row.blob(6)?);
+                    let line = read_line(&mut row)?;
+                    let right = chained(&expected.1, id, &line);
+                    if id == expected.0 && hash == right {
+                        expected = (id + 1, right);
+                    } else {
+                        broken = Some(id);
+                    }
+                    Ok(())
+                },
+            )?;
+            // The end is written down apart, so that lines cut off at the end are missed, too.
+            let end = c.first("SELECT count FROM total WHERE name = 'audit'", &[])?;
+            let end = end.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+            Ok(broken.or((expected.0 <= end).then_some(expected.0)))
+        })
     }
+}
+
+fn read_alert(mut row: Row) -> Result<Alert> {
+    let body = row.text(0)?;
+    let mut alert: Alert =
+        serde_json::from_str(&body).map_err(|e| corrupt(format!("an alert cannot be read: {e}")))?;
+    alert.version = row.int(1)?;
+    Ok(alert)
+}
+
+fn read_message(mut row: Row) -> Result<Outgoing> {
+    serde_json::from_str(&row.text(0)?).map_err(|e| corrupt(format!("a message cannot be read: {e}")))
+}
+
+fn message_json(message: &Outgoing) -> Result<String> {
+    serde_json::to_string(message).map_err(|e| other(format!("a message: {e}")))
+}
+
+/// A message whose id is known is on its way already.
+fn put_messages(c: &mut Conn<'_>, messages: &[Outgoing]) -> Result<()> {
+    for message in messages {
+        let number = next_id(c, "outbox")?;
+        let body = message_json(message)?;
+        c.execute(
+            "INSERT INTO outbox (id, number, alert, state, next, body) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (id) DO NOTHING",
+            args![&message.id, number, message.alert, message.delivery.as_str(), message.next, &body],
+        )?;
+    }
+    Ok(())
+}
+
+fn read_line(row: &mut Row) -> Result<AuditLine> {
+    Ok(AuditLine {
+        at: UnixTime(row.int(1)?),
+        who: row.text(2)?,
+        what: row.text(3)?,
+        subject: row.text(4)?,
+        detail: row.text(5)?,
+    })
+}
+
+/// A line into the trail, in the transaction of what it is about: no deed without its line.
+pub(crate) fn audit(c: &mut Conn<'_>, line: &AuditLine) -> Result<()> {
+    let last = c.first("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1", &[])?;
+    let (id, before) = match last {
+        Some(mut row) => (row.int(0)? + 1, row.blob(1)?),
+        None => (1, vec![0; 32]),
+    };
+    let clean = |text: &str| notafter_pki::name::printable(text);
+    let line = AuditLine {
+        at: line.at,
+        who: clean(&line.who),
+        what: clean(&line.what),
+        subject: clean(&line.subject),
+        detail: clean(&line.detail),
+    };
+    let hash = chained(&before, id, &line);
+    c.execute(
+        "INSERT INTO audit (id, at, who, what, subject, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        args![id, line.at, &line.who, &line.what, &line.subject, &line.detail, &hash[..]],
+    )?;
+    c.execute(
+        "INSERT INTO total (name, count) VALUES ('audit', $1)
+         ON CONFLICT (name) DO UPDATE SET count = excluded.count",
+        args![id],
+    )?;
+    Ok(())
+}
+
+/// SHA-256 over the hash before, and each field with its length in front, so that no two lines read alike.
+fn chained(before: &[u8], id: i64, line: &AuditLine) -> [u8; 32] {
+    let mut bytes = before.to_vec();
+    bytes.extend_from_slice(&id.to_be_bytes());
+    bytes.extend_from_slice(&line.at.0.to_be_bytes());
+    for field in [&line.who, &line.what, &line.subject, &line.detail] {
+        bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(field.as_bytes());
+    }
+    notafter_pki::fingerprint::sha256(&bytes)
 }

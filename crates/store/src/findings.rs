@@ -3,7 +3,11 @@
 use notafter_core::UnixTime;
 use notafter_core::finding::{Kind, Severity};
 
+use crate::db::{Conn, Result, Row, Value, args};
+use crate::places::hash48;
+use crate::read::{CA, NEVER};
 use crate::rows::FindingRow;
+use crate::texts::{self, FindingJson, severity_number};
 use crate::{Store, StoreError};
 
 /// Which findings.
@@ -35,8 +39,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<FindingRow>, StoreError> {
-        let _ = filter;
-        todo!()
+        self.db.read(|c| findings(c, filter))
     }
 
     /// One finding, open or resolved, by its id.
@@ -44,8 +47,10 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn finding(&self, id: &str) -> Result<Option<FindingRow>, StoreError> {
-        let _ = id;
-        todo!()
+        self.db.read(|c| {
+            let row = c.first(&format!("{FINDING} WHERE f.id = $1"), args![id])?;
+            row.map(finding_row).transpose()
+        })
     }
 
     /// Every open finding that somebody is told about (warning and worse): in bounded memory, in any order.
@@ -53,8 +58,30 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn each_tellable(&self, each: &mut dyn FnMut(FindingRow)) -> Result<(), StoreError> {
-        let _ = each;
-        todo!()
+        // Page by page, so that whoever is told may write meanwhile.
+        let mut after = (i64::MIN, i64::MIN, String::new());
+        loop {
+            let rows = self.db.read(|c| {
+                c.query(
+                    &format!(
+                        "{FINDING} WHERE f.resolved IS NULL AND f.severity <= 1
+                         AND (f.severity, f.deadline, f.id) > ($1, $2, $3)
+                         ORDER BY f.severity, f.deadline, f.id LIMIT 500"
+                    ),
+                    args![after.0, after.1, &after.2],
+                )
+            })?;
+            let end = rows.len() < 500;
+            for row in rows {
+                let (severity, deadline) = (row.int(7)?, row.int(8)?);
+                let finding = finding_row(row)?;
+                after = (severity, deadline, finding.id.clone());
+                each(finding);
+            }
+            if end {
+                return Ok(());
+            }
+        }
     }
 
     /// How many are open, by kind, severity and owner.
@@ -62,6 +89,133 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn finding_counts(&self) -> Result<Vec<(Kind, Severity, Option<String>, u64)>, StoreError> {
-        todo!()
+        self.db.read(|c| {
+            let rows = c.query(
+                "SELECT kind, severity, owner, count(*) FROM finding WHERE resolved IS NULL
+                 GROUP BY kind, severity, owner ORDER BY severity, kind, owner",
+                &[],
+            )?;
+            let mut out = Vec::with_capacity(rows.len());
+            for mut row in rows {
+                let kind = texts::finding_kind(&row.text(0)?)?;
+                out.push((kind, texts::severity(row.int(1)?)?, row.maybe_text(2)?, row.count(3)?));
+            }
+            Ok(out)
+        })
     }
+}
+
+/// A finding with what a row of it shows of its asset.
+const FINDING: &str = "SELECT f.id, f.body, f.opened, f.resolved, a.title, a.not_before, a.flags, f.severity, f.deadline, d.name
+  FROM finding f LEFT JOIN asset a ON a.id = f.asset LEFT JOIN dname d ON d.id = a.issuer";
+
+fn findings(c: &mut Conn<'_>, filter: &FindingFilter) -> Result<Vec<FindingRow>> {
+    let mut sql = format!("{FINDING} WHERE ");
+    let location = filter.location.as_ref().map(|l| hash48(l.as_bytes()));
+    let asset = match &filter.asset {
+        Some(id) => {
+            let number =
+                id.parse().ok().map(|id| crate::queries::asset_number(c, &id)).transpose()?.flatten();
+            // An asset that is not known has none.
+            Some(number.unwrap_or(-1))
+        }
+        None => None,
+    };
+    let last = match &filter.after {
+        Some(id) => c
+            .first("SELECT severity, deadline, resolved FROM finding WHERE id = $1", args![id])?
+            .map(|row| Ok::<_, StoreError>((row.int(0)?, row.int(1)?, row.maybe_int(2)?, id.as_str())))
+            .transpose()?,
+        None => None,
+    };
+    let mut values: Vec<Value<'_>> = Vec::new();
+    sql.push_str(if filter.resolved { "f.resolved IS NOT NULL" } else { "f.resolved IS NULL" });
+    if !filter.kinds.is_empty() {
+        let mut list = Vec::new();
+        for kind in &filter.kinds {
+            values.push(kind.as_str().into());
+            list.push(format!("${}", values.len()));
+        }
+        sql.push_str(&format!(" AND f.kind IN ({})", list.join(", ")));
+    }
+    if let Some(severity) = filter.severity {
+        values.push(severity_number(severity).into());
+        sql.push_str(&format!(" AND f.severity <= ${}", values.len()));
+    }
+    match &filter.owner {
+        Some(Some(owner)) => {
+            values.push(owner.into());
+            sql.push_str(&format!(" AND f.owner = ${}", values.len()));
+        }
+        Some(None) => sql.push_str(" AND f.owner IS NULL"),
+        None => {}
+    }
+    if let Some(asset) = asset {
+        values.push(asset.into());
+        sql.push_str(&format!(" AND f.asset = ${}", values.len()));
+    }
+    if let Some(place) = location {
+        values.push(place.into());
+        sql.push_str(&format!(
+            " AND f.id IN (SELECT finding FROM finding_place WHERE place = ${})",
+            values.len()
+        ));
+    }
+    if let Some(since) = filter.since {
+        values.push(since.into());
+        sql.push_str(&format!(" AND f.opened >= ${}", values.len()));
+    }
+    if let Some((severity, deadline, resolved, id)) = last {
+        let keys: [Value<'_>; 3] = if filter.resolved {
+            [resolved.unwrap_or(0).into(), 0_i64.into(), id.into()]
+        } else {
+            [severity.into(), deadline.into(), id.into()]
+        };
+        values.extend(keys);
+        let n = values.len();
+        sql.push_str(&if filter.resolved {
+            format!(
+                " AND ${} = 0 AND (f.resolved < ${} OR (f.resolved = ${} AND f.id > ${n}))",
+                n - 1,
+                n - 2,
+                n - 2
+            )
+        } else {
+            format!(" AND (f.severity, f.deadline, f.id) > (${}, ${}, ${n})", n - 2, n - 1)
+        });
+    }
+    values.push(filter.limit.into());
+    sql.push_str(if filter.resolved {
+        " ORDER BY f.resolved DESC, f.id"
+    } else {
+        " ORDER BY f.severity, f.deadline, f.id"
+    });
+    sql.push_str(&format!(" LIMIT ${}", values.len()));
+    c.query(&sql, &values)?.into_iter().map(finding_row).collect()
+}
+
+fn finding_row(mut row: Row) -> Result<FindingRow> {
+    let body = FindingJson::read(&row.text(1)?)?;
+    let locations = body.locations.iter().map(|l| texts::location(l)).collect::<Result<Vec<_>>>()?;
+    let title = row.maybe_text(4)?.or_else(|| body.locations.first().cloned());
+    let deadline = row.int(8)?;
+    Ok(FindingRow {
+        id: row.text(0)?,
+        kind: texts::finding_kind(&body.kind)?,
+        severity: body.severity,
+        asset: body.asset.as_deref().and_then(|a| a.parse().ok()),
+        title: title.unwrap_or_else(|| body.cause.clone()),
+        issuer_name: row.maybe_text(9)?,
+        cause: body.cause,
+        locations,
+        deadline: (deadline != NEVER).then_some(UnixTime(deadline)),
+        not_before: row.maybe_int(5)?.map(UnixTime),
+        is_ca: row.maybe_int(6)?.is_some_and(|flags| flags & CA != 0),
+        owner: body.owner,
+        summary: body.summary,
+        hint: body.hint,
+        evidence: body.evidence.into_iter().map(|(name, fact)| (name, fact.into())).collect(),
+        opened: UnixTime(row.int(2)?),
+        resolved: row.maybe_int(3)?.map(UnixTime),
+    })
 }

@@ -5,7 +5,15 @@ use notafter_core::finding::Finding;
 use notafter_core::inventory::Inventory;
 use notafter_core::subject::SubjectKey;
 
-use crate::{Store, StoreError};
+mod load;
+mod verdict;
+
+pub(crate) use load::last_seen;
+pub(crate) use verdict::{merge, set_owner};
+
+use crate::db::{Value, args};
+use crate::ledger::Ledger;
+use crate::{Store, StoreError, texts};
 
 /// A subject that is due, and the token under which it was found so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +60,34 @@ pub struct FindingChanges {
 impl Store {
     /// The subjects that are due at `now`, most urgent first, so many at most.
     ///
+    /// What was touched comes first, in the order of the changes; then what time has made due.
+    ///
     /// # Errors
     /// The store's.
     pub fn due(&self, now: UnixTime, limit: usize) -> Result<Vec<Due>, StoreError> {
-        let _ = (now, limit);
-        todo!()
+        self.db.read(|c| {
+            let assets = c.query(
+                "SELECT judge_at, fp8, fp24 FROM asset WHERE judge_at <= $1 ORDER BY judge_at LIMIT $2",
+                args![now, limit],
+            )?;
+            let others = c.query(
+                "SELECT judge_at, subject FROM subject_due WHERE judge_at <= $1 ORDER BY judge_at LIMIT $2",
+                args![now, limit],
+            )?;
+            let mut out = Vec::with_capacity(assets.len() + others.len());
+            for mut row in assets {
+                let subject = SubjectKey::Asset(texts::join(row.int(1)?, &row.blob(2)?)?);
+                out.push(Due { subject, token: row.int(0)? });
+            }
+            for mut row in others {
+                if let Some(subject) = SubjectKey::parse(&row.text(1)?) {
+                    out.push(Due { subject, token: row.int(0)? });
+                }
+            }
+            out.sort_by_key(|due| due.token);
+            out.truncate(limit);
+            Ok(out)
+        })
     }
 
     /// When the next subject is due.
@@ -64,7 +95,21 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn next_due(&self) -> Result<Option<UnixTime>, StoreError> {
-        todo!()
+        self.db.read(|c| {
+            let mut next = None;
+            for sql in [
+                "SELECT min(judge_at) FROM asset WHERE judge_at IS NOT NULL",
+                "SELECT min(judge_at) FROM subject_due",
+            ] {
+                let at = c.one(sql, &[])?.maybe_int(0)?;
+                next = match (next, at) {
+                    (Some(a), Some(b)) => Some(i64::min(a, b)),
+                    (a, b) => a.or(b),
+                };
+            }
+            // Touched: at once, which is no instant of any clock.
+            Ok(next.map(|at| UnixTime(at.max(0))))
+        })
     }
 
     /// Makes everything due: the rules, the owners or the trust stores are others now.
@@ -72,7 +117,69 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn all_due(&self) -> Result<(), StoreError> {
-        todo!()
+        self.db.write(|c| {
+            let mut ledger = Ledger::default();
+            let token = ledger.token(c)?;
+            c.execute("UPDATE asset SET judge_at = $1", args![token])?;
+            let mut subjects = std::collections::BTreeSet::new();
+            c.each(
+                "SELECT DISTINCT l.text FROM placement p JOIN location l ON l.id = p.location
+                 WHERE p.gone IS NULL AND p.role = 0 AND l.text LIKE '%?sni=%'",
+                &[],
+                |mut row| {
+                    let location = texts::location(&row.text(0)?)?;
+                    subjects.extend(crate::places::name_subject(&location).map(|s| s.to_string()));
+                    Ok(())
+                },
+            )?;
+            for (table, prefix) in [("keyseen", "key "), ("blind", "blind ")] {
+                let sql = format!(
+                    "SELECT DISTINCT l.text FROM {table} t JOIN location l ON l.id = t.location WHERE t.gone IS NULL"
+                );
+                c.each(&sql, &[], |mut row| {
+                    subjects.insert(format!("{prefix}{}", row.text(0)?));
+                    Ok(())
+                })?;
+            }
+            // Sources, owners and the server itself: whatever was judged before.
+            c.each(
+                "SELECT subject FROM subject_due UNION SELECT subject FROM finding_part WHERE subject NOT LIKE 'asset %'",
+                &[],
+                |mut row| {
+                    subjects.insert(row.text(0)?);
+                    Ok(())
+                },
+            )?;
+            let all: Vec<Vec<Value<'_>>> =
+                subjects.iter().map(|s| vec![s.as_str().into(), token.into()]).collect();
+            c.execute_many(
+                "INSERT INTO subject_due (subject, judge_at) VALUES ($1, $2)
+                 ON CONFLICT (subject) DO UPDATE SET judge_at = excluded.judge_at",
+                &all,
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Makes subjects due that no observation touches: a source, an owner, the server itself.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn touch(&self, subjects: &[SubjectKey]) -> Result<(), StoreError> {
+        self.db.write(|c| {
+            let mut ledger = Ledger::default();
+            for subject in subjects {
+                match subject {
+                    SubjectKey::Asset(id) => {
+                        if let Some(asset) = crate::queries::asset_number(c, id)? {
+                            ledger.touch(asset);
+                        }
+                    }
+                    other => ledger.touch_subject(other),
+                }
+            }
+            ledger.settle(c).map(|_| ())
+        })
     }
 
     /// Loads what judges these.
@@ -80,8 +187,8 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn load(&self, due: Vec<Due>, now: UnixTime) -> Result<Part, StoreError> {
-        let _ = (due, now);
-        todo!()
+        let _ = now;
+        self.db.read(|c| load::Loader::new(&self.shelf, c).part(due))
     }
 
     /// Keeps verdicts: findings open, change and resolve; owners and next instants are noted. One transaction.
@@ -91,7 +198,9 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn judged(&self, judged: &[Judged], now: UnixTime) -> Result<FindingChanges, StoreError> {
-        let _ = (judged, now);
-        todo!()
+        if judged.is_empty() {
+            return Ok(FindingChanges::default());
+        }
+        self.db.write(|c| verdict::keep(c, judged, now))
     }
 }

@@ -1,5 +1,6 @@
 //! Small things by name: what a provider or a part of the server must remember across restarts.
 
+use crate::db::args;
 use crate::{Store, StoreError};
 
 /// A value and its version.
@@ -16,8 +17,10 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn kept(&self, name: &str) -> Result<Option<Kept>, StoreError> {
-        let _ = name;
-        todo!()
+        self.db.read(|c| {
+            let row = c.first("SELECT value, version FROM keep WHERE name = $1", args![name])?;
+            row.map(|mut row| Ok(Kept { value: row.blob(0)?, version: row.int(1)? })).transpose()
+        })
     }
 
     /// Keeps a value under a name. With `expected` only if the version is still that (0: not there yet); `false` when
@@ -26,7 +29,18 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn keep(&self, name: &str, value: &[u8], expected: Option<i64>) -> Result<bool, StoreError> {
-        let _ = (name, value, expected);
-        todo!()
+        self.db.write(|c| {
+            let known = c.first("SELECT version FROM keep WHERE name = $1", args![name])?;
+            let version = known.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+            if expected.is_some_and(|expected| expected != version) {
+                return Ok(false);
+            }
+            c.execute(
+                "INSERT INTO keep (name, value, version) VALUES ($1, $2, $3)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version",
+                args![name, value, version + 1],
+            )?;
+            Ok(true)
+        })
     }
 }

@@ -4,7 +4,17 @@
 //! `db.rs` is the only file that names a driver, every statement is written once. Calls block: the engine
 //! calls from its own threads, the server from blocking tasks. It decides nothing and reads no clock.
 
+mod db;
+mod ledger;
+mod migrate;
+mod places;
+mod read;
+mod seen;
+mod shelf;
+mod texts;
+
 pub mod alerts;
+pub mod backup;
 pub mod error;
 pub mod findings;
 pub mod judge;
@@ -31,7 +41,12 @@ pub enum Database {
 }
 
 /// The memory. Cheap to share behind an `Arc`; one writer at a time, readers beside it.
-pub struct Store {}
+pub struct Store {
+    db: db::Db,
+    shelf: shelf::Shelf,
+    schema: i64,
+    services: std::sync::RwLock<Vec<(String, Vec<notafter_core::query::Term>)>>,
+}
 
 /// How it is with the memory itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +68,9 @@ impl Store {
     /// # Errors
     /// A newer schema than this program knows, a damaged file, no access, no server.
     pub fn open(database: &Database, now: UnixTime) -> Result<Self, StoreError> {
-        let _ = (database, now);
-        todo!()
+        let db = db::Db::open(database)?;
+        let schema = migrate::migrate(&db, migrate::STEPS, now)?;
+        Ok(Self { db, shelf: shelf::Shelf::default(), schema, services: std::sync::RwLock::default() })
     }
 
     /// Looks whether what is kept is whole: quick, or every page and row.
@@ -62,31 +78,45 @@ impl Store {
     /// # Errors
     /// What is damaged.
     pub fn check(&self, thorough: bool) -> Result<(), StoreError> {
-        let _ = thorough;
-        todo!()
+        self.db.check(thorough)
     }
 
     /// How it is.
     pub fn condition(&self) -> Condition {
-        todo!()
+        let (engine, bytes) = self.db.describe();
+        Condition { engine, schema: self.schema, bytes, trouble: self.db.trouble() }
     }
 
-    /// Copies everything into a new SQLite file while others go on reading and writing, and checks the copy.
+    /// Bytes by table and index, the largest first: what a benchmark and `doctor` show.
     ///
     /// # Errors
-    /// The file is there already, the disk is full, the source is damaged.
-    pub fn backup(&self, to: &std::path::Path) -> Result<(), StoreError> {
-        let _ = to;
-        todo!()
+    /// The store's.
+    pub fn sizes(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows = self.db.read(|c| c.query(self.db.dialect().sizes(), &[]))?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.count(1)?))).collect()
     }
 
-    /// Replaces everything by what a backup holds, after checking it. A SQLite file that was there is kept beside
-    /// it as `*.before-restore`.
-    ///
-    /// # Errors
-    /// The backup is damaged or newer than this program.
-    pub fn restore(database: &Database, from: &std::path::Path, now: UnixTime) -> Result<Self, StoreError> {
-        let _ = (database, from, now);
-        todo!()
+    /// Writes what waits in the log back into the file and lets the database count its rows: after a large import.
+    pub fn settle(&self) {
+        self.db.settle();
+    }
+
+    /// How long a write waits while another process holds the lock: 60 seconds, unless this says otherwise.
+    pub fn set_patience(&self, patience: std::time::Duration) {
+        self.db.set_patience(patience);
+    }
+
+    /// Holds the write lock while `work` runs: for tests of those who wait for it.
+    #[doc(hidden)]
+    pub fn hold_for_tests(&self, work: impl FnOnce()) {
+        let _ = self.db.write(|_| {
+            work();
+            Ok(())
+        });
+    }
+
+    /// Says which places each service has, for `service:` in queries: any one of the terms suffices.
+    pub fn set_services(&self, services: Vec<(String, Vec<notafter_core::query::Term>)>) {
+        *self.services.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = services;
     }
 }

@@ -3,14 +3,28 @@
 //! A look that finds what was known writes nothing. Everything touched becomes due for judgment in the same
 //! transaction, so that a crash in between loses no verdict.
 
+mod beside;
+mod finish;
+pub(crate) mod intern;
+mod prepare;
+mod record;
+
 use notafter_core::UnixTime;
 use notafter_core::inventory::Inventory;
 use notafter_core::scan::Scan;
 
+use crate::db::args;
+use crate::seen::SeenAll;
 use crate::{Store, StoreError};
 
 /// One run of a source while it goes on: what was seen so far and what was looked up already.
-pub struct Run {}
+pub struct Run {
+    pub(crate) source: i64,
+    pub(crate) started: UnixTime,
+    position: Option<Vec<u8>>,
+    seen: SeenAll,
+    cache: prepare::Cache,
+}
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +61,33 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn begin(&self, source: &str, vantage: &str, now: UnixTime) -> Result<Run, StoreError> {
-        let _ = (source, vantage, now);
-        todo!()
+        self.db.write(|c| {
+            let id = source_id(c, source)?;
+            let mut row =
+                c.one("SELECT vantage, removed, going, position, seen FROM source WHERE id = $1", args![id])?;
+            if row.text(0)? != vantage || row.int(1)? != 0 {
+                c.execute("UPDATE source SET vantage = $2, removed = 0 WHERE id = $1", args![id, vantage])?;
+            }
+            let (going, position, seen) = (row.maybe_int(2)?, row.maybe_blob(3)?, row.maybe_blob(4)?);
+            // Only with what it had seen can a run go on: else all of that would count as unseen.
+            let kept = seen.as_deref().and_then(SeenAll::unpack);
+            if let (Some(going), Some(position), Some(seen)) = (going, position, kept) {
+                let cache = prepare::Cache::default();
+                return Ok(Run {
+                    source: id,
+                    started: UnixTime(going),
+                    position: Some(position),
+                    seen,
+                    cache,
+                });
+            }
+            c.execute(
+                "UPDATE source SET last_started = $2, going = $2, position = NULL, seen = NULL WHERE id = $1",
+                args![id, now],
+            )?;
+            let (seen, cache) = (SeenAll::default(), prepare::Cache::default());
+            Ok(Run { source: id, started: now, position: None, seen, cache })
+        })
     }
 
     /// Keeps what was seen. One transaction; again with the same batch changes nothing.
@@ -60,8 +99,23 @@ impl Store {
     /// # Errors
     /// The store's. Nothing of the batch is kept then.
     pub fn record(&self, run: &mut Run, batch: &Inventory) -> Result<Changed, StoreError> {
-        let _ = (run, batch);
-        todo!()
+        run.cache.trim();
+        let done = self.prepare(&mut run.cache, batch).and_then(|fresh| {
+            let (source, started) = (run.source, run.started.0);
+            let (cache, seen) = (&mut run.cache, &run.seen);
+            self.db.write(|c| record::Recording::new(source, started, cache, seen, batch, fresh).run(c))
+        });
+        match done {
+            Ok((changed, saw)) => {
+                run.seen.extend(&saw);
+                Ok(changed)
+            }
+            Err(error) => {
+                // Numbers given out in a transaction that was taken back are nobody's.
+                run.cache = prepare::Cache::default();
+                Err(error)
+            }
+        }
     }
 
     /// Remembers how far a run has come, so that it can go on after a restart.
@@ -69,8 +123,14 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn checkpoint(&self, run: &Run, cursor: &[u8]) -> Result<(), StoreError> {
-        let _ = (run, cursor);
-        todo!()
+        let seen = run.seen.pack()?;
+        self.db.write(|c| {
+            c.execute(
+                "UPDATE source SET going = $2, position = $3, seen = $4 WHERE id = $1",
+                args![run.source, run.started, cursor, &seen],
+            )
+        })?;
+        Ok(())
     }
 
     /// Ends a run: what this source had seen before and did not see in a complete run is marked unseen (a file whose
@@ -80,8 +140,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn finish(&self, run: Run, outcome: &Outcome, now: UnixTime) -> Result<Changed, StoreError> {
-        let _ = (run, outcome, now);
-        todo!()
+        self.db.write(|c| finish::Finishing::new(&run, now).run(c, outcome))
     }
 
     /// A person says that a place is gone for good: ends its placements and blind spots, is audited. A new sighting
@@ -90,19 +149,48 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn retire(&self, location: &str, reason: &str, by: &str, now: UnixTime) -> Result<u64, StoreError> {
-        let _ = (location, reason, by, now);
-        todo!()
+        self.db.write(|c| finish::retire(c, location, reason, by, now))
     }
+
+    /// Says which sources there are. What only others saw is taken over by whoever sees it next.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn set_sources(&self, names: &[&str]) -> Result<(), StoreError> {
+        self.db.write(|c| {
+            for mut row in c.query("SELECT id, name, removed FROM source", &[])? {
+                let removed = !names.contains(&row.text(1)?.as_str());
+                if removed != (row.int(2)? != 0) {
+                    c.execute("UPDATE source SET removed = $2 WHERE id = $1", args![row.int(0)?, removed])?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The number of a source; its row is made when there is none.
+pub(crate) fn source_id(c: &mut crate::db::Conn<'_>, name: &str) -> Result<i64, StoreError> {
+    if let Some(row) = c.first("SELECT id FROM source WHERE name = $1", args![name])? {
+        return row.int(0);
+    }
+    let id = intern::next_id(c, "source")?;
+    c.execute(
+        "INSERT INTO source (id, name, vantage, removed, attempted, reached, unreachable, files, placements, blind_spots)
+         VALUES ($1, $2, '', 0, 0, 0, 0, 0, 0, 0)",
+        args![id, name],
+    )?;
+    Ok(id)
 }
 
 impl Run {
     /// Where a resumed run has to go on; `None` for a fresh one.
     pub fn resumed_at(&self) -> Option<&[u8]> {
-        todo!()
+        self.position.as_deref()
     }
 
     /// When it began.
     pub fn started(&self) -> UnixTime {
-        todo!()
+        self.started
     }
 }

@@ -73,6 +73,8 @@ pub(super) struct Alertmanager {
 }
 
 impl Dress for Alertmanager {
+    const DIGESTS: bool = false;
+
     fn request(&self, out: &Outgoing<'_>, words: &Words) -> Result<Request, Fault> {
         no_address(out, "alertmanager")?;
         no_digest(out.notice, "alertmanager")?;

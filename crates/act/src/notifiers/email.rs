@@ -24,11 +24,12 @@ use notafter_core::notice::Notice;
 use notafter_pki::name::{is_deceptive, printable};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{BuildCx, Channel, Outgoing, Table, base64, unfit, unreadable};
 use crate::roots::Roots;
 use crate::secret::{Cover, Secret};
-use crate::settings::Span;
+use crate::settings::{self, Span};
 use crate::text::{Words, clean};
 
 /// More recipients than an owner has; a pasted list of customers is not one.
@@ -44,7 +45,8 @@ pub(super) enum Tls {
     #[default]
     Starttls,
     /// TLS from the first byte (RFC 8314). Port 465 unless another is given.
-    Tls,
+    #[serde(rename = "tls")]
+    Direct,
     /// None: for a relay on this host or a wire that is trusted. Port 25 unless another is given.
     None,
 }
@@ -80,7 +82,17 @@ impl Table for Settings {
     const DOC: &'static str = "Mail through an SMTP relay. The address is one or several mail addresses.";
     type Channel = Email;
 
-    fn open(self, cx: &BuildCx) -> Result<Email, String> {
+    fn schema() -> Value {
+        settings::schema::<Self>()
+    }
+
+    fn open(table: Value, cx: &BuildCx) -> Result<Email, String> {
+        settings::read::<Self>(table, &Self::schema())?.relay(cx)
+    }
+}
+
+impl Settings {
+    fn relay(self, cx: &BuildCx) -> Result<Email, String> {
         let (host, port) = self.host_and_port()?;
         if self.user.is_some() != self.password.is_some() {
             return Err("`user` and `password` belong together\nhint: set both, or neither".to_owned());
@@ -102,16 +114,14 @@ impl Table for Settings {
         let roots = own.as_ref().unwrap_or(&cx.roots);
         let security = match self.tls {
             Tls::None => Security::None,
-            Tls::Tls => Security::Direct(Arc::new(roots.client_config()?)),
+            Tls::Direct => Security::Direct(Arc::new(roots.client_config()?)),
             Tls::Starttls => Security::Starttls(starttls(&host, roots)?),
         };
         let hello = self.hello()?;
         let timeout = self.timeout.unwrap_or(Span::seconds(30)).0;
         Ok(Email { host, port, security, hello, from, to, timeout, user: self.user, password: self.password })
     }
-}
 
-impl Settings {
     fn host_and_port(&self) -> Result<(String, u16), String> {
         let wrong = || {
             format!(
@@ -121,7 +131,7 @@ impl Settings {
         };
         let own = match self.tls {
             Tls::Starttls => 587,
-            Tls::Tls => 465,
+            Tls::Direct => 465,
             Tls::None => 25,
         };
         let (host, port) = match self.server.rsplit_once(':') {
@@ -248,7 +258,8 @@ impl Email {
 
     /// The whole conversation. `stage` says where it stands, for whoever loses patience.
     async fn converse(&self, to: &[Mailbox], mail: &[u8], stage: &Mutex<&'static str>) -> Result<(), Fault> {
-        let at = |name: &'static str| {
+        // Called before each step, and its result after: it says where we stand, then what went wrong there.
+        let enter = |name: &'static str| {
             if let Ok(mut stage) = stage.lock() {
                 *stage = name;
             }
@@ -261,15 +272,17 @@ impl Email {
         let stream = wire::connect(&self.host, self.port, direct)
             .await
             .map_err(|error| self.broken("connecting", &error.to_string()))?;
+        let failed = enter("the greeting");
         let mut smtp =
-            AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await.map_err(at("greeting"))?;
+            AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await.map_err(failed)?;
         if let Security::Starttls(tls) = &self.security {
             if !smtp.can_starttls() {
                 return Err(Fault::new(FaultKind::Refused, format!("{} offers no STARTTLS", self.name()))
                     .retry(Retry::Backoff)
                     .hint("tls = \"tls\" for port 465; tls = \"none\" only where the wire is trusted"));
             }
-            smtp.starttls(tls.clone(), &self.hello).await.map_err(at("STARTTLS"))?;
+            let failed = enter("STARTTLS");
+            smtp.starttls(tls.clone(), &self.hello).await.map_err(failed)?;
         }
         if let (Some(user), Some(password)) = (&self.user, &self.password) {
             let password = password.read().map_err(unreadable)?;
@@ -279,8 +292,9 @@ impl Email {
             cover.add(&password);
             cover.add(&base64(&password));
             cover.add(&base64(&format!("\0{user}\0{}", *password)));
+            let failed = enter("AUTH");
             let signed_in = smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
-            signed_in.map_err(at("AUTH")).map_err(|fault| {
+            signed_in.map_err(failed).map_err(|fault| {
                 let context = cover.mask(&fault.context);
                 Fault { context, ..fault }
             })?;
@@ -297,21 +311,24 @@ impl Email {
             }
         };
         let from = Some(self.from.email.clone());
-        smtp.command(Mail::new(from, options)).await.map_err(at("MAIL FROM"))?;
+        let failed = enter("MAIL FROM");
+        smtp.command(Mail::new(from, options)).await.map_err(failed)?;
         let mut refused = Vec::new();
         for mailbox in to {
-            let rcpt = Rcpt::new(mailbox.email.clone(), Vec::new());
-            match smtp.command(rcpt).await {
+            let failed = enter("RCPT TO");
+            match smtp.command(Rcpt::new(mailbox.email.clone(), Vec::new())).await {
                 Ok(_) => {}
                 Err(error) if error.status().is_some() => {
                     refused.push(self.refused(&mailbox.email, &error));
                 }
-                Err(error) => return Err(at("RCPT TO")(error)),
+                Err(error) => return Err(failed(error)),
             }
         }
         if refused.len() < to.len() {
-            smtp.command(Data).await.map_err(at("DATA"))?;
-            smtp.message(mail).await.map_err(at("the end of the message"))?;
+            let failed = enter("DATA");
+            smtp.command(Data).await.map_err(failed)?;
+            let failed = enter("the end of the message");
+            smtp.message(mail).await.map_err(failed)?;
         }
         let _ = tokio::time::timeout(QUIT, smtp.quit()).await;
         match joined(refused, to.len()) {
@@ -328,7 +345,7 @@ impl Email {
     /// What a reply or a broken connection means (RFC 5321 section 4.2.1).
     fn fault(&self, stage: &str, error: &lettre::transport::smtp::Error) -> Fault {
         let said = clean(&error.to_string(), 300);
-        let code = error.status().map(|code| u16::from(code));
+        let code = error.status().map(u16::from);
         let context = format!("{} at {stage}: {said}", self.name());
         match code {
             // RFC 4954 section 6. A wrong password that is tried again and again locks the account.

@@ -19,11 +19,12 @@ use notafter_pki::name::printable;
 use rustix::process::{Pid, Signal, kill_process_group};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::{BuildCx, Channel, NoticeDocument, Outgoing, Table};
-use crate::settings::Span;
+use crate::settings::{self, Span};
 use crate::text::{Words, cut};
 
 /// How much of the output is kept; the rest is read and dropped, so that the program does not stall.
@@ -51,8 +52,13 @@ impl Table for Settings {
     const DOC: &'static str = "A program: the notice as JSON on its input and as NOTAFTER_ variables.";
     type Channel = Exec;
 
-    fn open(self, _: &BuildCx) -> Result<Exec, String> {
-        let program = self.command.first().map(String::as_str).unwrap_or_default();
+    fn schema() -> Value {
+        settings::schema::<Self>()
+    }
+
+    fn open(table: Value, _: &BuildCx) -> Result<Exec, String> {
+        let settings: Self = settings::read(table, &Self::schema())?;
+        let program = settings.command.first().map(String::as_str).unwrap_or_default();
         if !program.starts_with('/') {
             return Err(format!(
                 "`command` begins with `{}`, which is no full path\n\
@@ -66,10 +72,10 @@ impl Table for Settings {
                 program.escape_debug()
             ));
         }
-        if self.command.iter().any(|argument| argument.contains('\0')) {
+        if settings.command.iter().any(|argument| argument.contains('\0')) {
             return Err("`command` has a NUL character in it\nhint: take it out".to_owned());
         }
-        Ok(Exec(self))
+        Ok(Exec(settings))
     }
 }
 

@@ -63,6 +63,8 @@ pub(super) struct Opsgenie {
 }
 
 impl Dress for Opsgenie {
+    const DIGESTS: bool = false;
+
     fn request(&self, out: &Outgoing<'_>, words: &Words) -> Result<Request, Fault> {
         no_digest(out.notice, "opsgenie")?;
         let alias = incident(out.notice);

@@ -44,6 +44,8 @@ pub(super) struct PagerDuty {
 }
 
 impl Dress for PagerDuty {
+    const DIGESTS: bool = false;
+
     fn request(&self, out: &Outgoing<'_>, words: &Words) -> Result<Request, Fault> {
         no_address(out, "pagerduty")?;
         no_digest(out.notice, "pagerduty")?;

@@ -161,6 +161,46 @@ fn a_mail_keeps_its_head() {
     assert!(!page.contains("<img") && page.contains("&lt;img"), "{page}");
 }
 
+/// The judge is another mail library: Python's.
+#[test]
+fn another_library_reads_the_same_mail() {
+    const READ: &str = r#"
+import email, email.policy, json, sys
+mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
+parts = list(mail.walk())
+defects = [str(d) for p in parts for d in p.defects] + [str(d) for h in mail.values() for d in h.defects]
+json.dump({"names": mail.keys(), "subject": mail["subject"], "defects": defects,
+    "kinds": [p.get_content_type() for p in parts], "text": parts[1].get_content()}, sys.stdout)
+"#;
+    let python = std::process::Command::new("python3").arg("--version").output();
+    let found = python.map_err(|error| notafter_lab::NotRun::new("python3", error.to_string()));
+    if notafter_lab::need(found).is_none() {
+        return;
+    }
+    let mut emoji = notice(Event::Alert);
+    emoji.title = format!("Z\u{fc}rich \u{1f600} {}", "\u{1f600}".repeat(200));
+    for notice in [notice(Event::Alert), emoji, hostile()] {
+        let mail = preview("email", table("email", "", std::path::Path::new("/x")), None, &notice);
+        let lab = Lab::new("python");
+        let path = lab.path().join("mail.eml");
+        std::fs::write(&path, mail.replace('\n', "\r\n")).unwrap();
+        let read = std::process::Command::new("python3")
+            .args(["-c", READ])
+            .stdin(std::fs::File::open(&path).unwrap())
+            .output()
+            .unwrap();
+        let seen: Value = serde_json::from_slice(&read.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&read.stderr)));
+        let words = notafter_act::text::Words::of(&notice);
+        assert_eq!(seen["defects"], serde_json::json!([]));
+        assert_eq!(seen["subject"], words.subject.as_str());
+        assert_eq!(seen["kinds"], serde_json::json!(["multipart/alternative", "text/plain", "text/html"]));
+        assert!(seen["text"].as_str().unwrap().contains(&words.title));
+        assert_eq!(seen["names"].as_array().unwrap().iter().filter(|n| *n == "To").count(), 1);
+        assert!(!seen["names"].as_array().unwrap().contains(&serde_json::json!("Bcc")));
+    }
+}
+
 #[test]
 fn a_template_does_not_let_a_name_out_of_its_string() {
     let table = serde_json::json!({

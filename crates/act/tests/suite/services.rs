@@ -113,6 +113,39 @@ async fn a_file_with_a_secret_is_read_again() {
     assert_eq!((fault.kind, fault.retry), (FaultKind::NotFound, Retry::Backoff));
 }
 
+/// Every secret is a canary, and the other side repeats all it was told.
+#[tokio::test]
+async fn no_canary_sings() {
+    let lab = Lab::new("canary");
+    let secret = lab.path().join("secret");
+    std::fs::write(&secret, "123456:c4nary-t0ken").unwrap();
+    let file = json!({ "file": secret });
+    for kind in notafter_act::notifiers::NOTIFIERS {
+        let receiver = Receiver::start(Answer::Echo(400));
+        let tables = match kind.name {
+            "email" | "exec" => continue,
+            "ntfy" => vec![
+                table("ntfy", &receiver.url("/"), &secret),
+                json!({ "url": receiver.url("/"), "topic": "t", "user": "u", "password": file }),
+            ],
+            "webhook" => {
+                let url = receiver.url("/c4nary-path/x?c4nary-long-enough-to-be-a-token=1");
+                vec![json!({ "url": url, "secret": file, "headers": { "Authorization": file } })]
+            }
+            "slack" | "discord" | "teams" => vec![json!({ "url": receiver.url("/x/c4nary-path") })],
+            name => vec![table(name, &receiver.url("/"), &secret)],
+        };
+        for table in tables {
+            let shown = crate::preview(kind.name, table.clone(), None, &notice(Event::Alert));
+            let fault = send(kind.name, table, None, &notice(Event::Alert)).await.unwrap_err();
+            let base64 = "dToxMjM0NTY6YzRuYXJ5";
+            for text in [shown, format!("{fault:?}"), fault.to_string()] {
+                assert!(!text.contains("c4nary") && !text.contains(base64), "{}: {text}", kind.name);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_a_channel_cannot_carry_is_said() {
     let lab = Lab::new("unfit");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use notafter_core::Fingerprint;
 use notafter_core::clock::Clock;
-use notafter_core::joints::Sink;
+use notafter_core::joints::{Resume, Sink};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link, LinkKind, Observation, Possession, Reason, Seen};
 use notafter_core::scan::Progress;
@@ -21,7 +21,7 @@ use notafter_wire::tls::hello::Offer;
 use notafter_wire::tls::outcome::{Flight, Outcome, Stage};
 use notafter_wire::tls::prove;
 
-use super::feed::{Agenda, Look, feed, tag, untag};
+use super::feed::{Agenda, LONG, Look, Walk, feed, tag, untag};
 use super::plan::{Heard, Plan};
 use super::prove::{Answer, Job, Pool};
 use super::{Settings, Ticks, location};
@@ -42,7 +42,12 @@ pub(super) struct Work {
     pub(super) progress: Arc<Progress>,
     pub(super) out: Arc<dyn Sink>,
     pub(super) stop: Arc<AtomicBool>,
+    pub(super) start: Walk,
+    pub(super) resume: Arc<dyn Resume>,
 }
+
+/// How often a long walk says how far it has come.
+const MARK_EVERY: Duration = Duration::from_secs(10);
 
 impl Work {
     /// Asks everything; returns when all is answered or the stop flag is set.
@@ -51,15 +56,21 @@ impl Work {
             Grabber::start(self.settings.grab(), Arc::new(Ticks(Arc::clone(&self.clock))))?;
         let agenda = Agenda::new();
         std::thread::scope(|scope| {
-            let (plan, settings, clock, agenda_of_feeder, stop) =
-                (&*self.plan, &self.settings, &*self.clock, &agenda, &*self.stop);
+            let (plan, settings, clock, agenda_of_feeder, start, stop) =
+                (&*self.plan, &self.settings, &*self.clock, &agenda, self.start, &*self.stop);
             scope.spawn(move || {
-                feed(plan, settings, clock, agenda_of_feeder, &feeder, stop);
+                feed(plan, settings, clock, agenda_of_feeder, &feeder, start, stop);
                 // With the last feeder gone, the loops finish what they have and the results end.
                 drop(feeder);
             });
             let mut drain = Drain::new(&self, &agenda);
+            let mut marked = self.clock.monotonic();
             loop {
+                let now = self.clock.monotonic();
+                if plan.len() >= LONG && now.saturating_sub(marked) >= MARK_EVERY {
+                    self.resume.reached(plan.cursor(Walk { step: agenda.reached(), ..start }));
+                    marked = now;
+                }
                 // A stop must not wait for answers: the grabber is dropped, and with it the connections.
                 if self.stop.load(Ordering::Relaxed) {
                     break;
@@ -170,6 +181,7 @@ impl<'w> Drain<'w> {
         let progress = &self.work.progress;
         Progress::add(&progress.attempted, 1);
         Progress::add(if reached { &progress.reached } else { &progress.unreachable }, 1);
+        self.agenda.settled(number);
         if let Some(named) = &self.work.plan.question(number).block.named {
             named.note(heard);
         }

@@ -1,6 +1,6 @@
 //! Feeds questions to the grabber: shuffled, as fast as allowed, second looks in between.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,11 +33,32 @@ struct State {
     /// The walk through the plan is over.
     walked: bool,
     closed: bool,
+    /// First looks that were fed and are not settled, with their step of the walk; kept for long walks only.
+    underway: HashMap<u64, u64>,
+    /// The next step of the walk.
+    next: u64,
 }
+
+/// Where a walk begins: its order, and the first step that is still to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Walk {
+    pub(super) seed: u64,
+    pub(super) step: u64,
+}
+
+/// A walk of fewer questions begins anew rather than being taken up.
+pub(super) const LONG: u64 = 4096;
 
 impl Agenda {
     pub(super) fn new() -> Self {
-        let state = State { extra: VecDeque::new(), outstanding: 0, walked: false, closed: false };
+        let state = State {
+            extra: VecDeque::new(),
+            outstanding: 0,
+            walked: false,
+            closed: false,
+            underway: HashMap::new(),
+            next: 0,
+        };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -58,6 +79,17 @@ impl Agenda {
         let mut state = self.lock();
         state.outstanding -= n;
         state.walked && state.outstanding == 0
+    }
+
+    /// A first look has its final answer.
+    pub(super) fn settled(&self, number: u64) {
+        self.lock().underway.remove(&number);
+    }
+
+    /// Every step of the walk before this one is settled.
+    pub(super) fn reached(&self) -> u64 {
+        let state = self.lock();
+        state.underway.values().copied().min().unwrap_or(state.next)
     }
 
     /// No more second looks will come: the feeder may end.
@@ -110,12 +142,13 @@ pub(super) fn feed(
     clock: &dyn Clock,
     agenda: &Agenda,
     feeder: &Feeder,
+    start: Walk,
     stop: &AtomicBool,
 ) {
-    let seed = clock.now().0 as u64 ^ clock.monotonic().as_nanos() as u64;
-    let walk = Permutation::new(plan.len(), seed);
+    let walk = Permutation::new(plan.len(), start.seed);
+    let long = plan.len() >= LONG;
     let mut turns = Turns::new(settings.rate);
-    let mut next = 0;
+    let mut next = start.step;
     let mut walked = false;
     let mut batch = VecDeque::with_capacity(BATCH);
     while !stop.load(Ordering::Relaxed) {
@@ -134,16 +167,22 @@ pub(super) fn feed(
             }
         }
         let mut taken = 0;
+        let mut steps = Vec::new();
         while next < plan.len() && batch.len() < BATCH && !turns.is_full() {
             let number = walk.at(next);
             next += 1;
             let Some(target) = first_look(plan, settings, number) else { continue };
             taken += 1;
+            if long {
+                steps.push((number, next - 1));
+            }
             batch.extend(turns.admit(target.addr.ip(), target, false, now));
         }
         // Counted before anything goes out: whoever drains its last answer must know that it is the last.
         let mut state = agenda.lock();
         state.outstanding += taken;
+        state.underway.extend(steps);
+        state.next = next;
         if next >= plan.len() && !walked {
             walked = true;
             state.walked = true;

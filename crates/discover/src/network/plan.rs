@@ -9,6 +9,7 @@ use notafter_core::observation::Reason;
 use notafter_wire::tls::grab::Starttls;
 
 use super::Settings;
+use super::feed::Walk;
 use crate::local;
 use crate::resolve::Resolver;
 use crate::target::{AddressRange, Hosts, NetworkTarget, PortRange, Start};
@@ -208,6 +209,33 @@ impl Plan {
     }
 
     /// The question with this number, which must be below [`Self::len`].
+    /// Where the walk through this plan begins: at the cursor, if it is of this very plan.
+    pub(super) fn start(&self, cursor: Option<&[u8]>, seed: u64) -> Walk {
+        let fields = |bytes: &[u8]| -> Option<[u64; 3]> {
+            let word = |n: usize| Some(u64::from_be_bytes(bytes.get(n * 8..n * 8 + 8)?.try_into().ok()?));
+            Some([word(0)?, word(1)?, word(2)?])
+        };
+        match cursor.and_then(fields) {
+            Some([key, seed, step]) if key == self.key() && step <= self.len => Walk { seed, step },
+            _ => Walk { seed, step: 0 },
+        }
+    }
+
+    /// How far the walk has come, as bytes.
+    pub(super) fn cursor(&self, start: Walk) -> Vec<u8> {
+        [self.key(), start.seed, start.step].iter().flat_map(|n| n.to_be_bytes()).collect()
+    }
+
+    /// What tells this plan from another: its questions in their order.
+    fn key(&self) -> u64 {
+        let mut text = self.len.to_string();
+        for block in &self.blocks {
+            text.push_str(&format!("{:?} {:?} {:?}\n", block.hosts, block.ports, block.snis));
+        }
+        let hash = notafter_pki::fingerprint::sha256(text.as_bytes());
+        u64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
+    }
+
     pub(super) fn question(&self, number: u64) -> Question<'_> {
         let at = self.starts.partition_point(|start| *start <= number) - 1;
         let block = &self.blocks[at];

@@ -27,6 +27,7 @@ pub(crate) fn run(global: &Global, args: Show) -> Result<End, Usage> {
             yes: false,
             no_findings: false,
             fail_on: None,
+            save: false,
         };
         return super::scan::run(global, scan);
     }

@@ -36,6 +36,12 @@ pub(crate) fn render(assets: &[AssetDocument], placements: &[PlacementDocument])
     out
 }
 
+/// One row of cells, each with whether it is a number.
+pub(crate) fn row(cells: &[(String, bool)]) -> String {
+    let cells: Vec<_> = cells.iter().map(|(text, number)| cell(text, *number)).collect();
+    format!("{}\r\n", cells.join(","))
+}
+
 fn cell(text: &str, number: bool) -> String {
     let formula = !number && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };

@@ -94,6 +94,11 @@ impl Paper {
         self.put(Ink::Plain, &" ".repeat(indent)).line(ink, &line);
     }
 
+    /// What is on it so far, taken off.
+    pub(crate) fn take_text(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
     pub(crate) fn into_text(self) -> String {
         self.text
     }

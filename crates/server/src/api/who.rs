@@ -30,7 +30,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         // No caller at all means that the gate was left out: then it is a stranger.
-        let caller = parts.extensions.get::<Caller>();
-        Ok(caller.map_or_else(Self::default, |c| Self { signed_in: c.signed_in, by: c.by.clone() }))
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
+        Ok(Self { signed_in: caller.is_known(), by: caller.name().to_owned() })
     }
 }

@@ -42,6 +42,8 @@ impl Received {
 pub enum Answer {
     /// These octets: the whole answer, from the status line on.
     Octets(Vec<u8>),
+    /// This status, with the whole request as its body.
+    Echo(u16),
     /// Nothing: the connection stays open.
     Silence,
     /// A success whose body never ends.
@@ -151,11 +153,17 @@ fn serve(stream: TcpStream, answer: &Answer, list: &Mutex<Vec<Received>>, over: 
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let mut body = vec![0; length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
+    let mut echo = format!("{path}\n{headers:?}\n").into_bytes();
+    echo.extend_from_slice(&body);
     list.lock().ok()?.push(Received { method, path, headers, body });
 
     let mut stream = reader.into_inner();
     match answer {
         Answer::Octets(octets) => stream.write_all(octets).ok()?,
+        Answer::Echo(status) => {
+            write!(stream, "HTTP/1.1 {status} Lab\r\nContent-Length: {}\r\n\r\n", echo.len()).ok()?;
+            stream.write_all(&echo).ok()?;
+        }
         Answer::Silence => {
             let _ = stream.read(&mut [0; 1]);
         }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::super::servers::configure;
+use crate::material::write;
 use crate::server::{self, Recipe, Reload, Starttls, local};
 use crate::{Lab, NotRun, Server, program};
 
@@ -17,6 +18,8 @@ pub fn start(lab: &Lab) -> Result<Server, NotRun> {
         let address = ports[0].local().to_string();
         configure(folder, "server.yml", CONFIGURATION, &[("ADDRESS", address)]);
         let settings = folder.join("server.yml");
+        // It adds users only to a file that is there, and an empty one is an empty database.
+        write(&folder.join("user.db"), "");
         let mut user = Command::new(&path);
         user.arg("user").arg("--config").arg(&settings).args(["add", "--role=admin", "notafter"]);
         program::run(user.env("NTFY_PASSWORD", "lab-secret"))?;

@@ -6,7 +6,8 @@
 //!
 //! It also keeps what was said in the clear apart from what is said in TLS. lettre reads ahead, and would
 //! take octets that somebody slipped in behind the reply to STARTTLS for the first replies under TLS: a
-//! man in the middle could so have us believe that a mail was taken over. See RFC 3207 section 6.
+//! man in the middle could so have us believe that a mail was taken over. RFC 3207 section 4.2 has the client forget
+//! whatever it learnt before TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,8 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// All that a server may say in one conversation, its certificates included.
-const READ_MAX: usize = 48 * 1024;
+/// All that a server may say to one command. The longest reply there is, to EHLO, has some hundred octets.
+const REPLY_MAX: usize = 8 * 1024;
+/// All that it may say after STARTTLS, where replies cannot be told apart, its certificates included.
+const TLS_MAX: usize = 64 * 1024;
 
 /// Connects, with TLS first where a configuration for it is given.
 pub(super) async fn connect(
@@ -44,13 +47,15 @@ struct Bounded<S> {
     inner: S,
     left: usize,
     peer: SocketAddr,
+    /// STARTTLS was said: what follows is TLS.
+    upgraded: bool,
     /// Between STARTTLS and the first octet of TLS: not one octet may be read ahead.
     between: bool,
 }
 
 impl<S> Bounded<S> {
     fn of(inner: S, peer: SocketAddr) -> Self {
-        Self { inner, left: READ_MAX, peer, between: false }
+        Self { inner, left: REPLY_MAX, peer, upgraded: false, between: false }
     }
 }
 
@@ -82,6 +87,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.between = bytes == b"STARTTLS\r\n";
+        if self.between {
+            (self.upgraded, self.left) = (true, TLS_MAX);
+        } else if !self.upgraded {
+            self.left = REPLY_MAX;
+        }
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 

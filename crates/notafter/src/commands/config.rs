@@ -1,0 +1,94 @@
+//! `config init | check | schema`: write a commented file, explain mistakes, print the JSON schema.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use notafter_core::clock::Clock;
+use notafter_engine::clock::SystemClock;
+
+use super::{End, Usage};
+use crate::assemble;
+use crate::cli::{ConfigCommand, Global};
+use crate::config::{Config, init};
+use crate::print;
+
+pub(crate) fn run(global: &Global, command: &ConfigCommand) -> Result<End, Usage> {
+    match command {
+        ConfigCommand::Init => write(global),
+        ConfigCommand::Check => check(global),
+        ConfigCommand::Schema => schema(),
+    }
+}
+
+fn write(global: &Global) -> Result<End, Usage> {
+    let path = global.config.clone().unwrap_or_else(|| PathBuf::from("notafter.toml"));
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+    let written = file.and_then(|mut f| f.write_all(init::TEXT.as_bytes()));
+    written.map_err(|e| {
+        let hint = if e.kind() == std::io::ErrorKind::AlreadyExists {
+            "it is there already, and is left as it is; name another with --config FILE"
+        } else {
+            "name a place where you may write with --config FILE"
+        };
+        Usage::new(format!("cannot write {}: {e}", path.display())).hint(hint)
+    })?;
+    print::note(&format!(
+        "wrote {}: everything in it is switched off; take the # away where you want it",
+        path.display()
+    ));
+    Ok(End::Done)
+}
+
+fn check(global: &Global) -> Result<End, Usage> {
+    let sheet = assemble::read_sheet(global.config.as_deref())?;
+    let Some(file) = sheet.file.clone() else {
+        print::out(b"no configuration file: everything is as by default\n");
+        return Ok(End::Done);
+    };
+    let explain = |e: String| assemble::explain(&file, &e);
+    sheet.web().map_err(explain)?;
+    let setup = sheet.setup(&[]).map_err(explain)?;
+    let mut text = format!("{}: right\n", file.display());
+    let mut line = |what: &str, names: Vec<String>| {
+        let list = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+        text.push_str(&format!(
+            "  {} {what}{}{list}\n",
+            names.len(),
+            if names.len() == 1 { "" } else { "s" }
+        ));
+    };
+    line("source", setup.sources.iter().map(|s| s.name.clone()).collect());
+    line("notifier", setup.channels.keys().cloned().collect());
+    line("owner", setup.people.keys().cloned().collect());
+    line("service", setup.services.iter().map(|s| s.name.clone()).collect());
+    let silent = setup.people.get(&setup.last_resort).is_none_or(|p| p.notify.is_empty());
+    if silent {
+        text.push_str("  nobody is told: the owner of last resort has no notifier\n");
+    }
+    if setup.public_url.is_none() && !setup.channels.is_empty() {
+        text.push_str(
+            "  messages name the command that acknowledges, and hold no link: public_url is not set\n",
+        );
+    }
+    let now = SystemClock::new().now();
+    for (name, person) in &setup.people {
+        for (from, until) in person.absences.iter().filter(|(_, until)| *until > now) {
+            text.push_str(&format!("  {name} is away from {from} until {until}\n"));
+        }
+    }
+    print::out(text.as_bytes());
+    Ok(End::Done)
+}
+
+fn schema() -> Result<End, Usage> {
+    let mut schema = schemars::schema_for!(Config).to_value();
+    // A notifier's other keys depend on its kind: each has its own schema.
+    let kinds: serde_json::Map<String, serde_json::Value> = notafter_act::notifiers::NOTIFIERS
+        .iter()
+        .map(|kind| (kind.name.to_owned(), (kind.settings)()))
+        .collect();
+    schema["x-notifier-kinds"] = serde_json::Value::Object(kinds);
+    let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    print::out(format!("{text}\n").as_bytes());
+    Ok(End::Done)
+}

@@ -1,0 +1,174 @@
+//! `serve`: the server. Opens the memory, starts the engine and the pages, and goes on until told to stop.
+//!
+//! SIGHUP and a change by `notafter watch` load the configuration anew; SIGTERM and Ctrl-C drain. Under
+//! systemd it says when it is ready, and keeps saying that it lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use notafter_core::clock::Clock;
+use notafter_engine::clock::SystemClock;
+use notafter_engine::serve::{Engine, Handle};
+use notafter_engine::setup::Setup;
+use notafter_store::Store;
+
+use super::{End, Usage};
+use crate::assemble;
+use crate::cli::{Global, Serve};
+use crate::config::plan::{Sheet, Web};
+use crate::data::{Data, shown};
+use crate::print;
+use crate::watches;
+
+/// How often changes by the command line are looked for.
+const LOOK: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let sheet = assemble::read_sheet(global.config.as_deref())?;
+    let mut web = sheet.web().map_err(|e| explain(&sheet, &e))?;
+    if let Some(listen) = args.listen {
+        if !listen.ip().is_loopback() && web.public_url.is_none() {
+            return Err(Usage::new(format!(
+                "{listen} can be reached by others, and the token would travel in the clear"
+            ))
+            .hint("set public_url and behind_proxy in the configuration, or listen on 127.0.0.1"));
+        }
+        web.listen = listen;
+    }
+    let data = Data::find(global, &sheet)?;
+    let lock = data.lock()?;
+    let token = data.token()?;
+    let store = data.open(clock.now())?;
+    let (watched, version) = watches::read(&store).map_err(|e| data.explain(&e))?;
+    let setup = sheet.setup(&watched).map_err(|e| explain(&sheet, &e))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Usage::new(format!("cannot start: {e}")))?;
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(web.listen)).map_err(|e| {
+        Usage::new(format!("cannot listen on {}: {e}", web.listen))
+            .hint("another server may be there: name another address with --listen or `listen` in the configuration")
+    })?;
+    let address = listener.local_addr().map_err(|e| Usage::new(format!("no address: {e}")))?;
+    let greeting = greeting(&sheet, &setup, &data);
+    let quiet = global.quiet;
+    let log: notafter_engine::notify::Log = {
+        let clock = Arc::clone(&clock);
+        Arc::new(move |text: &str| {
+            print::note(&format!("{} {}", clock.now(), notafter_pki::name::printable(text)))
+        })
+    };
+    let (engine, handle) = Engine::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        setup,
+        assemble::vantage(),
+        runtime.handle().clone(),
+        log,
+    )
+    .map_err(|e| data.explain(&e))?;
+    let thread = std::thread::Builder::new()
+        .name("engine".to_owned())
+        .spawn(move || engine.run())
+        .map_err(|e| Usage::new(format!("cannot start the engine: {e}")))?;
+    let _ = (&token, address);
+    if !quiet {
+        print::out(greeting.as_bytes());
+    }
+    let keeper = Keeper { global: global.clone(), handle: Arc::clone(&handle), store, web, clock };
+    let end = runtime.block_on(keeper.keep(version));
+    drop(listener);
+    handle.stop();
+    let _ = thread.join();
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    drop(lock);
+    Ok(end)
+}
+
+fn explain(sheet: &Sheet, what: &str) -> Usage {
+    match &sheet.file {
+        Some(file) => assemble::explain(file, what),
+        None => Usage::new(what),
+    }
+}
+
+fn greeting(sheet: &Sheet, setup: &Setup, data: &Data) -> String {
+    let what: Vec<_> =
+        setup.sources.iter().map(|s| format!("{} ({})", s.name, count(s.targets.len()))).collect();
+    let from = match &sheet.file {
+        Some(file) => format!("configured by {}", shown(file)),
+        None => "no configuration file: this machine and its usual certificate folders".to_owned(),
+    };
+    format!(
+        "Notafter {} looks at {}\n  {from}\n  data      {}\n",
+        env!("CARGO_PKG_VERSION"),
+        what.join(", "),
+        shown(&data.folder)
+    )
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "1 target".to_owned() } else { format!("{n} targets") }
+}
+
+/// Waits for signals and changes.
+struct Keeper {
+    global: Global,
+    handle: Arc<Handle>,
+    store: Arc<Store>,
+    web: Web,
+    clock: Arc<dyn Clock>,
+}
+
+impl Keeper {
+    async fn keep(self, mut version: i64) -> End {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut hup), Ok(mut term)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
+        else {
+            return End::Failed;
+        };
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        let mut tick = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {
+                    if self.handle.status.alive(self.clock.monotonic()) {
+                        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                    }
+                    if let Ok((_, now)) = watches::read(&self.store)
+                        && now != version
+                    {
+                        version = now;
+                        self.reload();
+                    }
+                }
+                _ = hup.recv() => self.reload(),
+                _ = term.recv() => break,
+                _ = tokio::signal::ctrl_c() => break,
+            }
+        }
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        End::Done
+    }
+
+    /// Reads the configuration anew. A mistake in it changes nothing, and is said.
+    fn reload(&self) {
+        let sheet = match assemble::read_sheet(self.global.config.as_deref()) {
+            Ok(sheet) => sheet,
+            Err(wrong) => return print::error(&wrong.message, wrong.hint.as_deref()),
+        };
+        let (watched, _) = watches::read(&self.store).unwrap_or_default();
+        match sheet.setup(&watched) {
+            Ok(setup) => {
+                if sheet.web().is_ok_and(|web| web.listen != self.web.listen) && self.global.config.is_some()
+                {
+                    print::note("note: another listen address holds after a restart");
+                }
+                print::note(&format!("{} configuration loaded anew", self.clock.now()));
+                self.handle.reload(setup);
+            }
+            Err(wrong) => print::error(&format!("the configuration is wrong and is not used: {wrong}"), None),
+        }
+    }
+}

@@ -1,0 +1,553 @@
+//! From the file's tables to what the engine and the server are told: names resolved, references checked,
+//! sources and notifiers built. Every mistake is explained with its line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use notafter_act::notifiers::{self, BuildCx};
+use notafter_act::roots::Roots;
+use notafter_core::UnixTime;
+use notafter_core::alert::decide::Patience;
+use notafter_core::finding::Severity;
+use notafter_core::joints::Source;
+use notafter_core::owner::{Match, Owner};
+use notafter_core::policy::Policy;
+use notafter_core::query::{Query, nearest, span};
+use notafter_engine::setup::{Build, Channel, Person, Planned, Service, Setup};
+use notafter_pki::fingerprint::{hex, sha256};
+use notafter_pki::time::DAY;
+
+use super::{Config, NotifierTable, SourceTable, line_of};
+use crate::assemble;
+use crate::cli::Look;
+use crate::moment;
+use crate::watches::Watch;
+
+/// The owner that is made up where the file names no default one.
+pub(crate) const LAST_RESORT: &str = "operator";
+
+/// A configuration with the file it came from.
+pub(crate) struct Sheet {
+    /// The file; `None`: there is none, and everything is as by default.
+    pub(crate) file: Option<PathBuf>,
+    /// Its text.
+    pub(crate) text: String,
+    /// Its tables.
+    pub(crate) config: Config,
+}
+
+/// What the HTTP side is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Web {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) behind_proxy: bool,
+    pub(crate) open_reads: bool,
+    pub(crate) max_series: usize,
+}
+
+impl Sheet {
+    fn wrong(&self, offset: Option<usize>, what: impl std::fmt::Display) -> String {
+        let line = offset.map(|o| format!("line {}: ", line_of(&self.text, o))).unwrap_or_default();
+        format!("{line}{what}")
+    }
+
+    /// What the HTTP side is told.
+    ///
+    /// # Errors
+    /// An address that is none, or one that would be open to everybody.
+    pub(crate) fn web(&self) -> Result<Web, String> {
+        let server = &self.config.server;
+        let text = server.listen.as_deref().unwrap_or("127.0.0.1:4747");
+        let listen: SocketAddr = text.parse().map_err(|_| {
+            format!("listen = \"{text}\" is no address\nhint: write 127.0.0.1:4747 or [::1]:4747")
+        })?;
+        let public_url = server.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = &public_url
+            && !(url.starts_with("https://") || url.starts_with("http://"))
+        {
+            return Err(format!(
+                "public_url = \"{url}\" is no web address\nhint: write https://certs.example.com"
+            ));
+        }
+        if !listen.ip().is_loopback() {
+            let https = public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+            if !https || !server.behind_proxy {
+                return Err(format!(
+                    "listen = \"{text}\" can be reached by others, and the token would travel in the clear\n\
+                     hint: set public_url = \"https://...\" and behind_proxy = true with a proxy that speaks https, or \
+                     listen on 127.0.0.1"
+                ));
+            }
+        }
+        Ok(Web {
+            open_reads: server.open_reads.unwrap_or(listen.ip().is_loopback()),
+            listen,
+            public_url,
+            hosts: server.hosts.clone(),
+            behind_proxy: server.behind_proxy,
+            max_series: self.config.metrics.max_series.unwrap_or(20_000),
+        })
+    }
+
+    /// What the engine is told. `watches` are what `notafter watch` added.
+    ///
+    /// # Errors
+    /// The first mistake, with its line and what to do.
+    pub(crate) fn setup(&self, watches: &[Watch]) -> Result<Setup, String> {
+        let config = &self.config;
+        let channels = self.channels()?;
+        let mut sources = self.sources()?;
+        let (mut owners, mut people, last_resort) = self.owners(&channels)?;
+        for watch in watches {
+            sources.push(self.watched(watch)?);
+            if let Some(notify) = &watch.notify {
+                let (owner, person) = watch_owner(watch, notify, &channels)?;
+                people.insert(owner.name.clone(), person);
+                owners.insert(0, owner);
+            }
+        }
+        for absence in &config.absence {
+            let name = absence.owner.get_ref();
+            let at = absence.owner.span().start;
+            let person = people
+                .get_mut(name)
+                .ok_or_else(|| self.wrong(Some(at), format!("absence: no owner is called `{name}`")))?;
+            let day = |text: &str| {
+                moment::parse_at(text, UnixTime(0))
+                    .map_err(|e| self.wrong(Some(at), format!("absence of {name}: {e}")))
+            };
+            person.absences.push((day(&absence.from)?, day(&absence.until)?));
+        }
+        let trust = assemble::trust(&config.server.roots).map_err(|e| e.message)?;
+        let gone_after = self.span(config.server.gone_after.as_deref(), 7 * DAY, "gone_after")?;
+        let policy = Policy {
+            max_days: config.policy.max_days,
+            gone_after: Some(gone_after),
+            owners_expected: !config.owner.is_empty(),
+        };
+        let key = format!(
+            "{} {owners:?} {policy:?} {}",
+            env!("CARGO_PKG_VERSION"),
+            trust.iter().map(|(der, set)| format!("{set}{}", hex(&sha256(der)[..8]))).collect::<String>()
+        );
+        Ok(Setup {
+            sources,
+            trust,
+            policy,
+            owners,
+            people,
+            last_resort,
+            channels,
+            services: self.services()?,
+            pulse: self.pulse()?,
+            public_url: self.web()?.public_url,
+            digest: digest(config.server.digest.as_deref().unwrap_or("mon 08:00"))?,
+            patience: patience(),
+            judgment_key: hex(&sha256(key.as_bytes())),
+        })
+    }
+
+    fn span(&self, text: Option<&str>, usual: i64, what: &str) -> Result<i64, String> {
+        let Some(text) = text else { return Ok(usual) };
+        span(text)
+            .filter(|s| *s > 0)
+            .ok_or_else(|| format!("{what} = \"{text}\" is no span of time\nhint: write 90s, 5m, 6h or 30d"))
+    }
+
+    fn channels(&self) -> Result<BTreeMap<String, Channel>, String> {
+        let roots = Roots::read();
+        let mut out = BTreeMap::new();
+        for table in &self.config.notifier {
+            let name = table.name.get_ref().clone();
+            let at = Some(table.name.span().start);
+            let wrong = |what: String| self.wrong(at, format!("notifier `{name}`: {what}"));
+            if name.contains(':') || name.is_empty() {
+                return Err(wrong("a name has no colon: what follows one is the address".to_owned()));
+            }
+            let settings = rest(table).map_err(&wrong)?;
+            let kind = kind(table).map_err(&wrong)?;
+            let notifier = (kind.build)(settings, &BuildCx { roots: roots.clone() }).map_err(&wrong)?;
+            let least = match table.severity.as_deref() {
+                None | Some("info") => Severity::Info,
+                Some("warning") => Severity::Warning,
+                Some("critical") => Severity::Critical,
+                Some(other) => {
+                    return Err(wrong(format!("severity = \"{other}\" is not critical, warning or info")));
+                }
+            };
+            let channel = Channel { notifier: Arc::from(notifier), least };
+            if out.insert(name.clone(), channel).is_some() {
+                return Err(wrong("there are two of this name".to_owned()));
+            }
+        }
+        Ok(out)
+    }
+
+    fn owners(
+        &self,
+        channels: &BTreeMap<String, Channel>,
+    ) -> Result<(Vec<Owner>, BTreeMap<String, Person>, String), String> {
+        let names: BTreeSet<&str> = self.config.owner.iter().map(|o| o.name.get_ref().as_str()).collect();
+        let (mut owners, mut people) = (Vec::new(), BTreeMap::new());
+        for table in &self.config.owner {
+            let name = table.name.get_ref();
+            let at = Some(table.name.span().start);
+            let wrong = |what: String| self.wrong(at, format!("owner `{name}`: {what}"));
+            owners.push(table.owner().map_err(|e| self.wrong(at, e))?);
+            let mut notify = Vec::new();
+            for text in &table.notify {
+                notify.push(address(text, channels).map_err(&wrong)?);
+            }
+            if let Some(next) = &table.escalate_to
+                && !names.contains(next.as_str())
+            {
+                let hint =
+                    nearest(next, names.iter().copied()).map(|n| format!("\nhint: did you mean `{n}`?"));
+                return Err(wrong(format!(
+                    "escalate_to: no owner is called `{next}`{}",
+                    hint.unwrap_or_default()
+                )));
+            }
+            let after = table.escalate_after.as_deref();
+            let escalate_after =
+                after.map(|text| self.span(Some(text), 0, "escalate_after").map_err(&wrong)).transpose()?;
+            let person = Person {
+                notify,
+                escalate_to: table.escalate_to.clone(),
+                escalate_after,
+                absences: Vec::new(),
+            };
+            if people.insert(name.clone(), person).is_some() {
+                return Err(wrong("there are two of this name".to_owned()));
+            }
+        }
+        let last_resort = match owners.iter().find(|o| o.default) {
+            Some(owner) => owner.name.clone(),
+            None => {
+                // An owner of last resort always exists: whoever runs this, by every channel there is.
+                let notify = channels.keys().map(|name| (name.clone(), None)).collect();
+                people.insert(LAST_RESORT.to_owned(), Person { notify, ..Person::default() });
+                LAST_RESORT.to_owned()
+            }
+        };
+        Ok((owners, people, last_resort))
+    }
+
+    fn sources(&self) -> Result<Vec<Planned>, String> {
+        if self.config.source.is_empty() {
+            return Ok(usual(&self.look()));
+        }
+        let mut out: Vec<Planned> = Vec::new();
+        for table in &self.config.source {
+            let at = Some(table.kind.span().start);
+            let kind = table.kind.get_ref().as_str();
+            let wanted = table.name.clone().unwrap_or_else(|| kind.to_owned());
+            let count = out.iter().filter(|p| p.name == wanted).count();
+            if count > 0 && table.name.is_some() {
+                return Err(self.wrong(at, format!("two sources are called `{wanted}`")));
+            }
+            let taken = |name: &str| out.iter().any(|p| p.name == name);
+            let free = (2..).map(|n| format!("{wanted}-{n}")).find(|name| !taken(name));
+            let name = if taken(&wanted) { free.unwrap_or_default() } else { wanted };
+            let wrong = |what: String| self.wrong(at, format!("source `{name}`: {what}"));
+            let planned = self.source(&name, kind, table).map_err(wrong)?;
+            out.push(planned);
+        }
+        Ok(out)
+    }
+
+    fn look(&self) -> Look {
+        let exclude = self.config.scan.exclude.clone();
+        Look { exclude, resolver: self.config.server.resolver.clone(), ..Look::default() }
+    }
+
+    fn source(&self, name: &str, kind: &str, table: &SourceTable) -> Result<Planned, String> {
+        let mut look = self.look();
+        look.exclude.extend(table.exclude.iter().cloned());
+        let (targets, usual) = match kind {
+            "network" => {
+                if !table.paths.is_empty() {
+                    return Err("paths belong to kind = \"files\"".to_owned());
+                }
+                look.ports = match table.ports.as_slice() {
+                    [] => "common".to_owned(),
+                    ports => ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+                };
+                look.starttls = table.starttls.clone();
+                look.sni = table.sni.clone();
+                (look.prove, look.both, look.gentle) = (table.prove, table.both, table.gentle);
+                look.rate = table.rate;
+                look.concurrency = table.concurrency.unwrap_or(look.concurrency).max(1);
+                look.timeout = table.timeout.clone().unwrap_or(look.timeout);
+                (table.targets.clone(), 3600)
+            }
+            "files" => {
+                if !table.targets.is_empty() {
+                    return Err("targets belong to kind = \"network\"; write paths".to_owned());
+                }
+                look.password_file = table.password_file.clone();
+                // A path that looks like a host would be taken for one.
+                (table.paths.iter().map(|p| folder(p)).collect(), 6 * 3600)
+            }
+            other => {
+                const LATER: &[&str] = &[
+                    "domain",
+                    "configs",
+                    "renewers",
+                    "saml",
+                    "oidc",
+                    "ct",
+                    "dnssec",
+                    "zone",
+                    "ssh",
+                    "openpgp",
+                    "tokens",
+                    "signatures",
+                    "targets",
+                    "k8s",
+                    "aws",
+                    "vault",
+                ];
+                let hint = if LATER.contains(&other) {
+                    "not in this version"
+                } else {
+                    "known are network and files"
+                };
+                return Err(format!("no kind of source is called `{other}`\nhint: {hint}"));
+            }
+        };
+        if targets.is_empty() {
+            return Err("it names nothing to look at".to_owned());
+        }
+        let every = self.span(table.every.as_deref(), usual, "every")?;
+        planned(name, targets, every, look)
+    }
+
+    fn watched(&self, watch: &Watch) -> Result<Planned, String> {
+        planned(&watch.source_name(), watch.targets.clone(), watch.every, self.look())
+    }
+
+    fn services(&self) -> Result<Vec<Service>, String> {
+        let mut out = Vec::new();
+        for table in &self.config.service {
+            let name = table.name.get_ref();
+            let wrong =
+                |what: String| self.wrong(Some(table.name.span().start), format!("service `{name}`: {what}"));
+            let mut places = Vec::new();
+            for text in &table.places {
+                places.extend(Query::parse(text).map_err(|e| wrong(e.to_string()))?.terms);
+            }
+            if places.is_empty() {
+                return Err(wrong("it has no places".to_owned()));
+            }
+            out.push(Service { name: name.clone(), places, public: table.public });
+        }
+        Ok(out)
+    }
+
+    fn pulse(&self) -> Result<Option<(Arc<dyn notafter_core::joints::Pulse>, i64)>, String> {
+        let Some(table) = &self.config.heartbeat else { return Ok(None) };
+        let every = self.span(table.every.as_deref(), 300, "heartbeat: every")?;
+        let pulse = notafter_act::pulse::HttpPulse::new(&table.url, table.ca_file.as_deref())
+            .map_err(|e| format!("heartbeat: {e}"))?;
+        Ok(Some((Arc::new(pulse), every)))
+    }
+}
+
+/// Where the server looks when told nothing: what listens here, and the usual certificate folders.
+fn usual(look: &Look) -> Vec<Planned> {
+    let folders = assemble::usual_folders();
+    let mut out = Vec::new();
+    out.extend(planned("this-host", vec!["localhost".to_owned()], 3600, look.clone()));
+    if !folders.is_empty() {
+        out.extend(planned("usual-folders", folders, 6 * 3600, look.clone()));
+    }
+    out
+}
+
+/// A source that is built anew for every run, so that names resolve and folders are listed at that time.
+fn planned(name: &str, targets: Vec<String>, every: i64, look: Look) -> Result<Planned, String> {
+    let build: Build = Arc::new(move |targets: &[String]| {
+        let sources = assemble::sources_for(targets, &look).map_err(|e| with_hint(&e))?;
+        Ok(sources.into_iter().map(|s| -> Arc<dyn Source> { Arc::from(s) }).collect())
+    });
+    // Once now: a mistake is said at the start, not at the first run.
+    build(&targets)?;
+    Ok(Planned { name: name.to_owned(), every, targets, build })
+}
+
+fn with_hint(usage: &crate::commands::Usage) -> String {
+    match &usage.hint {
+        Some(hint) => format!("{}\nhint: {hint}", usage.message),
+        None => usage.message.clone(),
+    }
+}
+
+fn folder(path: &str) -> String {
+    if path.starts_with(['/', '.', '~']) { path.to_owned() } else { format!("./{path}") }
+}
+
+/// `NOTIFIER` or `NOTIFIER:ADDRESS`, checked.
+fn address(text: &str, channels: &BTreeMap<String, Channel>) -> Result<(String, Option<String>), String> {
+    let (name, to) = match text.split_once(':') {
+        Some((name, to)) => (name, Some(to.to_owned())),
+        None => (text, None),
+    };
+    if channels.contains_key(name) {
+        return Ok((name.to_owned(), to));
+    }
+    let hint = match nearest(name, channels.keys().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("add a [[notifier]] with name = \"{name}\""),
+    };
+    Err(format!("notify: no notifier is called `{name}`\nhint: {hint}"))
+}
+
+fn watch_owner(
+    watch: &Watch,
+    notify: &str,
+    channels: &BTreeMap<String, Channel>,
+) -> Result<(Owner, Person), String> {
+    let name = format!("watch {notify}");
+    let matches = watch.targets.iter().filter_map(|t| target_match(t)).collect();
+    let person = Person { notify: vec![address(notify, channels)?], ..Person::default() };
+    Ok((Owner { name, matches, default: false, needs_days: None }, person))
+}
+
+/// What belongs to somebody who watches a target: the name, the network, the folder.
+fn target_match(target: &str) -> Option<Match> {
+    if target.starts_with(['/', '.', '~']) {
+        let path = std::path::absolute(Path::new(target)).ok()?;
+        return Match::parse(&format!("path:{}/**", path.display())).ok();
+    }
+    let bare = target.split_once("://").map_or(target, |(_, rest)| rest);
+    let bare = bare.split(['?', '#']).next()?;
+    if let Ok(Match::Network(ip, length)) = Match::parse(&format!("location:{}", bare.split('/').next()?)) {
+        return Some(Match::Network(ip, length));
+    }
+    if let Some((network, _)) = bare.split_once(':').filter(|(n, _)| n.contains('/'))
+        && let Ok(matched) = Match::parse(&format!("location:{network}"))
+    {
+        return Some(matched);
+    }
+    if let Ok(matched @ Match::Network(..)) = Match::parse(&format!("location:{bare}")) {
+        return Some(matched);
+    }
+    if let Ok(address) = bare.split('/').next()?.parse::<SocketAddr>() {
+        return Match::parse(&format!("location:{}", address.ip())).ok();
+    }
+    let host = bare.split(['/', ':']).next()?;
+    Match::parse(&format!("name:{host}")).ok()
+}
+
+/// The settings of a notifier's kind, as its builder wants them.
+pub(crate) fn rest(table: &NotifierTable) -> Result<serde_json::Value, String> {
+    serde_json::to_value(&table.rest).map_err(|e| e.to_string())
+}
+
+/// A notifier's kind.
+pub(crate) fn kind(table: &NotifierTable) -> Result<&'static notifiers::NotifierKind, String> {
+    notifiers::find(&table.kind).ok_or_else(|| {
+        let known: Vec<_> = notifiers::NOTIFIERS.iter().map(|k| k.name).collect();
+        let hint = match nearest(&table.kind, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are {}", known.join(", ")),
+        };
+        format!("no kind of notifier is called `{}`\nhint: {hint}", table.kind)
+    })
+}
+
+/// `mon 08:00`, `off`.
+fn digest(text: &str) -> Result<Option<(u8, u32)>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let wrong = || format!("digest = \"{text}\" is no day and time\nhint: write \"mon 08:00\" or \"off\"");
+    let (day, time) = text.split_once(' ').ok_or_else(wrong)?;
+    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let day = DAYS.iter().position(|d| *d == day.to_ascii_lowercase()).ok_or_else(wrong)?;
+    let (hour, minute) = time.split_once(':').ok_or_else(wrong)?;
+    let number = |text: &str, most: u32| text.parse::<u32>().ok().filter(|n| *n < most).ok_or_else(wrong);
+    Ok(Some((day as u8, number(hour, 24)? * 3600 + number(minute, 60)? * 60)))
+}
+
+/// How long new alerts wait for more of the same. Tests of the whole program cannot wait for minutes: they set
+/// `NOTAFTER_SETTLE` to seconds.
+fn patience() -> Patience {
+    let usual = Patience::default();
+    match std::env::var("NOTAFTER_SETTLE").ok().and_then(|s| s.parse().ok()) {
+        Some(settle) => Patience { settle, settle_most: usual.settle_most.max(settle), mended: settle },
+        None => usual,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, says: &str) {
+        let config = crate::config::parse(text).unwrap();
+        let sheet = Sheet { file: None, text: text.to_owned(), config };
+        let error = sheet.setup(&[]).err().unwrap_or_default();
+        assert!(error.contains(says), "{text}\n-> {error}");
+    }
+
+    #[test]
+    fn mistakes_are_explained_with_their_line() {
+        check(
+            "\n[[source]]\nkind = 'netwok'\n",
+            "line 3: source `netwok`: no kind of source is called `netwok`",
+        );
+        check("[[source]]\nkind = 'domain'\n", "hint: not in this version");
+        check("[[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\n", "line 2");
+        check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nevery = 'often'\n", "90s, 5m, 6h or 30d");
+        check("[[owner]]\nname = 'web'\nnotify = ['mail']\n", "add a [[notifier]] with name = \"mail\"");
+        check("[[owner]]\nname = 'web'\nescalate_to = 'wep'\n", "did you mean `web`?");
+        check("[[owner]]\nname = 'web'\nmatch = ['nam:x']\n", "line 2: owner `web`");
+        check("[[notifier]]\nname = 'm'\nkind = 'emial'\n", "did you mean `email`?");
+        check("[[service]]\nname = 's'\nplaces = ['nmae:x']\n", "did you mean `name`?");
+        check("[server]\ndigest = 'someday'\n", "mon 08:00");
+    }
+
+    #[test]
+    fn whoever_listens_to_the_world_needs_https() {
+        let web = |text: &str| {
+            let config = crate::config::parse(text).unwrap();
+            Sheet { file: None, text: text.to_owned(), config }.web()
+        };
+        assert!(web("[server]\nlisten = '0.0.0.0:4747'\n").unwrap_err().contains("in the clear"));
+        let open =
+            web("[server]\nlisten = '0.0.0.0:1'\npublic_url = 'https://a.test/'\nbehind_proxy = true\n")
+                .unwrap();
+        assert!(!open.open_reads);
+        assert_eq!(open.public_url.as_deref(), Some("https://a.test"));
+        assert!(web("").unwrap().open_reads);
+    }
+
+    #[test]
+    fn what_is_watched_is_the_watchers() {
+        for (target, location, names, theirs) in [
+            ("a.test", "tls://127.0.0.1:443?sni=a.test", vec!["a.test"], true),
+            ("a.test:8443", "tls://127.0.0.1:8443?sni=a.test", vec![], true),
+            ("10.0.0.0/24:443", "tls://10.0.0.9:443", vec![], true),
+            ("10.0.0.0/24", "tls://10.0.1.9:443", vec![], false),
+            ("smtp://10.0.0.9:25", "smtp://10.0.0.9:25", vec![], true),
+            ("/etc/ssl", "file:///etc/ssl/a/b.pem#1", vec![], true),
+        ] {
+            let owner = Owner {
+                name: "w".into(),
+                matches: target_match(target).into_iter().collect(),
+                default: false,
+                needs_days: None,
+            };
+            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            let location = notafter_core::location::Location::parse(location).unwrap();
+            let found = notafter_core::owner::owner_of(std::slice::from_ref(&owner), &names, &[location]);
+            assert_eq!(found.is_some(), theirs, "{target}");
+        }
+    }
+}

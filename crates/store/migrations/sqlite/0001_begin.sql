@@ -1,0 +1,146 @@
+-- Assets, places, findings, alerts: all of the first schema. Its twin is ../postgres/0001_begin.sql.
+-- Times are seconds since 1970; 'never' is the greatest number, so that an index orders it last.
+
+-- Short words that stand in many rows: key labels, owners, formats.
+CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+
+-- Distinguished names: as RFC 4514 text, the part a person calls it by, both in lower case for search, a hash that is
+-- equal for names that match by RFC 5280, and the first certificate below it (dictionary for the others).
+CREATE TABLE dname (
+  id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, name TEXT NOT NULL, folded TEXT NOT NULL,
+  alike BIGINT NOT NULL, base BIGINT
+);
+CREATE INDEX dname_alike ON dname (alike);
+
+-- fp8 and fp24 are the SHA-256; fp8 has its sign turned so that its order is that of the bytes.
+CREATE TABLE asset (
+  id INTEGER PRIMARY KEY, fp8 BIGINT NOT NULL, fp24 BLOB NOT NULL,
+  kind BIGINT NOT NULL, flags BIGINT NOT NULL,
+  not_before BIGINT, not_after BIGINT NOT NULL,
+  key6 BIGINT, names6 BIGINT, issuer BIGINT, subject BIGINT,
+  title TEXT NOT NULL, label BIGINT,
+  lineage BIGINT, owner BIGINT,
+  places BIGINT NOT NULL, served BIGINT NOT NULL, unseen BIGINT NOT NULL,
+  severity BIGINT, findings BIGINT NOT NULL,
+  first_seen BIGINT NOT NULL, judge_at BIGINT
+);
+CREATE INDEX asset_fp8 ON asset (fp8);
+CREATE INDEX asset_ends ON asset (not_after, id) WHERE places > 0;
+CREATE INDEX asset_key ON asset (key6);
+CREATE INDEX asset_names ON asset (names6);
+CREATE INDEX asset_issuer ON asset (issuer, not_after);
+CREATE INDEX asset_subject ON asset (subject) WHERE subject IS NOT NULL;
+CREATE INDEX asset_line ON asset (lineage) WHERE lineage IS NOT NULL;
+CREATE INDEX asset_due ON asset (judge_at) WHERE judge_at IS NOT NULL;
+
+CREATE TABLE der (asset INTEGER PRIMARY KEY, base BIGINT, length BIGINT NOT NULL, bytes BLOB NOT NULL);
+
+-- DNS names with their labels in reverse order, and IP addresses.
+CREATE TABLE name (name TEXT NOT NULL, asset BIGINT NOT NULL, PRIMARY KEY (name, asset)) WITHOUT ROWID;
+
+-- spot: 32 bits of what belongs together (a server name on a port, a folder, an address), 16 of the text.
+CREATE TABLE location (id INTEGER PRIMARY KEY, spot BIGINT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX location_spot ON location (spot);
+
+-- Chains without their leaf: asset numbers, eight bytes each.
+CREATE TABLE chain (id INTEGER PRIMARY KEY, members BLOB NOT NULL UNIQUE);
+CREATE TABLE facts (id INTEGER PRIMARY KEY, hash BIGINT NOT NULL, json TEXT NOT NULL);
+CREATE INDEX facts_hash ON facts (hash);
+
+-- Intervals: from first_seen until gone; unseen_since while it is looked for in vain. flags: 1 endpoint, 2 key proved.
+CREATE TABLE placement (
+  id INTEGER PRIMARY KEY, asset BIGINT NOT NULL, location BIGINT NOT NULL,
+  role BIGINT NOT NULL, shown BIGINT, flags BIGINT NOT NULL, chain BIGINT, facts BIGINT NOT NULL, source BIGINT NOT NULL,
+  first_seen BIGINT NOT NULL, unseen_since BIGINT, gone BIGINT
+);
+CREATE INDEX placement_asset ON placement (asset, gone);
+CREATE INDEX placement_location ON placement (location, gone);
+
+CREATE TABLE keyseen (
+  id INTEGER PRIMARY KEY, location BIGINT NOT NULL, key_id BLOB, key6 BIGINT, format TEXT NOT NULL, encrypted BIGINT NOT NULL,
+  facts BIGINT NOT NULL, source BIGINT NOT NULL, first_seen BIGINT NOT NULL, gone BIGINT
+);
+CREATE INDEX keyseen_location ON keyseen (location, gone);
+CREATE INDEX keyseen_key ON keyseen (key6);
+
+-- from_file and to_address are hashes of the file without its fragment and of the address without the server name.
+CREATE TABLE link (
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, from_place TEXT NOT NULL, to_place TEXT NOT NULL,
+  from_file BIGINT NOT NULL, to_address BIGINT NOT NULL, evidence TEXT NOT NULL,
+  source BIGINT NOT NULL, first_seen BIGINT NOT NULL, gone BIGINT
+);
+CREATE INDEX link_from ON link (from_file);
+CREATE INDEX link_to ON link (to_address);
+
+CREATE TABLE blind (
+  id INTEGER PRIMARY KEY, location BIGINT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+  source BIGINT NOT NULL, since BIGINT NOT NULL, gone BIGINT
+);
+CREATE INDEX blind_location ON blind (location, gone);
+CREATE INDEX blind_source ON blind (source, gone);
+
+-- looked: when the last complete run began. going, cursor and seen belong to a run that goes on.
+CREATE TABLE source (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, vantage TEXT NOT NULL, removed BIGINT NOT NULL,
+  last_started BIGINT, last_finished BIGINT, last_success BIGINT, looked BIGINT, next BIGINT, fault TEXT,
+  attempted BIGINT NOT NULL, reached BIGINT NOT NULL, unreachable BIGINT NOT NULL, files BIGINT NOT NULL,
+  placements BIGINT NOT NULL, blind_spots BIGINT NOT NULL,
+  going BIGINT, position BLOB, seen BLOB
+);
+CREATE TABLE run (
+  id INTEGER PRIMARY KEY, source BIGINT NOT NULL, started BIGINT NOT NULL, finished BIGINT NOT NULL, complete BIGINT NOT NULL,
+  fault TEXT, attempted BIGINT NOT NULL, reached BIGINT NOT NULL, unreachable BIGINT NOT NULL, files BIGINT NOT NULL,
+  new_assets BIGINT NOT NULL, changed BIGINT NOT NULL
+);
+CREATE INDEX run_source ON run (source, started);
+CREATE TABLE retired (location BIGINT PRIMARY KEY, at BIGINT NOT NULL, reason TEXT NOT NULL, who TEXT NOT NULL) WITHOUT ROWID;
+
+-- Counts of everything, changed with everything.
+CREATE TABLE total (name TEXT PRIMARY KEY, count BIGINT NOT NULL) WITHOUT ROWID;
+
+-- Subjects that are no assets; an asset's instant stands in its row. Below zero: touched, and by which change.
+CREATE TABLE subject_due (subject TEXT PRIMARY KEY, judge_at BIGINT NOT NULL) WITHOUT ROWID;
+CREATE INDEX subject_due_at ON subject_due (judge_at);
+-- Owners given by hand, for a whole line.
+CREATE TABLE owned (lineage BIGINT PRIMARY KEY, owner BIGINT NOT NULL) WITHOUT ROWID;
+-- Owners by rule, kept while a hand's holds.
+CREATE TABLE ruled (asset BIGINT PRIMARY KEY, owner BIGINT) WITHOUT ROWID;
+
+CREATE TABLE finding (
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, severity BIGINT NOT NULL, asset BIGINT, owner TEXT, deadline BIGINT NOT NULL,
+  opened BIGINT NOT NULL, resolved BIGINT, body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX finding_open ON finding (severity, deadline, id) WHERE resolved IS NULL;
+CREATE INDEX finding_asset ON finding (asset);
+CREATE INDEX finding_resolved ON finding (resolved, id) WHERE resolved IS NOT NULL;
+CREATE TABLE finding_part (
+  subject TEXT NOT NULL, finding TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (subject, finding)
+) WITHOUT ROWID;
+CREATE INDEX finding_part_finding ON finding_part (finding);
+CREATE TABLE finding_place (place BIGINT NOT NULL, finding TEXT NOT NULL, PRIMARY KEY (place, finding)) WITHOUT ROWID;
+CREATE INDEX finding_place_finding ON finding_place (finding);
+
+CREATE TABLE alert (
+  number INTEGER PRIMARY KEY, version BIGINT NOT NULL, joined TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL,
+  changed BIGINT NOT NULL, body TEXT NOT NULL
+);
+CREATE UNIQUE INDEX alert_joined ON alert (joined) WHERE state <> 'resolved';
+CREATE INDEX alert_changed ON alert (changed);
+CREATE TABLE alert_member (finding TEXT NOT NULL, alert BIGINT NOT NULL, PRIMARY KEY (finding, alert)) WITHOUT ROWID;
+CREATE TABLE outbox (
+  id TEXT PRIMARY KEY, number BIGINT NOT NULL, alert BIGINT, state TEXT NOT NULL, next BIGINT NOT NULL, body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX outbox_due ON outbox (next, number) WHERE state = 'pending';
+CREATE INDEX outbox_alert ON outbox (alert, number);
+CREATE INDEX outbox_number ON outbox (number);
+CREATE TABLE ack_link (hash BLOB PRIMARY KEY, alert BIGINT NOT NULL, ends BIGINT NOT NULL, used BIGINT) WITHOUT ROWID;
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY, at BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL,
+  hash BLOB NOT NULL
+);
+CREATE INDEX audit_subject ON audit (subject, id);
+CREATE TABLE keep (name TEXT PRIMARY KEY, value BLOB NOT NULL, version BIGINT NOT NULL) WITHOUT ROWID;
+CREATE TABLE service_day (
+  service TEXT NOT NULL, day BIGINT NOT NULL, good BIGINT NOT NULL, bad BIGINT NOT NULL, unknown BIGINT NOT NULL,
+  PRIMARY KEY (service, day)
+) WITHOUT ROWID;

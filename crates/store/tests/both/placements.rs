@@ -1,0 +1,153 @@
+//! Intervals: new, again, replaced, beside, unseen, returned, gone, retired, resumed.
+
+use notafter_core::observation::Reason;
+use notafter_core::{UnixTime, subject::SubjectKey};
+use notafter_store::Store;
+use notafter_store::observations::Changed;
+
+use crate::on_each;
+use crate::scene::{Authority, Batch, DAY, NOW, complete, id, judge_all};
+
+const A: &str = "tls://10.0.0.1:443?sni=a.example.com";
+const B: &str = "tls://10.0.0.2:443?sni=a.example.com";
+
+fn later(days: i64) -> UnixTime {
+    UnixTime(NOW.0 + days * DAY)
+}
+
+#[test]
+fn looking_again_writes_nothing() {
+    on_each(|store: &Store| {
+        let ca = Authority::new("CA");
+        let leaf = ca.leaf(&["a.example.com", "*.example.com"], 90);
+        let batch = |now| {
+            Batch::new(now)
+                .saw(A, &[&leaf, &ca.der])
+                .saw(B, &[&leaf, &ca.der])
+                .saw("file:///etc/nginx/a.pem#1", &[&leaf])
+                .key("file:///etc/nginx/a.key", &leaf)
+                .link("file:///etc/nginx/a.pem", "tls://10.0.0.1:443")
+                .blind("tls://10.0.0.9:443", Reason::Refused)
+        };
+        let (first, _) = batch(NOW).whole(store, "office");
+        assert_eq!((first.new_assets, first.new_placements, first.blind_spots), (2, 5, 1));
+        let subjects = judge_all(store, NOW);
+        assert_eq!(subjects.len(), 5, "{subjects:?}");
+        let (again, finish) = batch(later(1)).whole(store, "office");
+        assert_eq!(again, Changed::default());
+        assert_eq!(finish, Changed::default());
+        assert_eq!(store.due(later(1), 10).unwrap(), []);
+        assert_eq!(store.next_due().unwrap(), None);
+    });
+}
+
+#[test]
+fn what_is_loaded_is_what_was_recorded() {
+    on_each(|store: &Store| {
+        let ca = Authority::new("CA");
+        let (leaf, later_leaf) = (ca.leaf(&["a.example.com"], 90), ca.leaf(&["A.example.com"], 200));
+        Batch::new(NOW)
+            .saw(A, &[&leaf, &ca.der])
+            .saw("file:///etc/nginx/a.pem#1", &[&later_leaf, &ca.der])
+            .key("file:///etc/nginx/a.key", &later_leaf)
+            .link("file:///etc/nginx/a.pem", "tls://10.0.0.1:443")
+            .root("file:///etc/ssl/root.pem", &ca.der)
+            .whole(store, "office");
+        let due = store.due(NOW, 100).unwrap();
+        let one: Vec<_> = due.into_iter().filter(|d| d.subject == SubjectKey::Asset(id(&leaf))).collect();
+        assert_eq!(one.len(), 1);
+        let part = store.load(one, NOW).unwrap();
+        let inventory = &part.inventory;
+        // The later one with the same names, in its file, with its key and the link; and the issuer.
+        for der in [&leaf, &later_leaf, &ca.der] {
+            let ix = inventory.find(&id(der)).unwrap();
+            assert_eq!(*inventory.bytes(ix), **der);
+        }
+        let texts: Vec<String> = inventory.placements().iter().map(|p| p.location.to_string()).collect();
+        assert!(
+            texts.contains(&A.to_owned()) && texts.contains(&"file:///etc/nginx/a.pem#1".to_owned()),
+            "{texts:?}"
+        );
+        assert_eq!(inventory.links().len(), 1);
+        let served =
+            inventory.placements().iter().find(|p| p.location.as_str() == A && p.chain.is_some()).unwrap();
+        let chain: Vec<_> =
+            served.chain.iter().flat_map(|c| c.iter()).map(|ix| inventory.asset(*ix).id).collect();
+        assert_eq!(chain, [id(&leaf), id(&ca.der)]);
+        assert_eq!(served.facts.tls_version, Some(0x0304));
+        assert_eq!((served.first_seen, served.last_seen, served.unseen_since), (NOW, NOW, None));
+    });
+}
+
+#[test]
+fn a_renewal_ends_what_was_there() {
+    on_each(|store: &Store| {
+        let ca = Authority::new("CA");
+        let (old, new) = (ca.leaf(&["a.example.com"], 90), ca.leaf(&["a.example.com"], 180));
+        Batch::new(NOW).saw(A, &[&old, &ca.der]).whole(store, "office");
+        judge_all(store, NOW);
+        let mut run = store.begin("office", "here", later(1)).unwrap();
+        let changed = Batch::new(later(1)).saw(A, &[&new, &ca.der]).into(store, &mut run);
+        assert_eq!((changed.new_placements, changed.gone_placements), (1, 1));
+        let due: Vec<String> =
+            store.due(later(1), 10).unwrap().iter().map(|d| d.subject.to_string()).collect();
+        assert!(
+            due.contains(&format!("asset {}", id(&old)))
+                && due.contains(&"name tls 443 a.example.com".into()),
+            "{due:?}"
+        );
+        store.finish(run, &complete(), later(1)).unwrap();
+    });
+}
+
+#[test]
+fn two_algorithms_stand_side_by_side() {
+    on_each(|store: &Store| {
+        let ca = Authority::new("CA");
+        let (one, other) = (ca.leaf(&["a.example.com"], 90), ca.other_leaf(&["a.example.com"], 90));
+        let mut run = store.begin("office", "here", NOW).unwrap();
+        Batch::new(NOW).saw(A, &[&one, &ca.der]).into(store, &mut run);
+        let second = Batch::new(NOW).saw(A, &[&other, &ca.der]).into(store, &mut run);
+        assert_eq!((second.new_placements, second.gone_placements), (1, 0));
+        store.finish(run, &complete(), NOW).unwrap();
+        // The next complete run sees one of them: the other was taken away.
+        let (_, finish) = Batch::new(later(1)).saw(A, &[&one, &ca.der]).whole(store, "office");
+        assert_eq!((finish.gone_placements, finish.unseen_placements), (1, 0));
+    });
+}
+
+#[test]
+fn unreachable_is_not_gone_and_not_there_is() {
+    on_each(|store: &Store| {
+        let ca = Authority::new("CA");
+        let (leaf, file, locked) = (
+            ca.leaf(&["a.example.com"], 90),
+            ca.leaf(&["b.example.com"], 90),
+            ca.leaf(&["c.example.com"], 90),
+        );
+        let full = |now| {
+            Batch::new(now)
+                .saw(A, &[&leaf, &ca.der])
+                .saw("file:///srv/a.pem", &[&file])
+                .saw("file:///srv/locked/c.pem#2", &[&locked])
+        };
+        full(NOW).whole(store, "office");
+        judge_all(store, NOW);
+        let (_, finish) = Batch::new(later(1))
+            .blind(A, Reason::Timeout)
+            .blind("file:///srv/locked", Reason::PermissionDenied)
+            .whole(store, "office");
+        // The leaf, its intermediate and the locked file are unseen; the other file is gone.
+        assert_eq!((finish.unseen_placements, finish.gone_placements), (3, 1));
+        assert!(!judge_all(store, later(1)).is_empty());
+        // Another source that sees it takes it over; then it has returned.
+        let (back, finish) = full(later(2)).whole(store, "office");
+        assert_eq!((back.returned_placements, back.new_placements), (3, 1));
+        assert_eq!(finish.unseen_placements, 0);
+        // A run that was broken off says nothing about what it did not see.
+        let run = store.begin("office", "here", later(3)).unwrap();
+        let mut outcome = complete();
+        outcome.complete = false;
+        assert_eq!(store.finish(run, &outcome, later(3)).unwrap(), Changed::default());
+    });
+}

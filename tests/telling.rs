@@ -1,0 +1,178 @@
+//! The life of an alert, end to end: a real server lapses, a real mailbox hears of it, a person answers, the
+//! certificate is renewed, and only then it is over.
+
+mod run;
+mod serving;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use notafter_lab::servers::nginx;
+use notafter_lab::sinks::http::{Answer, Receiver};
+use notafter_lab::sinks::smtp::{self, Mode};
+use notafter_lab::{Authority, Lab, Request, Server, need};
+use serving::Serving;
+
+const DAY: i64 = 86_400;
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+}
+
+/// A certificate of ninety days with so many of them left.
+fn left(days: i64) -> Request {
+    Request::server().between(now() + (days - 90) * DAY, now() + days * DAY + 3600)
+}
+
+fn mail_table(server: &Server) -> String {
+    let port = server.address().port();
+    format!(
+        "[[notifier]]\nname = \"mail\"\nkind = \"email\"\nserver = \"127.0.0.1:{port}\"\ntls = \"none\"\n\
+         from = \"notafter@example.test\"\n"
+    )
+}
+
+fn source(server: &Server) -> String {
+    let address = server.address();
+    format!("[[source]]\nkind = \"network\"\ntargets = [\"tls://{address}?sni=srv.test\"]\nevery = \"3s\"\n")
+}
+
+#[test]
+fn mail_at_the_warning_an_answer_and_the_end() {
+    let lab = Lab::new("telling");
+    let authority = Authority::new(&lab);
+    let Some(mut web) = need(nginx::start(&lab, &authority.issue(&left(8)))) else { return };
+    let Some(post) = need(smtp::start(&lab, &authority.issue(&Request::server()), Mode::Plain)) else {
+        return;
+    };
+    let owner =
+        "[[owner]]\nname = \"web\"\nmatch = [\"name:srv.test\"]\nnotify = [\"mail:web@example.test\"]\n";
+    let serving = Serving::start(&lab, &format!("{}{}{owner}", mail_table(&post), source(&web)));
+
+    let find = |what: &str| {
+        let mails = smtp::mails(&post);
+        mails.into_iter().find(|m| m.text.contains(what) && m.to == ["web@example.test"])
+    };
+    let first = serving.until("the first mail", || find("expires"));
+    assert!(first.text.contains("srv.test expires in 8 days"), "{}", first.text);
+    assert!(first.text.contains("notafter ack a"), "no way to answer: {}", first.text);
+    assert!(first.text.contains(&format!("tls://{}", web.address())), "no place: {}", first.text);
+
+    // The command that the mail names.
+    let listed = serving.ask(&["ls", "--alerts"]);
+    let line =
+        listed.out.lines().find(|l| l.contains("srv.test")).unwrap_or_else(|| panic!("{}", listed.out));
+    let id = line.split_whitespace().next().unwrap_or_default().to_owned();
+    let acked = serving.ask(&["ack", &id, "--note", "on it", "--until", "400d"]);
+    assert!(acked.out.contains("not longer: the deadline comes first"), "{}{}", acked.out, acked.err);
+    let listed = serving.ask(&["ls", "--alerts"]).out;
+    assert!(listed.contains("acknowledged by"), "{listed}");
+
+    // Renewed in the file alone, it is not over: only what is served counts.
+    web.replace(&authority.issue(&left(89))).expect("the new one is written");
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(find("mended").is_none());
+    web.reload().expect("nginx reloads");
+    let last = serving.until("the end", || find("mended"));
+    assert!(last.text.contains("srv.test"), "{}", last.text);
+    let mails = smtp::mails(&post).len();
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(smtp::mails(&post).len(), mails, "the end is told once");
+    assert_eq!(mails, 2, "one at the beginning, one at the end");
+    assert!(serving.ask(&["ls", "--alerts"]).out.contains("no alert is open"));
+}
+
+#[test]
+fn watched_in_one_command() {
+    let lab = Lab::new("watched");
+    let authority = Authority::new(&lab);
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&left(5)))) else { return };
+    let Some(post) = need(smtp::start(&lab, &authority.issue(&Request::server()), Mode::Plain)) else {
+        return;
+    };
+    let nothing = "[[source]]\nkind = \"files\"\npaths = [\"/nonexistent-notafter\"]\n";
+    let serving = Serving::start(&lab, &format!("{}{nothing}", mail_table(&post)));
+    let target = format!("tls://{}?sni=srv.test", web.address());
+    let wrong = serving.ask(&["watch", &target, "--notify", "mial:me@example.test"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("did you mean `mail`?"), "{}", wrong.err);
+    let watched = serving.ask(&["watch", &target, "--every", "10s", "--notify", "mail:me@example.test"]);
+    assert_eq!(watched.code, 0, "{}{}", watched.out, watched.err);
+    assert!(watched.out.contains("srv.test"), "what is there is shown at once: {}", watched.out);
+    let mail =
+        serving.until("a mail", || smtp::mails(&post).into_iter().find(|m| m.to == ["me@example.test"]));
+    assert!(mail.text.contains("srv.test expires in 5 days"), "{}", mail.text);
+    assert!(serving.ask(&["watch", "--list"]).out.contains("mail:me@example.test"));
+    assert_eq!(serving.ask(&["watch", &target, "--stop"]).code, 0);
+    assert!(serving.ask(&["watch", "--list"]).out.contains("nothing is watched"));
+}
+
+#[test]
+fn a_dead_channel_is_said_and_gone_round() {
+    let lab = Lab::new("dead-channel");
+    let authority = Authority::new(&lab);
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&left(8)))) else { return };
+    let Some(post) = need(smtp::start(&lab, &authority.issue(&Request::server()), Mode::Plain)) else {
+        return;
+    };
+    let hook = Receiver::start(Answer::status(200, "", "ok"));
+    let config = format!(
+        "{}[[notifier]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"{}\"\n{}\
+         [[owner]]\nname = \"web\"\nmatch = [\"name:srv.test\"]\nnotify = [\"mail:unknown@example.test\"]\n\
+         [[owner]]\nname = \"house\"\nnotify = [\"hook\"]\ndefault = true\n",
+        mail_table(&post),
+        hook.url("/n"),
+        source(&web)
+    );
+    let serving = Serving::start(&lab, &config);
+    let got = |what: &str| hook.received().into_iter().find(|r| r.text().contains(what));
+    // The mailbox does not exist: the one of last resort gets the message instead, and hears why.
+    serving.until("the message gone round", || got("could not be delivered to web"));
+    serving.until("the finding about it", || got("alert-undelivered").or_else(|| got("was not delivered")));
+    let findings = serving.ask(&["ls", "--findings"]).out;
+    assert!(findings.contains("alert-undelivered") && findings.contains("owner-unreachable"), "{findings}");
+}
+
+#[test]
+fn killed_at_any_moment_nothing_is_lost() {
+    let lab = Lab::new("killed-telling");
+    let authority = Authority::new(&lab);
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&left(8)))) else { return };
+    // It takes everything and answers nothing: every attempt is cut off by the crash.
+    let mute = Receiver::start(Answer::Silence);
+    let config = |url: &str| {
+        format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[[notifier]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"{url}\"\n{}\
+             [[owner]]\nname = \"web\"\nnotify = [\"hook\"]\ndefault = true\n",
+            source(&web)
+        )
+    };
+    let mut serving = Serving::start(
+        &lab,
+        config(&mute.url("/n")).strip_prefix("[server]\nlisten = \"127.0.0.1:0\"\n").unwrap_or_default(),
+    );
+    serving.until("an attempt", || (!mute.received().is_empty()).then_some(()));
+    for _ in 0..3 {
+        serving.crash_and_restart(lab.path());
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    let heard = Receiver::start(Answer::status(200, "", "ok"));
+    std::fs::write(lab.path().join("notafter.toml"), config(&heard.url("/n")))
+        .expect("the configuration is changed");
+    serving.crash_and_restart(lab.path());
+    let of = |receiver: &Receiver| -> Vec<String> {
+        let about = receiver.received().into_iter().filter(|r| r.text().contains("srv.test expires"));
+        let id = |r: notafter_lab::sinks::http::Received| {
+            let body: serde_json::Value = serde_json::from_slice(&r.body).ok()?;
+            Some(body["id"].as_str()?.to_owned())
+        };
+        about.filter_map(id).collect()
+    };
+    serving.until("the message", || (!of(&heard).is_empty()).then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    let mut ids = of(&heard);
+    ids.extend(of(&mute));
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "one message, however often it was tried: {ids:?}");
+    assert_eq!(of(&heard).len(), 1, "taken over once");
+}
