@@ -12,6 +12,8 @@ mod openapi;
 pub(crate) mod problem;
 mod schemas;
 mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod time;
 pub(crate) mod who;
 

@@ -10,6 +10,11 @@ mod metrics;
 pub mod probe;
 mod stream;
 
+#[cfg(test)]
+mod machines_tests;
+#[cfg(test)]
+mod workbench;
+
 /// STUB, replaced when the pages are merged: what the machine-facing half reads of the settings.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -12,6 +12,7 @@ use notafter_core::finding::{Fact, summary_at};
 use notafter_core::inventory::{Asset, AssetIx, BytesAt, Placement};
 use notafter_core::observation::{Link, LinkKind};
 use notafter_core::{Fingerprint, UnixTime};
+use notafter_engine::forecast::{Forecast, Lapse};
 use notafter_engine::service::ServiceState;
 use notafter_store::alerts::AuditLine;
 use notafter_store::rows::{
@@ -574,6 +575,91 @@ impl AuditItem {
             what: line.what,
             subject: line.subject,
             detail: line.detail,
+        }
+    }
+}
+
+/// What will lapse: the list that `notafter forecast` prints, and counts for a chart.
+#[derive(Serialize)]
+pub(crate) struct ForecastAnswer {
+    at: String,
+    until: String,
+    count: u64,
+    lapses: Vec<LapseItem>,
+    owners: std::collections::BTreeMap<String, u64>,
+    leaves: u64,
+    lifetime: Option<LifetimePart>,
+    step_days: i64,
+    /// Every asset in use that ends, those that nobody has to renew among them.
+    spans: Vec<SpanPart>,
+}
+
+#[derive(Serialize)]
+struct LapseItem {
+    asset: String,
+    kind: &'static str,
+    title: String,
+    issuer_name: String,
+    not_after: String,
+    days_left: f64,
+    owner: String,
+    places: u64,
+    place: Option<String>,
+    warning: String,
+    critical: String,
+    page: String,
+}
+
+#[derive(Serialize)]
+struct LifetimePart {
+    days: u32,
+    renewals_per_week: f64,
+}
+
+#[derive(Serialize)]
+struct SpanPart {
+    from: String,
+    until: String,
+    ends: u64,
+}
+
+impl ForecastAnswer {
+    pub(crate) fn of(look: Forecast, ends: &[u64], step: i64, until: UnixTime, now: UnixTime) -> Self {
+        let lapse = |lapse: Lapse| {
+            let [warning, critical, page] = lapse.told.map(|at| at.to_string());
+            LapseItem {
+                asset: lapse.asset.id.to_string(),
+                kind: lapse.asset.kind.as_str(),
+                title: lapse.asset.title,
+                issuer_name: lapse.asset.issuer_name,
+                not_after: lapse.at.to_string(),
+                days_left: days(lapse.at, now),
+                owner: lapse.owner,
+                places: lapse.asset.places,
+                place: lapse.asset.place.map(|p| p.to_string()),
+                warning,
+                critical,
+                page,
+            }
+        };
+        let span = |(ends, from): (&u64, i64)| SpanPart {
+            from: now.plus(from * step).to_string(),
+            until: now.plus((from + 1) * step).to_string(),
+            ends: *ends,
+        };
+        Self {
+            at: now.to_string(),
+            until: until.to_string(),
+            count: look.count,
+            lapses: look.lapses.into_iter().map(lapse).collect(),
+            owners: look.owners,
+            leaves: look.leaves,
+            lifetime: look.renewals.first().map(|(days, a_week)| LifetimePart {
+                days: *days,
+                renewals_per_week: (a_week * 10.0).round() / 10.0,
+            }),
+            step_days: step / 86_400,
+            spans: ends.iter().zip(0..).map(span).collect(),
         }
     }
 }

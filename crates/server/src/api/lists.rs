@@ -2,24 +2,21 @@
 //!
 //! Each handler asks the store in a blocking task and dresses the rows in `answers.rs`. It changes nothing.
 
-use std::sync::Arc;
-
 use axum::extract::State as With;
 use axum::response::Response;
+use notafter_core::Fingerprint;
 use notafter_core::alert::State as AlertState;
 use notafter_core::finding::Severity;
 use notafter_core::query::Query;
-use notafter_core::{Fingerprint, UnixTime};
-use notafter_engine::hands;
-use notafter_engine::service;
+use notafter_engine::{forecast, hands, service};
 use notafter_store::findings::FindingFilter;
 use notafter_store::queries::Sort;
 use notafter_store::rows::{AssetWhole, FindingRow};
 use notafter_store::{Store, StoreError, Trouble};
 
 use super::answers::{
-    AlertAnswer, AlertItem, AssetAnswer, AssetItem, AuditItem, BlindItem, DeliveryItem, FindingItem, List,
-    PlaceAnswer, ServiceItem, SourceItem,
+    AlertAnswer, AlertItem, AssetAnswer, AssetItem, AuditItem, BlindItem, DeliveryItem, FindingItem,
+    ForecastAnswer, List, PlaceAnswer, ServiceItem, SourceItem,
 };
 use super::args::Args;
 use super::problem::Problem;
@@ -263,10 +260,9 @@ pub(crate) async fn outgoing(With(app): With<State>, args: Args) -> Answered {
 const DAY: i64 = 86_400;
 /// The forecast looks ten years ahead at most.
 const AHEAD_MAX: i64 = 3650 * DAY;
-/// Counting what a lifetime would mean stops here.
-const COUNT_MAX: u64 = 10_000_000;
 
 pub(crate) async fn forecast(With(app): With<State>, args: Args) -> Answered {
+    let setup = app.handle.setup();
     with_store(&app, move |store, now| {
         if args.text("days").is_some() && args.text("until").is_some() {
             return Err(Problem::conflict("`days` and `until` say the same thing twice").hint("give one"));
@@ -279,6 +275,10 @@ pub(crate) async fn forecast(With(app): With<State>, args: Args) -> Answered {
             return Err(Problem::conflict("`until` has passed already"));
         }
         let ahead = asked.min(AHEAD_MAX);
+        let until = now.plus(ahead);
+        let lifetimes: Vec<u32> =
+            args.number("lifetime").and_then(|d| u32::try_from(d).ok()).into_iter().collect();
+        let look = forecast::look(store, &setup, until, &lifetimes, now)?;
         // Days for a season, weeks for two years, months beyond: what fits a chart.
         let step = match ahead / DAY {
             0..=120 => DAY,
@@ -287,37 +287,7 @@ pub(crate) async fn forecast(With(app): With<State>, args: Args) -> Answered {
         };
         let count = usize::try_from((ahead + step - 1) / step).unwrap_or(0);
         let ends = store.ends_histogram(now, step, count)?;
-        let spans: Vec<_> = ends
-            .iter()
-            .zip(0_i64..)
-            .map(|(count, i)| {
-                let (from, until) = (now.plus(i * step), now.plus((i + 1) * step));
-                serde_json::json!({"from": from.to_string(), "until": until.to_string(), "ends": count})
-            })
-            .collect();
-        let total: u64 = ends.iter().sum();
-        let load = args.number("lifetime").map(|days| renewals(store, days, now)).transpose()?;
-        json(&serde_json::json!({
-            "at": now.to_string(),
-            "until": now.plus(step.saturating_mul(i64::try_from(count).unwrap_or(0))).to_string(),
-            "step_days": step / DAY,
-            "ends": total,
-            "spans": spans,
-            "lifetime": load,
-        }))
+        json(&ForecastAnswer::of(look, &ends, step, until, now))
     })
     .await
-}
-
-/// What a lifetime would mean: each certificate that is not a CA is renewed when a third of it is left.
-fn renewals(store: &Arc<Store>, days: i64, now: UnixTime) -> Result<serde_json::Value, Problem> {
-    let query = Query::parse("kind:certificate -is:ca -is:superseded")?;
-    let certificates = store.count(&query, COUNT_MAX, now)?;
-    let between = (days as f64) * 2.0 / 3.0;
-    let a_week = (certificates as f64) * 7.0 / between;
-    Ok(serde_json::json!({
-        "days": days,
-        "certificates": certificates,
-        "renewals_per_week": (a_week * 10.0).round() / 10.0,
-    }))
 }

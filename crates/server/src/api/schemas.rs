@@ -440,16 +440,36 @@ fn service() -> Value {
 
 fn forecast() -> Value {
     let span = object(&[("from", time()), ("until", time()), ("ends", count())], &[]);
-    let lifetime =
-        object(&[("days", count()), ("certificates", count()), ("renewals_per_week", number())], &[]);
+    let lifetime = object(&[("days", count()), ("renewals_per_week", number())], &[]);
+    let lapse = object(
+        &[
+            ("asset", id()),
+            ("kind", text()),
+            ("title", text()),
+            ("issuer_name", text()),
+            ("not_after", time()),
+            ("days_left", number()),
+            ("owner", text()),
+            ("places", count()),
+            ("place", or_null(text())),
+            ("warning", time()),
+            ("critical", time()),
+            ("page", time()),
+        ],
+        &[],
+    );
+    let owners = json!({"type": "object", "additionalProperties": count()});
     object(
         &[
             ("at", time()),
             ("until", time()),
-            ("step_days", count()),
-            ("ends", count()),
-            ("spans", array(span)),
+            ("count", count()),
+            ("lapses", array(lapse)),
+            ("owners", owners),
+            ("leaves", count()),
             ("lifetime", or_null(lifetime)),
+            ("step_days", count()),
+            ("spans", array(span)),
         ],
         &[],
     )
