@@ -20,6 +20,7 @@ use axum::extract::State as With;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use axum::routing::get;
+use notafter_core::UnixTime;
 use notafter_core::joints::BoxFuture;
 use notafter_core::observation::Reason;
 use notafter_engine::pipeline::Report;
@@ -80,6 +81,7 @@ pub(crate) struct Looked {
     /// Why there is nothing, in the few words there are.
     pub(crate) failure: Option<&'static str>,
     pub(crate) seconds: f64,
+    pub(crate) at: UnixTime,
 }
 
 async fn probe(With(app): With<State>, who: Who, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
@@ -117,8 +119,9 @@ async fn probe(With(app): With<State>, who: Who, headers: HeaderMap, uri: Uri) -
         Err(_) => (None, Some("unreachable")),
     };
     let seconds = app.handle.clock.monotonic().saturating_sub(began).as_secs_f64();
-    let looked = Looked { report, failure, seconds };
-    let sheet = tokio::task::spawn_blocking(move || sheet::write(&asked, &looked))
+    let looked = Looked { report, failure, seconds, at: app.handle.clock.now() };
+    let setup = app.handle.setup();
+    let sheet = tokio::task::spawn_blocking(move || sheet::write(&asked, &looked, &setup.trust))
         .await
         .map_err(|_| Problem::internal())?;
     Ok(answer(sheet.into()))

@@ -10,20 +10,19 @@ use notafter_core::UnixTime;
 use notafter_core::fault::Fault;
 use notafter_core::finding::Severity;
 use notafter_core::inventory::Inventory;
-use notafter_core::joints::{BoxFuture, Cx, Notifier, Sink};
+use notafter_core::joints::{BoxFuture, Cx, Notifier, Sink, Source};
 use notafter_core::location::Location;
 use notafter_core::notice::Notice;
 use notafter_core::observation::{Facts, Observation, Possession, Reason, Seen};
 use notafter_core::owner::{Match, Owner};
 use notafter_core::policy::Policy;
 use notafter_core::query::Query;
-use notafter_core::scan::Scan;
+use notafter_core::scan::{Progress, Scan};
 use notafter_core::trust::TrustStores;
 use notafter_engine::clock::SimulatedClock;
 use notafter_engine::ingest::Ingest;
 use notafter_engine::serve::{Engine, Handle};
 use notafter_engine::setup::{Channel, Person, Planned, Service, Setup};
-use notafter_store::observations::Outcome;
 use notafter_store::{Database, Store};
 use tower::ServiceExt;
 
@@ -83,19 +82,33 @@ pub(crate) fn inventory(observations: Vec<Observation>) -> Inventory {
     ingest.take()
 }
 
-fn seed(store: &Store) {
-    let wild = certificate("wild", &["*.example.com"], 200);
-    let batch = inventory(vec![
-        seen("tls://10.0.0.5:443?sni=api.example.com", certificate("api", &["api.example.com"], 5)),
-        seen("tls://10.0.0.6:443?sni=a.example.com", Arc::clone(&wild)),
-        seen("tls://10.0.0.7:443?sni=b.example.com", wild),
-        seen("tls://10.0.0.8:443", certificate(HOSTILE, &[], -3)),
-        failed("tls://10.0.0.9:443", Reason::Timeout),
-    ]);
-    let mut run = store.begin("office", "bench", NOW).unwrap();
-    store.record(&mut run, &batch).unwrap();
-    let scan = Scan { attempted: 5, reached: 4, unreachable: 1, files: 0 };
-    store.finish(run, &Outcome { scan, complete: true, fault: None, next: None }, NOW).unwrap();
+/// What the source sees, whenever it looks.
+struct Office(Vec<Observation>);
+
+impl Office {
+    fn new() -> Self {
+        let wild = certificate("wild", &["*.example.com"], 200);
+        Self(vec![
+            seen("tls://10.0.0.5:443?sni=api.example.com", certificate("api", &["api.example.com"], 5)),
+            seen("tls://10.0.0.6:443?sni=a.example.com", Arc::clone(&wild)),
+            seen("tls://10.0.0.7:443?sni=b.example.com", wild),
+            seen("tls://10.0.0.8:443", certificate(HOSTILE, &[], -3)),
+            failed("tls://10.0.0.9:443", Reason::Timeout),
+        ])
+    }
+}
+
+impl Source for Office {
+    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
+        Box::pin(async move {
+            self.0.iter().for_each(|observation| out.put(observation.clone()));
+            let counted = &cx.progress;
+            for (counter, n) in [(&counted.attempted, 5), (&counted.reached, 4), (&counted.unreachable, 1)] {
+                Progress::add(counter, n);
+            }
+            Ok(counted.scan())
+        })
+    }
 }
 
 struct Silent;
@@ -114,11 +127,12 @@ impl Notifier for Silent {
 fn setup() -> Setup {
     let person =
         || Person { notify: vec![("mail".into(), Some("x@example.test".into()))], ..Person::default() };
+    let office = Arc::new(Office::new());
     let planned = Planned {
         name: "office".into(),
         every: 3600,
         targets: vec!["10.0.0.0/24".into()],
-        build: Arc::new(|_| Ok(Vec::new())),
+        build: Arc::new(move |_| Ok(vec![Arc::clone(&office) as Arc<dyn Source>])),
     };
     let web = Owner {
         name: "web team".into(),
@@ -160,7 +174,6 @@ impl Bench {
     pub(crate) fn with(settings: Settings, prober: Option<Arc<dyn Prober>>) -> Self {
         let store = Arc::new(Store::open(&Database::Memory, NOW).unwrap());
         let clock = Arc::new(SimulatedClock::at(NOW));
-        seed(&store);
         let runtime = tokio::runtime::Handle::current();
         let log = Arc::new(|_: &str| {});
         let (mut engine, handle) =

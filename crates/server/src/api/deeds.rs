@@ -21,7 +21,7 @@ use super::answers::AlertItem;
 use super::args::{Args, Body, instant, plain};
 use super::lists::one_asset;
 use super::problem::Problem;
-use super::who::Who;
+use super::who::Known;
 use super::{json, json_with, with_store};
 use crate::app::State;
 use crate::calendar;
@@ -48,23 +48,23 @@ pub(crate) struct Snooze {
 }
 
 pub(crate) async fn acknowledge(
+    Known(by): Known,
     With(app): With<State>,
-    who: Who,
     args: Args,
     Body(body): Body<Acknowledge>,
 ) -> Answered {
     let until = body.until.as_deref().map(|text| instant("until", text)).transpose()?;
-    hold(&app, who.must_be_known()?, &args, until, body.note, false).await
+    hold(&app, by, &args, until, body.note, false).await
 }
 
 pub(crate) async fn snooze(
+    Known(by): Known,
     With(app): With<State>,
-    who: Who,
     args: Args,
     Body(body): Body<Snooze>,
 ) -> Answered {
     let until = instant("until", &body.until)?;
-    hold(&app, who.must_be_known()?, &args, Some(until), body.note, true).await
+    hold(&app, by, &args, Some(until), body.note, true).await
 }
 
 async fn hold(
@@ -93,8 +93,12 @@ pub(crate) struct Test {
     item: String,
 }
 
-pub(crate) async fn test(With(app): With<State>, who: Who, _args: Args, Body(body): Body<Test>) -> Answered {
-    let by = who.must_be_known()?;
+pub(crate) async fn test(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<Test>,
+) -> Answered {
     plain("item", &body.item, 1, 500)?;
     let setup = app.handle.setup();
     let sent = with_store(&app, move |store, now| {
@@ -170,8 +174,7 @@ fn test_notice(owner: &str, about: &str, by: &str, now: UnixTime) -> Notice {
     }
 }
 
-pub(crate) async fn scan(With(app): With<State>, who: Who, args: Args) -> Answered {
-    let by = who.must_be_known()?;
+pub(crate) async fn scan(Known(by): Known, With(app): With<State>, args: Args) -> Answered {
     let name = args.text("name").unwrap_or("").to_owned();
     let setup = app.handle.setup();
     let known = || setup.sources.iter().map(|p| p.name.as_str());
@@ -206,12 +209,11 @@ pub(crate) struct Retire {
 }
 
 pub(crate) async fn retire(
+    Known(by): Known,
     With(app): With<State>,
-    who: Who,
     _args: Args,
     Body(body): Body<Retire>,
 ) -> Answered {
-    let by = who.must_be_known()?;
     plain("location", &body.location, 1, 4000)?;
     plain("reason", &body.reason, 1, NOTE_MAX)?;
     let done = with_store(&app, move |store, now| {
@@ -236,8 +238,12 @@ pub(crate) struct Own {
     owner: Option<String>,
 }
 
-pub(crate) async fn own(With(app): With<State>, who: Who, _args: Args, Body(body): Body<Own>) -> Answered {
-    let by = who.must_be_known()?;
+pub(crate) async fn own(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<Own>,
+) -> Answered {
     plain("query", &body.query, 1, 2000)?;
     let query = Query::parse(&body.query)?;
     if query.terms.is_empty() {
@@ -270,8 +276,7 @@ fn known_owner(app: &State, owner: &str) -> Result<(), Problem> {
     })
 }
 
-pub(crate) async fn make_calendar(With(app): With<State>, who: Who, args: Args) -> Answered {
-    let by = who.must_be_known()?;
+pub(crate) async fn make_calendar(Known(by): Known, With(app): With<State>, args: Args) -> Answered {
     let owner = args.text("owner").unwrap_or("").to_owned();
     known_owner(&app, &owner)?;
     let public = app.handle.setup().public_url.clone();
@@ -283,8 +288,7 @@ pub(crate) async fn make_calendar(With(app): With<State>, who: Who, args: Args) 
     .await
 }
 
-pub(crate) async fn revoke_calendar(With(app): With<State>, who: Who, args: Args) -> Answered {
-    let by = who.must_be_known()?;
+pub(crate) async fn revoke_calendar(Known(by): Known, With(app): With<State>, args: Args) -> Answered {
     let owner = args.text("owner").unwrap_or("").to_owned();
     with_store(&app, move |store, now| {
         if !calendar::revoke(store, &owner, &by, now)? {

@@ -234,8 +234,7 @@ async fn methods_bodies_and_who_may() {
         if operation.method == "post" {
             let request = Request::post(&path).header("content-type", "application/json");
             let response = bench.send(request.body(Body::from("{}")).unwrap(), false).await;
-            assert!([400, 401].contains(&response.status().as_u16()), "{path}: {}", response.status());
-            assert_ne!(operation.body.is_none(), response.status() == 400, "{path}");
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
         }
     }
     let head = Request::head("/api/v1/totals").body(Body::empty()).unwrap();

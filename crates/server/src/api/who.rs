@@ -18,10 +18,19 @@ pub(crate) struct Who {
     by: String,
 }
 
-impl Who {
-    /// The name for the audit trail, for who may change something.
-    pub(crate) fn must_be_known(self) -> Result<String, Problem> {
-        if self.signed_in { Ok(self.by) } else { Err(Problem::not_signed_in()) }
+/// Somebody who may change something, by the name that the audit trail has for them. Stands first among what a
+/// handler takes: a stranger is not told what is wrong with a body.
+#[derive(Clone, Debug)]
+pub(crate) struct Known(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Who::from_request_parts(parts, state).await {
+            Ok(Who { signed_in: true, by }) => Ok(Self(by)),
+            _ => Err(Problem::not_signed_in()),
+        }
     }
 }
 

@@ -1,17 +1,20 @@
 //! What a look showed, as blackbox_exporter and ssl_exporter would write it.
 //!
-//! `probe_success` and `ssl_probe_success` are 1 when a certificate was shown that verifies; the facts about
-//! certificates are there whenever one was shown. Two things differ from those programs on purpose: a path
-//! is verified against all the roots we know, of which the sent part is printed; and
-//! `probe_ssl_last_chain_expiry_timestamp_seconds` is there for a chain that does not verify, too.
+//! `probe_success` and `ssl_probe_success` are 1 when a certificate was shown that verifies: a path out of
+//! what was sent leads to a root we trust, every member is within its dates, and the name fits. The facts
+//! about certificates are there whenever one was shown; where no path is known,
+//! `probe_ssl_last_chain_expiry_timestamp_seconds` speaks of what was sent, rather than of nothing.
 
 use std::collections::HashSet;
 use std::io;
 
+use notafter_core::UnixTime;
 use notafter_core::finding::{Kind, Severity};
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Placement};
+use notafter_core::trust::TrustStores;
 use notafter_engine::pipeline::Report;
 use notafter_pki::certificate::Certificate;
+use notafter_pki::chain::{End, Graph};
 use notafter_pki::extension::GeneralName;
 
 use super::Looked;
@@ -25,17 +28,18 @@ const SERIAL_MAX: usize = 64;
 /// The contents octets of the object identifier of organizationalUnitName, 2.5.4.11.
 const OU: &[u8] = &[0x55, 0x04, 0x0b];
 
-/// Writes the whole answer.
-pub(crate) fn write(asked: &Asked, looked: &Looked) -> Vec<u8> {
+/// Writes the whole answer. `trust` is whom a client trusts.
+pub(crate) fn write(asked: &Asked, looked: &Looked, trust: &TrustStores) -> Vec<u8> {
     let mut out = Vec::new();
     // Writing into memory cannot fail.
-    let _ = fill(asked, looked, &mut Text::new(&mut out));
+    let _ = fill(asked, looked, trust, &mut Text::new(&mut out));
     out
 }
 
-fn fill(asked: &Asked, looked: &Looked, text: &mut Text<'_>) -> io::Result<()> {
+fn fill(asked: &Asked, looked: &Looked, trust: &TrustStores, text: &mut Text<'_>) -> io::Result<()> {
     let chains = looked.report.as_ref().map(chains).unwrap_or_default();
-    let verified = !chains.is_empty() && looked.report.as_ref().is_some_and(verifies);
+    let paths = looked.report.as_ref().and_then(|report| paths(report, &chains, trust, looked.at));
+    let verified = paths.is_some();
     let is_file = asked.prober == "file";
     let success = f64::from(u8::from(!chains.is_empty() && (verified || is_file)));
     text.family("probe_success", "gauge", "Displays whether or not the probe was a success")?;
@@ -63,13 +67,15 @@ fn fill(asked: &Asked, looked: &Looked, text: &mut Text<'_>) -> io::Result<()> {
     if is_file {
         shown.write(["ssl_file_cert_not_after", "ssl_file_cert_not_before"], Extra::File, text)
     } else {
-        blackbox(report, &chains, text)?;
+        blackbox(report, &chains, paths.as_ref(), text)?;
         shown.write(["ssl_cert_not_after", "ssl_cert_not_before"], Extra::Nothing, text)?;
-        if verified {
-            let names = ["ssl_verified_cert_not_after", "ssl_verified_cert_not_before"];
-            shown.write(names, Extra::Chain, text)?;
+        match &paths {
+            Some(paths) => {
+                let names = ["ssl_verified_cert_not_after", "ssl_verified_cert_not_before"];
+                paths.write(names, Extra::Chain, text)
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -88,21 +94,48 @@ fn chains(report: &Report) -> Vec<Chain<'_>> {
         .collect()
 }
 
-/// Would a client accept it? The findings say so, by the same rules as everywhere.
-fn verifies(report: &Report) -> bool {
-    let breaks = |kind| {
-        matches!(
-            kind,
-            Kind::Expired
-                | Kind::ExpiredInUse
-                | Kind::NotYetValid
-                | Kind::UntrustedChain
-                | Kind::NameMismatch
-                | Kind::ChainIncomplete
-                | Kind::Revoked
-        )
-    };
-    !report.findings.iter().any(|f| breaks(f.kind) && f.severity != Severity::Info)
+/// The verified path of each chain, root included; `None` unless a client would accept every one.
+///
+/// Only what was sent may stand between a leaf and a root, as for a client that fetches nothing.
+fn paths(report: &Report, chains: &[Chain<'_>], trust: &TrustStores, at: UnixTime) -> Option<Shown> {
+    let breaks = |kind| matches!(kind, Kind::NameMismatch | Kind::Revoked | Kind::WeakSignature);
+    let broken = report.findings.iter().any(|f| breaks(f.kind) && f.severity == Severity::Critical);
+    if chains.is_empty() || broken {
+        return None;
+    }
+    let inventory = &report.inventory;
+    let mut out = Vec::new();
+    for (n, (placement, chain)) in chains.iter().enumerate() {
+        let bytes: Vec<_> = chain.iter().take(CERTIFICATES_MAX).map(|ix| inventory.bytes(*ix)).collect();
+        let mut sent = bytes.iter().filter_map(|der| Certificate::parse(der).ok());
+        let leaf = sent.next()?;
+        let mut graph = Graph::new();
+        for (der, set) in trust.iter() {
+            if let Ok(root) = Certificate::parse(der) {
+                graph.add(root, set);
+            }
+        }
+        let sent: Vec<_> = sent.filter(Certificate::is_ca).map(|c| graph.add(c, 0)).collect();
+        let path = graph.best_path(&leaf, &sent);
+        if !matches!(path.end, End::Anchor(_)) {
+            return None;
+        }
+        let issuers = path.issuers.iter().map(|node| graph.certificate(*node));
+        for certificate in std::iter::once(leaf).chain(issuers) {
+            let began = certificate.not_before().is_some_and(|t| t <= at);
+            if !began || certificate.not_after().is_none_or(|t| t < at) {
+                return None;
+            }
+            out.push(Labelled {
+                chain: n,
+                file: file_of(placement),
+                labels: labels(&certificate),
+                not_after: certificate.not_after().map(|t| t.0 as f64),
+                not_before: certificate.not_before().map(|t| t.0 as f64),
+            });
+        }
+    }
+    Some(Shown(out))
 }
 
 fn connection(placement: &Placement, text: &mut Text<'_>) -> io::Result<()> {
@@ -128,7 +161,12 @@ fn connection(placement: &Placement, text: &mut Text<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn blackbox(report: &Report, chains: &[Chain<'_>], text: &mut Text<'_>) -> io::Result<()> {
+fn blackbox(
+    report: &Report,
+    chains: &[Chain<'_>],
+    paths: Option<&Shown>,
+    text: &mut Text<'_>,
+) -> io::Result<()> {
     let inventory = &report.inventory;
     let end = |chain: &[AssetIx]| chain.iter().filter_map(|ix| inventory.asset(*ix).not_after).min();
     if let Some(earliest) = chains.iter().filter_map(|(_, chain)| end(chain)).min() {
@@ -137,10 +175,11 @@ fn blackbox(report: &Report, chains: &[Chain<'_>], text: &mut Text<'_>) -> io::R
         text.sample(&[], earliest.0 as f64)?;
     }
     let Some((_, first)) = chains.first() else { return Ok(()) };
-    if let Some(last) = end(first) {
+    let sent = || end(first).map(|t| t.0 as f64);
+    if let Some(last) = paths.map_or_else(sent, Shown::first_end) {
         let help = "Returns last SSL chain expiry in unixtime";
         text.family("probe_ssl_last_chain_expiry_timestamp_seconds", "gauge", help)?;
-        text.sample(&[], last.0 as f64)?;
+        text.sample(&[], last)?;
     }
     let Some(leaf) = first.first() else { return Ok(()) };
     let bytes = inventory.bytes(*leaf);
@@ -217,10 +256,12 @@ impl Shown {
             for ix in chain {
                 let asset = inventory.asset(*ix);
                 if asset.kind == AssetKind::Certificate && out.len() < CERTIFICATES_MAX {
+                    let bytes = inventory.bytes(*ix);
                     out.push(Labelled {
                         chain: n,
                         file: file_of(placement),
-                        labels: labels(asset, &inventory.bytes(*ix)),
+                        labels: Certificate::parse(&bytes)
+                            .map_or_else(|_| unread(asset), |certificate| labels(&certificate)),
                         not_after: asset.not_after.map(|t| t.0 as f64),
                         not_before: asset.not_before.map(|t| t.0 as f64),
                     });
@@ -228,6 +269,12 @@ impl Shown {
             }
         }
         Self(out)
+    }
+
+    /// When the first of the first chain ends.
+    fn first_end(&self) -> Option<f64> {
+        let first = self.0.iter().filter(|c| c.chain == 0);
+        first.filter_map(|c| c.not_after).min_by(f64::total_cmp)
     }
 
     fn write(&self, names: [&'static str; 2], extra: Extra, text: &mut Text<'_>) -> io::Result<()> {
@@ -271,14 +318,15 @@ fn file_of(placement: &Placement) -> String {
     path.unwrap_or_else(|| placement.location.to_string())
 }
 
-fn labels(asset: &Asset, bytes: &[u8]) -> [String; 7] {
-    let Ok(certificate) = Certificate::parse(bytes) else {
-        // It cannot be read, and is there all the same: known by its identity.
-        let mut out: [String; 7] = Default::default();
-        out[2] = asset.id.to_string();
-        return out;
-    };
-    let names = Names::of(&certificate);
+/// A certificate that cannot be read is there all the same: known by its identity.
+fn unread(asset: &Asset) -> [String; 7] {
+    let mut out: [String; 7] = Default::default();
+    out[2] = asset.id.to_string();
+    out
+}
+
+fn labels(certificate: &Certificate<'_>) -> [String; 7] {
+    let names = Names::of(certificate);
     let units: Vec<_> = certificate
         .subject()
         .attributes()
