@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use notafter_core::joints::BoxFuture;
-use notafter_core::observation::Reason;
+use notafter_core::observation::{Observation, Reason};
 use notafter_core::scan::Scan;
 use notafter_core::trust::TrustStores;
 use notafter_engine::pipeline::{Judgment, Report};
@@ -15,7 +15,7 @@ use notafter_engine::pipeline::{Judgment, Report};
 use crate::Settings;
 use crate::metrics::text::faults;
 use crate::probe::Prober;
-use crate::workbench::{Bench, HOSTILE, NOW, certificate, failed, inventory, read, seen};
+use crate::workbench::{Bench, HOSTILE, NOW, authority, certificate, failed, inventory, read, seen};
 
 fn lines<'t>(sheet: &'t str, name: &str) -> Vec<&'t str> {
     let of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
@@ -56,7 +56,7 @@ async fn metrics_are_what_prometheus_takes() {
         ("notafter_service_health{service=\"login\",state=\"good\"}", "0"),
         ("notafter_engine_up", "1"),
         ("notafter_database_up", "1"),
-        (&format!("notafter_source_last_success_timestamp_seconds{{source=\"office\"}}"), &NOW.0.to_string()),
+        ("notafter_source_last_success_timestamp_seconds{source=\"office\"}", &NOW.0.to_string()),
     ] {
         assert!(sheet.lines().any(|l| l == format!("{name} {value}")), "{name} {value}: {sheet}");
     }
@@ -151,6 +151,7 @@ async fn a_calendar_opens_with_its_own_secret_alone() {
 struct Fake {
     asked: AtomicUsize,
     slow: bool,
+    issued: Option<Observation>,
 }
 
 impl Prober for Fake {
@@ -176,6 +177,7 @@ impl Prober for Fake {
                 "tls://10.0.0.2:443" => seen("tls://10.0.0.2:443", certificate(HOSTILE, &[], -9)),
                 "tls://10.0.0.3:443" => failed(target, Reason::Refused),
                 "tls://10.0.0.4:443" => failed(target, Reason::Timeout),
+                "tls://10.0.0.6:443" => self.issued.clone().unwrap(),
                 "tls://10.0.0.5:443" => return Err("no descriptors: secret detail".to_owned()),
                 // A name that leads where nobody may look, from a prober that did not check.
                 _ => seen("tls://169.254.169.254:443", certificate("m", &["m.test"], 9)),
@@ -226,6 +228,51 @@ async fn a_probe_speaks_both_exporters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_path_to_a_root_is_verified_and_shown() {
+    let (root, leaf) = authority();
+    let issued = Some(seen("tls://10.0.0.6:443?sni=ok.test", leaf));
+    let fake = Arc::new(Fake { issued, ..Fake::default() });
+    let trust = TrustStores { given: vec![root], ..TrustStores::default() };
+    let bench = Bench::build(Settings::default(), Some(fake), trust);
+    let (_, sheet) = bench.get("/probe?target=10.0.0.6").await;
+    assert_eq!(faults(&sheet), Vec::<String>::new());
+    assert!(sheet.contains("\nprobe_success 1\n") && sheet.contains("\nssl_probe_success 1\n"), "{sheet}");
+    let verified = lines(&sheet, "ssl_verified_cert_not_after");
+    assert_eq!(verified.len(), 2, "the root is on the path: {sheet}");
+    assert!(verified.iter().all(|line| line.contains("{chain_no=\"0\",serial_no=\"")), "{verified:?}");
+    assert_eq!(lines(&sheet, "ssl_cert_not_after").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ninth_probe_comes_another_time() {
+    let bench = Bench::with(Settings::default(), Some(Arc::new(Fake { slow: true, ..Fake::default() })));
+    let probes = (0..9).map(|_| async {
+        let request = Request::get("/probe?target=10.0.0.1&timeout=0.5").body(Body::empty()).unwrap();
+        let response = bench.send(request, false).await;
+        (response.status(), response.headers().contains_key("retry-after"))
+    });
+    let (mut good, mut busy) = (0, 0);
+    let mut running: Vec<_> = probes.map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        running.retain_mut(|probe| match probe.as_mut().poll(cx) {
+            std::task::Poll::Ready((StatusCode::OK, _)) => {
+                good += 1;
+                false
+            }
+            std::task::Poll::Ready((StatusCode::TOO_MANY_REQUESTS, true)) => {
+                busy += 1;
+                false
+            }
+            std::task::Poll::Ready(other) => panic!("{other:?}"),
+            std::task::Poll::Pending => true,
+        });
+        if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    assert_eq!((good, busy), (8, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_probe_is_no_tool_for_strangers() {
     let fake = Arc::new(Fake::default());
     let bench = Bench::with(Settings::default(), Some(Arc::clone(&fake) as Arc<dyn Prober>));
@@ -273,4 +320,21 @@ async fn a_probe_is_no_tool_for_strangers() {
 async fn a_server_without_a_prober_says_so() {
     let bench = Bench::new();
     assert_eq!(bench.get("/probe?target=10.0.0.1").await.0, StatusCode::NOT_IMPLEMENTED);
+}
+
+/// For tools that need a port (schemathesis, promtool): `NOTAFTER_BENCH=127.0.0.1:4848 cargo test -p
+/// notafter-server serve_for_tools -- --ignored`. The token is `bench`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs until it is stopped"]
+async fn serve_for_tools() {
+    let Ok(address) = std::env::var("NOTAFTER_BENCH") else { return };
+    let bench = Bench::with(Settings::default(), Some(Arc::new(Fake::default())));
+    let signed_in = axum::middleware::map_request(|mut request: Request<Body>| async {
+        let token = request.headers().get("authorization").is_some_and(|v| v == "Bearer bench");
+        let caller = if token { crate::access::Caller::Token } else { crate::access::Caller::Stranger };
+        request.extensions_mut().insert(caller);
+        request
+    });
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    axum::serve(listener, bench.router().layer(signed_in)).await.unwrap();
 }

@@ -15,11 +15,11 @@ pub mod target;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State as With;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use notafter_core::UnixTime;
 use notafter_core::joints::BoxFuture;
 use notafter_core::observation::Reason;
@@ -35,7 +35,6 @@ use target::{Asked, Refusal};
 
 /// So many looks at once.
 const AT_ONCE: usize = 8;
-static LOOKS: Semaphore = Semaphore::const_new(AT_ONCE);
 /// Prometheus wants its answer before its own time is over (blackbox_exporter's offset).
 const OFFSET: f64 = 0.5;
 /// A look takes so many seconds if nobody says otherwise, and at most so many: less than any answer may take.
@@ -70,9 +69,14 @@ pub trait Prober: Send + Sync {
     ) -> BoxFuture<'a, Result<Report, String>>;
 }
 
+/// Who may look now.
+#[derive(Clone)]
+struct Looks(Arc<Semaphore>);
+
 /// The route.
 pub(crate) fn routes() -> Router<State> {
-    Router::new().route("/probe", get(probe))
+    let looks = Looks(Arc::new(Semaphore::new(AT_ONCE)));
+    Router::new().route("/probe", get(probe)).layer(Extension(looks))
 }
 
 /// What came of a look.
@@ -84,7 +88,13 @@ pub(crate) struct Looked {
     pub(crate) at: UnixTime,
 }
 
-async fn probe(With(app): With<State>, who: Who, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+async fn probe(
+    With(app): With<State>,
+    Extension(looks): Extension<Looks>,
+    who: Who,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let mut given = Given::default();
     for (name, value) in pairs(uri.query().unwrap_or(""))? {
         match name.as_str() {
@@ -104,8 +114,7 @@ async fn probe(With(app): With<State>, who: Who, headers: HeaderMap, uri: Uri) -
         return Err(Problem::forbidden("without the token only targets of configured sources are looked at")
             .hint("add the target to a [[source]], or send the token"));
     }
-    let looks = LOOKS.try_acquire();
-    let _look = looks.map_err(|_| Problem::busy("eight probes are under way already", 2))?;
+    let _look = looks.0.try_acquire().map_err(|_| Problem::busy("eight probes are under way already", 2))?;
     let began = app.handle.clock.monotonic();
     // A little more than the prober was given, so that it can say itself that its time was over.
     let whole = timeout + Duration::from_millis(250);

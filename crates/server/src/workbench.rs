@@ -57,6 +57,25 @@ pub(crate) fn certificate(common_name: &str, names: &[&str], days: i64) -> Arc<[
     Arc::from(params.self_signed(&key).unwrap().der().as_ref())
 }
 
+/// A root, and a certificate for `ok.test` that it signed.
+pub(crate) fn authority() -> (Arc<[u8]>, Arc<[u8]>) {
+    let at = |days: i64| time::OffsetDateTime::from_unix_timestamp(NOW.0 + days * DAY).unwrap();
+    let params = |name: &str, names: Vec<String>| {
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        (params.not_before, params.not_after) = (at(-10), at(50));
+        params
+    };
+    let mut root = params("Root", Vec::new());
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let der = root.self_signed(&key).unwrap();
+    let issuer = rcgen::Issuer::new(root, key);
+    let leaf = params("ok.test", vec!["ok.test".to_owned()]);
+    let leaf = leaf.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap();
+    (Arc::from(der.der().as_ref()), Arc::from(leaf.der().as_ref()))
+}
+
 /// What a look at an endpoint gives.
 pub(crate) fn seen(location: &str, der: Arc<[u8]>) -> Observation {
     let facts = Facts {
@@ -124,7 +143,7 @@ impl Notifier for Silent {
     }
 }
 
-fn setup() -> Setup {
+fn setup(trust: TrustStores) -> Setup {
     let person =
         || Person { notify: vec![("mail".into(), Some("x@example.test".into()))], ..Person::default() };
     let office = Arc::new(Office::new());
@@ -147,7 +166,7 @@ fn setup() -> Setup {
     };
     Setup {
         sources: vec![planned],
-        trust: TrustStores::default(),
+        trust,
         policy: Policy::default(),
         owners: vec![web],
         people: BTreeMap::from([("web team".to_owned(), person()), ("house".to_owned(), person())]),
@@ -172,18 +191,27 @@ impl Bench {
     }
 
     pub(crate) fn with(settings: Settings, prober: Option<Arc<dyn Prober>>) -> Self {
+        Self::build(settings, prober, TrustStores::default())
+    }
+
+    pub(crate) fn build(settings: Settings, prober: Option<Arc<dyn Prober>>, trust: TrustStores) -> Self {
         let store = Arc::new(Store::open(&Database::Memory, NOW).unwrap());
         let clock = Arc::new(SimulatedClock::at(NOW));
         let runtime = tokio::runtime::Handle::current();
         let log = Arc::new(|_: &str| {});
         let (mut engine, handle) =
-            Engine::new(store, clock, setup(), Arc::from("bench"), runtime, log).unwrap();
+            Engine::new(store, clock, setup(trust), Arc::from("bench"), runtime, log).unwrap();
         for _ in 0..3 {
             engine.pass();
             engine.settle();
         }
         let router = crate::app::machines(Arc::clone(&handle), settings, prober);
         Self { handle, engine, router }
+    }
+
+    /// Everything that is answered, for a server that real tools ask.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     /// Lets the engine do what is due.

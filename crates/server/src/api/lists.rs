@@ -250,7 +250,7 @@ pub(crate) async fn audit(With(app): With<State>, args: Args) -> Answered {
 
 pub(crate) async fn outgoing(With(app): With<State>, args: Args) -> Answered {
     with_store(&app, move |store, _now| {
-        let alert = args.text("alert").map(|id| hands::find(store, id)).transpose()?;
+        let alert = args.text("alert").map(|id| hands::find(store, id).map_err(Problem::from)).transpose()?;
         let rows = store.outgoing(alert.map(|a| a.number), args.limit())?;
         json(&List::whole(rows.into_iter().map(DeliveryItem::of).collect()))
     })

@@ -38,20 +38,20 @@ fn faults(value: &Value, schema: &Value, document: &Value, at: &str) -> Vec<Stri
     if !fits {
         out.push(format!("{at}: {value} is no {kinds:?}"));
     }
-    if let (Some(words), false) = (schema["enum"].as_array(), value.is_null()) {
-        if !words.contains(value) {
-            out.push(format!("{at}: {value} is none of {words:?}"));
-        }
+    if let (Some(words), false) = (schema["enum"].as_array(), value.is_null())
+        && !words.contains(value)
+    {
+        out.push(format!("{at}: {value} is none of {words:?}"));
     }
-    if let (Some("date-time"), Some(text)) = (schema["format"].as_str(), value.as_str()) {
-        if text.len() != 20 || time::parse(text).is_none() {
-            out.push(format!("{at}: {text} is no instant"));
-        }
+    if let (Some("date-time"), Some(text)) = (schema["format"].as_str(), value.as_str())
+        && (text.len() != 20 || time::parse(text).is_none())
+    {
+        out.push(format!("{at}: {text} is no instant"));
     }
-    if let (Some(least), Some(number)) = (schema["minimum"].as_i64(), value.as_i64()) {
-        if number < least {
-            out.push(format!("{at}: {number} is less than {least}"));
-        }
+    if let (Some(least), Some(number)) = (schema["minimum"].as_i64(), value.as_i64())
+        && number < least
+    {
+        out.push(format!("{at}: {number} is less than {least}"));
     }
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if value.is_object() && value.get(name).is_none() {
