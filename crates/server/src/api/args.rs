@@ -201,7 +201,7 @@ fn fits(param: &Param, value: &str) -> Result<(), Problem> {
     let wrong =
         |what: &str| Problem::bad_request(format!("`{name}` is not as it should be")).hint(what.to_owned());
     match param.shape {
-        Shape::Text { most, .. } => plain(name, value, usize::from(param.required), most),
+        Shape::Text { least, most, .. } => plain(name, value, least, most),
         Shape::AssetPrefix => {
             let hex = value.strip_prefix("sha256:").unwrap_or(value);
             let fits = (2..=64).contains(&hex.len()) && is_hex(hex);
@@ -304,7 +304,11 @@ mod tests {
         check(Shape::Number { least: 1, most: 9 }, &["1", "9"], &["", "0", "10", "+5", "05", "5.0", "x"]);
         check(Shape::Word(&["a", "b"]), &["a"], &["", "A", "c"]);
         check(Shape::Kinds, &["expired", "expired,weak-key"], &["", "expired,", "expire"]);
-        check(Shape::Text { most: 3, format: None }, &["a", "äöü"], &["", "abcd", "a\0", "a\n", "\u{7f}"]);
+        check(
+            Shape::Text { least: 1, most: 3, format: None },
+            &["a", "äöü"],
+            &["", "abcd", "a\0", "a\n", "\u{7f}"],
+        );
         check(Shape::Time, &["2027-03-15", "2027-03-15T08:00:00Z"], &["", "soon", "2027-13-01"]);
     }
 

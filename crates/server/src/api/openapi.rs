@@ -137,11 +137,11 @@ fn parameter(param: &Param) -> Value {
 
 fn shape(param: &Param) -> Value {
     let mut out = match param.shape {
-        Shape::Text { most, format } => {
+        Shape::Text { least, most, format } => {
             let mut text = json!({"type": "string", "maxLength": most, "pattern": PLAIN});
             if let Some(object) = text.as_object_mut() {
-                if param.required {
-                    object.insert("minLength".to_owned(), 1.into());
+                if least > 0 {
+                    object.insert("minLength".to_owned(), least.into());
                 }
                 if let Some(format) = format {
                     object.insert("format".to_owned(), format.into());

@@ -67,9 +67,9 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 
-    /// 400: the cursor is none of ours.
+    /// 404: the cursor is none of ours.
     pub(crate) fn bad_cursor() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-cursor", "`after` is no cursor of this list")
+        Self::new(StatusCode::NOT_FOUND, "bad-cursor", "`after` is no cursor of this list")
             .hint("begin without `after`, and go on with the `next` of each answer")
     }
 

@@ -20,7 +20,9 @@ pub(crate) enum Place {
 pub(crate) enum Shape {
     /// Text without control characters, of at most so many; `format` names what it is in our words.
     Text {
-        /// At most so many characters.
+        /// At least so many characters.
+        least: usize,
+        /// At most so many.
         most: usize,
         /// `notafter-query`, ...: what a generic reader may ignore.
         format: Option<&'static str>,
@@ -109,7 +111,7 @@ const LIMIT: Param = Param {
 
 const CURSOR: Param = query(
     "after",
-    Shape::Text { most: 500, format: Some("notafter-cursor") },
+    Shape::Text { least: 1, most: 500, format: Some("notafter-cursor") },
     "Where to go on: the `next` of the answer before.",
 );
 
@@ -117,7 +119,7 @@ const ROW_CURSOR: Param = query("after", Shape::Row, "Where to go on: the `next`
 
 const Q: Param = query(
     "q",
-    Shape::Text { most: 2000, format: Some("notafter-query") },
+    Shape::Text { least: 0, most: 2000, format: Some("notafter-query") },
     "The search language of the inventory: `expires<30d owner:none`. Empty: everything in use.",
 );
 
@@ -142,7 +144,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         body: None,
         status: 200,
         answer: Answer::List("Asset"),
-        also: &[],
+        also: &[404],
     },
     Operation {
         method: "get",
@@ -164,7 +166,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
             required: true,
             ..query(
                 "at",
-                Shape::Text { most: 4000, format: Some("notafter-location") },
+                Shape::Text { least: 1, most: 4000, format: Some("notafter-location") },
                 "The location: `tls://10.0.0.5:443?sni=api.example.com`.",
             )
         }],
@@ -181,9 +183,13 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         params: &[
             query("kind", Shape::Kinds, "Only these kinds, joined by commas."),
             query("severity", Shape::Word(&["critical", "warning", "info"]), "At least so bad."),
-            query("owner", Shape::Text { most: 200, format: None }, "Only of this owner; `none`: of nobody."),
+            query(
+                "owner",
+                Shape::Text { least: 1, most: 200, format: None },
+                "Only of this owner; `none`: of nobody.",
+            ),
             query("asset", Shape::AssetId, "Only about this asset."),
-            query("location", Shape::Text { most: 4000, format: None }, "Only at this place."),
+            query("location", Shape::Text { least: 1, most: 4000, format: None }, "Only at this place."),
             query("since", Shape::Time, "Only those that opened since."),
             Param {
                 usual: Some("open"),
@@ -195,7 +201,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         body: None,
         status: 200,
         answer: Answer::List("Finding"),
-        also: &[],
+        also: &[404],
     },
     Operation {
         method: "get",
@@ -221,7 +227,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         body: None,
         status: 200,
         answer: Answer::List("Alert"),
-        also: &[],
+        also: &[404],
     },
     Operation {
         method: "get",
@@ -283,7 +289,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         path: "/sources/{name}/scan",
         id: "scanSource",
         doc: "Runs a source now, out of turn",
-        params: &[in_path("name", Shape::Text { most: 200, format: None }, "Its name.")],
+        params: &[in_path("name", Shape::Text { least: 1, most: 200, format: None }, "Its name.")],
         body: None,
         status: 202,
         answer: Answer::One("Started"),
@@ -295,14 +301,14 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         id: "listBlindSpots",
         doc: "Places that cannot be seen, and why",
         params: &[
-            query("source", Shape::Text { most: 200, format: None }, "Only of this source."),
+            query("source", Shape::Text { least: 1, most: 200, format: None }, "Only of this source."),
             CURSOR,
             LIMIT,
         ],
         body: None,
         status: 200,
         answer: Answer::List("BlindSpot"),
-        also: &[],
+        also: &[404],
     },
     Operation {
         method: "get",
@@ -357,7 +363,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         params: &[
             query(
                 "subject",
-                Shape::Text { most: 4000, format: None },
+                Shape::Text { least: 1, most: 4000, format: None },
                 "Only about this: an alert (`a17`), an asset, a place.",
             ),
             ROW_CURSOR,
@@ -406,7 +412,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         path: "/calendars/{owner}",
         id: "makeCalendarLink",
         doc: "Makes the secret link of an owner's calendar; the one before ends",
-        params: &[in_path("owner", Shape::Text { most: 200, format: None }, "Whose.")],
+        params: &[in_path("owner", Shape::Text { least: 1, most: 200, format: None }, "Whose.")],
         body: None,
         status: 200,
         answer: Answer::One("CalendarLink"),
@@ -417,7 +423,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         path: "/calendars/{owner}/revoke",
         id: "revokeCalendarLink",
         doc: "Ends the secret link of an owner's calendar",
-        params: &[in_path("owner", Shape::Text { most: 200, format: None }, "Whose.")],
+        params: &[in_path("owner", Shape::Text { least: 1, most: 200, format: None }, "Whose.")],
         body: None,
         status: 200,
         answer: Answer::One("CalendarRevoked"),
