@@ -115,6 +115,13 @@ impl Store {
         });
     }
 
+    /// Tables, columns and types: for the test that compares both schemas.
+    #[doc(hidden)]
+    pub fn shape_for_tests(&self) -> Result<Vec<(String, String, String, i64)>, StoreError> {
+        let rows = self.db.read(|c| c.query(self.db.dialect().columns(), &[]))?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?))).collect()
+    }
+
     /// Says which places each service has, for `service:` in queries: any one of the terms suffices.
     pub fn set_services(&self, services: Vec<(String, Vec<notafter_core::query::Term>)>) {
         *self.services.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = services;

@@ -406,7 +406,9 @@ impl<'r> Recording<'r> {
                 label => Some(self.cache.word(c, label)?),
             };
             let base = one.base.and_then(|b| self.cache.assets.get(&b).copied());
-            if let (None, AssetKind::Certificate, Some(issuer)) = (base, columns.kind, issuer) {
+            if let (None, AssetKind::Certificate, Some(issuer), false) =
+                (base, columns.kind, issuer, columns.is_ca())
+            {
                 bases.push(vec![issuer.into(), id.into()]);
             }
             if columns.is_ca() {
