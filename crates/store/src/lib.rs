@@ -44,6 +44,7 @@ pub enum Database {
 pub struct Store {
     db: db::Db,
     shelf: shelf::Shelf,
+    known: queries::fetch::Known,
     schema: i64,
     services: std::sync::RwLock<Vec<(String, Vec<notafter_core::query::Term>)>>,
 }
@@ -70,7 +71,13 @@ impl Store {
     pub fn open(database: &Database, now: UnixTime) -> Result<Self, StoreError> {
         let db = db::Db::open(database)?;
         let schema = migrate::migrate(&db, migrate::STEPS, now)?;
-        Ok(Self { db, shelf: shelf::Shelf::default(), schema, services: std::sync::RwLock::default() })
+        Ok(Self {
+            db,
+            shelf: shelf::Shelf::default(),
+            known: queries::fetch::Known::default(),
+            schema,
+            services: std::sync::RwLock::default(),
+        })
     }
 
     /// Looks whether what is kept is whole: quick, or every page and row.

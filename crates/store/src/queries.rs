@@ -1,6 +1,6 @@
 //! Questions that people ask: lists with keyset pages, one asset, one place, counts.
 
-mod fetch;
+pub(crate) mod fetch;
 mod filter;
 mod own;
 
@@ -61,7 +61,7 @@ impl Store {
             let filter = self.compile(c, query, now)?;
             let ids = page(c, &filter, sort, after, limit.saturating_add(1))?;
             let more = ids.len() > limit;
-            let rows = fetch::assets(c, &ids[..ids.len().min(limit)], sort)?;
+            let rows = fetch::assets(c, &self.known, &ids[..ids.len().min(limit)], sort)?;
             let next = rows.last().filter(|_| more).map(|row| row.cursor.clone());
             Ok(Page { rows, next })
         })
@@ -100,7 +100,7 @@ impl Store {
                 &filter.with(&[]),
             )?;
             let ids = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-            fetch::assets(c, &ids, Sort::Ends)
+            fetch::assets(c, &self.known, &ids, Sort::Ends)
         })
     }
 
@@ -111,7 +111,7 @@ impl Store {
     pub fn asset(&self, id: &notafter_core::Fingerprint) -> Result<Option<AssetWhole>, StoreError> {
         self.db.read(|c| {
             let Some(number) = asset_number(c, id)? else { return Ok(None) };
-            let Some(row) = fetch::assets(c, &[number], Sort::Ends)?.into_iter().next() else {
+            let Some(row) = fetch::assets(c, &self.known, &[number], Sort::Ends)?.into_iter().next() else {
                 return Ok(None);
             };
             let der = self.shelf.bytes(c, number)?;
@@ -137,7 +137,7 @@ impl Store {
                 args![line, number, LINE_MAX],
             )?;
             let ids = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-            let lineage = fetch::assets(c, &ids, Sort::Newest)?;
+            let lineage = fetch::assets(c, &self.known, &ids, Sort::Newest)?;
             let keys = match key {
                 Some(key) => fetch::keys(
                     c,
@@ -214,7 +214,7 @@ impl Store {
                 );
                 let found = c.query(&sql, &filter.with(args![after, CHUNK]))?;
                 let ids = found.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-                let rows = fetch::assets(c, &ids, Sort::Ends)?;
+                let rows = fetch::assets(c, &self.known, &ids, Sort::Ends)?;
                 Ok((ids, rows))
             })?;
             for (id, row) in ids.iter().zip(&rows) {
