@@ -11,7 +11,7 @@ use notafter_core::query::Query;
 use crate::db::{Conn, Value, args};
 use crate::observations::intern::find_place;
 use crate::observations::source_id;
-use crate::read::key48;
+use crate::read::key32;
 use crate::rows::{AssetRow, AssetWhole, BlindRow, PlaceWhole, SourceRow, Totals};
 use crate::{Store, StoreError, texts};
 use filter::{Compiler, Filter};
@@ -144,7 +144,7 @@ impl Store {
                 Some(key) => fetch::keys(
                     c,
                     "k.key6 = $1 AND k.key_id = $2 ORDER BY k.id LIMIT $3",
-                    args![key48(&key), &key.0[..], PLACEMENTS_MAX],
+                    args![key32(&key), &key.0[..], PLACEMENTS_MAX],
                 )?,
                 None => Vec::new(),
             };

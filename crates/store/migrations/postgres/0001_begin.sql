@@ -27,7 +27,7 @@ CREATE TABLE asset (
 CREATE INDEX asset_fp8 ON asset (fp8);
 CREATE INDEX asset_ends ON asset (not_after, id) WHERE places > 0;
 CREATE INDEX asset_names ON asset (names6);
-CREATE INDEX asset_issuer ON asset (issuer);
+CREATE INDEX asset_issuer ON asset (issuer, not_after);
 CREATE INDEX asset_subject ON asset (subject) WHERE subject IS NOT NULL;
 CREATE INDEX asset_line ON asset (lineage) WHERE lineage IS NOT NULL;
 CREATE INDEX asset_due ON asset (judge_at) WHERE judge_at IS NOT NULL;
