@@ -106,7 +106,7 @@ struct Office(Vec<Observation>);
 
 impl Office {
     fn new() -> Self {
-        let wild = certificate("wild", &["*.example.com"], 200);
+        let wild = certificate("wild", &["*.example.com"], 80);
         Self(vec![
             seen("tls://10.0.0.5:443?sni=api.example.com", certificate("api", &["api.example.com"], 5)),
             seen("tls://10.0.0.6:443?sni=a.example.com", Arc::clone(&wild)),

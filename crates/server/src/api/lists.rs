@@ -14,12 +14,11 @@ use notafter_store::queries::Sort;
 use notafter_store::rows::{AssetWhole, FindingRow};
 use notafter_store::{Store, StoreError, Trouble};
 
-use super::answers::{
-    AlertAnswer, AlertItem, AssetAnswer, AssetItem, AuditItem, BlindItem, DeliveryItem, FindingItem,
-    ForecastAnswer, List, PlaceAnswer, ServiceItem, SourceItem,
-};
+use super::answers::{AssetAnswer, AssetItem, BlindItem, FindingItem, List, PlaceAnswer};
 use super::args::Args;
+use super::looks::{ForecastAnswer, ServiceItem, SourceItem};
 use super::problem::Problem;
+use super::told::{AlertAnswer, AlertItem, AuditItem, DeliveryItem};
 use super::{json, with_store};
 use crate::app::State;
 
