@@ -118,6 +118,18 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
+    /// Copy everything that is kept into one file, while the server runs
+    Backup {
+        /// A new file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Replace everything that is kept by a backup
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Is Notafter itself well?
     Doctor,
     /// Write, check or describe the configuration file

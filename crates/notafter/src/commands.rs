@@ -1,11 +1,13 @@
 //! One file a command, and how a command may end.
 
 pub(crate) mod alert;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod forecast;
 pub(crate) mod hands;
+pub(crate) mod kept;
 pub(crate) mod ls;
 pub(crate) mod scan;
 pub(crate) mod serve;

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         Command::Alert { command: cli::AlertCommand::Test(test) } => {
             commands::alert::test(&cli.global, &test)
         }
+        Command::Backup { file } => commands::backup::backup(&cli.global, &file),
+        Command::Restore { file } => commands::backup::restore(&cli.global, &file),
         Command::Doctor => commands::doctor::run(&cli.global),
         Command::Config { command } => commands::config::run(&cli.global, &command),
         Command::Completions { shell } => {

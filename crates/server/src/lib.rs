@@ -1,29 +1,32 @@
-//! HTTP: pages, API, metrics. Reads the store, changes it only by a person with the token.
+//! HTTP: pages, API, metrics. Reads the store, changes it only for a person with the token.
+//!
+//! Read `app` first (what is answered where), then `access` (who may ask). Pages are made in two steps, `pages`
+//! gathers through `views`, askama renders. Machines are answered by `api`, `metrics`, `probe`, `export`,
+//! `calendar` and `health`. It looks at nothing in the world and decides nothing about certificates: it shows
+//! what `engine` has found and `store` keeps.
 
 mod access;
 mod api;
 pub mod app;
+mod assets;
 pub mod calendar;
 pub mod export;
 mod health;
 mod metrics;
+mod pages;
 pub mod probe;
+mod problem;
+pub mod session;
+pub mod status_export;
 mod stream;
+mod views;
+mod words;
 
 #[cfg(test)]
 mod machines_tests;
 #[cfg(test)]
 mod workbench;
 
-/// STUB, replaced when the pages are merged: what the machine-facing half reads of the settings.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// So many placements have a series on `/metrics`.
-    pub max_series: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { max_series: 20_000 }
-    }
-}
+pub use app::{App, Settings, app, serve};
+pub use session::Access;
+pub use status_export::status_export;

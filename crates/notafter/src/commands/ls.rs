@@ -4,7 +4,7 @@ use notafter_core::UnixTime;
 use notafter_core::alert::State;
 use notafter_core::dossier::days_text;
 use notafter_core::finding::{Severity, summary_at};
-use notafter_core::query::{KEYS, Query};
+use notafter_core::query::Query;
 use notafter_store::Store;
 use notafter_store::findings::FindingFilter;
 use notafter_store::queries::Sort;
@@ -60,16 +60,6 @@ pub(crate) fn run(global: &Global, args: &Ls) -> Result<End, Usage> {
 /// Reads a query; the keys are the hint.
 pub(crate) fn parse(text: &str) -> Result<Query, Usage> {
     Query::parse(text).map_err(|e| Usage::new(e.message).hint(e.hint))
-}
-
-/// The query language in one screen.
-pub(crate) fn help() -> String {
-    let mut text = String::from("Queries: words that must all hold; - in front turns one round\n");
-    for (key, example) in KEYS {
-        text.push_str(&format!("  {key:<9} {example}\n"));
-    }
-    text.push_str("  anything else is looked for in names, subjects, issuers, places and identities\n");
-    text
 }
 
 struct List {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use notafter_core::UnixTime;
 use notafter_core::document::{AssetDocument, BlindSpotDocument, FindingDocument, ScanDocument, ScanHeader};
 use notafter_core::finding::Severity;
 use notafter_core::joints::Cx;
@@ -43,6 +44,9 @@ pub(crate) fn run(global: &Global, args: Scan) -> Result<End, Usage> {
     for fault in &report.faults {
         print::error(&fault.context, fault.hint.as_deref());
     }
+    if args.save {
+        save(global, &report, &cx, started)?;
+    }
     let header = ScanHeader {
         started: started.to_string(),
         finished: clock.now().to_string(),
@@ -78,6 +82,36 @@ pub(crate) fn run(global: &Global, args: Scan) -> Result<End, Usage> {
         }
     }
     Ok(end(&report, args.fail_on, all_single || every_root_is_closed(&report, &roots)))
+}
+
+/// The name under which one-off scans are kept.
+const SAVED: &str = "scan";
+
+/// Keeps what was seen in the data folder, and judges it there. It is no complete look at anything: what it
+/// did not see stays as it was.
+fn save(global: &Global, report: &Report, cx: &Cx, started: UnixTime) -> Result<(), Usage> {
+    let sheet = crate::assemble::read_sheet(global.config.as_deref())?;
+    let data = crate::data::Data::find(global, &sheet)?;
+    let now = cx.clock.now();
+    let store = data.open(now)?;
+    let failed = |e: notafter_store::StoreError| data.explain(&e);
+    let mut run = store.begin(SAVED, &cx.vantage, started).map_err(failed)?;
+    let changed = store.record(&mut run, &report.inventory).map_err(failed)?;
+    let outcome =
+        notafter_store::observations::Outcome { scan: report.scan, complete: false, fault: None, next: None };
+    store.finish(run, &outcome, now).map_err(failed)?;
+    let (watched, _) = crate::watches::read(&store).map_err(failed)?;
+    let setup = sheet.setup(&watched).map_err(Usage::new)?;
+    while notafter_engine::judge::judge_due(&store, &setup.judgment(now)).map_err(failed)?.is_some() {}
+    if !global.quiet {
+        print::note(&format!(
+            "kept in {}: {} new assets, {} new places",
+            crate::data::shown(&data.folder),
+            changed.new_assets,
+            changed.new_placements
+        ));
+    }
+    Ok(())
 }
 
 /// Runs the pipeline of an assembly until its end or Ctrl-C.

@@ -16,8 +16,7 @@ pub(crate) fn run(global: &Global, args: Show) -> Result<End, Usage> {
     if let [one] = args.targets.as_slice()
         && one.starts_with("sha256:")
     {
-        return Err(Usage::new("assets by their id are kept by the server")
-            .hint("not in this version: name a host or a file"));
+        return super::kept::show(global, one.trim_start_matches("sha256:"));
     }
     if global.format() != Format::Table {
         let scan = Scan {
@@ -92,13 +91,13 @@ fn page(paper: &mut Paper, report: &Report, at: UnixTime, vantage: &str) {
     }
 }
 
-fn row(paper: &mut Paper, name: &str, value: &str) {
+pub(super) fn row(paper: &mut Paper, name: &str, value: &str) {
     if !value.is_empty() {
         paper.put(Ink::Dim, &format!("  {name:<13}")).line(Ink::Plain, value);
     }
 }
 
-fn facts(paper: &mut Paper, d: &AssetDocument, end: Option<UnixTime>, at: UnixTime) {
+pub(super) fn facts(paper: &mut Paper, d: &AssetDocument, end: Option<UnixTime>, at: UnixTime) {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "cannot be read".to_owned());
     row(paper, "id", &d.id);
     row(paper, "kind", d.kind);

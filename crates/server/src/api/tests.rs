@@ -204,6 +204,8 @@ async fn what_is_wrong_is_refused_and_explained() {
         ("alerts/a99", 404, "a99"),
         ("alerts/b1", 400, "a17"),
         ("alerts?after=0", 400, "next"),
+        ("alerts?after=99", 404, "bad-cursor"),
+        ("findings?after=0123456789abcdef", 404, "bad-cursor"),
         ("forecast?days=10&until=2027-01-01", 409, "twice"),
         ("forecast?until=2020-01-01", 409, "passed"),
         ("totals?x=1", 400, "takes none"),

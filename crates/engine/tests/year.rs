@@ -1,0 +1,357 @@
+//! A year lived on a simulated clock: a small company's certificates lapse, are renewed, forgotten; mail
+//! breaks, a source dies, the clock is set. What people were told is then held against what happened.
+//!
+//! Everything but the world is the real thing: engine, store, rules, decisions, outbox.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use notafter_core::UnixTime;
+use notafter_core::alert::decide::Patience;
+use notafter_core::clock::Clock;
+use notafter_core::fault::{Fault, FaultKind};
+use notafter_core::finding::Severity;
+use notafter_core::joints::{BoxFuture, Cx, Notifier, Sink, Source};
+use notafter_core::location::Location;
+use notafter_core::notice::{Event, Notice};
+use notafter_core::observation::{Facts, Observation, Seen};
+use notafter_core::owner::{Match, Owner};
+use notafter_core::policy::Policy;
+use notafter_core::scan::Scan;
+use notafter_core::trust::TrustStores;
+use notafter_engine::clock::SimulatedClock;
+use notafter_engine::serve::{Engine, Handle};
+use notafter_engine::setup::{Channel, Person, Planned, Setup};
+use notafter_store::{Database, Store};
+use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
+
+const DAY: i64 = 86_400;
+const HOUR: u64 = 3600;
+/// 2026-01-01.
+const START: UnixTime = UnixTime(1_767_225_600);
+
+/// Who issues, and for whom what is served now.
+struct World {
+    issuer: Issuer<'static, KeyPair>,
+    root: Arc<[u8]>,
+    key: KeyPair,
+    served: BTreeMap<String, (Vec<Arc<[u8]>>, UnixTime)>,
+    broken: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, "House CA");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        (params.not_before, params.not_after) = (time(START.plus(-1000 * DAY)), time(START.plus(9000 * DAY)));
+        let root = params.self_signed(&key).expect("a root").der().to_vec();
+        let leaf_key = KeyPair::generate().expect("a key");
+        Self {
+            issuer: Issuer::new(params, key),
+            root: root.into(),
+            key: leaf_key,
+            served: BTreeMap::new(),
+            broken: false,
+        }
+    }
+
+    /// Installs a certificate of so many days for a name, from `begin` on.
+    fn install(&mut self, name: &str, begin: UnixTime, days: i64) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        (params.not_before, params.not_after) = (time(begin), time(begin.plus(days * DAY)));
+        let leaf = params.signed_by(&self.key, &self.issuer).expect("a leaf").der().to_vec();
+        self.served
+            .insert(name.to_owned(), (vec![leaf.into(), Arc::clone(&self.root)], begin.plus(days * DAY)));
+    }
+}
+
+fn time(at: UnixTime) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(at.0).expect("a time")
+}
+
+/// Sees the world as it is.
+struct Eyes(Arc<Mutex<World>>);
+
+impl Source for Eyes {
+    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
+        Box::pin(async move {
+            let world = self.0.lock().expect("the world");
+            if world.broken {
+                return Err(Fault::new(FaultKind::System, "no route to the office"));
+            }
+            for (n, (name, (chain, _))) in world.served.iter().enumerate() {
+                let address =
+                    std::net::SocketAddr::from(([10, 0, (n / 250) as u8, (n % 250) as u8 + 1], 443));
+                let location = Location::endpoint("tls", address, Some(name));
+                let facts =
+                    Facts { protocol: Some("tls".into()), tls_version: Some(0x0304), ..Facts::default() };
+                let seen = Seen::Chain { chain: chain.clone(), role: None, leads: true, facts };
+                out.put(Observation { at: cx.clock.now(), location, seen });
+            }
+            Ok(Scan::default())
+        })
+    }
+}
+
+/// Everything that was carried: when, to whom, what.
+#[derive(Clone, Default)]
+struct Post(Arc<Mutex<(Vec<(UnixTime, Notice)>, bool)>>);
+
+impl Notifier for Post {
+    fn notify<'a>(
+        &'a self,
+        cx: &'a Cx,
+        _: Option<&'a str>,
+        notice: &'a Notice,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let mut post = self.0.lock().expect("the post");
+            if post.1 {
+                return Err(Fault::new(FaultKind::Unreachable, "the mail server does not answer"));
+            }
+            post.0.push((cx.clock.now(), notice.clone()));
+            Ok(())
+        })
+    }
+}
+
+struct Company {
+    world: Arc<Mutex<World>>,
+    post: Post,
+    clock: Arc<SimulatedClock>,
+    engine: Engine,
+    handle: Arc<Handle>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Company {
+    fn new() -> Self {
+        let world = Arc::new(Mutex::new(World::new()));
+        let post = Post::default();
+        let clock = Arc::new(SimulatedClock::at(START));
+        let store = Arc::new(Store::open(&Database::Memory, START).expect("a store"));
+        let eyes = Arc::clone(&world);
+        let planned = Planned {
+            name: "office".into(),
+            every: 6 * 3600,
+            targets: vec!["10.0.0.0/22".into()],
+            build: Arc::new(move |_| Ok(vec![Arc::new(Eyes(Arc::clone(&eyes))) as Arc<dyn Source>])),
+        };
+        let owner = |name: &str, rule: &str, default| Owner {
+            name: name.into(),
+            matches: if rule.is_empty() { vec![] } else { vec![Match::parse(rule).expect("a rule")] },
+            default,
+            needs_days: None,
+        };
+        let person = |to: Option<&str>| Person {
+            notify: vec![("post".into(), None)],
+            escalate_to: to.map(str::to_owned),
+            ..Person::default()
+        };
+        let setup = Setup {
+            sources: vec![planned],
+            trust: TrustStores { mozilla: vec![], system: vec![], given: vec![] },
+            policy: Policy { gone_after: Some(7 * DAY), owners_expected: true, ..Policy::default() },
+            owners: vec![owner("web", "name:*.web.test", false), owner("house", "", true)],
+            people: [("web".to_owned(), person(Some("house"))), ("house".to_owned(), person(None))].into(),
+            last_resort: "house".into(),
+            channels: [(
+                "post".to_owned(),
+                Channel { notifier: Arc::new(post.clone()), least: Severity::Info },
+            )]
+            .into(),
+            services: vec![],
+            pulse: None,
+            public_url: Some("https://certs.test".into()),
+            digest: Some((0, 8 * 3600)),
+            patience: Patience::default(),
+            judgment_key: "1".into(),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (engine, handle) = Engine::new(
+            store,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            setup,
+            "test".into(),
+            runtime.handle().clone(),
+            Arc::new(|_| {}),
+        )
+        .expect("an engine");
+        Self { world, post, clock, engine, handle, _runtime: runtime }
+    }
+
+    /// Lets so many hours pass, one at a time; `each` is called with the hour's beginning.
+    fn live(&mut self, hours: u64, mut each: impl FnMut(UnixTime, &mut World)) {
+        for _ in 0..hours {
+            each(self.clock.now(), &mut self.world.lock().expect("the world"));
+            // Within an hour, whatever follows from what was seen is done: seen, judged, told, carried.
+            for part in [HOUR / 4, HOUR * 3 / 4] {
+                self.clock.advance(Duration::from_secs(part));
+                self.engine.pass();
+                self.engine.settle();
+            }
+        }
+    }
+
+    fn told(&self) -> Vec<(UnixTime, Notice)> {
+        self.post.0.lock().expect("the post").0.clone()
+    }
+
+    /// Days on which a kind of message about a name went to somebody.
+    fn days(&self, owner: &str, event: Event, name: &str) -> Vec<i64> {
+        let about = |n: &Notice| n.title.contains(name) || n.items.iter().any(|i| i.name == name);
+        let told = self.told();
+        let fits = told.iter().filter(|(_, n)| n.owner == owner && n.event == event && about(n));
+        fits.map(|(at, _)| (at.0 - START.0) / DAY).collect()
+    }
+}
+
+#[test]
+fn a_year() {
+    let mut company = Company::new();
+    {
+        let mut world = company.world.lock().expect("the world");
+        for n in 0..40 {
+            world.install(&format!("s{n}.web.test"), START.plus(-n * DAY), 90);
+        }
+        world.install("forgotten.web.test", START, 200);
+        world.install("late.web.test", START, 100);
+        world.install("nobody.test", START, 120);
+    }
+    // Forty renew by themselves with thirty days left; one is renewed on its last day; two never.
+    company.live(365 * 24, |now, world| {
+        let due: Vec<String> = world
+            .served
+            .iter()
+            .filter(|(name, (_, end))| {
+                let left = end.0 - now.0;
+                (name.starts_with('s') && left < 30 * DAY) || (name.starts_with("late") && left < DAY)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            world.install(&name, now, 90);
+        }
+    });
+    // What renews in time is never spoken of: thirty days left of ninety lie before the warning.
+    for n in 0..40 {
+        let name = format!("s{n}.web.test");
+        assert!(
+            company
+                .told()
+                .iter()
+                .all(|(_, notice)| !notice.items.iter().any(|i| i.name == name)
+                    || notice.event == Event::Digest),
+            "{name} was told of"
+        );
+    }
+    // Forgotten: told at each step, once; then daily, then weekly; escalated; never called mended.
+    assert_eq!(company.days("web", Event::Alert, "forgotten.web.test"), [170, 186, 193, 200]);
+    let reminders = company.days("web", Event::Reminder, "forgotten.web.test");
+    assert!(reminders.starts_with(&[194, 195, 196, 197, 198, 199]), "{reminders:?}");
+    assert!(reminders.len() < 45, "daily for a week, then weekly: {reminders:?}");
+    assert_eq!(company.days("house", Event::Escalation, "forgotten.web.test").first(), Some(&173));
+    assert!(company.days("web", Event::Resolved, "forgotten.web.test").is_empty());
+    // Late: told, and told once that it is over, on the day when the new one was seen.
+    let late = [75, 90, 95, 166, 180, 184, 255, 269, 273, 344, 358, 362];
+    assert_eq!(company.days("web", Event::Alert, "late.web.test"), late);
+    assert_eq!(company.days("web", Event::Resolved, "late.web.test"), [99, 188, 277]);
+    // Nobody's: the owner of last resort hears of it.
+    assert_eq!(company.days("house", Event::Alert, "nobody.test").first(), Some(&90));
+    // A digest each week to each of the two.
+    let digests = company.told().iter().filter(|(_, n)| n.event == Event::Digest).count();
+    assert_eq!(digests, 2 * 52);
+    // Every message had an id of its own.
+    let mut ids: Vec<_> = company.told().into_iter().map(|(_, n)| (n.id, n.owner)).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "a message was carried twice");
+    // The forty were renewed about six times each: their lines are one each, and nothing old speaks.
+    let totals = company.handle.store.totals().expect("totals");
+    assert!(totals.assets_ever > 200 && totals.assets < 60, "{totals:?}");
+}
+
+#[test]
+fn mail_down_for_two_hours_and_a_source_for_three_days() {
+    let mut company = Company::new();
+    company.world.lock().expect("the world").install("a.web.test", START.plus(-70 * DAY), 90);
+    company.post.0.lock().expect("the post").1 = true;
+    company.live(2, |_, _| {});
+    assert!(company.told().is_empty());
+    company.post.0.lock().expect("the post").1 = false;
+    company.live(3, |_, _| {});
+    assert_eq!(company.days("web", Event::Alert, "a.web.test"), [0]);
+    company.world.lock().expect("the world").broken = true;
+    company.live(72, |_, _| {});
+    let stale =
+        company.told().into_iter().filter(|(_, n)| n.items.iter().any(|i| i.kind == "source-stale")).count();
+    assert!(stale >= 1, "a dead source is told of");
+    // What it saw is not forgotten: unreachable is not gone.
+    assert_eq!(company.handle.store.totals().expect("totals").placements, 2);
+    company.world.lock().expect("the world").broken = false;
+    company.live(12, |_, _| {});
+    let over =
+        company.told().into_iter().any(|(_, n)| n.event == Event::Resolved && n.title.contains("office"));
+    assert!(over, "{:?}", company.told().iter().map(|(_, n)| &n.title).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_clock_set_by_sixty_days_rings_for_nobody_but_itself() {
+    for jump in [60 * DAY, -60 * DAY] {
+        let mut company = Company::new();
+        {
+            let mut world = company.world.lock().expect("the world");
+            for n in 0..50 {
+                world.install(&format!("s{n}.web.test"), START.plus(-2 * DAY), 80);
+            }
+        }
+        company.live(24, |_, _| {});
+        assert!(company.told().is_empty(), "all is well");
+        let true_now = company.clock.now();
+        company.clock.set(true_now.plus(jump));
+        // Ten minutes with the wrong time: everything looks expired, or not yet valid.
+        for _ in 0..10 {
+            company.clock.advance(Duration::from_secs(60));
+            company.engine.pass();
+            company.engine.settle();
+        }
+        assert!(company.told().is_empty(), "{jump}: held");
+        let jumped = company.handle.status.read().clock.map(|c| c.jumped);
+        assert_eq!(jumped, Some(jump));
+        // Somebody mends the clock.
+        company.clock.set(true_now.plus(600));
+        company.live(48, |_, _| {});
+        let told: Vec<_> = company.told().into_iter().map(|(_, n)| n.title).collect();
+        let about_clock = told.iter().filter(|t| t.contains("clock")).count();
+        assert!(told.len() - about_clock <= 1, "{jump}: {told:?}");
+    }
+}
+
+#[test]
+fn five_thousand_on_one_day() {
+    let mut company = Company::new();
+    {
+        let mut world = company.world.lock().expect("the world");
+        for n in 0..5000 {
+            world.install(&format!("n{n}.web.test"), START.plus(-60 * DAY + n * 10), 90);
+        }
+    }
+    for _ in 0..29 * 4 {
+        company.clock.advance(Duration::from_secs(6 * HOUR));
+        company.engine.pass();
+        company.engine.settle();
+    }
+    let told = company.told();
+    let alerts: Vec<_> = told.iter().filter(|(_, n)| n.event != Event::Digest).collect();
+    assert!(!alerts.is_empty() && alerts.len() <= 20, "{} messages", alerts.len());
+    let first = &alerts[0].1;
+    assert!(first.items.len() + first.more > 100, "{}", first.title);
+}

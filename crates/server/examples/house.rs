@@ -1,0 +1,24 @@
+//! Serves an invented house, to be looked at: `cargo run -p notafter-server --example house [ADDRESS]`.
+//!
+//! It listens on 127.0.0.1:4747, prints a link to sign in, and its clock stands still. Not part of the product.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+#[path = "../tests/pages/house.rs"]
+mod house;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4747".to_owned());
+    let house = if std::env::args().nth(2).is_some() {
+        house::empty(runtime.handle(), true, house::NOW)
+    } else {
+        house::House::lived_in(runtime.handle(), true)
+    };
+    let link = house.app.access().new_link().unwrap();
+    println!("http://{address}/\nhttp://{address}{link}");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
+        notafter_server::serve(listener, house.app.router(), std::future::pending()).await;
+    });
+}

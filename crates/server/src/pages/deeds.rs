@@ -1,0 +1,208 @@
+//! What signed-in people do on the pages: acknowledge, snooze, retire, keep a question.
+//!
+//! The gate has let only the token, or a session with its CSRF token, come so far. Every deed goes through
+//! `engine::hands` or the store, which write the audit trail; then the engine is woken, and the browser is led
+//! back to where it was.
+
+use axum::Extension;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, Path, State};
+use axum::http::HeaderMap;
+use notafter_core::UnixTime;
+use notafter_core::query::Query;
+use notafter_engine::hands::{Ask, hold};
+use notafter_pki::time::Civil;
+use serde::Deserialize;
+
+use super::{Answer, Shared, Who, see_other, work};
+use crate::problem::Problem;
+use crate::views::inventory::{SavedView, VIEWS, VIEWS_MAX, saved_views};
+use crate::words;
+
+/// A note may have so many characters.
+const NOTE_MAX: usize = 500;
+/// A name of a view.
+const NAME_MAX: usize = 60;
+
+pub(super) type Filled<T> = Result<Form<T>, FormRejection>;
+
+fn filled<T>(form: Filled<T>) -> Result<T, Problem> {
+    form.map(|Form(form)| form)
+        .map_err(|_| Problem::bad("The form lacks a field, or has one that cannot be read."))
+}
+
+/// Text that a person typed: without control characters, and no longer than it may be.
+fn typed(text: &str, most: usize) -> String {
+    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(most).collect();
+    words::clean(&text)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct AckForm {
+    #[serde(default)]
+    pub(crate) note: String,
+}
+
+pub(crate) async fn acknowledge(
+    State(app): Shared,
+    Extension(caller): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    form: Filled<AckForm>,
+) -> Answer {
+    let done = match filled(form) {
+        Ok(form) => {
+            work(&app, move |app| {
+                let note = typed(&form.note, NOTE_MAX);
+                let ask = Ask { by: caller.name(), until: None, note: &note, snooze: false };
+                let alert = hold(&app.handle.store, &id, &ask, app.handle.clock.now())?;
+                app.handle.wake();
+                Ok(format!("/alerts/{}", alert.id()))
+            })
+            .await
+        }
+        Err(problem) => Err(problem),
+    };
+    lead(&app, &headers, done)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SnoozeForm {
+    /// `2026-12-01`: quiet until this day begins.
+    until: String,
+}
+
+pub(crate) async fn snooze(
+    State(app): Shared,
+    Extension(caller): Who,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    form: Filled<SnoozeForm>,
+) -> Answer {
+    let until = filled(form)
+        .and_then(|form| day(&form.until).ok_or_else(|| Problem::bad("The day is written as 2026-12-01.")));
+    let done = match until {
+        Ok(until) => {
+            work(&app, move |app| {
+                let ask = Ask { by: caller.name(), until: Some(until), note: "", snooze: true };
+                let alert = hold(&app.handle.store, &id, &ask, app.handle.clock.now())?;
+                app.handle.wake();
+                Ok(format!("/alerts/{}", alert.id()))
+            })
+            .await
+        }
+        Err(problem) => Err(problem),
+    };
+    lead(&app, &headers, done)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RetireForm {
+    location: String,
+    reason: String,
+}
+
+pub(crate) async fn retire(
+    State(app): Shared,
+    Extension(caller): Who,
+    headers: HeaderMap,
+    form: Filled<RetireForm>,
+) -> Answer {
+    let done = match filled(form) {
+        Ok(form) => {
+            work(&app, move |app| {
+                let reason = typed(&form.reason, NOTE_MAX);
+                if reason.is_empty() {
+                    return Err(Problem::bad("A place is retired with a reason."));
+                }
+                let store = &app.handle.store;
+                let known = store.place(&form.location)?.is_some();
+                if !known {
+                    let shown = words::clean(&form.location);
+                    return Err(Problem::not_found(format!("Nothing is known of the place {shown}.")));
+                }
+                store.retire(&form.location, &reason, caller.name(), app.handle.clock.now())?;
+                app.handle.wake();
+                Ok(format!("/place?at={}", words::encode(&form.location)))
+            })
+            .await
+        }
+        Err(problem) => Err(problem),
+    };
+    lead(&app, &headers, done)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ViewForm {
+    q: String,
+    name: String,
+}
+
+pub(crate) async fn save_view(
+    State(app): Shared,
+    Extension(_): Who,
+    headers: HeaderMap,
+    form: Filled<ViewForm>,
+) -> Answer {
+    let done = match filled(form) {
+        Ok(form) => work(&app, move |app| keep_view(app, &form)).await,
+        Err(problem) => Err(problem),
+    };
+    lead(&app, &headers, done)
+}
+
+fn keep_view(app: &crate::app::App, form: &ViewForm) -> Result<String, Problem> {
+    let name = typed(&form.name, NAME_MAX);
+    let q = form.q.trim().to_owned();
+    if name.is_empty() || q.is_empty() {
+        return Err(Problem::bad("A view has a name and a question."));
+    }
+    Query::parse(&q).map_err(|e| Problem::bad(words::clean(&e.message)).hint(words::clean(&e.hint)))?;
+    for _ in 0..5 {
+        let (mut views, version) = saved_views(&app.handle.store)?;
+        views.retain(|view| view.name != name);
+        if views.len() >= VIEWS_MAX {
+            return Err(Problem::bad(format!("{VIEWS_MAX} views are kept at most.")));
+        }
+        views.push(SavedView { name: name.clone(), q: q.clone() });
+        let json = serde_json::to_vec(&views).unwrap_or_default();
+        if app.handle.store.keep(VIEWS, &json, Some(version))? {
+            return Ok(words::ask(&q));
+        }
+    }
+    Err(Problem::bad("Somebody else saves views at the same time: try again."))
+}
+
+fn lead(app: &crate::app::App, headers: &HeaderMap, done: Result<String, Problem>) -> Answer {
+    match done {
+        Ok(to) => see_other(&to),
+        Err(problem) => problem.answer(headers, |p| app.problem_page(p)),
+    }
+}
+
+/// The first instant of `2026-12-01`, UTC.
+fn day(text: &str) -> Option<UnixTime> {
+    let mut parts = text.trim().splitn(3, '-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    UnixTime::from_civil(Civil {
+        year: year.parse().ok()?,
+        month: month.parse().ok()?,
+        day: day.parse().ok()?,
+        hour: 0,
+        minute: 0,
+        second: 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type() {
+        assert_eq!(typed("  a\r\nBcc: b\u{202e} ", 100), "aBcc: b\\u{202e}");
+        assert_eq!(typed("abcdef", 3), "abc");
+        assert_eq!(day("2026-12-01").unwrap().to_string(), "2026-12-01T00:00:00Z");
+        assert!(day("2026-13-01").is_none() && day("tomorrow").is_none());
+    }
+}

@@ -1,0 +1,309 @@
+//! A house to show: certificates, places and people invented, seen and judged by the real engine on a clock that
+//! stands still. Hostile names are in it. Shared by the tests and by `examples/house.rs`.
+
+#![allow(dead_code, reason = "the tests and the example use their own parts")]
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use notafter_core::UnixTime;
+use notafter_core::alert::decide::Patience;
+use notafter_core::clock::Clock;
+use notafter_core::fault::{Fault, FaultKind};
+use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
+use notafter_core::location::Location;
+use notafter_core::observation::{Facts, FileFacts, Observation, Possession, Process, Reason, Seen};
+use notafter_core::owner::{Match, Owner};
+use notafter_core::policy::Policy;
+use notafter_core::query::Query;
+use notafter_core::scan::Scan;
+use notafter_engine::clock::SimulatedClock;
+use notafter_engine::serve::{Engine, Handle};
+use notafter_engine::setup::{Person, Planned, Service, Setup};
+use notafter_server::{App, Settings};
+use notafter_store::{Database, Store};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+
+const DAY: i64 = 86_400;
+/// 2026-11-21T15:04:00Z
+pub(crate) const NOW: UnixTime = UnixTime(1_795_273_440);
+pub(crate) const HOSTILE: &str = "<img src=x onerror=alert(1)>";
+/// The right-to-left override in it must never reach a page.
+pub(crate) const BIDI: &str = "invoice-\u{202e}gpj.exe.example.com";
+pub(crate) const TOKEN: &str = "a token for tests";
+
+/// A house, its engine, and the application over it.
+pub(crate) struct House {
+    pub(crate) engine: Engine,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) clock: Arc<SimulatedClock>,
+    pub(crate) world: Arc<World>,
+    pub(crate) app: Arc<App>,
+}
+
+/// What there is to be seen, by source; a source that fails has none.
+#[derive(Default)]
+pub(crate) struct World(Mutex<BTreeMap<String, Option<Vec<(Location, Seen)>>>>);
+
+impl World {
+    fn set(&self, source: &str, seen: Option<Vec<(Location, Seen)>>) {
+        self.0.lock().unwrap().insert(source.to_owned(), seen);
+    }
+}
+
+struct Looking {
+    world: Arc<World>,
+    name: String,
+}
+
+impl Source for Looking {
+    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
+        Box::pin(async move {
+            let seen = self.world.0.lock().unwrap().get(&self.name).cloned().flatten();
+            let Some(seen) = seen else {
+                return Err(Fault::new(
+                    FaultKind::Unreachable,
+                    format!("the agent does not answer {HOSTILE}"),
+                ));
+            };
+            let at = cx.clock.now();
+            let n = seen.len() as u64;
+            for (location, seen) in seen {
+                out.put(Observation { at, location, seen });
+            }
+            let counts = &cx.progress;
+            notafter_core::scan::Progress::add(&counts.attempted, n);
+            notafter_core::scan::Progress::add(&counts.reached, n);
+            Ok(cx.progress.scan())
+        })
+    }
+}
+
+/// Issues certificates.
+pub(crate) struct Authority {
+    pub(crate) der: Arc<[u8]>,
+    issuer: rcgen::Issuer<'static, KeyPair>,
+}
+
+fn params(names: &[&str], common: &str, from: i64, until: i64) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common);
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    let day = |d: i64| epoch + Duration::from_secs((NOW.0 + d * DAY + 600) as u64);
+    (params.not_before, params.not_after) = (day(from), day(until));
+    params
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = params(&[], name, -1000, 2000);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let der = params.self_signed(&key).unwrap().der().to_vec().into();
+        Self { der, issuer: rcgen::Issuer::new(params, key) }
+    }
+
+    /// A leaf, from and until so many days from now.
+    pub(crate) fn leaf(&self, names: &[&str], common: &str, from: i64, until: i64) -> Arc<[u8]> {
+        let key = KeyPair::generate().unwrap();
+        params(names, common, from, until).signed_by(&key, &self.issuer).unwrap().der().to_vec().into()
+    }
+}
+
+fn at(text: &str) -> Location {
+    Location::parse(text).unwrap()
+}
+
+fn served(location: &str, chain: &[&Arc<[u8]>], possession: Possession) -> (Location, Seen) {
+    let process = Process { pid: 812, name: format!("nginx{HOSTILE}"), unit: Some("nginx.service".into()) };
+    let facts = Facts {
+        protocol: Some("tls".into()),
+        tls_version: Some(0x0304),
+        possession: Some(possession),
+        process: Some(Arc::new(process)),
+        ..Facts::default()
+    };
+    let chain = chain.iter().map(|d| Arc::clone(d)).collect();
+    (at(location), Seen::Chain { chain, role: None, leads: true, facts })
+}
+
+fn in_file(location: &str, chain: &[&Arc<[u8]>]) -> (Location, Seen) {
+    let file =
+        FileFacts { mode: 0o644, uid: 0, owner: Some("root".into()), mtime: NOW, reachable_by_others: true };
+    let facts = Facts { file: Some(Arc::new(file)), ..Facts::default() };
+    let chain = chain.iter().map(|d| Arc::clone(d)).collect();
+    (at(location), Seen::Chain { chain, role: None, leads: true, facts })
+}
+
+fn failed(location: Location, reason: Reason, detail: &str) -> (Location, Seen) {
+    (location, Seen::Failed { reason, detail: detail.to_owned() })
+}
+
+/// How the application is set up.
+pub(crate) fn settings(open_reads: bool) -> Settings {
+    Settings {
+        listen: "127.0.0.1:4747".parse().unwrap(),
+        public_url: Some("https://certs.example.com".into()),
+        behind_proxy: false,
+        open_reads,
+        hosts: Vec::new(),
+        token_hash: notafter_engine::notify::secret_hash(TOKEN),
+        max_series: 20_000,
+        status_public: true,
+        version: "0.2.0",
+    }
+}
+
+/// An engine and an application over an empty store, before the first look.
+pub(crate) fn empty(runtime: &tokio::runtime::Handle, open_reads: bool, start: UnixTime) -> House {
+    let clock = Arc::new(SimulatedClock::at(start));
+    let store = Arc::new(Store::open(&Database::Memory, clock.now()).unwrap());
+    let world = Arc::new(World::default());
+    let planned = |name: &str, every: i64, targets: &[&str]| {
+        let looking = Arc::new(Looking { world: Arc::clone(&world), name: name.to_owned() });
+        Planned {
+            name: name.to_owned(),
+            every,
+            targets: targets.iter().map(|t| (*t).to_owned()).collect(),
+            build: Arc::new(move |_| Ok(vec![Arc::clone(&looking) as Arc<dyn Source>])),
+        }
+    };
+    let owner = |name: &str, rules: &[&str]| Owner {
+        name: name.to_owned(),
+        matches: rules.iter().map(|r| Match::parse(r).unwrap()).collect(),
+        default: false,
+        needs_days: None,
+    };
+    let service = |name: &str, place: &str, public| Service {
+        name: name.to_owned(),
+        places: Query::parse(place).unwrap().terms,
+        public,
+    };
+    let web = Person { escalate_to: Some("Platform".into()), ..Person::default() };
+    let setup = Setup {
+        sources: vec![
+            planned("web ports", 3600, &["10.0.3.0/24", "10.0.4.0/24"]),
+            planned("files of this host", 6 * 3600, &["/etc", "/srv", "/opt"]),
+            planned(&format!("agent dc2 {HOSTILE}"), 3600, &["10.8.0.0/22"]),
+        ],
+        trust: Default::default(),
+        policy: Policy { owners_expected: true, gone_after: Some(7 * DAY), max_days: None },
+        owners: vec![
+            owner("Web", &["name:shop.example.com", "name:*.edge.example.com"]),
+            owner("Mail", &["name:smtp.example.com"]),
+        ],
+        people: [("Web".to_owned(), web), ("Platform".to_owned(), Person::default())].into(),
+        last_resort: "Platform".to_owned(),
+        channels: BTreeMap::new(),
+        services: vec![
+            service("Shop", "name:shop.example.com", true),
+            service(&format!("Mail {HOSTILE}"), "name:smtp.example.com", true),
+            service("VPN, data centre 2", "name:vpn.dc2.example.com", false),
+        ],
+        pulse: None,
+        public_url: Some("https://certs.example.com".into()),
+        digest: None,
+        patience: Patience { settle: 0, settle_most: 0, mended: 600 },
+        judgment_key: "house".into(),
+    };
+    store.set_services(setup.services.iter().map(|s| (s.name.clone(), s.places.clone())).collect());
+    let log: notafter_engine::notify::Log = Arc::new(|_: &str| {});
+    let (engine, handle) = Engine::new(
+        store,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        setup,
+        "this host".into(),
+        runtime.clone(),
+        log,
+    )
+    .unwrap();
+    let app = App::new(Arc::clone(&handle), settings(open_reads));
+    House { engine, handle, clock, world, app }
+}
+
+impl House {
+    /// Looks, judges, tells, until nothing more happens at this instant.
+    pub(crate) fn rest(&mut self) {
+        for _ in 0..6 {
+            self.engine.pass();
+            self.engine.settle();
+        }
+    }
+
+    /// A house after two months: renewals seen, something expired, something silent.
+    pub(crate) fn lived_in(runtime: &tokio::runtime::Handle, open_reads: bool) -> Self {
+        let mut house = empty(runtime, open_reads, NOW.plus(-60 * DAY));
+        let ca = Authority::new("Example Issuing CA 2");
+        let other = Authority::new(&format!("CA {HOSTILE} {BIDI}"));
+        let long = "a-very-long-name-that-someone-generated-x1f9-x1f9-x1f9-x1f9-x1f9.edge.example.com";
+        let shop_old = ca.leaf(&["shop.example.com"], "shop.example.com", -75, 15);
+        let shop_new = ca.leaf(&["shop.example.com", "www.shop.example.com"], "shop.example.com", -2, 88);
+        let shop_now = ca.leaf(&["shop.example.com"], "shop.example.com", -3, 87);
+        let svc = ca.leaf(&["*.svc.example.com"], "*.svc.example.com", -81, 9);
+        let smtp = ca.leaf(&["smtp.example.com"], "smtp.example.com", -78, 12);
+        let old = ca.leaf(&["old.example.com"], "old.example.com", -93, -3);
+        let edge = ca.leaf(&[long], "edge", -50, 40);
+        let vpn = ca.leaf(&["vpn.dc2.example.com"], "vpn.dc2.example.com", -78, 30);
+        let hostile = other.leaf(&[], HOSTILE, -80, 14);
+        let bidi = other.leaf(&[], BIDI, -20, 345);
+        let verified = Possession::Verified;
+        let base = |shop: &Arc<[u8]>| {
+            let mut seen = vec![
+                served("tls://10.0.3.11:443?sni=shop.example.com", &[shop, &ca.der], verified),
+                served("tls://10.0.3.12:443?sni=shop.example.com", &[shop, &ca.der], verified),
+                served("smtp://10.0.4.25:25?sni=smtp.example.com", &[&smtp, &ca.der], verified),
+                served("tls://10.0.3.30:443?sni=old.example.com", &[&old], Possession::Unverified),
+                served(&format!("tls://10.0.3.40:443?sni={long}"), &[&edge, &ca.der], verified),
+                served("tls://10.0.3.77:8443", &[&hostile], Possession::Unverified),
+                served("tls://10.0.3.80:443?sni=intranet", &[&bidi, &other.der], verified),
+            ];
+            seen.extend(
+                (1..=12).map(|n| served(&format!("tls://10.0.3.1{n:02}:443"), &[&svc, &ca.der], verified)),
+            );
+            seen
+        };
+        let agent = format!("agent dc2 {HOSTILE}");
+        house.world.set("web ports", Some(base(&shop_old)));
+        house.world.set(
+            "files of this host",
+            Some(vec![in_file("file:///etc/nginx/tls/shop.pem#1", &[&shop_old, &ca.der])]),
+        );
+        let vpn_seen = served("tls://10.8.0.40:443?sni=vpn.dc2.example.com", &[&vpn, &ca.der], verified);
+        house.world.set(&agent, Some(vec![vpn_seen]));
+        house.rest();
+        // Renewed three days ago, one port still on the old one; the agent is silent.
+        house.clock.set(NOW.plus(-20 * 3600 - 500));
+        house.clock.advance(Duration::from_secs(400));
+        let _ = shop_new;
+        let mut seen = base(&shop_now);
+        seen.push(served("tls://10.0.3.13:443?sni=shop.example.com", &[&shop_old], verified));
+        seen.push(failed(at("tls://10.0.3.99:443"), Reason::Timeout, &format!("no answer {BIDI}")));
+        house.world.set("web ports", Some(seen));
+        let keystore = Location::file(format!("/opt/app/{HOSTILE}.jks").as_bytes(), "");
+        let many = (1..=9).map(|n| {
+            failed(at(&format!("file:///opt/app/{n}.p12")), Reason::WrongPassword, "no password fits")
+        });
+        let mut files = vec![
+            in_file("file:///etc/nginx/tls/shop.pem#1", &[&shop_now, &ca.der]),
+            failed(keystore, Reason::WrongPassword, HOSTILE),
+            failed(at("file:///srv/vault"), Reason::PermissionDenied, "EACCES"),
+        ];
+        files.extend(many);
+        house.world.set("files of this host", Some(files));
+        house.world.set(&agent, None);
+        house.rest();
+        // Long enough after the clock was set for messages to flow again; then today.
+        house.clock.set(NOW);
+        house.clock.advance(Duration::from_secs(1800));
+        house.rest();
+        for _ in 0..2 {
+            house.clock.advance(Duration::from_secs(1200));
+            house.rest();
+        }
+        house
+    }
+}
