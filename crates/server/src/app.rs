@@ -23,7 +23,6 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::access::{self, BODY_MAX, Rules, Uncompressed};
-use crate::probe::Prober;
 use crate::problem::Problem;
 use crate::session::Access;
 use crate::views::bare;
@@ -61,6 +60,23 @@ pub struct Settings {
     pub version: &'static str,
 }
 
+impl Default for Settings {
+    /// On loopback, open to whoever reaches it, with a token that nobody has.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4747)),
+            public_url: None,
+            behind_proxy: false,
+            open_reads: true,
+            hosts: Vec::new(),
+            token_hash: [0; 32],
+            max_series: 20_000,
+            status_public: false,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
 /// What every answer is made from.
 pub struct App {
     pub(crate) handle: Arc<Handle>,
@@ -69,7 +85,7 @@ pub struct App {
     pub(crate) rules: Rules,
     pub(crate) cache: Cache,
     /// What looks at a target for `/probe`.
-    pub(crate) prober: Option<Arc<dyn Prober>>,
+    pub(crate) prober: Option<Arc<dyn probe::Prober>>,
 }
 
 /// What a handler is given.
@@ -83,17 +99,8 @@ pub(crate) struct Cache {
 }
 
 impl App {
-    /// The application over a running engine. It looks at nothing for `/probe`.
-    pub fn new(handle: Arc<Handle>, settings: Settings) -> Arc<Self> {
-        Self::with_prober(handle, settings, None)
-    }
-
-    /// The application over a running engine, with what looks at a target for `/probe`.
-    pub fn with_prober(
-        handle: Arc<Handle>,
-        settings: Settings,
-        prober: Option<Arc<dyn Prober>>,
-    ) -> Arc<Self> {
+    /// The application over a running engine.
+    pub fn new(handle: Arc<Handle>, settings: Settings, prober: Option<Arc<dyn probe::Prober>>) -> Arc<Self> {
         let access = Access::new(Arc::clone(&handle.store), Arc::clone(&handle.clock), settings.token_hash);
         let lower = |h: &String| h.trim().to_ascii_lowercase();
         let rules = Rules {
@@ -148,7 +155,7 @@ impl App {
 
 /// The application as a router; sign-in links need the [`App`] itself.
 pub fn app(handle: Arc<Handle>, settings: Settings) -> Router {
-    App::new(handle, settings).router()
+    App::new(handle, settings, None).router()
 }
 
 /// Compress what is long enough and text, and holds no secret.

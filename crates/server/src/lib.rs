@@ -1,9 +1,9 @@
 //! HTTP: pages, API, metrics. Reads the store, changes it only for a person with the token.
 //!
 //! Read `app` first (what is answered where), then `access` (who may ask). Pages are made in two steps, `pages`
-//! gathers through `views`, askama renders. Machines are answered by `api`, `metrics`, `probe`, `export`,
-//! `calendar` and `health`. It looks at nothing in the world and decides nothing about certificates: it shows
-//! what `engine` has found and `store` keeps.
+//! gathers through `views`, askama renders; machines get the same from `api`, `metrics`, `probe` and `export`. It
+//! looks at nothing in the world and decides nothing about certificates: it shows what `engine` has found and
+//! `store` keeps.
 
 mod access;
 mod api;

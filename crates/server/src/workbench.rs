@@ -185,17 +185,7 @@ fn setup(trust: TrustStores) -> Setup {
 
 /// What the configuration would say. The token is `bench`.
 pub(crate) fn settings(max_series: usize) -> Settings {
-    Settings {
-        listen: ([127, 0, 0, 1], 4747).into(),
-        public_url: Some("https://certs.example.test".to_owned()),
-        behind_proxy: true,
-        open_reads: true,
-        hosts: Vec::new(),
-        token_hash: notafter_engine::notify::secret_hash("bench"),
-        max_series,
-        status_public: true,
-        version: "0.1.0",
-    }
+    Settings { token_hash: notafter_engine::notify::secret_hash("bench"), max_series, ..Settings::default() }
 }
 
 impl Bench {
@@ -219,7 +209,7 @@ impl Bench {
             engine.pass();
             engine.settle();
         }
-        let router = App::with_prober(Arc::clone(&handle), settings, prober).router();
+        let router = App::new(Arc::clone(&handle), settings, prober).router();
         Self { handle, engine, router }
     }
 

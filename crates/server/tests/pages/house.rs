@@ -221,7 +221,7 @@ pub(crate) fn empty(runtime: &tokio::runtime::Handle, open_reads: bool, start: U
         log,
     )
     .unwrap();
-    let app = App::new(Arc::clone(&handle), settings(open_reads));
+    let app = App::new(Arc::clone(&handle), settings(open_reads), None);
     House { engine, handle, clock, world, app }
 }
 
