@@ -232,7 +232,14 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
             }
             answer
         }
-        Err(problem) => problem.answer(&headers, |p| app.problem_page(p)),
+        Err(problem) => {
+            let mut answer = problem.answer(&headers, |p| app.problem_page(p));
+            if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+                // RFC 9110 section 15.5.6 wants one, whoever said no.
+                answer.headers_mut().insert(header::ALLOW, crate::api::allow(&path));
+            }
+            answer
+        }
     };
     dress(&app, &headers, answer)
 }
@@ -327,10 +334,6 @@ fn dress(app: &App, asked: &HeaderMap, mut answer: Response<Body>) -> Response<B
         }
     }
     let headers = answer.headers_mut();
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        // RFC 9110 section 15.5.6 wants one, whoever said no.
-        headers.entry(header::ALLOW).or_insert(HeaderValue::from_static("GET, HEAD, POST"));
-    }
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CSP),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

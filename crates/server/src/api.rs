@@ -80,6 +80,14 @@ async fn not_so(routed: Option<MatchedPath>) -> Problem {
     Problem::method_not_allowed(&table::allowed(routed.as_ref().map_or("", MatchedPath::as_str)))
 }
 
+/// What can be done at a path, for those who say no before a route was found.
+pub(crate) fn allow(path: &str) -> HeaderValue {
+    let known = path.strip_prefix(BASE).and_then(table::template);
+    let allowed = known.map(|template| table::allowed(&format!("{BASE}{template}")));
+    let header = allowed.and_then(|text| HeaderValue::from_str(&text).ok());
+    header.unwrap_or(HeaderValue::from_static("GET, HEAD, POST"))
+}
+
 /// An answer of JSON.
 fn json<T: Serialize>(value: &T) -> Result<Response, Problem> {
     json_with(StatusCode::OK, value)
