@@ -135,7 +135,7 @@ impl Rules {
         if changes && !matches!(asked.fetch_site, None | Some("same-origin" | "none")) {
             return Err(foreign());
         }
-        let own_secret = ["/ack/", "/sign-in/"].iter().any(|p| asked.path.starts_with(p));
+        let own_secret = ["/ack/", "/calendar/", "/sign-in/"].iter().any(|p| asked.path.starts_with(p));
         if own_secret {
             return Ok(Needs::Nothing);
         }
@@ -232,7 +232,14 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
             }
             answer
         }
-        Err(problem) => problem.answer(&headers, |p| app.problem_page(p)),
+        Err(problem) => {
+            let mut answer = problem.answer(&headers, |p| app.problem_page(p));
+            if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+                // RFC 9110 section 15.5.6 wants one, whoever said no.
+                answer.headers_mut().insert(header::ALLOW, crate::api::allow(&path));
+            }
+            answer
+        }
     };
     dress(&app, &headers, answer)
 }
@@ -444,6 +451,7 @@ mod tests {
             (Method::GET, "/status", Nothing, Nothing),
             (Method::GET, "/assets/x/notafter.css", Nothing, Nothing),
             (Method::GET, "/ack/abc", Nothing, Nothing),
+            (Method::GET, "/calendar/web.ics", Nothing, Nothing),
             (Method::POST, "/ack/abc", Nothing, Nothing),
             (Method::POST, "/sign-in/abc", Nothing, Nothing),
             (Method::POST, "/alerts/a1/acknowledge", Proof, Proof),

@@ -1,13 +1,14 @@
 //! The API: `/api/v1`, the same structs as `scan`, described by `/api/v1/openapi.json`.
 //!
 //! `table.rs` is the one list of operations; requests are checked against it and the document is made from
-//! it. `lists.rs` answers questions, `deeds.rs` changes things, `answers.rs` has what comes back,
-//! `problem.rs` what comes back instead. Who may ask is the gate's business (`access.rs`).
+//! it. `lists.rs` answers questions, `deeds.rs` changes things; `answers.rs`, `told.rs` and `looks.rs`
+//! have what comes back, `problem.rs` what comes back instead. Who may ask is the gate's business (`access.rs`).
 
 mod answers;
 pub(crate) mod args;
 mod deeds;
 mod lists;
+mod looks;
 mod openapi;
 pub(crate) mod problem;
 mod schemas;
@@ -15,6 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod time;
+mod told;
 pub(crate) mod who;
 
 use std::sync::Arc;
@@ -76,6 +78,14 @@ async fn nowhere() -> Problem {
 
 async fn not_so(routed: Option<MatchedPath>) -> Problem {
     Problem::method_not_allowed(&table::allowed(routed.as_ref().map_or("", MatchedPath::as_str)))
+}
+
+/// What can be done at a path, for those who say no before a route was found.
+pub(crate) fn allow(path: &str) -> HeaderValue {
+    let known = path.strip_prefix(BASE).and_then(table::template);
+    let allowed = known.map(|template| table::allowed(&format!("{BASE}{template}")));
+    let header = allowed.and_then(|text| HeaderValue::from_str(&text).ok());
+    header.unwrap_or(HeaderValue::from_static("GET, HEAD, POST"))
 }
 
 /// An answer of JSON.

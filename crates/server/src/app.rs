@@ -158,23 +158,6 @@ pub fn app(handle: Arc<Handle>, settings: Settings) -> Router {
     App::new(handle, settings, None).router()
 }
 
-/// What machines ask for, without the gate in front: for tests of the answers themselves.
-#[cfg(test)]
-pub(crate) fn machines(
-    handle: Arc<Handle>,
-    settings: Settings,
-    prober: Option<Arc<dyn probe::Prober>>,
-) -> Router {
-    Router::new()
-        .merge(api::routes())
-        .merge(calendar::routes())
-        .merge(export::routes())
-        .merge(health::routes())
-        .merge(metrics::routes())
-        .merge(probe::routes())
-        .with_state(App::new(handle, settings, prober))
-}
-
 /// Compress what is long enough and text, and holds no secret.
 #[derive(Clone)]
 struct Worth(DefaultPredicate);

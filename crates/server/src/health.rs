@@ -43,7 +43,7 @@ async fn healthz(With(app): With<State>) -> Result<Response, Problem> {
     };
     read.map_err(Problem::from)?;
     if condition.trouble.is_some() {
-        // What exactly came back stands in the log and in `notafter doctor`: this is open to strangers.
+        // What exactly came back is for `notafter doctor`: this is open to strangers.
         return Err(Problem::unwell("the last write to the memory failed")
             .hint("is the disk full? `notafter doctor` says more"));
     }

@@ -12,10 +12,11 @@ use notafter_core::scan::Scan;
 use notafter_core::trust::TrustStores;
 use notafter_engine::pipeline::{Judgment, Report};
 
-use crate::Settings;
 use crate::metrics::text::faults;
 use crate::probe::Prober;
-use crate::workbench::{Bench, HOSTILE, NOW, authority, certificate, failed, inventory, read, seen};
+use crate::workbench::{
+    Bench, HOSTILE, NOW, authority, certificate, failed, inventory, read, seen, settings,
+};
 
 fn lines<'t>(sheet: &'t str, name: &str) -> Vec<&'t str> {
     let of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
@@ -65,7 +66,7 @@ async fn metrics_are_what_prometheus_takes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_series_are_cut_and_the_cut_is_said() {
-    let bench = Bench::with(Settings { max_series: 3, ..Settings::default() }, None);
+    let bench = Bench::with(settings(3), None);
     let (_, sheet) = bench.get("/metrics").await;
     assert_eq!(faults(&sheet), Vec::<String>::new());
     assert_eq!(lines(&sheet, "notafter_asset_not_after_timestamp_seconds").len(), 3);
@@ -197,7 +198,7 @@ impl Prober for Fake {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_speaks_both_exporters() {
-    let bench = Bench::with(Settings::default(), Some(Arc::new(Fake::default())));
+    let bench = Bench::with(settings(20_000), Some(Arc::new(Fake::default())));
     let (status, sheet) = bench.get("/probe?target=10.0.0.1&module=tcp_tls").await;
     assert_eq!(status, StatusCode::OK, "{sheet}");
     assert_eq!(faults(&sheet), Vec::<String>::new());
@@ -233,7 +234,7 @@ async fn a_path_to_a_root_is_verified_and_shown() {
     let issued = Some(seen("tls://10.0.0.6:443?sni=ok.test", leaf));
     let fake = Arc::new(Fake { issued, ..Fake::default() });
     let trust = TrustStores { given: vec![root], ..TrustStores::default() };
-    let bench = Bench::build(Settings::default(), Some(fake), trust);
+    let bench = Bench::build(settings(20_000), Some(fake), trust);
     let (_, sheet) = bench.get("/probe?target=10.0.0.6").await;
     assert_eq!(faults(&sheet), Vec::<String>::new());
     assert!(sheet.contains("\nprobe_success 1\n") && sheet.contains("\nssl_probe_success 1\n"), "{sheet}");
@@ -245,7 +246,7 @@ async fn a_path_to_a_root_is_verified_and_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ninth_probe_comes_another_time() {
-    let bench = Bench::with(Settings::default(), Some(Arc::new(Fake { slow: true, ..Fake::default() })));
+    let bench = Bench::with(settings(20_000), Some(Arc::new(Fake { slow: true, ..Fake::default() })));
     let probes = (0..9).map(|_| async {
         let request = Request::get("/probe?target=10.0.0.1&timeout=0.5").body(Body::empty()).unwrap();
         let response = bench.send(request, false).await;
@@ -275,7 +276,7 @@ async fn the_ninth_probe_comes_another_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_is_no_tool_for_strangers() {
     let fake = Arc::new(Fake::default());
-    let bench = Bench::with(Settings::default(), Some(Arc::clone(&fake) as Arc<dyn Prober>));
+    let bench = Bench::with(settings(20_000), Some(Arc::clone(&fake) as Arc<dyn Prober>));
     for (target, stranger, known) in [
         ("10.0.0.1", 200, 200),
         ("192.168.0.1", 403, 200),
@@ -328,13 +329,7 @@ async fn a_server_without_a_prober_says_so() {
 #[ignore = "runs until it is stopped"]
 async fn serve_for_tools() {
     let Ok(address) = std::env::var("NOTAFTER_BENCH") else { return };
-    let bench = Bench::with(Settings::default(), Some(Arc::new(Fake::default())));
-    let signed_in = axum::middleware::map_request(|mut request: Request<Body>| async {
-        let token = request.headers().get("authorization").is_some_and(|v| v == "Bearer bench");
-        let caller = if token { crate::access::Caller::Token } else { crate::access::Caller::Stranger };
-        request.extensions_mut().insert(caller);
-        request
-    });
+    let bench = Bench::with(settings(20_000), Some(Arc::new(Fake::default())));
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-    axum::serve(listener, bench.router().layer(signed_in)).await.unwrap();
+    crate::serve(listener, bench.router(), std::future::pending()).await;
 }

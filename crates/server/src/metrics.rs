@@ -35,19 +35,16 @@ pub(crate) fn routes() -> Router<State> {
 }
 
 async fn metrics(With(app): With<State>) -> Result<Response, Problem> {
+    let (status, clock) = (&app.handle.status, &app.handle.clock);
+    let (condition, ticks) = (status.read(), clock.monotonic());
     let sheet = Sheet {
         store: Arc::clone(&app.handle.store),
         setup: app.handle.setup(),
-        condition: app.handle.status.read(),
-        alive: app.handle.status.alive(app.handle.clock.monotonic()),
-        since_pass: app
-            .handle
-            .clock
-            .monotonic()
-            .saturating_sub(app.handle.status.read().last_pass)
-            .as_secs_f64(),
+        alive: status.alive(ticks),
+        since_pass: ticks.saturating_sub(condition.last_pass).as_secs_f64(),
+        condition,
         max_series: app.settings.max_series,
-        now: app.handle.clock.now(),
+        now: clock.now(),
     };
     let body = stream::body(move |out| sheet.write(&mut Text::new(out))).await?;
     Ok(answer(body))

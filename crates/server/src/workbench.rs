@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use notafter_core::UnixTime;
 use notafter_core::fault::Fault;
 use notafter_core::finding::Severity;
@@ -26,9 +26,8 @@ use notafter_engine::setup::{Channel, Person, Planned, Service, Setup};
 use notafter_store::{Database, Store};
 use tower::ServiceExt;
 
-use crate::Settings;
-use crate::access::Caller;
 use crate::probe::Prober;
+use crate::{App, Settings};
 
 /// The instant at which everything happens: 2026-11-21T00:00:00Z.
 pub(crate) const NOW: UnixTime = UnixTime(1_795_219_200);
@@ -106,7 +105,7 @@ struct Office(Vec<Observation>);
 
 impl Office {
     fn new() -> Self {
-        let wild = certificate("wild", &["*.example.com"], 200);
+        let wild = certificate("wild", &["*.example.com"], 80);
         Self(vec![
             seen("tls://10.0.0.5:443?sni=api.example.com", certificate("api", &["api.example.com"], 5)),
             seen("tls://10.0.0.6:443?sni=a.example.com", Arc::clone(&wild)),
@@ -184,10 +183,15 @@ fn setup(trust: TrustStores) -> Setup {
     }
 }
 
+/// What the configuration would say. The token is `bench`.
+pub(crate) fn settings(max_series: usize) -> Settings {
+    Settings { token_hash: notafter_engine::notify::secret_hash("bench"), max_series, ..Settings::default() }
+}
+
 impl Bench {
     /// A server that has judged what it knows, and told it.
     pub(crate) fn new() -> Self {
-        Self::with(Settings::default(), None)
+        Self::with(settings(20_000), None)
     }
 
     pub(crate) fn with(settings: Settings, prober: Option<Arc<dyn Prober>>) -> Self {
@@ -205,7 +209,7 @@ impl Bench {
             engine.pass();
             engine.settle();
         }
-        let router = crate::app::machines(Arc::clone(&handle), settings, prober);
+        let router = App::new(Arc::clone(&handle), settings, prober).router();
         Self { handle, engine, router }
     }
 
@@ -222,7 +226,11 @@ impl Bench {
 
     /// Sends a request as a stranger, or with the token.
     pub(crate) async fn send(&self, mut request: Request<Body>, token: bool) -> Response<Body> {
-        request.extensions_mut().insert(if token { Caller::Token } else { Caller::Stranger });
+        let headers = request.headers_mut();
+        headers.insert("host", HeaderValue::from_static("localhost:4747"));
+        if token {
+            headers.insert("authorization", HeaderValue::from_static("Bearer bench"));
+        }
         self.router.clone().oneshot(request).await.unwrap()
     }
 

@@ -17,10 +17,10 @@ use notafter_store::Store;
 use notafter_store::alerts::AuditLine;
 use serde::Deserialize;
 
-use super::answers::AlertItem;
 use super::args::{Args, Body, instant, plain};
 use super::lists::one_asset;
 use super::problem::Problem;
+use super::told::AlertItem;
 use super::who::Known;
 use super::{json, json_with, with_store};
 use crate::app::State;

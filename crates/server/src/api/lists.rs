@@ -14,12 +14,11 @@ use notafter_store::queries::Sort;
 use notafter_store::rows::{AssetWhole, FindingRow};
 use notafter_store::{Store, StoreError, Trouble};
 
-use super::answers::{
-    AlertAnswer, AlertItem, AssetAnswer, AssetItem, AuditItem, BlindItem, DeliveryItem, FindingItem,
-    ForecastAnswer, List, PlaceAnswer, ServiceItem, SourceItem,
-};
+use super::answers::{AssetAnswer, AssetItem, BlindItem, FindingItem, List, PlaceAnswer};
 use super::args::Args;
+use super::looks::{ForecastAnswer, ServiceItem, SourceItem};
 use super::problem::Problem;
+use super::told::{AlertAnswer, AlertItem, AuditItem, DeliveryItem};
 use super::{json, with_store};
 use crate::app::State;
 
@@ -120,13 +119,13 @@ pub(crate) async fn findings(With(app): With<State>, args: Args) -> Answered {
             after: args.text("after").map(str::to_owned),
             limit: limit + 1,
         };
-        let rows = store.findings(&filter).map_err(|error| {
-            let again = || {
-                let first = FindingFilter { after: None, limit: 1, ..filter.clone() };
-                store.findings(&first).map(drop)
-            };
-            of_cursor(error, args.text("after"), again)
-        })?;
+        // The store would begin anew after one that it does not know.
+        if let Some(after) = &filter.after
+            && store.finding(after)?.is_none()
+        {
+            return Err(Problem::bad_cursor());
+        }
+        let rows = store.findings(&filter)?;
         json(&List::page(rows, limit, |row| row.id.clone(), |row| FindingItem::of(row, now)))
     })
     .await
@@ -149,9 +148,13 @@ pub(crate) async fn alerts(With(app): With<State>, args: Args) -> Answered {
                 .find(|s| s.as_str() == word)
         });
         let limit = args.limit();
-        let rows = store.alerts(state, args.number("after"), limit + 1).map_err(|error| {
-            of_cursor(error, args.text("after"), || store.alerts(state, None, 1).map(drop))
-        })?;
+        let after = args.number("after");
+        if let Some(after) = after
+            && store.alert(after)?.is_none()
+        {
+            return Err(Problem::bad_cursor());
+        }
+        let rows = store.alerts(state, after, limit + 1)?;
         json(&List::page(rows, limit, |alert| alert.number.to_string(), AlertItem::of))
     })
     .await

@@ -143,7 +143,7 @@ impl Problem {
 
     /// 500: a task of ours fell over.
     pub(crate) fn internal() -> Self {
-        let detail = "the answer could not be made; the server's log says more";
+        let detail = "the answer could not be made; nothing more is known here";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
@@ -193,7 +193,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let later =
             matches!(error.trouble, Trouble::Busy | Trouble::Full | Trouble::ReadOnly | Trouble::Unreachable);
-        // What came back from the database may quote a path or a statement: it is told in the log, not here.
+        // What came back from the database may quote a path or a statement: it stays inside.
         let (status, detail) = match error.trouble {
             Trouble::Busy => (503, "another process holds the memory"),
             Trouble::Full => (503, "the disk is full"),

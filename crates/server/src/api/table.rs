@@ -439,6 +439,24 @@ pub(crate) fn operation(method: &str, routed: &str) -> Option<&'static Operation
     OPERATIONS.iter().find(|o| o.path == path && o.method.eq_ignore_ascii_case(method))
 }
 
+/// The path of the table that a path is, without `/api/v1`. One without parameters goes first, as in a router.
+pub(crate) fn template(path: &str) -> Option<&'static str> {
+    let fits = |template: &str| {
+        let (mut left, mut right) = (template.split('/'), path.split('/'));
+        loop {
+            match (left.next(), right.next()) {
+                (None, None) => return true,
+                (Some(part), Some(given)) if part == given => {}
+                (Some(part), Some(given)) if part.starts_with('{') && !given.is_empty() => {}
+                _ => return false,
+            }
+        }
+    };
+    let mut found: Vec<_> = OPERATIONS.iter().map(|o| o.path).filter(|p| fits(p)).collect();
+    found.sort_by_key(|path| path.contains('{'));
+    found.first().copied()
+}
+
 /// What can be done at this path: for `Allow`.
 pub(crate) fn allowed(routed: &str) -> String {
     let path = routed.strip_prefix(super::BASE).unwrap_or(routed);
@@ -452,4 +470,27 @@ pub(crate) fn allowed(routed: &str) -> String {
 /// The names of all kinds of finding.
 pub(crate) fn kinds() -> Vec<&'static str> {
     Kind::ALL.iter().map(|k| k.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_found_as_a_router_would() {
+        for (path, expected) in [
+            ("/assets", Some("/assets")),
+            ("/assets/ab", Some("/assets/{id}")),
+            ("/alerts/test", Some("/alerts/test")),
+            ("/alerts/a1", Some("/alerts/{id}")),
+            ("/alerts/a1/snooze", Some("/alerts/{id}/snooze")),
+            ("/assets/", None),
+            ("/assets/a/b", None),
+            ("/nothing", None),
+        ] {
+            assert_eq!(template(path), expected, "{path}");
+        }
+        assert_eq!(allowed("/api/v1/alerts/test"), "POST");
+        assert_eq!(allowed("/api/v1/assets"), "GET, HEAD");
+    }
 }

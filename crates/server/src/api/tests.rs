@@ -204,6 +204,8 @@ async fn what_is_wrong_is_refused_and_explained() {
         ("alerts/a99", 404, "a99"),
         ("alerts/b1", 400, "a17"),
         ("alerts?after=0", 400, "next"),
+        ("alerts?after=99", 404, "bad-cursor"),
+        ("findings?after=0123456789abcdef", 404, "bad-cursor"),
         ("forecast?days=10&until=2027-01-01", 409, "twice"),
         ("forecast?until=2020-01-01", 409, "passed"),
         ("totals?x=1", 400, "takes none"),
@@ -225,11 +227,12 @@ async fn methods_bodies_and_who_may() {
     let bench = Bench::new();
     for operation in OPERATIONS {
         let path = format!("{}{}", super::BASE, operation.path.replace("{id}", "a1").replace("{name}", "x"));
-        for method in [Method::DELETE, Method::PUT, Method::PATCH] {
+        for method in [Method::DELETE, Method::PUT, Method::PATCH, Method::OPTIONS, Method::TRACE] {
             let request = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
             let response = bench.send(request, true).await;
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
-            assert!(!response.headers()["allow"].is_empty(), "{path}");
+            let allowed = if operation.method == "get" { "GET, HEAD" } else { "POST" };
+            assert_eq!(response.headers()["allow"], allowed, "{path}");
             assert_eq!(response.headers()["content-type"], "application/problem+json");
         }
         if operation.method == "post" {
