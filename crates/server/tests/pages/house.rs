@@ -43,9 +43,11 @@ pub(crate) struct House {
     pub(crate) app: Arc<App>,
 }
 
+type Sights = Vec<(Location, Seen)>;
+
 /// What there is to be seen, by source; a source that fails has none.
 #[derive(Default)]
-pub(crate) struct World(Mutex<BTreeMap<String, Option<Vec<(Location, Seen)>>>>);
+pub(crate) struct World(Mutex<BTreeMap<String, Option<Sights>>>);
 
 impl World {
     fn set(&self, source: &str, seen: Option<Vec<(Location, Seen)>>) {
