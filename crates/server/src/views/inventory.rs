@@ -203,6 +203,7 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Inventory) -> 
             .collect(),
         count: if found.error.is_some() { "No answer".to_owned() } else { count },
         coverage: coverage.words(),
+        // Filled once there is something to download: a link that leads nowhere is worse than none.
         exports: Vec::new(),
         rows: found.rows.iter().map(|entry| asset_row(entry, now)).collect(),
         rows_none: if found.error.is_some() {
