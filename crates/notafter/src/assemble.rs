@@ -208,6 +208,19 @@ pub(crate) fn sources_for(texts: &[String], look: &Look) -> Result<Vec<Box<dyn S
     Ok(network.into_iter().chain(files.map(|f| Box::new(f) as Box<dyn Source>)).collect())
 }
 
+/// The sources for one look at one target, which never touches `never`.
+pub(crate) fn probe_sources(text: &str, look: &Look, never: &[&str]) -> Result<Vec<Box<dyn Source>>, Usage> {
+    let mut settings = settings(look, &Config::default())?;
+    for range in never {
+        settings.exclude.add(range)?;
+    }
+    // One look from the outside is one connection: no second ones for other keys and names.
+    settings.threads = 1;
+    let (network, files, _) = sources(&[text.to_owned()], look, &settings)?;
+    let network = network.map(|n| Box::new(n) as Box<dyn Source>);
+    Ok(network.into_iter().chain(files.map(|f| Box::new(f) as Box<dyn Source>)).collect())
+}
+
 fn home(path: PathBuf) -> PathBuf {
     match (path.strip_prefix("~"), std::env::var_os("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),

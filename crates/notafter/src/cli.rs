@@ -118,6 +118,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
+    /// The inventory as a file: CSV, XLSX, JSON, iCalendar
+    Export(Export),
+    /// The status page as files, to be put on another host
+    Status {
+        #[command(subcommand)]
+        command: StatusCommand,
+    },
+    /// The address of an owner's calendar, with a secret of its own
+    Calendar(Calendar),
     /// Copy everything that is kept into one file, while the server runs
     Backup {
         /// A new file
@@ -298,6 +307,42 @@ pub(crate) struct Retire {
     /// Why, for the audit trail
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+}
+
+/// The inventory as a file.
+#[derive(Args)]
+pub(crate) struct Export {
+    /// What to find, as for `ls`; without it, everything in use
+    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    pub(crate) query: Vec<String>,
+    /// csv, xlsx, json, ndjson or ics [default: by the name of --output, else csv]
+    #[arg(long = "as", value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Into this file [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// About the status page.
+#[derive(Subcommand)]
+pub(crate) enum StatusCommand {
+    /// Write the page of the public services with its stylesheet into a folder
+    Export {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+/// An owner's calendar.
+#[derive(Args)]
+pub(crate) struct Calendar {
+    /// Whose
+    #[arg(value_name = "OWNER")]
+    pub(crate) owner: String,
+    /// End the address that was given out
+    #[arg(long)]
+    pub(crate) revoke: bool,
 }
 
 /// About alerts.

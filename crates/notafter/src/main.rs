@@ -10,6 +10,7 @@ mod config;
 mod data;
 mod moment;
 mod print;
+mod prober;
 mod watches;
 
 use std::process::ExitCode;
@@ -44,6 +45,11 @@ fn main() -> ExitCode {
         Command::Alert { command: cli::AlertCommand::Test(test) } => {
             commands::alert::test(&cli.global, &test)
         }
+        Command::Export(export) => commands::export::run(&cli.global, &export),
+        Command::Status { command: cli::StatusCommand::Export { folder } } => {
+            commands::export::status(&cli.global, &folder)
+        }
+        Command::Calendar(calendar) => commands::export::calendar(&cli.global, &calendar),
         Command::Backup { file } => commands::backup::backup(&cli.global, &file),
         Command::Restore { file } => commands::backup::restore(&cli.global, &file),
         Command::Doctor => commands::doctor::run(&cli.global),
@@ -93,10 +99,8 @@ fn refused(error: &clap::Error) -> ExitCode {
 
 /// Commands that a later version has are not misspellings.
 fn is_reserved(command: &str) -> bool {
-    const LATER: &[&str] = &[
-        "import", "export", "adopt", "renew", "deploy", "prove", "rehearse", "status", "revoke", "ca",
-        "issuer", "agent",
-    ];
+    const LATER: &[&str] =
+        &["import", "adopt", "renew", "deploy", "prove", "rehearse", "revoke", "ca", "issuer", "agent"];
     LATER.contains(&command)
 }
 

@@ -26,7 +26,7 @@ use crate::access::{self, BODY_MAX, Rules, Uncompressed};
 use crate::problem::Problem;
 use crate::session::Access;
 use crate::views::bare;
-use crate::{assets, health, pages};
+use crate::{api, assets, calendar, export, health, metrics, pages, probe};
 
 /// An answer that is not ready after so long is given up.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -60,6 +60,23 @@ pub struct Settings {
     pub version: &'static str,
 }
 
+impl Default for Settings {
+    /// On loopback, open to whoever reaches it, with a token that nobody has.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4747)),
+            public_url: None,
+            behind_proxy: false,
+            open_reads: true,
+            hosts: Vec::new(),
+            token_hash: [0; 32],
+            max_series: 20_000,
+            status_public: false,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
 /// What every answer is made from.
 pub struct App {
     pub(crate) handle: Arc<Handle>,
@@ -67,7 +84,12 @@ pub struct App {
     pub(crate) access: Arc<Access>,
     pub(crate) rules: Rules,
     pub(crate) cache: Cache,
+    /// What looks at a target for `/probe`.
+    pub(crate) prober: Option<Arc<dyn probe::Prober>>,
 }
+
+/// What a handler is given.
+pub type State = Arc<App>;
 
 /// What is asked of everything at once, and therefore not on every request: with the time it was asked.
 #[derive(Default)]
@@ -78,7 +100,7 @@ pub(crate) struct Cache {
 
 impl App {
     /// The application over a running engine.
-    pub fn new(handle: Arc<Handle>, settings: Settings) -> Arc<Self> {
+    pub fn new(handle: Arc<Handle>, settings: Settings, prober: Option<Arc<dyn probe::Prober>>) -> Arc<Self> {
         let access = Access::new(Arc::clone(&handle.store), Arc::clone(&handle.clock), settings.token_hash);
         let lower = |h: &String| h.trim().to_ascii_lowercase();
         let rules = Rules {
@@ -87,7 +109,7 @@ impl App {
             open_reads: settings.open_reads,
             status_public: settings.status_public,
         };
-        Arc::new(Self { handle, settings, access: Arc::new(access), rules, cache: Cache::default() })
+        Arc::new(Self { handle, settings, access: Arc::new(access), rules, cache: Cache::default(), prober })
     }
 
     /// Sign-in links are made here.
@@ -101,8 +123,13 @@ impl App {
         // A new module gives its `routes()` and stands here; the gate below is in front of it already, and
         // puts the `access::Caller` into each request.
         Router::new()
+            .merge(api::routes())
+            .merge(calendar::routes())
+            .merge(export::routes())
             .merge(health::routes())
+            .merge(metrics::routes())
             .merge(pages::routes())
+            .merge(probe::routes())
             .fallback(pages::nothing_here)
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER))
@@ -130,7 +157,24 @@ impl App {
 
 /// The application as a router; sign-in links need the [`App`] itself.
 pub fn app(handle: Arc<Handle>, settings: Settings) -> Router {
-    App::new(handle, settings).router()
+    App::new(handle, settings, None).router()
+}
+
+/// What machines ask for, without the gate in front: for tests of the answers themselves.
+#[cfg(test)]
+pub(crate) fn machines(
+    handle: Arc<Handle>,
+    settings: Settings,
+    prober: Option<Arc<dyn probe::Prober>>,
+) -> Router {
+    Router::new()
+        .merge(api::routes())
+        .merge(calendar::routes())
+        .merge(export::routes())
+        .merge(health::routes())
+        .merge(metrics::routes())
+        .merge(probe::routes())
+        .with_state(App::new(handle, settings, prober))
 }
 
 /// Compress what is long enough and text, and holds no secret.

@@ -1,41 +1,72 @@
-//! `/healthz` (does it live?) and `/readyz` (can it answer?): for process managers and load balancers.
+//! `/healthz`: is it alive? `/readyz`: does what it shows mean anything yet?
 //!
-//! Free to ask, therefore one word, and no cause: that is on the pages, for those who may see them.
+//! A health check that only says that the web server answers is worse than none: alive means that the
+//! engine makes its passes and that the memory can be read and written.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::State as With;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde_json::json;
 
-use crate::app::App;
+use crate::api::problem::Problem;
+use crate::app::State;
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready))
+/// A memory that does not answer for so long does not work.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The routes.
+pub(crate) fn routes() -> Router<State> {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
 }
 
-/// The engine makes its passes.
-async fn alive(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    if app.handle.status.alive(app.handle.clock.monotonic()) {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the engine stands still\n")
+async fn healthz(With(app): With<State>) -> Result<Response, Problem> {
+    let now = app.handle.clock.monotonic();
+    let state = app.handle.status.read();
+    let since = now.saturating_sub(state.last_pass).as_secs();
+    if !app.handle.status.alive(now) {
+        return Err(Problem::unwell(format!("the engine made its last pass {since} seconds ago"))
+            .hint("restart it; if it stands still again, `notafter doctor` says more"));
     }
+    let store = Arc::clone(&app.handle.store);
+    let look = tokio::task::spawn_blocking(move || {
+        let read = store.kept("health").map(drop);
+        (read, store.condition())
+    });
+    let (read, condition) = match tokio::time::timeout(PATIENCE, look).await {
+        Ok(Ok(looked)) => looked,
+        Ok(Err(_)) => return Err(Problem::internal()),
+        Err(_) => return Err(Problem::unwell("the memory does not answer")),
+    };
+    read.map_err(Problem::from)?;
+    if condition.trouble.is_some() {
+        // What exactly came back stands in the log and in `notafter doctor`: this is open to strangers.
+        return Err(Problem::unwell("the last write to the memory failed")
+            .hint("is the disk full? `notafter doctor` says more"));
+    }
+    Ok(plain(&json!({
+        "status": "ok",
+        "last_pass_seconds": since,
+        "schema": condition.schema,
+        "troubled": state.trouble.is_some(),
+    })))
 }
 
-/// The memory answers and takes what is seen.
-async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+async fn readyz(With(app): With<State>) -> Result<Response, Problem> {
     let state = app.handle.status.read();
     if state.draining {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        return Err(Problem::not_ready("the server is going down"));
     }
-    if state.trouble.is_some() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the memory is in trouble\n");
+    if !state.settled {
+        return Err(Problem::not_ready("what was found at the start is still being judged"));
     }
-    let asked = Arc::clone(&app);
-    match tokio::task::spawn_blocking(move || asked.handle.store.totals()).await {
-        Ok(Ok(_)) => (StatusCode::OK, "ok\n"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "the memory does not answer\n"),
-    }
+    Ok(plain(&json!({"status": "ready"})))
+}
+
+fn plain(value: &serde_json::Value) -> Response {
+    let headers = [("content-type", "application/json"), ("cache-control", "no-store")];
+    (headers, value.to_string()).into_response()
 }

@@ -1,19 +1,31 @@
 //! HTTP: pages, API, metrics. Reads the store, changes it only for a person with the token.
 //!
 //! Read `app` first (what is answered where), then `access` (who may ask). Pages are made in two steps, `pages`
-//! gathers through `views`, askama renders. It looks at nothing in the world and decides nothing about
-//! certificates: it shows what `engine` has found and `store` keeps.
+//! gathers through `views`, askama renders; machines get the same from `api`, `metrics`, `probe` and `export`. It
+//! looks at nothing in the world and decides nothing about certificates: it shows what `engine` has found and
+//! `store` keeps.
 
 mod access;
+mod api;
 pub mod app;
 mod assets;
+pub mod calendar;
+pub mod export;
 mod health;
+mod metrics;
 mod pages;
+pub mod probe;
 mod problem;
 pub mod session;
 pub mod status_export;
+mod stream;
 mod views;
 mod words;
+
+#[cfg(test)]
+mod machines_tests;
+#[cfg(test)]
+mod workbench;
 
 pub use app::{App, Settings, app, serve};
 pub use session::Access;

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use notafter_core::clock::Clock;
 use notafter_engine::clock::SystemClock;
+use notafter_engine::notify::secret_hash;
 use notafter_engine::serve::{Engine, Handle};
 use notafter_engine::setup::Setup;
+use notafter_server::probe::Prober;
+use notafter_server::{App, Settings, serve};
 use notafter_store::Store;
 
 use super::{End, Usage};
@@ -18,6 +21,7 @@ use crate::cli::{Global, Serve};
 use crate::config::plan::{Sheet, Web};
 use crate::data::{Data, shown};
 use crate::print;
+use crate::prober::LookOnce;
 use crate::watches;
 
 /// How often changes by the command line are looked for.
@@ -51,6 +55,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
             .hint("another server may be there: name another address with --listen or `listen` in the configuration")
     })?;
     let address = listener.local_addr().map_err(|e| Usage::new(format!("no address: {e}")))?;
+    let status_public = setup.services.iter().any(|s| s.public);
     let greeting = greeting(&sheet, &setup, &data);
     let quiet = global.quiet;
     let log: notafter_engine::notify::Log = {
@@ -72,15 +77,38 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
         .name("engine".to_owned())
         .spawn(move || engine.run())
         .map_err(|e| Usage::new(format!("cannot start the engine: {e}")))?;
-    let _ = (&token, address);
+    let (coverage, look) = sheet.coverage(&watched);
+    let prober = Arc::new(LookOnce::new(Arc::clone(&handle), coverage, look));
+    let settings = Settings {
+        listen: address,
+        public_url: web.public_url.clone(),
+        behind_proxy: web.behind_proxy,
+        open_reads: web.open_reads,
+        hosts: web.hosts.clone(),
+        token_hash: secret_hash(&token),
+        max_series: web.max_series,
+        status_public,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let app = App::new(Arc::clone(&handle), settings, Some(Arc::clone(&prober) as Arc<dyn Prober>));
     if !quiet {
-        print::out(greeting.as_bytes());
+        let base = web.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let link = app.access().new_link().map_err(|e| data.explain(&e))?;
+        print::out(
+            format!("{greeting}  pages     {base}/\n  sign in   {base}{link}  (once, within ten minutes)\n")
+                .as_bytes(),
+        );
     }
-    let keeper = Keeper { global: global.clone(), handle: Arc::clone(&handle), store, web, clock };
+    let over = Arc::new(tokio::sync::Notify::new());
+    let stopped = Arc::clone(&over);
+    let router = app.router();
+    let serving = runtime.spawn(async move { serve(listener, router, stopped.notified_owned()).await });
+    let keeper = Keeper { global: global.clone(), handle: Arc::clone(&handle), store, web, clock, prober };
     let end = runtime.block_on(keeper.keep(version));
-    drop(listener);
+    over.notify_one();
     handle.stop();
     let _ = thread.join();
+    let _ = runtime.block_on(serving);
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(lock);
     Ok(end)
@@ -119,6 +147,7 @@ struct Keeper {
     store: Arc<Store>,
     web: Web,
     clock: Arc<dyn Clock>,
+    prober: Arc<LookOnce>,
 }
 
 impl Keeper {
@@ -166,6 +195,8 @@ impl Keeper {
                     print::note("note: another listen address holds after a restart");
                 }
                 print::note(&format!("{} configuration loaded anew", self.clock.now()));
+                let (coverage, look) = sheet.coverage(&watched);
+                self.prober.reload(coverage, look);
                 self.handle.reload(setup);
             }
             Err(wrong) => print::error(&format!("the configuration is wrong and is not used: {wrong}"), None),

@@ -23,6 +23,7 @@ use super::{Config, NotifierTable, SourceTable, line_of};
 use crate::assemble;
 use crate::cli::Look;
 use crate::moment;
+use crate::prober::Coverage;
 use crate::watches::Watch;
 
 /// The owner that is made up where the file names no default one.
@@ -258,6 +259,26 @@ impl Sheet {
             out.push(planned);
         }
         Ok(out)
+    }
+
+    /// What the sources cover, and how a single look is made.
+    pub(crate) fn coverage(&self, watches: &[Watch]) -> (Coverage, Look) {
+        let mut out = Coverage::default();
+        if self.config.source.is_empty() {
+            out.add(&["localhost".to_owned()], "common");
+            out.add(&assemble::usual_folders(), "common");
+        }
+        for table in &self.config.source {
+            let ports: Vec<_> = table.ports.iter().map(ToString::to_string).collect();
+            let ports = if ports.is_empty() { "common".to_owned() } else { ports.join(",") };
+            out.add(&table.targets, &ports);
+            let paths: Vec<_> = table.paths.iter().map(|p| folder(p)).collect();
+            out.add(&paths, &ports);
+        }
+        for watch in watches {
+            out.add(&watch.targets, "common");
+        }
+        (out, self.look())
     }
 
     fn look(&self) -> Look {

@@ -233,7 +233,7 @@ pub(crate) fn over(
         log,
     )
     .unwrap();
-    let app = App::new(Arc::clone(&handle), settings(open_reads));
+    let app = App::new(Arc::clone(&handle), settings(open_reads), None);
     House { engine, handle, clock, world, app }
 }
 

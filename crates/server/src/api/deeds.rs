@@ -1,0 +1,300 @@
+//! What the API changes: acknowledge, snooze, retire, own, scan now, a test message, a calendar's link.
+//!
+//! The gate in front has asked for the token already; it is asked again here, so that a hole in one of the
+//! two is not a hole in both. Every deed is written into the audit trail by the code that does it.
+
+use axum::extract::State as With;
+use axum::http::StatusCode;
+use axum::response::Response;
+use notafter_core::finding::Severity;
+use notafter_core::notice::{Event, Notice};
+use notafter_core::query::{Query, nearest};
+use notafter_core::{UnixTime, alert::Alert};
+use notafter_engine::hands::{self, Ask};
+use notafter_engine::notify::Desk;
+use notafter_engine::setup::Setup;
+use notafter_store::Store;
+use notafter_store::alerts::AuditLine;
+use serde::Deserialize;
+
+use super::answers::AlertItem;
+use super::args::{Args, Body, instant, plain};
+use super::lists::one_asset;
+use super::problem::Problem;
+use super::who::Known;
+use super::{json, json_with, with_store};
+use crate::app::State;
+use crate::calendar;
+
+type Answered = Result<Response, Problem>;
+
+/// A note or a reason may have so many characters.
+const NOTE_MAX: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Acknowledge {
+    until: Option<String>,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Snooze {
+    until: String,
+    #[serde(default)]
+    note: String,
+}
+
+pub(crate) async fn acknowledge(
+    Known(by): Known,
+    With(app): With<State>,
+    args: Args,
+    Body(body): Body<Acknowledge>,
+) -> Answered {
+    let until = body.until.as_deref().map(|text| instant("until", text)).transpose()?;
+    hold(&app, by, &args, until, body.note, false).await
+}
+
+pub(crate) async fn snooze(
+    Known(by): Known,
+    With(app): With<State>,
+    args: Args,
+    Body(body): Body<Snooze>,
+) -> Answered {
+    let until = instant("until", &body.until)?;
+    hold(&app, by, &args, Some(until), body.note, true).await
+}
+
+async fn hold(
+    app: &State,
+    by: String,
+    args: &Args,
+    until: Option<UnixTime>,
+    note: String,
+    snooze: bool,
+) -> Answered {
+    plain("note", &note, 0, NOTE_MAX)?;
+    let id = args.text("id").unwrap_or("").to_owned();
+    let done = with_store(app, move |store, now| {
+        let ask = Ask { by: &by, until, note: &note, snooze };
+        let alert = hands::hold(store, &id, &ask, now)?;
+        json(&AlertItem::of(alert))
+    })
+    .await?;
+    app.handle.wake();
+    Ok(done)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Test {
+    item: String,
+}
+
+pub(crate) async fn test(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<Test>,
+) -> Answered {
+    plain("item", &body.item, 1, 500)?;
+    let setup = app.handle.setup();
+    let sent = with_store(&app, move |store, now| {
+        let (owner, about) = owner_of_item(store, &setup, &body.item)?;
+        let notice = test_notice(&owner, &about, &by, now);
+        // A desk of its own: it is only asked who is told by what.
+        let desk = Desk::open(store, std::sync::Arc::new(|_: &str| {}))?;
+        let messages = desk.address(&setup, &owner, None, notice, now);
+        if messages.is_empty() {
+            return Err(Problem::conflict(format!("{owner} has no channel, and the last resort has none"))
+                .hint("give the owner a `notify` in notafter.toml"));
+        }
+        store.send(&messages)?;
+        store.audit(&AuditLine {
+            at: now,
+            who: by,
+            what: "alert-tested".to_owned(),
+            subject: owner.clone(),
+            detail: about,
+        })?;
+        let ids: Vec<_> = messages.iter().map(|m| m.id.as_str()).collect();
+        let document = serde_json::json!({"owner": owner, "deliveries": ids});
+        json_with(StatusCode::ACCEPTED, &document)
+    })
+    .await?;
+    app.handle.wake();
+    Ok(sent)
+}
+
+/// Who would be told about this: an owner by name, or the one of an alert, a finding or an asset.
+fn owner_of_item(store: &Store, setup: &Setup, item: &str) -> Result<(String, String), Problem> {
+    if setup.people.contains_key(item) {
+        return Ok((item.to_owned(), format!("the owner {item}")));
+    }
+    let by_number = Alert::parse_id(item).map(|n| store.alert(n)).transpose()?.flatten();
+    if let Some(alert) = by_number {
+        let about = format!("{}: {}", alert.id(), alert.title);
+        return Ok((alert.owner, about));
+    }
+    let last_resort = || setup.last_resort.clone();
+    if let Some(finding) = store.finding(item)? {
+        return Ok((finding.owner.unwrap_or_else(last_resort), finding.title));
+    }
+    let hex = item.strip_prefix("sha256:").unwrap_or(item);
+    if (2..=64).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let row = one_asset(store, item)?.row;
+        return Ok((row.owner.unwrap_or_else(last_resort), row.title));
+    }
+    Err(Problem::not_found("no owner, alert, finding or asset is called so")
+        .hint("name an owner, an alert (a17), a finding or the beginning of an asset's id"))
+}
+
+fn test_notice(owner: &str, about: &str, by: &str, now: UnixTime) -> Notice {
+    Notice {
+        id: format!("test-{}-{owner}", now.0),
+        event: Event::Test,
+        severity: Severity::Info,
+        alert: None,
+        owner: owner.to_owned(),
+        title: format!("Test message from Notafter for {owner}"),
+        text: format!(
+            "This was sent by hand ({by}) to see whether word gets through. It is about {about}. \
+             A real alert would have come this way."
+        ),
+        hint: "Nothing is to be done.".to_owned(),
+        deadline: None,
+        items: Vec::new(),
+        more: 0,
+        acknowledge_url: None,
+        acknowledge_command: None,
+        page_url: None,
+        at: now,
+    }
+}
+
+pub(crate) async fn scan(Known(by): Known, With(app): With<State>, args: Args) -> Answered {
+    let name = args.text("name").unwrap_or("").to_owned();
+    let setup = app.handle.setup();
+    let known = || setup.sources.iter().map(|p| p.name.as_str());
+    if !known().any(|n| n == name) {
+        let problem = Problem::not_found("no source is called so");
+        return Err(match nearest(&name, known()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem,
+        });
+    }
+    let source = name.clone();
+    with_store(&app, move |store, now| {
+        let line = AuditLine {
+            at: now,
+            who: by,
+            what: "source-started".to_owned(),
+            subject: source,
+            detail: "by hand".to_owned(),
+        };
+        store.audit(&line).map_err(Problem::from)
+    })
+    .await?;
+    app.handle.scan_now(&name);
+    json_with(StatusCode::ACCEPTED, &serde_json::json!({"source": name}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retire {
+    location: String,
+    reason: String,
+}
+
+pub(crate) async fn retire(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<Retire>,
+) -> Answered {
+    plain("location", &body.location, 1, 4000)?;
+    plain("reason", &body.reason, 1, NOTE_MAX)?;
+    let done = with_store(&app, move |store, now| {
+        let known = store.place(&body.location)?;
+        if known.is_none() {
+            return Err(Problem::not_found("nothing was ever seen at this place"));
+        }
+        let ended = store.retire(&body.location, &body.reason, &by, now)?;
+        json(&serde_json::json!({"location": body.location, "ended": ended}))
+    })
+    .await?;
+    app.handle.wake();
+    Ok(done)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Own {
+    query: String,
+    /// Null takes it back; it must be said.
+    #[serde(deserialize_with = "Option::deserialize")]
+    owner: Option<String>,
+}
+
+pub(crate) async fn own(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<Own>,
+) -> Answered {
+    plain("query", &body.query, 1, 2000)?;
+    let query = Query::parse(&body.query)?;
+    if query.terms.is_empty() {
+        return Err(Problem::bad_request("an empty query would give away everything")
+            .hint("name what is meant: id:sha256:7f3a91, name:*.example.com"));
+    }
+    if let Some(owner) = &body.owner {
+        plain("owner", owner, 1, 200)?;
+        known_owner(&app, owner)?;
+    }
+    let done = with_store(&app, move |store, now| {
+        let lines = store.own(&query, body.owner.as_deref(), &by, now)?;
+        json(&serde_json::json!({"owner": body.owner, "lines": lines}))
+    })
+    .await?;
+    app.handle.wake();
+    Ok(done)
+}
+
+/// An owner that nobody can tell anything would be as good as none.
+fn known_owner(app: &State, owner: &str) -> Result<(), Problem> {
+    let setup = app.handle.setup();
+    if setup.people.contains_key(owner) || setup.owners.iter().any(|o| o.name == owner) {
+        return Ok(());
+    }
+    let problem = Problem::not_found("no owner is called so");
+    Err(match nearest(owner, setup.people.keys().map(String::as_str)) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint("add an [[owner]] to notafter.toml"),
+    })
+}
+
+pub(crate) async fn make_calendar(Known(by): Known, With(app): With<State>, args: Args) -> Answered {
+    let owner = args.text("owner").unwrap_or("").to_owned();
+    known_owner(&app, &owner)?;
+    let public = app.handle.setup().public_url.clone();
+    with_store(&app, move |store, now| {
+        let path = calendar::calendar_link(store, &owner, &by, now)?;
+        let url = public.map(|url| format!("{url}{path}"));
+        json(&serde_json::json!({"owner": owner, "path": path, "url": url}))
+    })
+    .await
+}
+
+pub(crate) async fn revoke_calendar(Known(by): Known, With(app): With<State>, args: Args) -> Answered {
+    let owner = args.text("owner").unwrap_or("").to_owned();
+    with_store(&app, move |store, now| {
+        if !calendar::revoke(store, &owner, &by, now)? {
+            return Err(Problem::not_found("this owner's calendar has no link"));
+        }
+        json(&serde_json::json!({"owner": owner, "revoked": true}))
+    })
+    .await
+}
