@@ -7,6 +7,7 @@
 mod files;
 mod network;
 mod side;
+mod store;
 mod table;
 
 use std::path::PathBuf;
@@ -26,9 +27,13 @@ const GROUPS: &[(&str, Group)] = &[
     ("parse", files::parse),
     ("crawl", files::crawl),
     ("start", network::start),
+    ("store", store::store),
 ];
 
 pub fn run(names: &[String]) -> Result<(), String> {
+    // `--store` and `--store=100000` are the group with its size.
+    let name = |asked: &String| if asked.starts_with("--store") { "store".to_owned() } else { asked.clone() };
+    let names: Vec<String> = names.iter().map(name).collect();
     let known: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("no benchmark is called {unknown}\nhint: there are {}", known.join(", ")));

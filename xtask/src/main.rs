@@ -18,7 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test [FILTER...]   install what the tests need, then run all of them
 cargo xtask tidy               check the house rules alone
-cargo xtask bench [NAME...]    measure against peers, both sides in one run
+cargo xtask bench [NAME...]    measure against peers, both sides in one run; --store[=COUNT] the memory alone
 cargo xtask fuzz [SECONDS]     a short run of every fuzz target";
 
 fn main() -> ExitCode {

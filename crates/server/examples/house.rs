@@ -1,6 +1,6 @@
-//! Serves an invented house, to be looked at: `cargo run -p notafter-server --example house [ADDRESS]`.
+//! Serves an invented house, to be looked at: `cargo run -p notafter-server --example house [ADDRESS [FILE]]`.
 //!
-//! It listens on 127.0.0.1:4747, prints a link to sign in, and its clock stands still. Not part of the product.
+//! It listens on 127.0.0.1:4747, prints a link to sign in, and its clock stands still. With FILE it shows what is in that database. Not part of the product.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -10,10 +10,12 @@ mod house;
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4747".to_owned());
-    let house = if std::env::args().nth(2).is_some() {
-        house::empty(runtime.handle(), true, house::NOW)
-    } else {
-        house::House::lived_in(runtime.handle(), true)
+    let house = match std::env::args().nth(2) {
+        Some(file) => {
+            let file = notafter_store::Database::File(file.into());
+            house::over(&file, runtime.handle(), true, house::NOW)
+        }
+        None => house::House::lived_in(runtime.handle(), true),
     };
     let link = house.app.access().new_link().unwrap();
     println!("http://{address}/\nhttp://{address}{link}");

@@ -120,6 +120,8 @@ impl App {
     /// Everything that is answered.
     pub fn router(self: &Arc<Self>) -> Router {
         let gate = from_fn_with_state(Arc::clone(self), access::guard);
+        // A new module gives its `routes()` and stands here; the gate below is in front of it already, and
+        // puts the `access::Caller` into each request.
         Router::new()
             .merge(api::routes())
             .merge(calendar::routes())

@@ -151,7 +151,14 @@ async fn inventory_page(
 ) -> Answer {
     show(&app, caller, &headers, move |_, look| {
         let house = look.house()?;
-        let found = inventory::gather(look, &house, &ask)?;
+        let found = inventory::gather(look, &house, &ask).map_err(|error| {
+            // The store is well and the cursor is none: an old link, or one that was cut.
+            if !ask.after.is_empty() && error.trouble == notafter_store::Trouble::Other {
+                return Problem::bad("There is no such place to go on from.")
+                    .hint("begin with the first page");
+            }
+            error.into()
+        })?;
         Ok(inventory::view(look, &house, &ask, &found))
     })
     .await

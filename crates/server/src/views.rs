@@ -30,7 +30,7 @@ use crate::words;
 /// What every page inside the app has around it (layout.html), as field `frame`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Frame {
-    /// for <title>: "Today", "shop.example.com"
+    /// for the title of the window: "Today", "shop.example.com"
     pub(crate) title: String,
     /// Today Inventory Findings Forecast Sources Alerts Status
     pub(crate) nav: Vec<NavItem>,

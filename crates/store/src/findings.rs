@@ -88,6 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// The store's.
+    #[allow(clippy::type_complexity)]
     pub fn finding_counts(&self) -> Result<Vec<(Kind, Severity, Option<String>, u64)>, StoreError> {
         self.db.read(|c| {
             let rows = c.query(

@@ -44,6 +44,7 @@ pub enum Database {
 pub struct Store {
     db: db::Db,
     shelf: shelf::Shelf,
+    known: queries::fetch::Known,
     schema: i64,
     services: std::sync::RwLock<Vec<(String, Vec<notafter_core::query::Term>)>>,
 }
@@ -70,7 +71,13 @@ impl Store {
     pub fn open(database: &Database, now: UnixTime) -> Result<Self, StoreError> {
         let db = db::Db::open(database)?;
         let schema = migrate::migrate(&db, migrate::STEPS, now)?;
-        Ok(Self { db, shelf: shelf::Shelf::default(), schema, services: std::sync::RwLock::default() })
+        Ok(Self {
+            db,
+            shelf: shelf::Shelf::default(),
+            known: queries::fetch::Known::default(),
+            schema,
+            services: std::sync::RwLock::default(),
+        })
     }
 
     /// Looks whether what is kept is whole: quick, or every page and row.
@@ -113,6 +120,13 @@ impl Store {
             work();
             Ok(())
         });
+    }
+
+    /// Tables, columns and types: for the test that compares both schemas.
+    #[doc(hidden)]
+    pub fn shape_for_tests(&self) -> Result<Vec<(String, String, String, i64)>, StoreError> {
+        let rows = self.db.read(|c| c.query(self.db.dialect().columns(), &[]))?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.int(3)?))).collect()
     }
 
     /// Says which places each service has, for `service:` in queries: any one of the terms suffices.

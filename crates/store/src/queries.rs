@@ -1,6 +1,6 @@
 //! Questions that people ask: lists with keyset pages, one asset, one place, counts.
 
-mod fetch;
+pub(crate) mod fetch;
 mod filter;
 mod own;
 
@@ -11,7 +11,7 @@ use notafter_core::query::Query;
 use crate::db::{Conn, Value, args};
 use crate::observations::intern::find_place;
 use crate::observations::source_id;
-use crate::read::key48;
+use crate::read::key32;
 use crate::rows::{AssetRow, AssetWhole, BlindRow, PlaceWhole, SourceRow, Totals};
 use crate::{Store, StoreError, texts};
 use filter::{Compiler, Filter};
@@ -22,6 +22,8 @@ const PLACEMENTS_MAX: usize = 500;
 const LINE_MAX: usize = 200;
 /// Assets read at once by what goes through all of them.
 const CHUNK: usize = 500;
+/// Placements of one asset read at once by it.
+const FEW: usize = 100;
 
 /// How a list is ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl Store {
             let filter = self.compile(c, query, now)?;
             let ids = page(c, &filter, sort, after, limit.saturating_add(1))?;
             let more = ids.len() > limit;
-            let rows = fetch::assets(c, &ids[..ids.len().min(limit)], sort)?;
+            let rows = fetch::assets(c, &self.known, &ids[..ids.len().min(limit)], sort)?;
             let next = rows.last().filter(|_| more).map(|row| row.cursor.clone());
             Ok(Page { rows, next })
         })
@@ -100,7 +102,7 @@ impl Store {
                 &filter.with(&[]),
             )?;
             let ids = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-            fetch::assets(c, &ids, Sort::Ends)
+            fetch::assets(c, &self.known, &ids, Sort::Ends)
         })
     }
 
@@ -111,7 +113,7 @@ impl Store {
     pub fn asset(&self, id: &notafter_core::Fingerprint) -> Result<Option<AssetWhole>, StoreError> {
         self.db.read(|c| {
             let Some(number) = asset_number(c, id)? else { return Ok(None) };
-            let Some(row) = fetch::assets(c, &[number], Sort::Ends)?.into_iter().next() else {
+            let Some(row) = fetch::assets(c, &self.known, &[number], Sort::Ends)?.into_iter().next() else {
                 return Ok(None);
             };
             let der = self.shelf.bytes(c, number)?;
@@ -137,12 +139,12 @@ impl Store {
                 args![line, number, LINE_MAX],
             )?;
             let ids = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-            let lineage = fetch::assets(c, &ids, Sort::Newest)?;
+            let lineage = fetch::assets(c, &self.known, &ids, Sort::Newest)?;
             let keys = match key {
                 Some(key) => fetch::keys(
                     c,
                     "k.key6 = $1 AND k.key_id = $2 ORDER BY k.id LIMIT $3",
-                    args![key48(&key), &key.0[..], PLACEMENTS_MAX],
+                    args![key32(&key), &key.0[..], PLACEMENTS_MAX],
                 )?,
                 None => Vec::new(),
             };
@@ -203,7 +205,7 @@ impl Store {
         // A chunk at a time, each from a snapshot of its own: whoever is told may ask and write meanwhile.
         let mut after = i64::MIN;
         loop {
-            let (ids, rows) = self.db.read(|c| {
+            let (ids, chunk) = self.db.read(|c| {
                 let filter = self.compile(c, query, now)?;
                 let n = filter.values.len();
                 let sql = format!(
@@ -214,29 +216,28 @@ impl Store {
                 );
                 let found = c.query(&sql, &filter.with(args![after, CHUNK]))?;
                 let ids = found.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-                let rows = fetch::assets(c, &ids, Sort::Ends)?;
-                Ok((ids, rows))
+                let rows = fetch::assets(c, &self.known, &ids, Sort::Ends)?;
+                let mut chunk = Vec::with_capacity(rows.len());
+                for (id, row) in ids.iter().zip(rows) {
+                    chunk.push((*id, row, open_placements(c, *id, i64::MIN)?));
+                }
+                Ok((ids, chunk))
             })?;
-            for (id, row) in ids.iter().zip(&rows) {
-                let mut last = i64::MIN;
+            for (id, row, mut found) in chunk {
+                // An intermediate may be in a hundred thousand places: the rest of them, a chunk at a time.
                 loop {
-                    let found = self.db.read(|c| {
-                        fetch::placements(
-                            c,
-                            "p.asset = $1 AND p.gone IS NULL AND p.id > $2 ORDER BY p.id LIMIT $3",
-                            args![*id, last, CHUNK],
-                        )
-                    })?;
-                    let end = found.len() < CHUNK;
+                    let end = found.len() < FEW;
+                    let mut last = i64::MIN;
                     for (number, placement) in &found {
                         last = *number;
-                        if !each(row, placement) {
+                        if !each(&row, placement) {
                             return Ok(());
                         }
                     }
                     if end {
                         break;
                     }
+                    found = self.db.read(|c| open_placements(c, id, last))?;
                 }
             }
             match ids.last() {
@@ -449,6 +450,19 @@ impl Store {
     pub fn recount(&self) -> Result<Vec<String>, StoreError> {
         self.db.read(own::recount)
     }
+}
+
+/// The next open placements of an asset.
+fn open_placements(
+    c: &mut Conn<'_>,
+    asset: i64,
+    after: i64,
+) -> Result<Vec<(i64, crate::rows::PlacementRow)>, StoreError> {
+    fetch::placements(
+        c,
+        "p.asset = $1 AND p.gone IS NULL AND p.id > $2 ORDER BY p.id LIMIT $3",
+        args![asset, after, FEW],
+    )
 }
 
 /// The numbers of one page.

@@ -97,7 +97,7 @@ pub(crate) fn columns(id: Fingerprint, kind: AssetKind, bytes: &[u8]) -> Columns
 impl Columns {
     fn certificate(&mut self, certificate: &Certificate<'_>) {
         (self.not_before, self.not_after) = (certificate.not_before(), certificate.not_after());
-        self.key6 = Some(key48(&certificate.key_id()));
+        self.key6 = Some(key32(&certificate.key_id()));
         self.issuer = Some(distinguished(&certificate.issuer_name()));
         let self_issued = certificate.is_self_issued();
         if self_issued {
@@ -140,10 +140,10 @@ impl Columns {
     }
 }
 
-/// 48 bits of a key's identity.
-pub(crate) fn key48(key: &KeyId) -> i64 {
+/// 32 bits of a key's identity: who finds by it compares the whole afterwards.
+pub(crate) fn key32(key: &KeyId) -> i64 {
     let mut eight = [0; 8];
-    eight[2..].copy_from_slice(&key.0[..6]);
+    eight[4..].copy_from_slice(&key.0[..4]);
     i64::from_be_bytes(eight)
 }
 

@@ -108,3 +108,35 @@ impl Shelf {
         Ok(dictionary)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_issuer_repeats_is_kept_once() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::default();
+        ca.distinguished_name.push(rcgen::DnType::CommonName, "Some Issuing CA of Some Company");
+        let issuer = rcgen::Issuer::new(ca, key);
+        let leaf = |n: u32| {
+            let mut params = rcgen::CertificateParams::new(vec![format!("h{n}.example.com")]).unwrap();
+            params.use_authority_key_identifier_extension = true;
+            params.crl_distribution_points = vec![rcgen::CrlDistributionPoint {
+                uris: vec!["http://crl.example.com/some/long/path/issuing-ca.crl".to_owned()],
+            }];
+            let key = rcgen::KeyPair::generate().unwrap();
+            params.signed_by(&key, &issuer).unwrap().der().to_vec()
+        };
+        let (first, other) = (leaf(1), leaf(2));
+        let base = Base::new(notafter_core::Fingerprint::of(&first), &first);
+        let mut packer = Packer::new().unwrap();
+        let alone = packer.pack(&other, None).unwrap();
+        let packed = packer.pack(&other, Some(&base)).unwrap();
+        // 64 bytes of key, 72 of signature, 20 of serial number are random.
+        assert!(packed.len() < 230 && alone.len() > 350, "{} {} {}", other.len(), alone.len(), packed.len());
+        let dictionary = DecoderDictionary::copy(&first);
+        let mut back = Decompressor::with_prepared_dictionary(&dictionary).unwrap();
+        assert_eq!(back.decompress(&packed, other.len()).unwrap(), other);
+    }
+}

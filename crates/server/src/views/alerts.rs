@@ -129,7 +129,7 @@ pub(crate) fn view(
         let href = if state.is_empty() { "/alerts".to_owned() } else { format!("/alerts?state={state}") };
         Chip::new(words, href, only.is_none() && ask.state == state, count)
     };
-    let full = ask.state != "" && alerts.len() == ALERTS;
+    let full = !ask.state.is_empty() && alerts.len() == ALERTS;
     let last = alerts.last().map(|w| w.alert.number).unwrap_or_default();
     let first_page = ask.before.is_none();
     AlertsView {

@@ -85,7 +85,7 @@ pub(crate) struct Group {
 }
 
 /// Counting new ones stops here.
-const NEW_MOST: usize = 1000;
+const NEW_MOST: usize = 100;
 
 impl Ask {
     fn severity(&self) -> Option<Severity> {

@@ -109,7 +109,8 @@ pub(crate) fn gather(
 ) -> Result<Forecast, StoreError> {
     let midnight = UnixTime(look.now.0.div_euclid(DAY) * DAY);
     let step_days = if days > 90 { 7 } else { 1 };
-    let steps = usize::try_from((days + step_days - 1) / step_days).unwrap_or(1);
+    // From midnight, so that each step is a day or a week of its own; and therefore one more.
+    let steps = usize::try_from(days / step_days + 1).unwrap_or(1);
     let counts = look.store.ends_histogram(midnight, step_days * DAY, steps)?;
     let rows = look.store.assets(&super::today::ours(days * DAY), Sort::Ends, None, ROWS, look.now)?.rows;
     let rows = entries(look, house, rows)?;

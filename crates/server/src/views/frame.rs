@@ -166,7 +166,7 @@ pub(crate) fn frame(look: &Look, house: &House, title: &str, here: &str) -> Fram
         title: words::clean(title),
         nav: nav.to_vec(),
         query: String::new(),
-        freshness: freshness(look, &Coverage::of(look, house)),
+        freshness: freshness(look, house, &Coverage::of(look, house)),
         banners: banners(look, house),
         refresh_seconds: 0,
         signed_in: !look.csrf.is_empty(),
@@ -182,10 +182,11 @@ pub(crate) fn waits(alert: &Alert, now: UnixTime) -> bool {
     alert.state == AlertState::Open && alert.hold.as_ref().is_none_or(|hold| hold.until <= now)
 }
 
-fn freshness(look: &Look, coverage: &Coverage) -> Vec<Freshness> {
+fn freshness(look: &Look, house: &House, coverage: &Coverage) -> Vec<Freshness> {
     let line =
         |tone: &str, words: String| Freshness { tone: tone.to_owned(), words, href: "/sources".to_owned() };
-    if let (0, Some((_, began))) = (coverage.fresh, look.state.running.values().next()) {
+    let looked = house.sources.iter().any(|row| row.last_success.is_some());
+    if let (false, Some((_, began))) = (looked, look.state.running.values().next()) {
         return vec![line("plain", format!("first look, since {}", words::ago(*began, look.now)))];
     }
     let mut out = Vec::new();

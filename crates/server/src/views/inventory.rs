@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::{Coverage, House, Look, frame};
 use super::row::{Entry, entries, grey, left, place_words, todo};
 use super::{Chip, Frame, Left, Name, Pager, Stamp, Todo, asset_href};
+use crate::export::Format;
 use crate::words;
 
 #[derive(Clone, Debug, Template)]
@@ -203,7 +204,7 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Inventory) -> 
             .collect(),
         count: if found.error.is_some() { "No answer".to_owned() } else { count },
         coverage: coverage.words(),
-        exports: Vec::new(),
+        exports: if found.error.is_some() { Vec::new() } else { exports(asked) },
         rows: found.rows.iter().map(|entry| asset_row(entry, now)).collect(),
         rows_none: if found.error.is_some() {
             "Mend the question above.".to_owned()
@@ -263,6 +264,20 @@ pub(crate) fn issuer(rfc4514: &str) -> Name {
         head: head.iter().chain(&['…']).collect(),
         tail: tail.iter().collect(),
     }
+}
+
+/// The same question as files for people; NDJSON is for programs, and the API's guide has it.
+fn exports(asked: &str) -> Vec<Export> {
+    [(Format::Csv, "CSV"), (Format::Xlsx, "XLSX"), (Format::Json, "JSON"), (Format::Calendar, "iCalendar")]
+        .map(|(format, name)| {
+            let query = if asked.is_empty() { String::new() } else { format!("?q={}", words::encode(asked)) };
+            Export {
+                words: name.to_owned(),
+                href: format!("/export.{}{query}", format.extension()),
+                download: true,
+            }
+        })
+        .to_vec()
 }
 
 /// One example for each of the words that people need first.

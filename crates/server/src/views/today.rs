@@ -57,7 +57,7 @@ const LIST_DAYS: i64 = 60;
 /// So many of what ends within the horizon are drawn one by one; more are counted.
 const DRAWN: usize = 400;
 /// So many findings are looked through for the sentence.
-const FINDINGS: usize = 500;
+const FINDINGS: usize = 200;
 
 /// What the page is made from.
 pub(crate) struct Today {
@@ -255,7 +255,7 @@ fn news(finding: &FindingRow, now: UnixTime) -> News {
         words: title.clone(),
         full: title,
         href,
-        detail: words::clean(&summary_at(&finding.summary, finding.deadline, now)),
+        detail: words::sentence(&words::clean(&summary_at(&finding.summary, finding.deadline, now))),
     }
 }
 

@@ -43,9 +43,11 @@ pub(crate) struct House {
     pub(crate) app: Arc<App>,
 }
 
+type Sights = Vec<(Location, Seen)>;
+
 /// What there is to be seen, by source; a source that fails has none.
 #[derive(Default)]
-pub(crate) struct World(Mutex<BTreeMap<String, Option<Vec<(Location, Seen)>>>>);
+pub(crate) struct World(Mutex<BTreeMap<String, Option<Sights>>>);
 
 impl World {
     fn set(&self, source: &str, seen: Option<Vec<(Location, Seen)>>) {
@@ -160,8 +162,18 @@ pub(crate) fn settings(open_reads: bool) -> Settings {
 
 /// An engine and an application over an empty store, before the first look.
 pub(crate) fn empty(runtime: &tokio::runtime::Handle, open_reads: bool, start: UnixTime) -> House {
+    over(&Database::Memory, runtime, open_reads, start)
+}
+
+/// The same over any database.
+pub(crate) fn over(
+    database: &Database,
+    runtime: &tokio::runtime::Handle,
+    open_reads: bool,
+    start: UnixTime,
+) -> House {
     let clock = Arc::new(SimulatedClock::at(start));
-    let store = Arc::new(Store::open(&Database::Memory, clock.now()).unwrap());
+    let store = Arc::new(Store::open(database, clock.now()).unwrap());
     let world = Arc::new(World::default());
     let planned = |name: &str, every: i64, targets: &[&str]| {
         let looking = Arc::new(Looking { world: Arc::clone(&world), name: name.to_owned() });

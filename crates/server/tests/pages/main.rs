@@ -154,6 +154,11 @@ fn every_page_shows_the_house() {
             check_html(path, &page);
         }
     }
+    for export in ["csv", "xlsx", "json", "ics"] {
+        let path = format!("/export.{export}?q=expires%3C30d");
+        assert!(browser.get("/inventory?q=expires%3C30d").text.contains(&path), "{path}");
+        assert_eq!(browser.get(&path).status, StatusCode::OK, "{path}");
+    }
     let page = |path: &str| browser.get(path).text;
     let today = page("/");
     for word in [
@@ -357,4 +362,87 @@ fn the_export_stands_alone() {
     assert!(page.contains("Shop") && !page.contains("VPN"), "only what is public");
     assert!(dir.join("notafter.css").exists());
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn the_gate_stands_before_everything() {
+    let runtime = runtime();
+    let house = house::empty(runtime.handle(), true, NOW);
+    let router = house.app.router();
+    let ask = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        runtime.block_on(router.clone().oneshot(request)).unwrap()
+    };
+    let here = ("host", "127.0.0.1:4747");
+    for (method, path, headers, expected) in [
+        ("GET", "/", &[here][..], 200),
+        ("HEAD", "/inventory", &[here], 200),
+        ("GET", "/", &[], 400),
+        ("GET", "/", &[("host", "evil.example")], 421),
+        ("GET", "/healthz", &[("host", "evil.example")], 421),
+        ("GET", "/assets/x/notafter.css", &[("host", "evil.example")], 421),
+        ("GET", "/", &[("host", "certs.example.com")], 200),
+        ("GET", "/", &[here, ("origin", "https://evil.example")], 403),
+        ("POST", "/views", &[here, ("sec-fetch-site", "cross-site")], 403),
+        ("POST", "/views", &[here], 401),
+        ("POST", "/views", &[here, ("cookie", "notafter=0000")], 401),
+        ("POST", "/nothing", &[here], 401),
+        ("OPTIONS", "/", &[here], 405),
+        ("TRACE", "/", &[here], 405),
+        ("POST", "/sign-in/x", &[here, ("origin", "http://127.0.0.1:3000")], 403),
+        ("GET", "/inventory?after=no-cursor", &[here], 400),
+    ] {
+        let answer = ask(method, path, headers);
+        assert_eq!(answer.status().as_u16(), expected, "{method} {path} {headers:?}");
+        for name in [
+            "content-security-policy",
+            "x-content-type-options",
+            "referrer-policy",
+            "cross-origin-opener-policy",
+        ] {
+            assert!(answer.headers().contains_key(name), "{method} {path}: {name}");
+        }
+        if expected >= 400 {
+            assert_eq!(answer.headers()["content-type"], "application/problem+json", "{method} {path}");
+        }
+    }
+    let zipped = ask("GET", "/", &[here, ("accept-encoding", "gzip")]);
+    assert_eq!(zipped.headers()["content-encoding"], "gzip");
+    let link = house.app.access().new_link().unwrap();
+    let secret = ask("GET", &link, &[here, ("accept-encoding", "gzip")]);
+    assert!(!secret.headers().contains_key("content-encoding"), "a page with a secret is not compressed");
+}
+
+#[test]
+fn it_serves_and_stops() {
+    use std::io::{Read, Write};
+    let runtime = runtime();
+    let house = house::empty(runtime.handle(), true, NOW);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = runtime.spawn(notafter_server::serve(listener, house.app.router(), async {
+        let _ = stopped.await;
+    }));
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK") && text.contains("\"status\":\"ok\""), "{text}");
+    // Two Host headers, or more headers than anybody needs, are refused and not guessed about.
+    let many = "X: y\r\n".repeat(80);
+    for head in [format!("Host: {address}\r\nHost: evil.example\r\n"), format!("Host: {address}\r\n{many}")] {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nConnection: close\r\n{head}\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 4"), "{text}");
+    }
+    stop.send(()).unwrap();
+    runtime.block_on(serving).unwrap();
+    assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
 }

@@ -26,7 +26,6 @@ CREATE TABLE asset (
 );
 CREATE INDEX asset_fp8 ON asset (fp8);
 CREATE INDEX asset_ends ON asset (not_after, id) WHERE places > 0;
-CREATE INDEX asset_key ON asset (key6);
 CREATE INDEX asset_names ON asset (names6);
 CREATE INDEX asset_issuer ON asset (issuer, not_after);
 CREATE INDEX asset_subject ON asset (subject) WHERE subject IS NOT NULL;

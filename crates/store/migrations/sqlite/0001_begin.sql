@@ -25,8 +25,8 @@ CREATE TABLE asset (
   first_seen BIGINT NOT NULL, judge_at BIGINT
 );
 CREATE INDEX asset_fp8 ON asset (fp8);
-CREATE INDEX asset_ends ON asset (not_after, id) WHERE places > 0;
-CREATE INDEX asset_key ON asset (key6);
+-- SQLite puts the row's number behind every index entry by itself.
+CREATE INDEX asset_ends ON asset (not_after) WHERE places > 0;
 CREATE INDEX asset_names ON asset (names6);
 CREATE INDEX asset_issuer ON asset (issuer, not_after);
 CREATE INDEX asset_subject ON asset (subject) WHERE subject IS NOT NULL;

@@ -15,7 +15,7 @@ use notafter_core::{KeyId, UnixTime};
 use super::{Due, Part};
 use crate::db::{Conn, Result, Row, Value, args};
 use crate::observations::intern::{find_place, members};
-use crate::read::{CA, NEVER, key48};
+use crate::read::{CA, NEVER, key32};
 use crate::shelf::Shelf;
 use crate::{places, texts};
 
@@ -359,7 +359,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             .query("SELECT key6, key_id FROM keyseen WHERE location = $1 AND gone IS NULL", args![place])?;
         for mut row in rows {
             if let Some(id) = row.maybe_blob(1)?.and_then(|b| <[u8; 32]>::try_from(b).ok()) {
-                self.keys.insert(key48(&KeyId(id)));
+                self.keys.insert(key32(&KeyId(id)));
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::intern::next_id;
 use super::record::Recording;
 use crate::db::{Conn, Result, Value, args};
 use crate::places;
-use crate::read::key48;
+use crate::read::key32;
 use crate::texts;
 
 impl Recording<'_> {
@@ -59,7 +59,7 @@ impl Recording<'_> {
                         number,
                         place,
                         id.as_ref(),
-                        key.key.map(|k| key48(&k)),
+                        key.key.map(|k| key32(&k)),
                         &format,
                         key.encrypted,
                         facts,
@@ -77,7 +77,7 @@ impl Recording<'_> {
 
     fn touch_key(&mut self, location: &Location, key: Option<notafter_core::KeyId>) {
         self.ledger.touch_subject(&SubjectKey::Key(location.clone()));
-        self.ledger.keys.extend(key.map(|k| key48(&k)));
+        self.ledger.keys.extend(key.map(|k| key32(&k)));
         self.ledger.folders.insert(places::group(location));
     }
 

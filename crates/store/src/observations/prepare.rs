@@ -138,6 +138,8 @@ impl Store {
                     one.base = Some(id);
                     Base::new(id, &bytes)
                 }
+                // A root says nothing that its leaves repeat: the first leaf is the pattern.
+                None if one.columns.is_ca() => continue,
                 None => Base::new(one.columns.id, &batch.bytes(one.ix)),
             };
             cache.bases.insert(issuer.text.clone(), Arc::new(base));

@@ -348,15 +348,14 @@ impl<'r> Recording<'r> {
 
     fn write(&mut self, c: &mut Conn<'_>, out: Written) -> Result<()> {
         self.changed.writes += (out.inserts.len() + out.updates.len() + out.gone.len()) as u64;
-        let mut next = if out.inserts.is_empty() { 0 } else { next_id(c, "placement")? };
+        let first = if out.inserts.is_empty() { 0 } else { next_id(c, "placement")? };
         let mut inserts = Vec::with_capacity(out.inserts.len());
-        for values in out.inserts {
+        for (next, values) in (first..).zip(out.inserts) {
             self.saw.placements.insert(next);
             let mut row = Vec::with_capacity(9);
             row.push(Value::from(next));
             row.extend_from_slice(&values);
             inserts.push(row);
-            next += 1;
         }
         c.execute_many(
             "INSERT INTO placement (id, asset, location, role, flags, chain, facts, source, first_seen)
@@ -406,7 +405,9 @@ impl<'r> Recording<'r> {
                 label => Some(self.cache.word(c, label)?),
             };
             let base = one.base.and_then(|b| self.cache.assets.get(&b).copied());
-            if let (None, AssetKind::Certificate, Some(issuer)) = (base, columns.kind, issuer) {
+            if let (None, AssetKind::Certificate, Some(issuer), false) =
+                (base, columns.kind, issuer, columns.is_ca())
+            {
                 bases.push(vec![issuer.into(), id.into()]);
             }
             if columns.is_ca() {

@@ -1,5 +1,8 @@
 //! Rows with everything a list shows: assets, placements, keys, links.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use notafter_core::location::Location;
 use notafter_core::observation::{Link, LinkKind};
 use notafter_core::{Fingerprint, KeyId, UnixTime};
@@ -13,12 +16,43 @@ use crate::read::{CA, NEVER, SELF_SIGNED, SUPERSEDED};
 use crate::rows::{AssetRow, BlindRow, KeyRow, PlacementRow};
 use crate::{StoreError, Trouble, texts};
 
-const ASSET: &str = "SELECT a.fp8, a.fp24, a.kind, a.title, d.name, a.not_before, a.not_after, a.flags, k.text, o.text,
+/// Words and issuers' names by number, once read: their rows never change.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<HashMap<(bool, i64), String>>);
+
+/// So many are kept at hand.
+const KNOWN_MAX: usize = 10_000;
+
+impl Known {
+    fn text(&self, c: &mut Conn<'_>, issuer: bool, number: Option<i64>) -> Result<Option<String>> {
+        let Some(number) = number else { return Ok(None) };
+        let known = || self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(text) = known().get(&(issuer, number)) {
+            return Ok(Some(text.clone()));
+        }
+        let sql = if issuer {
+            "SELECT name FROM dname WHERE id = $1"
+        } else {
+            "SELECT text FROM word WHERE id = $1"
+        };
+        let Some(mut row) = c.first(sql, args![number])? else { return Ok(None) };
+        let text = row.text(0)?;
+        let mut known = known();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert((issuer, number), text.clone());
+        Ok(Some(text))
+    }
+}
+
+const ASSET: &str =
+    "SELECT a.fp8, a.fp24, a.kind, a.title, a.issuer, a.not_before, a.not_after, a.flags, a.label, a.owner,
     a.places, a.served, a.unseen,
     (SELECT l.text FROM placement p JOIN location l ON l.id = p.location
      WHERE p.asset = a.id AND p.gone IS NULL LIMIT 1),
     a.severity, a.findings, a.first_seen, a.id
-  FROM asset a LEFT JOIN dname d ON d.id = a.issuer LEFT JOIN word k ON k.id = a.label LEFT JOIN word o ON o.id = a.owner
+  FROM asset a
   WHERE a.id = $1";
 
 /// Where a list goes on: opaque to callers, checked when it comes back.
@@ -62,13 +96,13 @@ pub(crate) fn read_cursor(sort: Sort, text: &str) -> Result<(i64, String, i64)> 
 }
 
 /// The rows of these assets, in this order.
-pub(crate) fn assets(c: &mut Conn<'_>, ids: &[i64], sort: Sort) -> Result<Vec<AssetRow>> {
+pub(crate) fn assets(c: &mut Conn<'_>, known: &Known, ids: &[i64], sort: Sort) -> Result<Vec<AssetRow>> {
     let asked: Vec<Vec<Value<'_>>> = ids.iter().map(|id| vec![(*id).into()]).collect();
     let rows = c.query_many(ASSET, &asked)?;
-    rows.into_iter().flatten().map(|row| asset(row, sort)).collect()
+    rows.into_iter().flatten().map(|row| asset(c, known, row, sort)).collect()
 }
 
-fn asset(mut row: Row, sort: Sort) -> Result<AssetRow> {
+fn asset(c: &mut Conn<'_>, known: &Known, mut row: Row, sort: Sort) -> Result<AssetRow> {
     let (not_after, flags, id) = (row.int(6)?, row.int(7)?, row.int(17)?);
     let title = row.text(3)?;
     let place = row.maybe_text(13)?.map(|text| texts::location(&text)).transpose()?;
@@ -77,13 +111,13 @@ fn asset(mut row: Row, sort: Sort) -> Result<AssetRow> {
         kind: texts::kind(row.int(2)?)?,
         cursor: cursor(sort, not_after, &title, id),
         title,
-        issuer_name: row.maybe_text(4)?.unwrap_or_default(),
+        issuer_name: known.text(c, true, row.maybe_int(4)?)?.unwrap_or_default(),
         not_before: row.maybe_int(5)?.map(UnixTime),
         not_after: (not_after != NEVER).then_some(UnixTime(not_after)),
         is_ca: flags & CA != 0,
         self_signed: flags & SELF_SIGNED != 0,
-        key: row.maybe_text(8)?.unwrap_or_default(),
-        owner: row.maybe_text(9)?,
+        key: known.text(c, false, row.maybe_int(8)?)?.unwrap_or_default(),
+        owner: known.text(c, false, row.maybe_int(9)?)?,
         places: row.count(10)?,
         served: row.count(11)?,
         unseen: row.count(12)?,
@@ -109,7 +143,7 @@ pub(crate) fn placements(
 ) -> Result<Vec<(i64, PlacementRow)>> {
     let rows = c.query(&format!("{PLACEMENT} WHERE {condition}"), values)?;
     let mut out = Vec::with_capacity(rows.len());
-    let mut chains: std::collections::HashMap<i64, Vec<Fingerprint>> = std::collections::HashMap::new();
+    let mut chains: HashMap<i64, Vec<Fingerprint>> = HashMap::new();
     for mut row in rows {
         let asset = texts::join(row.int(1)?, &row.blob(2)?)?;
         let mut chain = Vec::new();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod model;
 mod placements;
 mod questions;
 mod scene;
@@ -44,4 +45,35 @@ pub(crate) fn new_postgres() -> Option<Database> {
         .status();
     assert!(made.is_ok_and(|status| status.success()), "psql cannot make a database");
     Some(Database::Postgres(url))
+}
+
+#[test]
+fn both_schemas_are_the_same() {
+    let Some(database) = new_postgres() else { return };
+    let one = Store::open(&Database::Memory, scene::NOW).unwrap().shape_for_tests().unwrap();
+    let other = Store::open(&database, scene::NOW).unwrap().shape_for_tests().unwrap();
+    assert!(one.len() > 100);
+    assert_eq!(one, other);
+}
+
+#[test]
+fn from_postgres_into_a_file_and_back() {
+    let Some(database) = new_postgres() else { return };
+    let store = Store::open(&database, scene::NOW).unwrap();
+    let ca = scene::Authority::new("CA");
+    let leaf = ca.leaf(&["a.example.com"], 90);
+    scene::Batch::new(scene::NOW)
+        .saw("tls://10.0.0.1:443?sni=a.example.com", &[&leaf, &ca.der])
+        .whole(&store, "office");
+    let lab = Lab::new("store-export");
+    let copy = lab.path().join("copy.db");
+    store.backup(&copy).unwrap();
+    let whole = |store: &Store| format!("{:?}", store.asset(&scene::id(&leaf)).unwrap());
+    let file = Store::restore(&Database::File(lab.path().join("new.db")), &copy, scene::NOW).unwrap();
+    assert_eq!(whole(&file), whole(&store));
+    assert_eq!(file.due(scene::NOW, 9).unwrap(), store.due(scene::NOW, 9).unwrap());
+    let Some(other) = new_postgres() else { return };
+    let back = Store::restore(&other, &copy, scene::NOW).unwrap();
+    assert_eq!(whole(&back), whole(&store));
+    assert_eq!(back.recount().unwrap(), Vec::<String>::new());
 }

@@ -151,3 +151,55 @@ fn unreachable_is_not_gone_and_not_there_is() {
         assert_eq!(store.finish(run, &outcome, later(3)).unwrap(), Changed::default());
     });
 }
+
+#[test]
+fn hostile_text_is_only_text() {
+    on_each(|store: &Store| {
+        let evil = "'; DROP TABLE asset; --\u{202e}\0<img onerror=alert(1)>";
+        let ca = Authority::new(evil);
+        let leaf = ca.leaf(&[], 90);
+        let (first, _) = Batch::new(NOW)
+            .saw("tls://10.0.0.1:443?sni=%27;drop", &[&leaf, &ca.der])
+            .saw("file:///srv/%27;drop%00%E2%80%AE.pem#%25", &[&leaf])
+            .blind("file:///srv/%FF%0A", Reason::Malformed)
+            .whole(store, evil.trim_end_matches('>'));
+        assert_eq!((first.new_assets, first.new_placements), (2, 3));
+        judge_all(store, NOW);
+        let rows = store.by_id(&id(&ca.der).to_string()).unwrap();
+        assert!(
+            rows[0].title.contains("DROP TABLE") && !rows[0].title.contains(['\0', '\u{202e}']),
+            "{:?}",
+            rows[0].title
+        );
+        store.keep(evil, b"1", None).unwrap();
+        assert_eq!(store.retire("tls://10.0.0.1:443?sni=%27;drop", evil, evil, NOW).unwrap(), 2);
+        assert_eq!(store.audit_broken_at().unwrap(), None);
+        assert_eq!(store.recount().unwrap(), Vec::<String>::new());
+        // A certificate that cannot be parsed is kept all the same.
+        let broken: std::sync::Arc<[u8]> = leaf[..leaf.len() - 40].to_vec().into();
+        Batch::new(NOW).saw("tls://10.0.0.2:443", &[&broken]).whole(store, "other");
+        assert_eq!(store.asset(&id(&broken)).unwrap().unwrap().der, *broken);
+        judge_all(store, NOW);
+    });
+}
+
+#[test]
+fn what_another_source_sees_stays_with_the_first_until_that_has_lost_it() {
+    on_each(|store: &Store| {
+        let ca = Authority::new("CA");
+        let leaf = ca.leaf(&["a.example.com"], 90);
+        let sees = |now| Batch::new(now).saw(A, &[&leaf]);
+        sees(NOW).whole(store, "one");
+        let (again, finish) = sees(later(1)).whole(store, "two");
+        assert_eq!((again.writes, finish.writes), (0, 0));
+        // The second not seeing it says nothing about the first's.
+        assert_eq!(Batch::new(later(2)).whole(store, "two").1.unseen_placements, 0);
+        assert_eq!(Batch::new(later(3)).whole(store, "one").1.unseen_placements, 1);
+        assert_eq!(sees(later(4)).whole(store, "two").0.returned_placements, 1);
+        assert_eq!(store.place(A).unwrap().unwrap().placements[0].source, "two");
+        store.set_sources(&["one"]).unwrap();
+        sees(later(5)).whole(store, "one");
+        assert_eq!(store.place(A).unwrap().unwrap().placements[0].source, "one");
+        assert_eq!(store.recount().unwrap(), Vec::<String>::new());
+    });
+}

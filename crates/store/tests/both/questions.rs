@@ -208,11 +208,11 @@ fn findings_come_from_several_subjects() {
         let id_of = one.id();
         let first = verdict(store, asset.clone(), vec![one.clone()], Some("web"));
         let changes = store.judged(std::slice::from_ref(&first), NOW).unwrap();
-        assert_eq!(changes.opened, [id_of.clone()]);
+        assert_eq!(changes.opened, std::slice::from_ref(&id_of));
         // Again: nothing.
         assert_eq!(store.judged(&[first], NOW).unwrap(), Default::default());
         let second = verdict(store, server.clone(), vec![two], None);
-        assert_eq!(store.judged(&[second], NOW).unwrap().changed, [id_of.clone()]);
+        assert_eq!(store.judged(&[second], NOW).unwrap().changed, std::slice::from_ref(&id_of));
         let row = store.finding(&id_of).unwrap().unwrap();
         assert_eq!(
             (row.severity, row.locations.len(), row.title.as_str()),
@@ -244,7 +244,7 @@ fn findings_come_from_several_subjects() {
         let none = verdict(store, asset, Vec::new(), None);
         assert_eq!(store.judged(&[none], NOW).unwrap().resolved, Vec::<String>::new());
         let none = verdict(store, server, Vec::new(), None);
-        assert_eq!(store.judged(&[none], NOW).unwrap().resolved, [id_of.clone()]);
+        assert_eq!(store.judged(&[none], NOW).unwrap().resolved, std::slice::from_ref(&id_of));
         assert_eq!(store.findings(&FindingFilter { limit: 10, ..FindingFilter::default() }).unwrap(), []);
         let resolved = FindingFilter { resolved: true, limit: 10, ..FindingFilter::default() };
         assert_eq!(store.findings(&resolved).unwrap().len(), 1);
