@@ -157,7 +157,8 @@ impl Engine {
             jump: None,
             decide_at: now,
             own_at: now,
-            services_at: now,
+            // What was not looked at yet is not a day that was bad.
+            services_at: now.plus(SERVICES_EVERY),
             beat_at: now,
         };
         Ok((engine, handle))
