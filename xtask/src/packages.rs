@@ -149,6 +149,10 @@ const TESTS: &[Package] = &[
         "takes alerts and shows which of them fire",
     ),
     newer("ntfy", "/usr/bin/ntfy", "takes push messages and gives them back"),
+    install("chromium", "chromium", "looks at every page as a person's browser does"),
+    install("chromium-driver", "chromedriver", "clicks through the pages (W3C WebDriver)"),
+    install("prometheus", "promtool", "scrapes us and fires on our series; promtool judges the metrics"),
+    install("nagios4-core", "nagios4", "runs `notafter check` as its plugin"),
     install("python3-venv", "python3", "the environment of aiosmtpd, a mail server"),
     // Peers whose verdict ours is compared with.
     install(

@@ -9,7 +9,7 @@ use crate::{UnixTime, rules};
 pub const RULES: &[&dyn Rule] = &[
     &rules::alert_undelivered::AlertUndelivered,
     &rules::cannot_read::CannotRead,
-    &rules::unseen::Unseen,
+    &rules::cannot_see::Unseen,
     &rules::chain_expires_first::ChainExpiresFirst,
     &rules::chain_incomplete::ChainIncomplete,
     &rules::chain_wrong_order::ChainWrongOrder,

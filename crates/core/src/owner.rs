@@ -44,6 +44,9 @@ impl Match {
             .split_once(':')
             .ok_or_else(|| format!("`{text}` has no key: write name:, location: or path: in front"))?;
         match key {
+            "name" if value.strip_prefix("*.").unwrap_or(value).contains('*') => {
+                Err(format!("`{value}`: a * stands in front alone, for whole labels: *.example.com"))
+            }
             "name" => Ok(Self::Name(value.to_ascii_lowercase())),
             "path" => Ok(Self::Path(value.to_owned())),
             "location" => {
@@ -139,5 +142,6 @@ mod tests {
     fn mistakes_are_explained() {
         assert!(Match::parse("10.0.0.0/24").unwrap_err().contains("name:, location: or path:"));
         assert!(Match::parse("location:10.0.0.0/240").is_err());
+        assert!(Match::parse("name:node*.example.com").unwrap_err().contains("whole labels"));
     }
 }

@@ -267,7 +267,7 @@ impl Term {
             ("owner", _) => Test::Owner((value != "none").then(|| value.to_owned())),
             ("issuer", _) => Test::Issuer(value.to_lowercase()),
             ("subject", _) => Test::Subject(value.to_lowercase()),
-            ("name", _) => Test::Name(name(value)),
+            ("name", _) => Test::Name(name(value)?),
             ("id", _) => Test::Id(hex(value.strip_prefix("sha256:").unwrap_or(value))?),
             ("location" | "at", _) if value.contains("://") => Test::Location(value.to_owned()),
             ("location" | "at", _) => network(value)?,
@@ -317,13 +317,19 @@ fn state(value: &str) -> Result<State, QueryError> {
     })
 }
 
-fn name(value: &str) -> NamePattern {
+fn name(value: &str) -> Result<NamePattern, QueryError> {
     let value = value.to_lowercase();
-    match (value.strip_prefix("**."), value.strip_prefix("*.")) {
+    let pattern = match (value.strip_prefix("**."), value.strip_prefix("*.")) {
         (Some(tree), _) => NamePattern::Tree(tree.to_owned()),
         (_, Some(below)) => NamePattern::Below(below.to_owned()),
-        _ => NamePattern::Exact(value),
+        _ => NamePattern::Exact(value.clone()),
+    };
+    let (NamePattern::Exact(rest) | NamePattern::Below(rest) | NamePattern::Tree(rest)) = &pattern;
+    if rest.contains('*') {
+        let hint = "a * stands in front alone, for whole labels: name:*.example.com; a bare word finds parts";
+        return Err(wrong("name", &value, hint));
     }
+    Ok(pattern)
 }
 
 fn network(value: &str) -> Result<Test, QueryError> {
@@ -460,6 +466,7 @@ mod tests {
             ("expires<soon", "a span"),
             ("finding:expire-soon", "expires-soon"),
             ("is:ded", "superseded"),
+            ("name:node*.a.test", "whole labels"),
             ("location:10.0.0.0/99", "network"),
             ("name:\"a", "add a"),
             ("owner<3", "write a :"),

@@ -2,6 +2,7 @@
 
 pub mod alert_undelivered;
 pub mod cannot_read;
+pub mod cannot_see;
 pub mod chain_expires_first;
 pub mod chain_incomplete;
 pub mod chain_wrong_order;
@@ -18,7 +19,6 @@ pub mod owner_unreachable;
 pub mod renewed_not_loaded;
 pub mod source_stale;
 pub mod unowned;
-pub mod unseen;
 pub mod untrusted_chain;
 pub mod weak_key;
 pub mod weak_signature;

@@ -157,7 +157,8 @@ impl Engine {
             jump: None,
             decide_at: now,
             own_at: now,
-            services_at: now,
+            // What was not looked at yet is not a day that was bad.
+            services_at: now.plus(SERVICES_EVERY),
             beat_at: now,
         };
         Ok((engine, handle))
@@ -558,9 +559,14 @@ impl NextUp {
     }
 }
 
-/// When rules, owners or roots are others than those that the verdicts were given by, everything is due.
+/// Tells the memory what it needs to know of the configuration. When rules, owners or roots are others than
+/// those that the verdicts were given by, everything is due.
 fn judged_by(store: &Store, setup: &Setup) -> Result<(), StoreError> {
     const NAME: &str = "judged-by";
+    let services = setup.services.iter().map(|s| (s.name.clone(), s.places.clone()));
+    store.set_services(services.collect());
+    let sources: Vec<&str> = setup.sources.iter().map(|s| s.name.as_str()).collect();
+    store.set_sources(&sources)?;
     let key = setup.judgment_key.as_bytes();
     if store.kept(NAME)?.is_none_or(|kept| kept.value != key) {
         store.all_due()?;

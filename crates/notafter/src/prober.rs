@@ -150,6 +150,11 @@ fn is_metadata_range() -> &'static [&'static str] {
         "fd00:ec2::/32",
         "fd20:ce::254",
         "fd00:42::42",
+        // The same behind NAT64 (RFC 6052) and 6to4 (RFC 3056).
+        "64:ff9b::a9fe:a900/120",
+        "64:ff9b::a83f:8110",
+        "64:ff9b::6464:64c8",
+        "2002:a9fe:a900::/40",
     ];
     debug_assert!(
         NEVER.iter().filter_map(|t| t.parse::<IpAddr>().ok()).filter(IpAddr::is_ipv4).all(is_metadata)

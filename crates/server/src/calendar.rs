@@ -23,7 +23,7 @@ use crate::api::problem::Problem;
 use crate::api::with_store;
 use crate::app::State;
 use crate::export::{self, Format};
-use crate::stream;
+use crate::stream::{self, Purpose};
 
 fn kept_as(owner: &str) -> String {
     format!("calendar/{owner}")
@@ -92,9 +92,10 @@ async fn calendar(With(app): With<State>, path: RawPathParams, uri: Uri) -> Resu
     let (store, now) = (Arc::clone(&app.handle.store), app.handle.clock.now());
     let name = format!("Certificates of {owner}");
     let query = Query { terms: vec![Term { not: false, test: Test::Owner(Some(owner)) }] };
-    let body =
-        stream::body(move |out| Ok(export::write_calendar(&store, &query, &name, now, out).map(drop)?))
-            .await?;
+    let body = stream::body(Purpose::Export, move |out| {
+        Ok(export::write_calendar(&store, &query, &name, now, out).map(drop)?)
+    })
+    .await?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(Format::Calendar.content_type()));

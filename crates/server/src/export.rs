@@ -27,7 +27,7 @@ use notafter_store::{Store, StoreError};
 use crate::api::args::pairs;
 use crate::api::problem::Problem;
 use crate::app::State;
-use crate::stream::{self, Stopped};
+use crate::stream::{self, Purpose, Stopped};
 
 /// So many rows are read at a time.
 const PAGE: usize = 500;
@@ -268,7 +268,9 @@ async fn export(With(app): With<State>, uri: Uri, format: Format) -> Result<Resp
         }
     }
     let (store, now) = (Arc::clone(&app.handle.store), app.handle.clock.now());
-    let body = stream::body(move |out| Ok(write(&store, &query, format, now, out).map(drop)?)).await?;
+    let body =
+        stream::body(Purpose::Export, move |out| Ok(write(&store, &query, format, now, out).map(drop)?))
+            .await?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));

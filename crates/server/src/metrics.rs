@@ -26,7 +26,7 @@ use notafter_store::Store;
 
 use crate::api::problem::Problem;
 use crate::app::State;
-use crate::stream::{self, Stopped};
+use crate::stream::{self, Purpose, Stopped};
 use text::{CONTENT, Text};
 
 /// The route.
@@ -46,7 +46,7 @@ async fn metrics(With(app): With<State>) -> Result<Response, Problem> {
         max_series: app.settings.max_series,
         now: clock.now(),
     };
-    let body = stream::body(move |out| sheet.write(&mut Text::new(out))).await?;
+    let body = stream::body(Purpose::Scrape, move |out| sheet.write(&mut Text::new(out))).await?;
     Ok(answer(body))
 }
 

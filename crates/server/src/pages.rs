@@ -31,8 +31,8 @@ use crate::{assets, words};
 const SERVICES_FRESH: Duration = Duration::from_secs(30);
 /// Leaves are counted so often at most.
 const LEAVES_FRESH: Duration = Duration::from_secs(600);
-/// Counting stops here.
-const LEAVES_MOST: u64 = 10_000_000;
+/// Counting one by one stops here: beyond it nearly all that is in use is a leaf, and the total will do.
+const LEAVES_MOST: u64 = forecast::ABOUT;
 
 type Shared = State<Arc<App>>;
 type Who = Extension<Caller>;
@@ -354,7 +354,10 @@ impl App {
             return Ok(count);
         }
         let query = Asked::parse("role:leaf -is:ca -is:superseded").unwrap_or_default();
-        let count = look.store.count(&query, LEAVES_MOST, look.now)?;
+        let mut count = look.store.count(&query, LEAVES_MOST, look.now)?;
+        if count >= LEAVES_MOST {
+            count = look.store.totals()?.assets;
+        }
         *kept = Some((mono, count));
         Ok(count)
     }

@@ -5,8 +5,10 @@
 use super::{run, say, workspace};
 
 /// Each package with its version and why the tests want it.
-const PACKAGES: &[(&str, &str, &str)] =
-    &[("aiosmtpd", "1.4.6", "a real mail server with STARTTLS and sign-in, without root")];
+const PACKAGES: &[(&str, &str, &str)] = &[
+    ("aiosmtpd", "1.4.6", "a real mail server with STARTTLS and sign-in, without root"),
+    ("schemathesis", "4.32.5", "asks the API everything that its description allows, and more"),
+];
 
 /// Makes the environment, if it is not there, and installs what it lacks.
 pub fn ensure() -> Result<(), String> {

@@ -25,7 +25,6 @@ use notafter_core::fault::Fault;
 use notafter_core::finding::Severity;
 use notafter_core::joints::Cx;
 use notafter_core::notice::{Event, Item, Notice};
-use notafter_core::scan::Progress;
 use notafter_lab::sinks::http::{Answer, Received, Receiver};
 use serde_json::Value;
 
@@ -45,7 +44,7 @@ impl Clock for Fixed {
 }
 
 fn cx() -> Cx {
-    Cx { clock: Arc::new(Fixed), vantage: "this host".into(), progress: Arc::new(Progress::default()) }
+    Cx::new(Arc::new(Fixed), "this host".into())
 }
 
 fn build_cx() -> &'static BuildCx {

@@ -261,6 +261,7 @@ pub fn is_metadata(ip: IpAddr) -> bool {
             let own = [
                 Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
                 Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+                Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
                 Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
                 Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
             ];
@@ -387,6 +388,7 @@ mod tests {
             "[fd00:ec2::254]",
             "[fd00:0ec2:0:0::254]:443",
             "fd00:ec2::254",
+            "[fd00:42::42]",
             "metadata.google.internal",
             "METADATA.google.internal.",
             "metadata",

@@ -84,6 +84,8 @@ pub(crate) struct Load {
 /// What can be asked for, in days.
 pub(crate) const SPANS: [i64; 3] = [30, 90, 400];
 const ROWS: usize = 8;
+/// More leaves than this are not counted one by one.
+pub(crate) const ABOUT: u64 = 20_000;
 const BASE: i32 = 176;
 const HEIGHT: i32 = 200;
 /// Room for the words of the levels, in percent.
@@ -96,7 +98,7 @@ pub(crate) struct Forecast {
     pub(crate) counts: Vec<u64>,
     pub(crate) step_days: i64,
     pub(crate) rows: Vec<Entry>,
-    /// Leaves in use; counted rarely, because all of them must be looked at.
+    /// Leaves in use; counted rarely, because all of them must be looked at. Above 20,000: about so many.
     pub(crate) leaves: u64,
 }
 
@@ -167,7 +169,11 @@ pub(crate) fn view(look: &Look, house: &House, found: &Forecast) -> ForecastView
             if found.leaves == 1 {
                 "1 leaf is".to_owned()
             } else {
-                format!("{} leaves are", words::number(found.leaves))
+                format!(
+                    "{}{} leaves are",
+                    if found.leaves > ABOUT { "about " } else { "" },
+                    words::number(found.leaves)
+                )
             }
         ),
         dates: POLICY_DATES

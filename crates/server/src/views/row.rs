@@ -201,26 +201,27 @@ pub(crate) fn entries(look: &Look, house: &House, rows: Vec<AssetRow>) -> Result
                 FindingFilter { asset: Some(asset.id.to_string()), limit: 1, ..FindingFilter::default() };
             look.store.findings(&filter)?.into_iter().next()
         };
-        let late = is_late(look, house, &asset)?;
+        let late = is_late(look, house, &asset);
         out.push(Entry { asset, finding, late });
     }
     Ok(out)
 }
 
 /// Asks only while some sources are late and others are not.
-fn is_late(look: &Look, house: &House, row: &AssetRow) -> Result<bool, StoreError> {
+fn is_late(look: &Look, house: &House, row: &AssetRow) -> bool {
     let late = |source: &str| look.is_stale(house, source);
     let late_ones = look.setup.sources.iter().filter(|s| late(&s.name)).count();
     if late_ones == 0 || row.places == 0 {
-        return Ok(false);
+        return false;
     }
     if late_ones == look.setup.sources.len() {
-        return Ok(true);
+        return true;
     }
-    let whole = look.store.asset(&row.id)?;
+    // What cannot be read is not known to be fresh.
+    let Ok(whole) = look.store.asset(&row.id) else { return true };
     let placements = whole.map(|w| w.placements).unwrap_or_default();
     let mut current = placements.iter().filter(|p| p.gone.is_none()).peekable();
-    Ok(current.peek().is_some() && current.all(|p| late(&p.source)))
+    current.peek().is_some() && current.all(|p| late(&p.source))
 }
 
 /// How often a line was renewed before our eyes before the old one ended, and how long before that the last time.

@@ -129,7 +129,11 @@ pub(crate) fn gather(look: &Look, house: &House) -> Result<Today, StoreError> {
     for entry in entries(look, house, rows)? {
         let renewed = match entry.finding {
             Some(_) => None,
-            None => look.store.asset(&entry.asset.id)?.and_then(|whole| renewed_words(&whole.lineage)),
+            // Good to know, and no more: one asset whose bytes are damaged must not hide all the others.
+            None => {
+                let whole = look.store.asset(&entry.asset.id).ok().flatten();
+                whole.and_then(|whole| renewed_words(&whole.lineage))
+            }
         };
         lapses.push((entry, renewed));
     }
