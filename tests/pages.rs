@@ -16,7 +16,7 @@ const DAY: i64 = 86_400;
 /// Names that have taken pages over elsewhere (opnsense/core 1964, squid 306).
 const HOSTILE: &[&str] = &[
     "/CN=<img src=x onerror=alert(1)>",
-    "/CN=\"><script>alert(2)</script>",
+    "/CN=\"><script>alert(2)<\\/script>",
     "/O=javascript:alert(3)/CN='onmouseover='alert(4)",
     "/CN=abc\u{202e}gnp.exe",
     "/CN={{7*7}}${7*7}<%= 7*7 %>",
@@ -36,7 +36,7 @@ fn house(lab: &Lab) -> Option<(Serving, notafter_lab::Server)> {
     let server = need(nginx::start(lab, &authority.issue(&soon(8))))?;
     let folder = lab.subfolder("certificates");
     for (n, subject) in HOSTILE.iter().enumerate() {
-        let leaf = authority.issue(&soon(3 + n as i64).subject(subject));
+        let leaf = authority.issue(&soon(3 + n as i64).subject(subject).sans(&[]));
         std::fs::copy(&leaf.cert_pem, folder.join(format!("h{n}.pem"))).expect("written");
     }
     let hostile_file = folder.join("<b onclick=alert(5)>.pem");
@@ -71,7 +71,7 @@ fn every_page_shows_strangers_names_and_runs_none_of_them() {
             let kind = url.split('?').next().unwrap_or(&url).to_owned();
             let files =
                 ["/export.", "/api/", "/metrics", "/calendar/", "/probe"].iter().any(|f| kind.contains(f));
-            if files || seen.len() > 90 || !seen.insert(url.clone()) {
+            if files || seen.len() > 45 || !seen.insert(url.clone()) {
                 continue;
             }
             browser.go(&url);

@@ -170,7 +170,8 @@ fn nagios_runs_us_as_its_plugin() {
         format!(
             "cfg_file={}\nstatus_file={f}/status.dat\nobject_cache_file={f}/objects.cache\nprecached_object_file={f}/pre\n\
              lock_file={f}/lock\nlog_file={f}/nagios.log\ntemp_file={f}/temp\ntemp_path={f}\ncheck_result_path={}\n\
-             query_socket={f}/query\ncommand_file={f}/command\ninterval_length=1\nstatus_update_interval=2\n{owner}",
+             query_socket={f}/query\ncommand_file={f}/command\ninterval_length=1\nstatus_update_interval=2\n\
+             illegal_macro_output_chars=`~$&|'\"<>\n{owner}",
             objects.display(),
             results.display(),
             f = folder.display()
@@ -218,7 +219,19 @@ fn schemathesis_finds_no_way_to_break_the_api() {
     let Some(tool) = need(there.ok_or_else(missing)) else { return };
     let Some((serving, _server)) = house(&lab) else { return };
     let token = fs::read_to_string(serving.folder.join("token")).expect("a token");
+    // A query that cannot be understood is refused, and rightly: it is told what one looks like.
+    let hooks = lab.path().join("hooks.py");
+    fs::write(
+        &hooks,
+        "import schemathesis\nfrom hypothesis import strategies as st\n\
+         schemathesis.openapi.format('notafter-query', st.sampled_from(['', 'expires<30d', 'owner:none', 'is:served', \
+         'name:*.test', 'srv', '-finding:any', 'location:127.0.0.0/8']))\n\
+         schemathesis.openapi.format('notafter-cursor', st.sampled_from(['']))\n\
+         schemathesis.openapi.format('notafter-location', st.sampled_from(['tls://127.0.0.1:443', 'file:///etc/a.pem']))\n",
+    )
+    .expect("written");
     let out = Command::new(tool)
+        .env("SCHEMATHESIS_HOOKS", &hooks)
         .current_dir(lab.path())
         .arg("run")
         .arg(format!("{}/api/v1/openapi.json", serving.url()))
