@@ -38,9 +38,11 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["scan", "@/no/such/list"], "cannot read /no/such/list");
     refused(&["scan", "--no-findings", "/etc/ssl"], "hint: use it with --format ndjson");
     refused(&["scan", "--roots", "/dev/null", "/etc/ssl"], "holds no certificate");
-    refused(&["serve"], "hint: not in this version");
-    refused(&["scan", "--save", "/etc/ssl"], "hint: not in this version");
-    refused(&["show", "sha256:00"], "hint: not in this version");
+    refused(&["renew", "api"], "hint: not in this version");
+    refused(&["serve", "--listen", "0.0.0.0:0", "--data", "/nonexistent/notafter"], "in the clear");
+    refused(&["ls", "--data", "/nonexistent/notafter"], "hint: start `notafter serve`");
+    refused(&["show", "sha256:00", "--data", "/nonexistent/notafter"], "nothing is kept");
+    refused(&["ls", "expire<30d", "--data", "/tmp"], "nothing is kept");
     refused(&["scna"], "scan");
 }
 

@@ -70,9 +70,9 @@ fn mail_at_the_warning_an_answer_and_the_end() {
     // Renewed in the file alone, it is not over: only what is served counts.
     web.replace(&authority.issue(&left(89))).expect("the new one is written");
     std::thread::sleep(Duration::from_secs(5));
-    assert!(find("mended").is_none());
+    assert!(find("over: ").is_none());
     web.reload().expect("nginx reloads");
-    let last = serving.until("the end", || find("mended"));
+    let last = serving.until("the end", || find("over: "));
     assert!(last.text.contains("srv.test"), "{}", last.text);
     let mails = smtp::mails(&post).len();
     std::thread::sleep(Duration::from_secs(4));

@@ -61,13 +61,29 @@ pub(crate) fn try_ask(
     }
     stream.write_all(format!("{request}\r\n{body}").as_bytes())?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
+    let mut part = [0; 16 * 1024];
+    // Not every server closes when it is asked to: what was announced is enough.
+    while !is_whole(&bytes) {
+        let read = stream.read(&mut part)?;
+        if read == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&part[..read]);
+    }
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split_whitespace().nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     let body = if chunked { unchunk(body) } else { body.to_owned() };
     Ok(Answer { status, head: head.to_owned(), body })
+}
+
+/// Is the body as long as the head says?
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|l| l.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| bytes.len() >= end + 4 + length)
 }
 
 fn unchunk(mut text: &str) -> String {

@@ -149,6 +149,8 @@ fn headword(severity: Severity, event: Event) -> String {
 /// `3.2 days left`, `expired 2.0 days ago`.
 fn days_left(end: UnixTime, at: UnixTime) -> String {
     let days = end.days_after(at);
+    // Cut, not rounded: "in 8 days" and "9.0 days left" in one mail would be two answers.
+    let days = (days * 10.0).trunc() / 10.0;
     if days < 0.0 { format!("{:.1} days ago", -days) } else { format!("{days:.1} days left") }
 }
 

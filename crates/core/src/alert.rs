@@ -39,6 +39,9 @@ pub struct Alert {
     pub opened: UnixTime,
     /// When something was last told.
     pub told: Option<UnixTime>,
+    /// When the present step was told: from here escalation counts.
+    #[serde(default)]
+    pub step_told: Option<UnixTime>,
     /// Who has it, until when.
     pub hold: Option<Hold>,
     /// Owners told since the last step because nobody acknowledged.

@@ -70,11 +70,16 @@ fn digest(
     due: UnixTime,
     now: UnixTime,
 ) -> Result<Notice, StoreError> {
+    // An owner of last resort that the configuration names has things of its own; one that is made up has what
+    // nobody has.
+    let named = setup.owners.iter().any(|o| o.name == owner);
     let theirs = |soon: i64| Query {
         terms: vec![
-            Term { not: false, test: Test::Owner((owner != setup.last_resort).then(|| owner.to_owned())) },
+            Term { not: false, test: Test::Owner(named.then(|| owner.to_owned())) },
             Term { not: false, test: Test::Ends(Order::Before, When::Span(soon)) },
             Term { not: true, test: Test::Is(notafter_core::query::State::Expired) },
+            Term { not: true, test: Test::Is(notafter_core::query::State::Superseded) },
+            Term { not: true, test: Test::Role("trust-anchor".to_owned()) },
         ],
     };
     let ends = store.assets(&theirs(30 * 86_400), Sort::Ends, None, LIST_MAX, now)?.rows;

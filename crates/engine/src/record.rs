@@ -35,6 +35,7 @@ pub struct Recorder {
     run: Mutex<Option<Run>>,
     /// Wakes those who wait before the memory is tried again, when the run is called off.
     called_off: (Mutex<bool>, Condvar),
+    waiting: std::sync::atomic::AtomicBool,
 }
 
 struct Pending {
@@ -54,6 +55,7 @@ impl Recorder {
             pending: Mutex::new(Pending { count: 0, since }),
             run: Mutex::new(Some(run)),
             called_off: (Mutex::new(false), Condvar::new()),
+            waiting: std::sync::atomic::AtomicBool::new(false),
         }
     }
 
@@ -77,9 +79,13 @@ impl Recorder {
         let batch = self.ingest.take();
         loop {
             match self.store.record(run, &batch) {
-                Ok(changed) => return self.status.recorded(changed),
+                Ok(changed) => {
+                    self.waiting.store(false, std::sync::atomic::Ordering::Relaxed);
+                    return self.status.recorded(changed);
+                }
                 Err(error) => {
                     self.status.trouble(&error);
+                    self.waiting.store(true, std::sync::atomic::Ordering::Relaxed);
                     if self.wait() {
                         return;
                     }
@@ -96,6 +102,11 @@ impl Recorder {
             Ok((off, _)) => *off,
             Err(poisoned) => *poisoned.into_inner().0,
         }
+    }
+
+    /// Does a batch wait for the memory to work again?
+    pub fn waits(&self) -> bool {
+        self.waiting.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Stops waiting for the memory: the server is going down.

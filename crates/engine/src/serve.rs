@@ -250,6 +250,7 @@ impl Engine {
         }
         let mut next = NextUp(None);
         next.add(self.start_due(now));
+        let mut well = true;
         let steps: [fn(&mut Self, UnixTime) -> Result<Option<UnixTime>, StoreError>; 6] =
             [Self::judge, Self::judge_own, Self::tell, Self::deliver, Self::services, Self::digest];
         for step in steps {
@@ -257,6 +258,7 @@ impl Engine {
                 Ok(at) => next.add(at),
                 Err(error) => {
                     // The memory is in trouble: said, and tried again on the next pass.
+                    well = false;
                     self.handle.status.trouble(&error);
                     next.add(Some(now.plus(5)));
                 }
@@ -264,7 +266,14 @@ impl Engine {
         }
         next.add(self.beat(now));
         let mono = self.handle.clock.monotonic();
-        self.handle.status.update(|s| s.last_pass = mono);
+        // Trouble of a batch that still waits is not over because others could read.
+        let waiting = self.running.values().any(|r| r.recorder.waits());
+        self.handle.status.update(|s| {
+            s.last_pass = mono;
+            if well && !waiting {
+                s.trouble = None;
+            }
+        });
         next.0
     }
 
@@ -534,6 +543,12 @@ impl Engine {
             running.task.abort();
             running.recorder.call_off();
             running.recorder.flush();
+        }
+        let now = self.handle.clock.now();
+        for name in self.running.keys() {
+            if let Err(error) = self.handle.store.schedule(name, now) {
+                self.handle.status.trouble(&error);
+            }
         }
         self.running.clear();
         let mut rounds = 0;

@@ -106,7 +106,7 @@ impl Assembly {
             policy: Policy {
                 max_days: config.policy.max_days,
                 gone_after: None,
-                owners_expected: !owners.is_empty(),
+                owners_expected: owners.iter().any(|o| !o.matches.is_empty()),
             },
             owners,
             clock,

@@ -232,7 +232,7 @@ Anything else is looked for in names, subjects, issuers, places and identities."
 #[derive(Args)]
 pub(crate) struct Ls {
     /// What to find; see below. Without it, everything in use
-    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    #[arg(value_name = "QUERY")]
     pub(crate) query: Vec<String>,
     /// So many at most
     #[arg(long, value_name = "N")]
@@ -313,7 +313,7 @@ pub(crate) struct Retire {
 #[derive(Args)]
 pub(crate) struct Export {
     /// What to find, as for `ls`; without it, everything in use
-    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    #[arg(value_name = "QUERY")]
     pub(crate) query: Vec<String>,
     /// csv, xlsx, json, ndjson or ics [default: by the name of --output, else csv]
     #[arg(long = "as", value_name = "KIND")]

@@ -276,6 +276,7 @@ impl Pass<'_> {
                     alert.resolved = None;
                 }
                 alert.told = Some(now);
+                alert.step_told = Some(now);
                 alert.title = title(members);
                 tell.push((alert.owner.clone(), Event::Alert));
                 tell.extend(alert.escalated.iter().map(|o| (o.clone(), Event::Alert)));
@@ -358,7 +359,8 @@ impl Pass<'_> {
         // Who was told last has to answer next.
         let last = alert.escalated.last().unwrap_or(&alert.owner).clone();
         let rounds = alert.escalated.len() as i64 + 1;
-        let escalate_at = UnixTime(told.0 + rounds * self.input.contacts.patience(&last, alert.step));
+        let since = alert.step_told.unwrap_or(told);
+        let escalate_at = UnixTime(since.0 + rounds * self.input.contacts.patience(&last, alert.step));
         if self.next_of(alert).is_some() {
             if now >= escalate_at {
                 self.escalate(alert, tell);
@@ -417,6 +419,7 @@ impl Pass<'_> {
             deadline: None,
             opened: self.input.now,
             told: None,
+            step_told: None,
             hold: None,
             escalated: Vec::new(),
             members: BTreeMap::new(),

@@ -83,7 +83,7 @@ fn title(event: Event, alert: &Alert, findings: &[&Tellable], now: UnixTime) -> 
         }
     };
     match event {
-        Event::Resolved => format!("mended: {}", alert.title),
+        Event::Resolved => format!("over: {}", alert.title),
         Event::Escalation => format!("nobody has answered: {what}"),
         Event::Reminder => format!("still: {what}"),
         Event::Alert | Event::Digest | Event::Test => what,
@@ -103,12 +103,13 @@ fn text(event: Event, alert: &Alert, findings: &[&Tellable], owner: &str, now: U
     match event {
         Event::Resolved => {
             out.push_str(
-                "Every place was looked at again and the cause is no longer found. Nothing is left to do.",
+                "The cause is no longer found: it was seen to be gone, or its place was retired by hand. \
+                 Nothing is left to do.",
             );
             return out;
         }
         Event::Escalation => {
-            let since = alert.told.map(|t| days_text(t, now)).unwrap_or_default();
+            let since = alert.step_told.or(alert.told).map(|t| days_text(t, now)).unwrap_or_default();
             out.push_str(&format!("{} was told {since} and has not acknowledged. ", alert.owner));
         }
         Event::Reminder => out.push_str("Nobody has acknowledged this. "),
@@ -204,6 +205,7 @@ mod tests {
             deadline: Some(UnixTime(30 * DAY)),
             opened: UnixTime(18 * DAY),
             told: Some(UnixTime(18 * DAY - 8 * 3600)),
+            step_told: None,
             hold: None,
             escalated: Vec::new(),
             members: Default::default(),
@@ -229,7 +231,7 @@ mod tests {
         assert!(many.text.starts_with("web was told 8 hours ago and has not acknowledged."));
         assert_eq!((many.items.len(), many.more), (20, 5));
         let over = write("x".into(), Event::Resolved, "web", &alert(), &[], Ways::default(), now);
-        assert_eq!((over.title.as_str(), over.deadline), ("mended: n0.test and 2 more", None));
+        assert_eq!((over.title.as_str(), over.deadline), ("over: n0.test and 2 more", None));
         let all = bundle("y".into(), "web", &[one, many], Ways::default(), now);
         assert_eq!((all.items.len(), all.more), (20, 6));
         assert_eq!(all.acknowledge_command.as_deref(), Some("notafter ack a17 a17"));

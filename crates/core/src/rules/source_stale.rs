@@ -24,7 +24,8 @@ impl Rule for SourceStale {
 
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Subject::Source(source) = &dossier.subject else { return Verdict::NotApplicable };
-        let last = source.last_success.unwrap_or(source.since);
+        // A clock that was set makes every success look old, or lie ahead: what counts is the time since then.
+        let last = source.last_success.map_or(source.since, |t| t.max(source.since.min(now)).min(now));
         let stale_at = last.plus((ROUNDS * source.every).max(LEAST));
         if now < stale_at {
             return Verdict::Pass { holds_until: Some(stale_at) };

@@ -46,7 +46,7 @@ fn check(global: &Global) -> Result<End, Usage> {
         return Ok(End::Done);
     };
     let explain = |e: String| assemble::explain(&file, &e);
-    sheet.web().map_err(explain)?;
+    sheet.web(None).map_err(explain)?;
     let setup = sheet.setup(&[]).map_err(explain)?;
     let mut text = format!("{}: right\n", file.display());
     let mut line = |what: &str, names: Vec<String>| {

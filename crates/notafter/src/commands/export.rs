@@ -64,7 +64,7 @@ pub(crate) fn status(global: &Global, folder: &Path) -> Result<End, Usage> {
 pub(crate) fn calendar(global: &Global, args: &Calendar) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
     let sheet = assemble::read_sheet(global.config.as_deref())?;
-    let web = sheet.web().map_err(Usage::new)?;
+    let web = sheet.web(None).map_err(Usage::new)?;
     if args.revoke {
         let was = calendars::revoke(&store, &args.owner, &who(), now).map_err(|e| data.explain(&e))?;
         let text = if was { "its address is void\n" } else { "no address was given out\n" };

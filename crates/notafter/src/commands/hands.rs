@@ -21,6 +21,9 @@ pub(crate) fn memory(global: &Global) -> Result<(Data, std::sync::Arc<Store>, Un
     let sheet = assemble::read_sheet(global.config.as_deref())?;
     let data = Data::find(global, &sheet)?;
     let store = data.open_existing(now)?;
+    if let Ok(services) = sheet.services() {
+        store.set_services(services.into_iter().map(|s| (s.name, s.places)).collect());
+    }
     Ok((data, store, now))
 }
 
@@ -43,7 +46,10 @@ fn each(
     let (data, store, now) = memory(global)?;
     let asked = until
         .map(|text| {
-            let relative = if text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains('-') {
+            let relative = if text.bytes().all(|b| b.is_ascii_digit()) {
+                // A bare number counts days, as in queries.
+                format!("+{text}d")
+            } else if text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains('-') {
                 format!("+{text}")
             } else {
                 text.to_owned()

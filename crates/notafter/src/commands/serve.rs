@@ -30,16 +30,7 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sheet = assemble::read_sheet(global.config.as_deref())?;
-    let mut web = sheet.web().map_err(|e| explain(&sheet, &e))?;
-    if let Some(listen) = args.listen {
-        if !listen.ip().is_loopback() && web.public_url.is_none() {
-            return Err(Usage::new(format!(
-                "{listen} can be reached by others, and the token would travel in the clear"
-            ))
-            .hint("set public_url and behind_proxy in the configuration, or listen on 127.0.0.1"));
-        }
-        web.listen = listen;
-    }
+    let web = sheet.web(args.listen).map_err(|e| explain(&sheet, &e))?;
     let data = Data::find(global, &sheet)?;
     let lock = data.lock()?;
     let token = data.token()?;
@@ -190,8 +181,7 @@ impl Keeper {
         let (watched, _) = watches::read(&self.store).unwrap_or_default();
         match sheet.setup(&watched) {
             Ok(setup) => {
-                if sheet.web().is_ok_and(|web| web.listen != self.web.listen) && self.global.config.is_some()
-                {
+                if sheet.file.is_some() && sheet.web(None).is_ok_and(|web| web.listen != self.web.listen) {
                     print::note("note: another listen address holds after a restart");
                 }
                 print::note(&format!("{} configuration loaded anew", self.clock.now()));

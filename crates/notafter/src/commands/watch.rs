@@ -37,7 +37,11 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
         global,
         Scan {
             targets: args.targets,
-            look: Look { exclude: sheet.config.scan.exclude.clone(), ..Look::default() },
+            look: Look {
+                resolver: sheet.config.server.resolver.clone(),
+                roots: sheet.config.server.roots.clone(),
+                ..Look::default()
+            },
             dry_run: false,
             yes: false,
             no_findings: false,

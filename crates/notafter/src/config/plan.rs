@@ -56,13 +56,14 @@ impl Sheet {
         format!("{line}{what}")
     }
 
-    /// What the HTTP side is told.
+    /// What the HTTP side is told; `listen` from the command line comes before the file's.
     ///
     /// # Errors
     /// An address that is none, or one that would be open to everybody.
-    pub(crate) fn web(&self) -> Result<Web, String> {
+    pub(crate) fn web(&self, listen: Option<SocketAddr>) -> Result<Web, String> {
         let server = &self.config.server;
-        let text = server.listen.as_deref().unwrap_or("127.0.0.1:4747");
+        let given = listen.map(|l| l.to_string());
+        let text = given.as_deref().or(server.listen.as_deref()).unwrap_or("127.0.0.1:4747");
         let listen: SocketAddr = text.parse().map_err(|_| {
             format!("listen = \"{text}\" is no address\nhint: write 127.0.0.1:4747 or [::1]:4747")
         })?;
@@ -128,7 +129,7 @@ impl Sheet {
         let policy = Policy {
             max_days: config.policy.max_days,
             gone_after: Some(gone_after),
-            owners_expected: !config.owner.is_empty(),
+            owners_expected: config.owner.iter().any(|o| !o.matches.is_empty()),
         };
         let key = format!(
             "{} {owners:?} {policy:?} {}",
@@ -145,7 +146,7 @@ impl Sheet {
             channels,
             services: self.services()?,
             pulse: self.pulse()?,
-            public_url: self.web()?.public_url,
+            public_url: self.web(None)?.public_url,
             digest: digest(config.server.digest.as_deref().unwrap_or("mon 08:00"))?,
             patience: patience(),
             judgment_key: hex(&sha256(key.as_bytes())),
@@ -352,7 +353,11 @@ impl Sheet {
         planned(&watch.source_name(), watch.targets.clone(), watch.every, self.look())
     }
 
-    fn services(&self) -> Result<Vec<Service>, String> {
+    /// The rows of the status page.
+    ///
+    /// # Errors
+    /// A place that is no term of the search language.
+    pub(crate) fn services(&self) -> Result<Vec<Service>, String> {
         let mut out = Vec::new();
         for table in &self.config.service {
             let name = table.name.get_ref();
@@ -538,7 +543,7 @@ mod tests {
     fn whoever_listens_to_the_world_needs_https() {
         let web = |text: &str| {
             let config = crate::config::parse(text).unwrap();
-            Sheet { file: None, text: text.to_owned(), config }.web()
+            Sheet { file: None, text: text.to_owned(), config }.web(None)
         };
         assert!(web("[server]\nlisten = '0.0.0.0:4747'\n").unwrap_err().contains("in the clear"));
         let open =
