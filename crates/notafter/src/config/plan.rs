@@ -452,9 +452,6 @@ fn target_match(target: &str) -> Option<Match> {
     }
     let bare = target.split_once("://").map_or(target, |(_, rest)| rest);
     let bare = bare.split(['?', '#']).next()?;
-    if let Ok(Match::Network(ip, length)) = Match::parse(&format!("location:{}", bare.split('/').next()?)) {
-        return Some(Match::Network(ip, length));
-    }
     if let Some((network, _)) = bare.split_once(':').filter(|(n, _)| n.contains('/'))
         && let Ok(matched) = Match::parse(&format!("location:{network}"))
     {
@@ -462,6 +459,9 @@ fn target_match(target: &str) -> Option<Match> {
     }
     if let Ok(matched @ Match::Network(..)) = Match::parse(&format!("location:{bare}")) {
         return Some(matched);
+    }
+    if let Ok(Match::Network(ip, length)) = Match::parse(&format!("location:{}", bare.split('/').next()?)) {
+        return Some(Match::Network(ip, length));
     }
     if let Ok(address) = bare.split('/').next()?.parse::<SocketAddr>() {
         return Match::parse(&format!("location:{}", address.ip())).ok();

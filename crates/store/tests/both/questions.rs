@@ -284,6 +284,7 @@ fn alert(number: i64) -> Alert {
         title: "x".into(),
         deadline: None,
         opened: NOW,
+        step_told: None,
         told: None,
         hold: None,
         escalated: Vec::new(),
