@@ -1,5 +1,8 @@
 //! Every page in a real browser, with names that would take it over if they could; and a person who clicks.
 
+// Real servers and real time: the clocks and sleeps that the product may not have.
+#![allow(clippy::disallowed_methods)]
+
 mod run;
 mod serving;
 mod web;

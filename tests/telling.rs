@@ -1,6 +1,9 @@
 //! The life of an alert, end to end: a real server lapses, a real mailbox hears of it, a person answers, the
 //! certificate is renewed, and only then it is over.
 
+// Real servers and real time: the clocks and sleeps that the product may not have.
+#![allow(clippy::disallowed_methods)]
+
 mod run;
 mod serving;
 

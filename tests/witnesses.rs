@@ -1,5 +1,8 @@
 //! Other people's programs as witnesses: Prometheus and its promtool, Alertmanager, Nagios, schemathesis.
 
+// Real servers and real time: the clocks and sleeps that the product may not have.
+#![allow(clippy::disallowed_methods)]
+
 mod run;
 mod serving;
 mod web;

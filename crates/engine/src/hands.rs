@@ -15,7 +15,7 @@ pub enum Refused {
     /// There is no such alert or finding.
     Unknown(String),
     /// It is over already.
-    Resolved(Alert),
+    Resolved(Box<Alert>),
     /// What was asked cannot be given: the message says why, and what can.
     Not(String),
     /// The memory failed.
@@ -76,7 +76,7 @@ pub fn hold(store: &Store, id: &str, ask: &Ask<'_>, now: UnixTime) -> Result<Ale
     for _ in 0..5 {
         let mut alert = find(store, id)?;
         if alert.state == State::Resolved {
-            return Err(Refused::Resolved(alert));
+            return Err(Refused::Resolved(Box::new(alert)));
         }
         let mut findings = Vec::new();
         for member in alert.members.keys() {

@@ -93,6 +93,9 @@ enum Event {
     Stop,
 }
 
+/// One part of a pass: does what is due, says when more is.
+type Step = fn(&mut Engine, UnixTime) -> Result<Option<UnixTime>, StoreError>;
+
 struct Running {
     task: tokio::task::JoinHandle<()>,
     recorder: Arc<Recorder>,
@@ -251,7 +254,7 @@ impl Engine {
         let mut next = NextUp(None);
         next.add(self.start_due(now));
         let mut well = true;
-        let steps: [fn(&mut Self, UnixTime) -> Result<Option<UnixTime>, StoreError>; 6] =
+        let steps: [Step; 6] =
             [Self::judge, Self::judge_own, Self::tell, Self::deliver, Self::services, Self::digest];
         for step in steps {
             match step(self, now) {

@@ -39,6 +39,11 @@ pub(crate) struct Sheet {
     pub(crate) config: Config,
 }
 
+/// Owners by rule, how each is told, and who is told when nobody else is left.
+type People = (Vec<Owner>, BTreeMap<String, Person>, String);
+/// What is told that we live, and how often in seconds.
+type Beats = (Arc<dyn notafter_core::joints::Pulse>, i64);
+
 /// What the HTTP side is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Web {
@@ -189,10 +194,7 @@ impl Sheet {
         Ok(out)
     }
 
-    fn owners(
-        &self,
-        channels: &BTreeMap<String, Channel>,
-    ) -> Result<(Vec<Owner>, BTreeMap<String, Person>, String), String> {
+    fn owners(&self, channels: &BTreeMap<String, Channel>) -> Result<People, String> {
         let names: BTreeSet<&str> = self.config.owner.iter().map(|o| o.name.get_ref().as_str()).collect();
         let (mut owners, mut people) = (Vec::new(), BTreeMap::new());
         for table in &self.config.owner {
@@ -375,7 +377,7 @@ impl Sheet {
         Ok(out)
     }
 
-    fn pulse(&self) -> Result<Option<(Arc<dyn notafter_core::joints::Pulse>, i64)>, String> {
+    fn pulse(&self) -> Result<Option<Beats>, String> {
         let Some(table) = &self.config.heartbeat else { return Ok(None) };
         let every = self.span(table.every.as_deref(), 300, "heartbeat: every")?;
         let pulse = notafter_act::pulse::HttpPulse::new(&table.url, table.ca_file.as_deref())
