@@ -31,12 +31,17 @@ const HOUR: u64 = 3600;
 /// 2026-01-01.
 const START: UnixTime = UnixTime(1_767_225_600);
 
+/// A chain, and when its leaf ends.
+type Served = (Vec<Arc<[u8]>>, UnixTime);
+/// What was carried and when, and whether the mail server is down.
+type Carried = (Vec<(UnixTime, Notice)>, bool);
+
 /// Who issues, and for whom what is served now.
 struct World {
     issuer: Issuer<'static, KeyPair>,
     root: Arc<[u8]>,
     key: KeyPair,
-    served: BTreeMap<String, (Vec<Arc<[u8]>>, UnixTime)>,
+    served: BTreeMap<String, Served>,
     broken: bool,
 }
 
@@ -98,7 +103,7 @@ impl Source for Eyes {
 
 /// Everything that was carried: when, to whom, what.
 #[derive(Clone, Default)]
-struct Post(Arc<Mutex<(Vec<(UnixTime, Notice)>, bool)>>);
+struct Post(Arc<Mutex<Carried>>);
 
 impl Notifier for Post {
     fn notify<'a>(
