@@ -248,6 +248,10 @@ impl Pass<'_> {
             None => self.begin(group, members),
         };
         let before = alert.clone();
+        // It is back: that is shown at once, and told when its time comes.
+        if alert.state == State::Resolved {
+            (alert.state, alert.resolved) = (State::Open, None);
+        }
         // What is kept must be true of now, even while nothing is told.
         alert.severity = members.iter().map(|m| m.severity).min().unwrap_or(alert.severity);
         alert.deadline = members.iter().filter_map(|m| m.deadline).min();
@@ -255,6 +259,7 @@ impl Pass<'_> {
         let held = self.held(&mut alert, step);
 
         let mut tell = Vec::new();
+        let mut waits = false;
         if !news.is_empty() {
             let due = self.news_due(&alert, known.is_none(), step, &news, held.as_ref());
             if now >= due {
@@ -271,10 +276,7 @@ impl Pass<'_> {
                     };
                     alert.members.insert(member.id.clone(), kept);
                 }
-                if before.state == State::Resolved || before.resolved.is_some() {
-                    alert.state = State::Open;
-                    alert.resolved = None;
-                }
+                alert.resolved = None;
                 alert.told = Some(now);
                 alert.step_told = Some(now);
                 alert.title = title(members);
@@ -286,11 +288,12 @@ impl Pass<'_> {
             } else {
                 self.wake(due);
                 news.clear();
+                waits = true;
             }
-        } else if alert.state != State::Resolved {
+        } else {
             alert.resolved = None;
         }
-        let quiet = alert.state == State::Resolved || alert.told.is_none();
+        let quiet = waits || alert.told.is_none();
         if tell.is_empty() && held.is_none() && !quiet {
             self.remind(&mut alert, &mut tell);
         }
@@ -444,12 +447,14 @@ impl Pass<'_> {
         let at = UnixTime(since.0 + self.input.patience.mended);
         let mut tell = Vec::new();
         if now >= at {
+            // What came back and went without a word in between goes without one.
+            let told_open = alert.told.is_some() && alert.members.values().any(|m| m.resolved.is_none());
             for member in alert.members.values_mut() {
                 member.resolved.get_or_insert(since);
             }
             alert.state = State::Resolved;
             alert.hold = None;
-            if alert.told.is_some() {
+            if told_open {
                 tell.push((alert.owner.clone(), Event::Resolved));
                 tell.extend(alert.escalated.iter().map(|o| (o.clone(), Event::Resolved)));
             }

@@ -1,0 +1,217 @@
+//! The server as a person starts it: first results, restarts, mistakes, copies, and the commands beside it.
+
+// Real servers and real time: the clocks and sleeps that the product may not have.
+#![allow(clippy::disallowed_methods)]
+
+mod run;
+mod serving;
+mod web;
+
+use std::fs;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use notafter_lab::servers::nginx;
+use notafter_lab::{Authority, Lab, Request, Server, need};
+use serving::Serving;
+use web::get;
+
+const DAY: i64 = 86_400;
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+}
+
+fn left(days: i64) -> Request {
+    Request::server().between(now() + (days - 90) * DAY, now() + days * DAY + 3600)
+}
+
+fn source(server: &Server) -> String {
+    format!(
+        "[[source]]\nname = \"office\"\nkind = \"network\"\ntargets = [\"tls://{}?sni=srv.test\"]\nevery = \"3s\"\n",
+        server.address()
+    )
+}
+
+#[test]
+fn with_no_configuration_it_shows_this_machine_within_ten_seconds() {
+    let lab = Lab::new("first-start");
+    let begun = Instant::now();
+    // An empty file: nothing is configured.
+    let mut serving = Serving::start(&lab, "");
+    let url = serving.url();
+    let totals = serving.until("first results", || {
+        let totals = get(&format!("{url}/api/v1/totals")).json();
+        (totals["assets"].as_u64()? > 0).then_some(totals)
+    });
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}: {totals}", begun.elapsed());
+    assert!(get(&format!("{url}/")).body.contains("<h1"));
+    // Nobody is told: that is itself a finding.
+    serving.until("the finding", || {
+        serving.ask(&["ls", "--findings"]).out.contains("owner-unreachable").then_some(())
+    });
+    // A second server on the same folder is refused, and says who has it.
+    let second = serving.ask(&["serve"]);
+    assert_eq!(second.code, 2);
+    assert!(second.err.contains("another server works on") && second.err.contains("pid"), "{}", second.err);
+    assert_eq!(serving.stop(), 0);
+}
+
+#[test]
+fn commands_beside_the_server_and_copies() {
+    let lab = Lab::new("beside");
+    let authority = Authority::new(&lab);
+    let Some(server) = need(nginx::start(&lab, &authority.issue(&left(20)))) else { return };
+    let mut serving = Serving::start(&lab, &source(&server));
+    let address = server.address().to_string();
+    serving.until("the asset", || serving.ask(&["ls", "srv.test"]).out.contains("srv.test").then_some(()));
+    let json = serving.ask(&["ls", "name:srv.test", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    let id = listed["items"][0]["id"].as_str().expect("an id").to_owned();
+    assert!(serving.ask(&["ls", &format!("location:{}", server.address().ip())]).out.contains("srv.test"));
+    assert!(serving.ask(&["ls", "name:nobody.test"]).out.is_empty());
+    let shown = serving.ask(&["show", &id[..20]]);
+    assert!(shown.out.contains(&address) && shown.out.contains("owner"), "{}{}", shown.out, shown.err);
+    let wrong = serving.ask(&["ls", "expire<30d"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("did you mean `expires`"), "{}", wrong.err);
+    let forecast = serving.ask(&["forecast", "--days", "30", "--lifetime", "47"]);
+    assert!(
+        forecast.out.contains("srv.test") && forecast.out.contains("lifetimes of 47 days"),
+        "{}",
+        forecast.out
+    );
+    let owned = serving.ask(&["own", "name:srv.test", "web"]);
+    assert!(owned.out.contains("belongs to web"), "{}{}", owned.out, owned.err);
+    assert!(serving.ask(&["ls", "owner:web"]).out.contains("srv.test"));
+    // A scan can be kept beside what the server sees.
+    let folder = lab.subfolder("kept");
+    fs::copy(authority.issue(&left(50).sans(&["DNS:kept.test"])).cert_pem, folder.join("a.pem"))
+        .expect("copied");
+    let saved = serving.ask(&["scan", &folder.to_string_lossy(), "--save"]);
+    assert!(saved.err.contains("1 new assets"), "{}", saved.err);
+    assert!(serving.ask(&["ls", "kept.test"]).out.contains("kept.test"));
+    for (kind, begins) in [("csv", "name"), ("json", "["), ("ics", "BEGIN:VCALENDAR")] {
+        let out = serving.ask(&["export", "--as", kind]);
+        assert!(out.out.trim_start().starts_with(begins), "{kind}: {}{}", out.out, out.err);
+        assert!(out.out.contains("srv.test"), "{kind}");
+    }
+    assert!(serving.ask(&["doctor"]).out.contains("works on this data folder"));
+    // A copy while it runs, into a folder of its own, and everything is there.
+    let copy = lab.path().join("copy.db");
+    let backup = serving.ask(&["backup", &copy.to_string_lossy()]);
+    assert_eq!(backup.code, 0, "{}", backup.err);
+    assert_eq!(serving.ask(&["backup", &copy.to_string_lossy()]).code, 2, "never over a file that is there");
+    assert_eq!(serving.ask(&["restore", &copy.to_string_lossy()]).code, 2, "never under a running server");
+    assert_eq!(serving.stop(), 0);
+    let before = serving.ask(&["ls", "--json"]).out;
+    fs::write(serving.folder.join("notafter.db"), b"not a database any more").expect("damaged");
+    let damaged = serving.ask(&["ls"]);
+    assert_eq!(damaged.code, 2);
+    assert!(damaged.err.contains("hint:"), "{}", damaged.err);
+    let restored = serving.ask(&["restore", &copy.to_string_lossy()]);
+    assert_eq!(restored.code, 0, "{}{}", restored.out, restored.err);
+    let after = serving.ask(&["ls", "--json"]).out;
+    assert_eq!(before.matches("\"id\"").count(), after.matches("\"id\"").count());
+}
+
+#[test]
+fn gone_is_only_what_a_person_says() {
+    let lab = Lab::new("retiring");
+    let Some(mut server) = need(nginx::start(&lab, &Authority::new(&lab).issue(&left(8)))) else { return };
+    let serving = Serving::start(&lab, &source(&server));
+    serving.until("the alert", || serving.ask(&["ls", "--alerts"]).out.contains("srv.test").then_some(()));
+    let place = format!("tls://{}?sni=srv.test", server.address());
+    server.stop();
+    serving.until("the silence", || serving.ask(&["ls", "is:unseen"]).out.contains("srv.test").then_some(()));
+    // Unreachable is not gone: the alert stands.
+    assert!(serving.ask(&["ls", "--alerts"]).out.contains("srv.test"));
+    assert_eq!(serving.ask(&["retire", "tls://127.0.0.1:9", "--reason", "x"]).code, 2);
+    let retired = serving.ask(&["retire", &place, "--reason", "the shop is closed"]);
+    assert_eq!(retired.code, 0, "{}", retired.err);
+    serving.until("the end of its alert", || {
+        (!serving.ask(&["ls", "--alerts"]).out.contains("srv.test")).then_some(())
+    });
+    server.restart().expect("it is back");
+    serving.until("its return", || serving.ask(&["ls", "--alerts"]).out.contains("srv.test").then_some(()));
+}
+
+#[test]
+fn a_changed_configuration_holds_at_once_and_a_wrong_one_changes_nothing() {
+    let lab = Lab::new("reload");
+    let authority = Authority::new(&lab);
+    let folder = lab.subfolder("later");
+    fs::copy(authority.issue(&left(50).sans(&["DNS:later.test"])).cert_pem, folder.join("a.pem"))
+        .expect("copied");
+    let first = "[[source]]\nkind = \"files\"\npaths = [\"/nonexistent-notafter\"]\n";
+    let serving = Serving::start(&lab, first);
+    let file = lab.path().join("notafter.toml");
+    fs::write(&file, "[[sorce]]\n").expect("written");
+    serving.signal("HUP");
+    serving.until("the mistake", || serving.words().contains("did you mean `source`?").then_some(()));
+    fs::write(&file, format!("[[source]]\nkind = \"files\"\npaths = [\"{}\"]\n", folder.display()))
+        .expect("written");
+    serving.signal("HUP");
+    serving.until("what the new one shows", || {
+        serving.ask(&["ls", "later.test"]).out.contains("later.test").then_some(())
+    });
+}
+
+#[test]
+fn a_restart_loop_tells_nobody_twice() {
+    let lab = Lab::new("restart-loop");
+    let Some(server) = need(nginx::start(&lab, &Authority::new(&lab).issue(&left(8)))) else { return };
+    let said = lab.path().join("said");
+    let config = format!(
+        "{}[[notifier]]\nname = \"file\"\nkind = \"exec\"\ncommand = [\"/bin/sh\", \"-c\", \"echo $NOTAFTER_ID >> {}\"]\n",
+        source(&server),
+        said.display()
+    );
+    let mut serving = Serving::start(&lab, &config);
+    serving.until("the message", || fs::read_to_string(&said).ok().filter(|t| t.contains("alert")));
+    for _ in 0..5 {
+        serving.crash_and_restart(lab.path());
+        std::thread::sleep(Duration::from_millis(1500));
+    }
+    let text = fs::read_to_string(&said).unwrap_or_default();
+    let mut ids: Vec<&str> = text.lines().filter(|l| l.contains("-alert-")).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), all), (1, 1), "{text}");
+}
+
+#[test]
+fn a_memory_that_is_locked_loses_nothing() {
+    let lab = Lab::new("locked");
+    let Some(server) = need(nginx::start(&lab, &Authority::new(&lab).issue(&left(40)))) else { return };
+    let folder = lab.subfolder("grows");
+    let config = format!(
+        "{}[[source]]\nname = \"files\"\nkind = \"files\"\npaths = [\"{}\"]\nevery = \"2s\"\n",
+        source(&server),
+        folder.display()
+    );
+    let serving = Serving::start(&lab, &config);
+    serving
+        .until("the first look", || serving.ask(&["ls", "srv.test"]).out.contains("srv.test").then_some(()));
+    // Another program holds the write lock for eight seconds; a certificate appears in the meantime.
+    let script = "import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\n\
+                  c.execute('BEGIN IMMEDIATE')\nprint('held',flush=True)\ntime.sleep(8)\nc.execute('ROLLBACK')\n";
+    let mut holder = std::process::Command::new("python3")
+        .args(["-c", script])
+        .arg(serving.folder.join("notafter.db"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    std::thread::sleep(Duration::from_secs(1));
+    fs::copy(
+        Authority::new(&lab).issue(&left(50).sans(&["DNS:meanwhile.test"])).cert_pem,
+        folder.join("a.pem"),
+    )
+    .expect("copied");
+    // Reads go on from what was there.
+    assert_eq!(get(&format!("{}/inventory", serving.url())).status, 200);
+    let _ = holder.wait();
+    serving.until("what came meanwhile", || {
+        serving.ask(&["ls", "meanwhile.test"]).out.contains("meanwhile.test").then_some(())
+    });
+}
