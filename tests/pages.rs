@@ -139,6 +139,11 @@ fn a_person_signs_in_once_and_acknowledges() {
     browser.go(&link);
     let used = browser.script("return document.querySelectorAll('main form button').length");
     assert_eq!(used, 0, "a used link has no button");
+    // Another one is one command away.
+    let another = serving.ask(&["sign-in"]).out;
+    let path = another.trim().split_once("/sign-in/").expect("a link").1.to_owned();
+    browser.go(&format!("{base}/sign-in/{path}"));
+    assert_eq!(browser.script("return document.querySelectorAll('main form button').length"), 1);
     assert_eq!(browser.script("return document.cookie"), "");
     // By keyboard: to the search, and to the help.
     browser.go(&format!("{base}/"));

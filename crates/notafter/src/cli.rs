@@ -98,6 +98,8 @@ pub(crate) enum Command {
     Why(Why),
     /// The server: looks on schedule, remembers, tells people, shows pages
     Serve(Serve),
+    /// Print a link that signs one browser in, once, within ten minutes
+    SignIn,
     /// Look now, and put it on the server's schedule
     Watch(WatchArgs),
     /// Ask the inventory

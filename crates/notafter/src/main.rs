@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Verify(verify) => commands::verify::run(&cli.global, verify),
         Command::Why(why) => commands::why::run(&cli.global, why),
         Command::Serve(serve) => commands::serve::run(&cli.global, &serve),
+        Command::SignIn => commands::export::sign_in(&cli.global),
         Command::Watch(watch) => commands::watch::run(&cli.global, watch),
         Command::Ls(ls) => commands::ls::run(&cli.global, &ls),
         Command::Forecast(forecast) => commands::forecast::run(&cli.global, &forecast),

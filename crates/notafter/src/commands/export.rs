@@ -1,9 +1,13 @@
-//! `export`, `status export`, `calendar`: what is known, in other programs' forms.
+//! `export`, `status export`, `calendar`, `sign-in`: what is known, in other programs' forms, and the way to it.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
+use notafter_engine::clock::SystemClock;
+use notafter_engine::notify::secret_hash;
+use notafter_server::Access;
 use notafter_server::export::{Format, write};
 use notafter_server::{calendar as calendars, status_export};
 
@@ -75,5 +79,21 @@ pub(crate) fn calendar(global: &Global, args: &Calendar) -> Result<End, Usage> {
     let base = web.public_url.unwrap_or_else(|| format!("http://{}", web.listen));
     print::out(format!("{base}{path}\n").as_bytes());
     print::note("whoever has this address can read the calendar; a new one makes the old one void");
+    Ok(End::Done)
+}
+
+/// Prints a link for a browser. Whoever can write into the data folder may sign in anyway.
+pub(crate) fn sign_in(global: &Global) -> Result<End, Usage> {
+    let (data, store, _) = memory(global)?;
+    let sheet = assemble::read_sheet(global.config.as_deref())?;
+    let web = sheet.web(None).map_err(Usage::new)?;
+    let clock = Arc::new(SystemClock::new());
+    let access = Access::new(store, clock, secret_hash(&data.token()?));
+    let link = access.new_link().map_err(|e| data.explain(&e))?;
+    let base = web.public_url.unwrap_or_else(|| format!("http://{}", web.listen));
+    print::out(format!("{base}{link}\n").as_bytes());
+    if !data.is_served() {
+        print::note("the server does not run: start it with `notafter serve`");
+    }
     Ok(End::Done)
 }

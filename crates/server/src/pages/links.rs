@@ -210,6 +210,6 @@ fn sign_in_view(app: &App, state: LinkState, secret: &str) -> SigninView {
         subline: subline.to_owned(),
         can_act: good,
         action: if good { format!("/sign-in/{secret}") } else { String::new() },
-        command: if good { String::new() } else { "notafter serve --sign-in-link".to_owned() },
+        command: if good { String::new() } else { "notafter sign-in".to_owned() },
     }
 }
