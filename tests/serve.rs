@@ -168,6 +168,8 @@ fn a_restart_loop_tells_nobody_twice() {
     );
     let mut serving = Serving::start(&lab, &config);
     serving.until("the message", || fs::read_to_string(&said).ok().filter(|t| t.contains("alert")));
+    // Once it is noted that the message was taken over; killed before that, it would come again under the same id.
+    std::thread::sleep(Duration::from_secs(2));
     for _ in 0..5 {
         serving.crash_and_restart(lab.path());
         std::thread::sleep(Duration::from_millis(1500));
