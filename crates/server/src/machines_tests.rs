@@ -322,14 +322,3 @@ async fn a_server_without_a_prober_says_so() {
     let bench = Bench::new();
     assert_eq!(bench.get("/probe?target=10.0.0.1").await.0, StatusCode::NOT_IMPLEMENTED);
 }
-
-/// For tools that need a port (schemathesis, promtool): `NOTAFTER_BENCH=127.0.0.1:4848 cargo test -p
-/// notafter-server serve_for_tools -- --ignored`. The token is `bench`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "runs until it is stopped"]
-async fn serve_for_tools() {
-    let Ok(address) = std::env::var("NOTAFTER_BENCH") else { return };
-    let bench = Bench::with(settings(20_000), Some(Arc::new(Fake::default())));
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-    crate::serve(listener, bench.router(), std::future::pending()).await;
-}

@@ -213,11 +213,6 @@ impl Bench {
         Self { handle, engine, router }
     }
 
-    /// Everything that is answered, for a server that real tools ask.
-    pub(crate) fn router(&self) -> Router {
-        self.router.clone()
-    }
-
     /// Lets the engine do what is due.
     pub(crate) fn pass(&mut self) {
         self.engine.pass();

@@ -57,7 +57,7 @@ pub(crate) async fn take_ack(
     let note = form.map(|form| form.0.note).unwrap_or_default();
     show(&app, caller, &headers, move |app, look| {
         let link = if is_secret(&secret) {
-            look.store.link(&secret_hash(&secret), true, look.now)?
+            look.store.link(&secret_hash(&secret), false, look.now)?
         } else {
             Link::Unknown
         };
@@ -68,6 +68,8 @@ pub(crate) async fn take_ack(
         let by = format!("{owner}, by a link");
         let ask = Ask { by: &by, until: None, note: &words::clean(&note), snooze: false };
         let alert = hold(&look.store, &id, &ask, look.now)?;
+        // Used up by what it did: a link whose deed failed works again.
+        look.store.link(&secret_hash(&secret), true, look.now)?;
         app.handle.wake();
         let until = alert.hold.as_ref().map(|hold| words::moment(hold.until)).unwrap_or_default();
         Ok(AcknowledgeView {
