@@ -24,7 +24,7 @@ use crate::Result;
 /// Issuers.
 const ISSUERS: usize = 50;
 /// Certificates in one transaction.
-const BATCH: usize = 5000;
+const BATCH: usize = 20_000;
 /// Repetitions of each question.
 const TIMES: usize = 500;
 /// 2026-11-01.

@@ -100,10 +100,18 @@ impl Store {
     /// The store's. Nothing of the batch is kept then.
     pub fn record(&self, run: &mut Run, batch: &Inventory) -> Result<Changed, StoreError> {
         run.cache.trim();
-        let done = self.prepare(&mut run.cache, batch).and_then(|fresh| {
+        let done = self.prepare(&mut run.cache, batch).and_then(|prepared| {
             let (source, started) = (run.source, run.started.0);
             let (cache, seen) = (&mut run.cache, &run.seen);
-            self.db.write(|c| record::Recording::new(source, started, cache, seen, batch, fresh).run(c))
+            let packing = prepare::Packing::new(batch, &prepared.fresh);
+            std::thread::scope(|scope| {
+                if packing.is_long() {
+                    scope.spawn(|| packing.help());
+                }
+                self.db.write(|c| {
+                    record::Recording::new(source, started, cache, seen, batch, prepared, &packing).run(c)
+                })
+            })
         });
         match done {
             Ok((changed, saw)) => {

@@ -12,7 +12,7 @@ use zstd::dict::{DecoderDictionary, EncoderDictionary};
 use crate::db::{Conn, Result, args, corrupt, other};
 
 /// Fast enough that the database stays the slower half; higher levels gain one part in a hundred.
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 1;
 /// An asset larger than this was never written: a bound for what a damaged row can ask for.
 const LENGTH_MAX: i64 = 256 << 20;
 /// So many issuers are kept at hand.

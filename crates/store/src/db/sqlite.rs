@@ -2,6 +2,8 @@
 //!
 //! The file and its folder are for their owner alone. What is no database of ours is refused, never overwritten.
 
+mod log;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ const IDLE_MAX: usize = 8;
 
 pub(crate) struct Pool {
     path: Option<PathBuf>,
+    /// Before the writer: it must have come to rest when that closes.
+    log: Option<log::Log>,
     writer: Mutex<Connection>,
     idle: Mutex<Vec<Connection>>,
     patience: Mutex<Duration>,
@@ -40,6 +44,7 @@ impl Pool {
         }
         let pool = Self {
             path: path.map(Path::to_path_buf),
+            log: path.map(log::Log::new),
             writer: Mutex::new(writer),
             idle: Mutex::new(Vec::new()),
             patience: Mutex::new(PATIENCE),
@@ -58,6 +63,7 @@ impl Pool {
         }
         Ok(Self {
             path: Some(path.to_path_buf()),
+            log: None,
             writer: Mutex::new(writer),
             idle: Mutex::new(Vec::new()),
             patience: Mutex::new(PATIENCE),
@@ -104,6 +110,9 @@ impl Pool {
         if done.is_err() && !writer.is_autocommit() {
             let _ = script(&writer, "ROLLBACK");
         }
+        if let Some(log) = &self.log {
+            log.written();
+        }
         done
     }
 
@@ -121,6 +130,9 @@ impl Pool {
     }
 
     pub(crate) fn seal(self) -> Result<()> {
+        if let Some(log) = &self.log {
+            log.rest();
+        }
         let writer = self.writer.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         drop(self.idle);
         script(&writer, "PRAGMA journal_mode = DELETE")
@@ -194,7 +206,7 @@ fn connect(path: Option<&Path>, writes: bool) -> Result<Connection> {
         if writes {
             script(
                 &connection,
-                "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000",
+                "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 64000",
             )?;
         }
         script(
@@ -202,7 +214,7 @@ fn connect(path: Option<&Path>, writes: bool) -> Result<Connection> {
             "PRAGMA synchronous = NORMAL; PRAGMA mmap_size = 67108864; PRAGMA journal_size_limit = 67108864",
         )?;
     }
-    let cache = if writes { "PRAGMA cache_size = -65536" } else { "PRAGMA cache_size = -16384" };
+    let cache = if writes { "PRAGMA cache_size = -262144" } else { "PRAGMA cache_size = -16384" };
     script(&connection, cache)?;
     script(
         &connection,

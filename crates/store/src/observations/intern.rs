@@ -8,7 +8,7 @@ use crate::db::{Conn, Result, Value, args};
 use crate::places;
 use crate::read::DistinguishedName;
 
-use super::prepare::Cache;
+use super::prepare::{Cache, in_two};
 
 /// The next free number of a table. There is one writer, so nobody else gives it out.
 pub(crate) fn next_id(c: &mut Conn<'_>, table: &'static str) -> Result<i64> {
@@ -133,7 +133,7 @@ impl Places {
                 unknown.push(location);
             }
         }
-        let spots: Vec<i64> = unknown.iter().map(|l| places::spot(l)).collect();
+        let spots = in_two(&unknown, |part| part.iter().map(|l| places::spot(l)).collect());
         let asked: Vec<Vec<Value<'_>>> = spots.iter().map(|s| vec![(*s).into()]).collect();
         let found = c.query_many("SELECT id, text FROM location WHERE spot = $1", &asked)?;
         let mut next = 0;

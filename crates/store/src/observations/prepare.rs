@@ -1,20 +1,26 @@
-//! Before the lock: which assets of a batch are new, what their rows will say, and their bytes, packed.
+//! Before the lock: which assets of a batch are new, and what their rows will say. Beside it: their bytes, packed.
 //!
-//! Reading and packing are most of the work beside the database's own, and are done on two threads.
+//! Reading and packing are most of the work beside the database's own: reading is done on two threads, packing while
+//! the transaction goes on.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use notafter_core::Fingerprint;
 use notafter_core::inventory::{AssetIx, Inventory};
 
-use crate::db::{Result, Value, args};
+use crate::db::{Result, Value, args, other};
 use crate::read::{Columns, columns};
 use crate::shelf::{Base, Packer};
 use crate::{Store, texts};
 
 /// Below so many new ones a second thread costs more than it brings.
 const PARALLEL_MIN: usize = 64;
+/// Longer than this no certificate takes to pack.
+const STUCK: Duration = Duration::from_secs(60);
 /// So many identities are remembered through a run.
 const ASSETS_MAX: usize = 200_000;
 /// So many issuers.
@@ -38,8 +44,14 @@ pub(crate) struct Fresh {
     pub(crate) columns: Columns,
     pub(crate) length: usize,
     /// The certificate it is packed against.
-    pub(crate) base: Option<Fingerprint>,
-    pub(crate) packed: Vec<u8>,
+    pub(crate) base: Option<Arc<Base>>,
+}
+
+/// What is new in a batch.
+pub(crate) struct Prepared {
+    pub(crate) fresh: Vec<Fresh>,
+    /// The last token when it was new: as long as none was given out since, it still is.
+    pub(crate) token: i64,
 }
 
 impl Cache {
@@ -63,18 +75,69 @@ impl Cache {
     }
 }
 
+/// The bytes of what is new, packed by whoever has time: a thread beside the transaction, and the transaction's own
+/// once it needs them.
+pub(crate) struct Packing<'b> {
+    batch: &'b Inventory,
+    work: Vec<(AssetIx, Option<Arc<Base>>)>,
+    next: AtomicUsize,
+    sender: Sender<Packed>,
+    done: Mutex<Receiver<Packed>>,
+}
+
+type Packed = Result<(AssetIx, Vec<u8>)>;
+
+impl<'b> Packing<'b> {
+    pub(crate) fn new(batch: &'b Inventory, fresh: &[Fresh]) -> Self {
+        let work = fresh.iter().map(|one| (one.ix, one.base.clone())).collect();
+        let (sender, done) = channel();
+        Self { batch, work, next: AtomicUsize::new(0), sender, done: Mutex::new(done) }
+    }
+
+    /// Is it worth a thread?
+    pub(crate) fn is_long(&self) -> bool {
+        self.work.len() >= PARALLEL_MIN
+    }
+
+    /// Packs until nothing is left to begin.
+    pub(crate) fn help(&self) {
+        let mut packer = Packer::new();
+        while let Some((ix, base)) = self.work.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let packed = match &mut packer {
+                Ok(packer) => packer.pack(&self.batch.bytes(*ix), base.as_deref()).map(|bytes| (*ix, bytes)),
+                Err(error) => Err(other(error.context.clone())),
+            };
+            // The receiver lives as long as this does.
+            let _ = self.sender.send(packed);
+        }
+    }
+
+    /// All of them, by asset.
+    pub(crate) fn take(&self) -> Result<HashMap<AssetIx, Vec<u8>>> {
+        self.help();
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = HashMap::with_capacity(self.work.len());
+        for _ in &self.work {
+            // What the other thread has begun is a matter of microseconds; if it died, so does this transaction.
+            let packed = done.recv_timeout(STUCK).map_err(|_| other("the packing thread is gone"))?;
+            out.extend([packed?]);
+        }
+        Ok(out)
+    }
+}
+
 impl Store {
-    /// The numbers of the known assets go into the cache, the others are read and packed.
-    pub(crate) fn prepare(&self, cache: &mut Cache, batch: &Inventory) -> Result<Vec<Fresh>> {
+    /// The numbers of the known assets go into the cache, the others are read.
+    pub(crate) fn prepare(&self, cache: &mut Cache, batch: &Inventory) -> Result<Prepared> {
         let unsure: Vec<(AssetIx, Fingerprint)> = batch
             .assets()
             .filter(|(_, asset)| !cache.assets.contains_key(&asset.id))
             .map(|(ix, asset)| (ix, asset.id))
             .collect();
-        let known = self.db.read(|c| {
+        let (token, known) = self.db.read(|c| {
             let asked: Vec<Vec<Value<'_>>> =
                 unsure.iter().map(|(_, id)| vec![texts::split(id).0.into()]).collect();
-            find(c, &asked)
+            Ok((last_token(c)?, find(c, &asked)?))
         })?;
         let mut new = Vec::new();
         for ((ix, id), known) in unsure.into_iter().zip(known) {
@@ -90,26 +153,12 @@ impl Store {
                 .map(|ix| {
                     let (asset, bytes) = (batch.asset(*ix), batch.bytes(*ix));
                     let columns = columns(asset.id, asset.kind, &bytes);
-                    Ok(Fresh { ix: *ix, columns, length: bytes.len(), base: None, packed: Vec::new() })
+                    Fresh { ix: *ix, columns, length: bytes.len(), base: None }
                 })
                 .collect()
-        })?;
+        });
         self.choose_bases(cache, batch, &mut fresh)?;
-        let bases = &cache.bases;
-        let packed = in_two(&fresh, |part| {
-            let mut packer = Packer::new()?;
-            part.iter()
-                .map(|one| {
-                    let issuer = one.columns.issuer.as_ref().filter(|_| one.base.is_some());
-                    let base = issuer.and_then(|i| bases.get(&i.text));
-                    packer.pack(&batch.bytes(one.ix), base.map(|b| &**b))
-                })
-                .collect()
-        })?;
-        for (one, packed) in fresh.iter_mut().zip(packed) {
-            one.packed = packed;
-        }
-        Ok(fresh)
+        Ok(Prepared { fresh, token })
     }
 
     /// The first certificate of each issuer is what the others are packed against; itself it is kept whole.
@@ -120,7 +169,7 @@ impl Store {
             }
             let Some(issuer) = &one.columns.issuer else { continue };
             if let Some(base) = cache.bases.get(&issuer.text) {
-                one.base = Some(base.id);
+                one.base = Some(Arc::clone(base));
                 continue;
             }
             let kept = self.db.read(|c| {
@@ -135,14 +184,15 @@ impl Store {
             let base = match kept {
                 Some((id, number, bytes)) => {
                     cache.assets.insert(id, number);
-                    one.base = Some(id);
-                    Base::new(id, &bytes)
+                    let base = Arc::new(Base::new(id, &bytes));
+                    one.base = Some(Arc::clone(&base));
+                    base
                 }
                 // A root says nothing that its leaves repeat: the first leaf is the pattern.
                 None if one.columns.is_ca() => continue,
-                None => Base::new(one.columns.id, &batch.bytes(one.ix)),
+                None => Arc::new(Base::new(one.columns.id, &batch.bytes(one.ix))),
             };
-            cache.bases.insert(issuer.text.clone(), Arc::new(base));
+            cache.bases.insert(issuer.text.clone(), base);
         }
         Ok(())
     }
@@ -164,19 +214,80 @@ pub(crate) fn find(
         .collect()
 }
 
+/// The last token that was given out: see [`crate::ledger::Ledger::token`].
+pub(crate) fn last_token(c: &mut crate::db::Conn<'_>) -> Result<i64> {
+    let row = c.first("SELECT count FROM total WHERE name = 'token'", &[])?;
+    row.map_or(Ok(0), |row| row.int(0))
+}
+
 /// Does the work for both halves at once.
-fn in_two<T: Sync, U: Send>(all: &[T], work: impl Fn(&[T]) -> Result<Vec<U>> + Sync) -> Result<Vec<U>> {
+pub(crate) fn in_two<T: Sync, U: Send>(all: &[T], work: impl Fn(&[T]) -> Vec<U> + Sync) -> Vec<U> {
     if all.len() < PARALLEL_MIN {
         return work(all);
     }
     let (left, right) = all.split_at(all.len() / 2);
     std::thread::scope(|scope| {
         let beside = scope.spawn(|| work(right));
-        let mut out = work(left)?;
+        let mut out = work(left);
         match beside.join() {
-            Ok(rest) => out.extend(rest?),
+            Ok(rest) => out.extend(rest),
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        Ok(out)
+        out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use notafter_core::UnixTime;
+    use notafter_core::inventory::{Asset, AssetKind, Placement, Role};
+    use notafter_core::location::Location;
+
+    use super::*;
+    use crate::Database;
+
+    /// A run over more assets than it remembers: what is packed against a forgotten one can still be read.
+    #[test]
+    fn forgetting_costs_a_lookup_and_no_bytes() {
+        let issuer = rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::default();
+        ca.distinguished_name.push(rcgen::DnType::CommonName, "One CA");
+        let issuer = rcgen::Issuer::new(ca, issuer);
+        let store = Store::open(&Database::Memory, UnixTime(1_000)).unwrap();
+        let mut run = store.begin("test", "here", UnixTime(1_000)).unwrap();
+        let mut ders = Vec::new();
+        for n in 0..6 {
+            let leaf = rcgen::CertificateParams::new(vec![format!("h{n}.example.com")]).unwrap();
+            let key = rcgen::KeyPair::generate().unwrap();
+            let der = leaf.signed_by(&key, &issuer).unwrap().der().to_vec();
+            let mut batch = Inventory::default();
+            let id = Fingerprint::of(&der);
+            let bytes = batch.keep(&der);
+            let asset = batch.add(Asset {
+                id,
+                kind: AssetKind::Certificate,
+                bytes,
+                not_before: None,
+                not_after: None,
+                key: None,
+            });
+            batch.place(Placement {
+                asset,
+                location: Location::parse(&format!("file:///srv/{n}.pem")).unwrap(),
+                role: Role::Leaf,
+                chain: None,
+                first_seen: UnixTime(1_000),
+                last_seen: UnixTime(1_000),
+                unseen_since: None,
+                facts: Arc::default(),
+            });
+            store.record(&mut run, &batch).unwrap();
+            // What `trim` does when there are too many.
+            run.cache.assets.clear();
+            ders.push((id, der));
+        }
+        for (id, der) in ders {
+            assert_eq!(store.asset(&id).unwrap().unwrap().der, der);
+        }
+    }
 }

@@ -1,15 +1,17 @@
 //! One batch into the database, in one transaction: what is new is inserted, what changed is updated, the rest is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use notafter_core::Fingerprint;
 use notafter_core::inventory::{AssetIx, AssetKind, Inventory, Placement, Role};
 use notafter_core::location::Location;
-use notafter_core::observation::Possession;
+use notafter_core::observation::{Facts, Possession};
 
 use super::Changed;
 use super::intern::{Places, members, next_id};
-use super::prepare::{Cache, Fresh, find};
-use crate::db::{Conn, Result, Value};
+use super::prepare::{Cache, Fresh, Packing, Prepared, find, last_token};
+use crate::db::{Conn, Result, Value, other};
 use crate::ledger::{AT_ENDPOINT, Ledger, PROVED};
 use crate::places;
 use crate::read::NEVER;
@@ -38,6 +40,9 @@ pub(super) struct Recording<'r> {
     pub(super) seen: &'r SeenAll,
     pub(super) batch: &'r Inventory,
     pub(super) fresh: Vec<Fresh>,
+    packing: &'r Packing<'r>,
+    /// See [`Prepared`].
+    looked_at: i64,
     /// Numbers by index in the batch.
     pub(super) numbers: Vec<i64>,
     pub(super) places: Places,
@@ -45,6 +50,8 @@ pub(super) struct Recording<'r> {
     pub(super) changed: Changed,
     /// What the run will have seen once this is committed.
     pub(super) saw: SeenAll,
+    /// By where they lie in the batch.
+    facts: HashMap<*const Facts, i64>,
     /// By a fresh asset: the one it replaces somewhere.
     replaces: HashMap<i64, i64>,
     /// The number of the first fresh asset; the others follow in order.
@@ -58,7 +65,8 @@ impl<'r> Recording<'r> {
         cache: &'r mut Cache,
         seen: &'r SeenAll,
         batch: &'r Inventory,
-        fresh: Vec<Fresh>,
+        prepared: Prepared,
+        packing: &'r Packing<'r>,
     ) -> Self {
         Self {
             source,
@@ -66,12 +74,15 @@ impl<'r> Recording<'r> {
             cache,
             seen,
             batch,
-            fresh,
+            fresh: prepared.fresh,
+            packing,
+            looked_at: prepared.token,
             numbers: vec![0; batch.assets().len()],
             places: Places::default(),
             ledger: Ledger::default(),
             changed: Changed::default(),
             saw: SeenAll::default(),
+            facts: HashMap::new(),
             replaces: HashMap::new(),
             first_number: 0,
         }
@@ -96,9 +107,12 @@ impl<'r> Recording<'r> {
 
     /// Gives numbers to what is new; somebody else may have been faster.
     fn number_assets(&mut self, c: &mut Conn<'_>) -> Result<()> {
-        let asked: Vec<Vec<Value<'_>>> =
-            self.fresh.iter().map(|f| vec![texts::split(&f.columns.id).0.into()]).collect();
-        let found = find(c, &asked)?;
+        let mut found = vec![Vec::new(); self.fresh.len()];
+        if last_token(c)? != self.looked_at {
+            let asked: Vec<Vec<Value<'_>>> =
+                self.fresh.iter().map(|f| vec![texts::split(&f.columns.id).0.into()]).collect();
+            found = find(c, &asked)?;
+        }
         let mut next = if self.fresh.is_empty() { 0 } else { next_id(c, "asset")? };
         self.first_number = next;
         let fresh = std::mem::take(&mut self.fresh);
@@ -125,7 +139,7 @@ impl<'r> Recording<'r> {
     }
 
     fn placements(&mut self, c: &mut Conn<'_>) -> Result<()> {
-        let mut by_place: BTreeMap<i64, Vec<&Placement>> = BTreeMap::new();
+        let mut by_place: BTreeMap<i64, Vec<&'r Placement>> = BTreeMap::new();
         let mut known = Vec::new();
         for placement in self.batch.placements() {
             let (id, new) = self.places.id(&placement.location);
@@ -172,7 +186,7 @@ impl<'r> Recording<'r> {
         &mut self,
         c: &mut Conn<'_>,
         place: i64,
-        seen: &[&Placement],
+        seen: &[&'r Placement],
         before: &[Open],
         out: &mut Written,
     ) -> Result<()> {
@@ -182,7 +196,7 @@ impl<'r> Recording<'r> {
             here.insert(asset);
             let role = texts::role_number(placement.role);
             let flags = flags(placement);
-            let facts = self.cache.facts(c, &texts::facts_json(&placement.facts))?;
+            let facts = self.facts(c, &placement.facts)?;
             let chain = match &placement.chain {
                 Some(chain) => {
                     let behind: Vec<i64> = chain.iter().skip(1).map(|ix| self.number(*ix)).collect();
@@ -219,6 +233,16 @@ impl<'r> Recording<'r> {
             self.replaced(c, seen, before, &missing, out)?;
         }
         Ok(())
+    }
+
+    /// The number of these facts; many places of a batch share theirs.
+    fn facts(&mut self, c: &mut Conn<'_>, facts: &'r Arc<Facts>) -> Result<i64> {
+        if let Some(known) = self.facts.get(&Arc::as_ptr(facts)) {
+            return Ok(*known);
+        }
+        let number = self.cache.facts(c, &texts::facts_json(facts))?;
+        self.facts.insert(Arc::as_ptr(facts), number);
+        Ok(number)
     }
 
     /// A placement that was there before is there again.
@@ -393,6 +417,7 @@ impl<'r> Recording<'r> {
         let token = self.ledger.token(c)?;
         let fresh = std::mem::take(&mut self.fresh);
         let lines = self.lines(c, &fresh)?;
+        let packed = self.packing.take()?;
         let first_seen = first_seen(self.batch);
         let (mut assets, mut ders, mut names, mut bases) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for one in &fresh {
@@ -404,7 +429,8 @@ impl<'r> Recording<'r> {
                 "" => None,
                 label => Some(self.cache.word(c, label)?),
             };
-            let base = one.base.and_then(|b| self.cache.assets.get(&b).copied());
+            // What was packed against another can only be read beside it: without its number nothing may be written.
+            let base = one.base.as_ref().map(|b| self.base_number(c, &b.id)).transpose()?;
             if let (None, AssetKind::Certificate, Some(issuer), false) =
                 (base, columns.kind, issuer, columns.is_ca())
             {
@@ -437,7 +463,8 @@ impl<'r> Recording<'r> {
                 first_seen.into(),
                 token.into(),
             ]);
-            ders.push(vec![id.into(), base.into(), one.length.into(), (&one.packed).into()]);
+            let bytes = packed.get(&one.ix).ok_or_else(|| other("an asset was not packed"))?;
+            ders.push(vec![id.into(), base.into(), one.length.into(), bytes.into()]);
             names.extend(columns.names.iter().map(|n| (n.as_str(), id)));
         }
         // In the order of their index: neighbours share a page.
@@ -454,6 +481,14 @@ impl<'r> Recording<'r> {
         c.execute_many("UPDATE dname SET base = $2 WHERE id = $1 AND base IS NULL", &bases)?;
         self.changed.writes += (assets.len() + ders.len() + names.len()) as u64;
         Ok(())
+    }
+
+    fn base_number(&self, c: &mut Conn<'_>, base: &Fingerprint) -> Result<i64> {
+        if let Some(number) = self.cache.assets.get(base) {
+            return Ok(*number);
+        }
+        let known = crate::queries::asset_number(c, base)?;
+        known.ok_or_else(|| other(format!("{base}, which others are packed against, is not in the database")))
     }
 
     /// The line each new leaf joins: that of the one it replaces, else of the last with the same names.
