@@ -108,7 +108,7 @@ impl Store {
                 if packing.is_long() {
                     scope.spawn(|| packing.help());
                 }
-                self.db.write(|c| {
+                self.db.write_once(|c| {
                     record::Recording::new(source, started, cache, seen, batch, prepared, &packing).run(c)
                 })
             })

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod model;
+mod peers;
 mod placements;
 mod questions;
 mod scene;
