@@ -5,6 +5,7 @@ use notafter_core::alert::{Alert, Outgoing, State};
 
 use crate::db::{Conn, Result, Row, args, corrupt, other};
 use crate::observations::intern::next_id;
+use crate::places::{fit, hash48};
 use crate::{Store, StoreError};
 
 /// One line of the audit trail: who did what to what.
@@ -129,7 +130,7 @@ impl Store {
             }
             let beside = c.first(
                 "SELECT number FROM alert WHERE joined = $1 AND state <> 'resolved' AND number <> $2",
-                args![&alert.group, alert.number],
+                args![&*fit(&alert.group), alert.number],
             )?;
             if beside.is_some() && alert.state != State::Resolved {
                 // Somebody else opened an alert for the same cause: load that one.
@@ -146,7 +147,7 @@ impl Store {
                 args![
                     alert.number,
                     version + 1,
-                    &alert.group,
+                    &*fit(&alert.group),
                     &alert.owner,
                     alert.state.as_str(),
                     changed,
@@ -207,7 +208,7 @@ impl Store {
             let body = message_json(message)?;
             c.execute(
                 "UPDATE outbox SET state = $2, next = $3, body = $4 WHERE id = $1",
-                args![&message.id, message.delivery.as_str(), message.next, &body],
+                args![&*fit(&message.id), message.delivery.as_str(), message.next, &body],
             )?;
             put_messages(c, instead)
         })
@@ -288,11 +289,18 @@ impl Store {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, AuditLine)>, StoreError> {
+        let wanted = notafter_pki::name::printable(subject.unwrap_or(""));
         self.db.read(|c| {
             let rows = c.query(
                 "SELECT id, at, who, what, subject, detail FROM audit
-                 WHERE id < $1 AND (subject = $2 OR $3 = 1) ORDER BY id DESC LIMIT $4",
-                args![before.unwrap_or(i64::MAX), subject.unwrap_or(""), subject.is_none(), limit],
+                 WHERE id < $1 AND ((subject_hash = $2 AND subject = $3) OR $4 = 1) ORDER BY id DESC LIMIT $5",
+                args![
+                    before.unwrap_or(i64::MAX),
+                    hash48(wanted.as_bytes()),
+                    &wanted,
+                    subject.is_none(),
+                    limit
+                ],
             )?;
             rows.into_iter().map(|mut row| Ok((row.int(0)?, read_line(&mut row)?))).collect()
         })
@@ -356,7 +364,7 @@ fn put_messages(c: &mut Conn<'_>, messages: &[Outgoing]) -> Result<()> {
         c.execute(
             "INSERT INTO outbox (id, number, alert, state, next, body) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (id) DO NOTHING",
-            args![&message.id, number, message.alert, message.delivery.as_str(), message.next, &body],
+            args![&*fit(&message.id), number, message.alert, message.delivery.as_str(), message.next, &body],
         )?;
     }
     Ok(())
@@ -389,8 +397,18 @@ pub(crate) fn audit(c: &mut Conn<'_>, line: &AuditLine) -> Result<()> {
     };
     let hash = chained(&before, id, &line);
     c.execute(
-        "INSERT INTO audit (id, at, who, what, subject, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        args![id, line.at, &line.who, &line.what, &line.subject, &line.detail, &hash[..]],
+        "INSERT INTO audit (id, at, who, what, subject_hash, subject, detail, hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        args![
+            id,
+            line.at,
+            &line.who,
+            &line.what,
+            hash48(line.subject.as_bytes()),
+            &line.subject,
+            &line.detail,
+            &hash[..]
+        ],
     )?;
     c.execute(
         "INSERT INTO total (name, count) VALUES ('audit', $1)
