@@ -154,6 +154,8 @@ pub enum Delivery {
     Pending,
     /// Taken over by the other side.
     Sent,
+    /// Given up for now: others were told instead, and it is still tried now and then.
+    Late,
     /// Given up; another channel was asked instead, if there is one.
     Failed,
 }
@@ -164,6 +166,7 @@ impl Delivery {
         match self {
             Self::Pending => "pending",
             Self::Sent => "sent",
+            Self::Late => "late",
             Self::Failed => "failed",
         }
     }

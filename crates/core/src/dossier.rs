@@ -51,6 +51,8 @@ pub struct SourceView<'a> {
     pub last_success: Option<UnixTime>,
     /// When it was first to run.
     pub since: UnixTime,
+    /// Until here it is given time: the server has begun, or the clock was set, and it could not look yet.
+    pub grace: UnixTime,
     /// Why its last run failed.
     pub fault: Option<&'a str>,
     /// How many places depend on it.

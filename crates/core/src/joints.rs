@@ -93,6 +93,12 @@ pub trait Notifier: Send + Sync {
         true
     }
 
+    /// Does it open something for each alert that a later message has to close? Then every alert's messages go to
+    /// it one by one, however many there are, and its end is told even where people are spared it.
+    fn keeps_incidents(&self) -> bool {
+        !self.carries(crate::notice::Event::Digest)
+    }
+
     /// Carries one message.
     fn notify<'a>(
         &'a self,

@@ -11,7 +11,7 @@ use notafter_core::alert::decide::{Decision, Input, LINGER, Tellable, decide};
 use notafter_core::alert::message::{self, Ways};
 use notafter_core::alert::{Alert, Delivery, Outgoing, State};
 use notafter_core::fault::{Fault, Retry};
-use notafter_core::finding::{Severity, summary_at};
+use notafter_core::finding::{Fact, Severity, summary_at};
 use notafter_core::notice::{Event, Notice};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_store::alerts::AuditLine;
@@ -19,12 +19,20 @@ use notafter_store::rows::FindingRow;
 use notafter_store::{Store, StoreError};
 
 use crate::judge::Channels;
-use crate::setup::{Setup, channel_name};
+use crate::setup::{Channel, Setup, channel_name};
 
 /// More messages than this for one person at one time become one.
 const APART_MAX: usize = 3;
 /// Waiting times between attempts, in seconds; the last one repeats.
 const BACKOFF: &[i64] = &[30, 60, 120, 300, 600, 900, 1800];
+/// So many attempts are made before a channel is given up, however late the first one was.
+const ATTEMPTS_LEAST: u32 = 4;
+/// A message that was given up waits so long for its channel to work again, and longer each time.
+const PROBE_FIRST: i64 = 1800;
+/// But no longer than this.
+const PROBE_MOST: i64 = 6 * 3600;
+/// After so long nobody waits for it any more.
+const PROBE_END: i64 = 7 * 86_400;
 
 /// Told of every message, also of those that no channel carries.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
@@ -56,6 +64,7 @@ impl Desk {
         match message.delivery {
             Delivery::Sent => self.channels.insert(key, (None, message.sent.unwrap_or(message.created))),
             Delivery::Failed => self.channels.insert(key, (message.error.clone(), message.next)),
+            Delivery::Late => self.channels.insert(key, (message.error.clone(), message.created)),
             Delivery::Pending => None,
         };
     }
@@ -94,41 +103,59 @@ impl Desk {
             now,
         });
         let by_id: HashMap<&str, &Tellable> = findings.iter().map(|f| (f.id.as_str(), f)).collect();
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for deed in &deeds {
             for (owner, event) in &deed.tell {
-                *counts.entry(owner).or_default() += usize::from(*event == Event::Alert);
+                *counts.entry((owner, event.as_str())).or_default() += 1;
             }
         }
-        let crowded: BTreeSet<String> =
-            counts.into_iter().filter(|(_, n)| *n > APART_MAX).map(|(o, _)| o.to_owned()).collect();
-        let mut bundles: BTreeMap<String, Vec<(usize, Notice)>> = BTreeMap::new();
+        let crowded: BTreeSet<(String, &str)> =
+            counts.into_iter().filter(|(_, n)| *n > APART_MAX).map(|((o, e), _)| (o.to_owned(), e)).collect();
+        let mut bundles: BTreeMap<(String, &str), Vec<(usize, Notice)>> = BTreeMap::new();
         let mut kept: Vec<(Alert, Vec<Outgoing>)> = Vec::new();
         for deed in deeds {
             let about: Vec<&Tellable> =
                 deed.news.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
             let mut messages = Vec::new();
+            // People are spared the end of what lives on elsewhere; what keeps an incident is not.
+            if deed.alert.state == State::Resolved && deed.tell.is_empty() && deed.alert.told.is_some() {
+                for owner in std::iter::once(&deed.alert.owner).chain(&deed.alert.escalated) {
+                    let id = format!("{}-closed-{}-{owner}", deed.alert.id(), now.0);
+                    let notice =
+                        message::write(id, Event::Resolved, owner, &deed.alert, &[], Ways::default(), now);
+                    messages.extend(deliveries(
+                        setup,
+                        owner,
+                        Some(deed.alert.number),
+                        &notice,
+                        Which::Incidents,
+                        now,
+                    ));
+                }
+            }
             for (owner, event) in &deed.tell {
                 let id = format!("{}-{}-{}-{owner}", deed.alert.id(), event.as_str(), now.0);
-                let alone = !(crowded.contains(owner) && *event == Event::Alert);
+                let alone = !crowded.contains(&(owner.clone(), event.as_str()));
                 let ways = if alone { self.ways(store, setup, &deed.alert, now)? } else { Ways::default() };
                 let notice = message::write(id, *event, owner, &deed.alert, &about, ways, now);
                 if alone {
                     messages.extend(self.address(setup, owner, Some(deed.alert.number), notice, now));
                 } else {
-                    bundles.entry(owner.clone()).or_default().push((kept.len(), notice));
+                    let number = Some(deed.alert.number);
+                    messages.extend(deliveries(setup, owner, number, &notice, Which::Incidents, now));
+                    bundles.entry((owner.clone(), event.as_str())).or_default().push((kept.len(), notice));
                 }
             }
             kept.push((deed.alert, messages));
         }
-        for (owner, parts) in bundles {
+        for ((owner, event), parts) in bundles {
             let first = parts[0].0;
             let notices: Vec<_> = parts.into_iter().map(|(_, notice)| notice).collect();
             let number = kept[first].0.number;
-            let notice = bundle(setup, &owner, &notices, number, now);
+            let notice = bundle(setup, &owner, event, &notices, number, now);
             // Kept with the first of its alerts: should the server die before the others are kept, they are
             // told again, and nothing is lost.
-            let messages = self.address(setup, &owner, Some(number), notice, now);
+            let messages = self.address_to(setup, &owner, Some(number), notice, Which::People, now);
             kept[first].1.extend(messages);
         }
         for (alert, messages) in kept {
@@ -165,11 +192,28 @@ impl Desk {
         notice: Notice,
         now: UnixTime,
     ) -> Vec<Outgoing> {
-        let mut out = deliveries(setup, owner, alert, &notice, now);
-        if out.is_empty() && owner != setup.last_resort {
-            out = deliveries(setup, &setup.last_resort, alert, &notice, now);
+        self.address_to(setup, owner, alert, notice, Which::All, now)
+    }
+
+    fn address_to(
+        &self,
+        setup: &Setup,
+        owner: &str,
+        alert: Option<i64>,
+        notice: Notice,
+        which: Which,
+        now: UnixTime,
+    ) -> Vec<Outgoing> {
+        let mut out = deliveries(setup, owner, alert, &notice, which, now);
+        let elsewhere = || deliveries(setup, owner, alert, &notice, Which::All, now).is_empty();
+        if out.is_empty() && owner != setup.last_resort && elsewhere() {
+            out = deliveries(setup, &setup.last_resort, alert, &notice, which, now);
         }
-        let by = if out.is_empty() { " (no channel: this log and the pages are all)" } else { "" };
+        let by = if out.is_empty() && which == Which::All {
+            " (no channel: this log and the pages are all)"
+        } else {
+            ""
+        };
         (self.log)(&format!("{} to {owner}: {}{by}", notice.event.as_str(), notice.title));
         out
     }
@@ -200,15 +244,22 @@ impl Desk {
                 let pause = BACKOFF[(message.attempts as usize - 1).min(BACKOFF.len() - 1)];
                 let next = match fault.retry {
                     Retry::Never => None,
-                    Retry::At(at) => Some(at.max(now.plus(1)).min(now.plus(3600))),
+                    Retry::At(at) => Some(at.max(now.plus(1)).min(now.plus(900))),
                     Retry::Backoff => Some(now.plus(pause)),
                 };
                 let patience = if message.notice.severity == Severity::Critical { 3600 } else { 4 * 3600 };
-                match next.filter(|next| next.0 < message.created.0 + patience) {
+                let early = |next: &UnixTime| {
+                    next.0 < message.created.0 + patience || message.attempts < ATTEMPTS_LEAST
+                };
+                match next.filter(early) {
+                    _ if message.delivery == Delivery::Late => probe_later(store, &mut message, next, now)?,
                     Some(next) => message.next = next,
                     None => {
-                        message.delivery = Delivery::Failed;
-                        message.next = now;
+                        // Others are told instead; it waits for its channel, if that can ever work again.
+                        message.delivery = if next.is_some() { Delivery::Late } else { Delivery::Failed };
+                        message.next = if next.is_some() { now.plus(PROBE_FIRST) } else { now };
+                        message.notice.text =
+                            format!("Late: this was written at {}. {}", message.created, message.notice.text);
                         let channel = channel_name(&message.notifier, message.to.as_deref());
                         let error = message.error.as_deref().unwrap_or_default();
                         (self.log)(&format!("not delivered to {} by {channel}: {error}", message.owner));
@@ -232,19 +283,58 @@ impl Desk {
     ) -> Result<Vec<Outgoing>, StoreError> {
         let same = |m: &Outgoing| m.notice.id == failed.notice.id && m.id != failed.id;
         let others = store.outgoing(failed.alert, 200)?;
-        let has_it = others.iter().any(|m| same(m) && m.delivery != Delivery::Failed);
+        let has_it =
+            others.iter().any(|m| same(m) && matches!(m.delivery, Delivery::Pending | Delivery::Sent));
         if has_it || failed.owner == setup.last_resort {
             return Ok(Vec::new());
         }
         let mut notice = failed.notice.clone();
         notice.text = format!("This could not be delivered to {}. {}", failed.owner, notice.text);
-        Ok(deliveries(setup, &setup.last_resort, failed.alert, &notice, now))
+        Ok(deliveries(setup, &setup.last_resort, failed.alert, &notice, Which::All, now))
     }
 }
 
-fn bundle(setup: &Setup, owner: &str, parts: &[Notice], number: i64, now: UnixTime) -> Notice {
+/// A message that was given up is tried again now and then: longer waits each time, until nobody waits for it: a
+/// week has gone by, its alert is over, or a later message about it went the same way.
+fn probe_later(
+    store: &Store,
+    message: &mut Outgoing,
+    next: Option<UnixTime>,
+    now: UnixTime,
+) -> Result<(), StoreError> {
+    let waited = now.0 - message.created.0;
+    let over = match message.alert {
+        Some(number) => {
+            let later = store.outgoing(message.alert, 200)?.into_iter().any(|m| {
+                m.created > message.created
+                    && (m.owner.as_str(), m.notifier.as_str(), &m.to)
+                        == (message.owner.as_str(), message.notifier.as_str(), &message.to)
+            });
+            later || store.alert(number)?.is_none_or(|a| a.state == State::Resolved)
+        }
+        None => true,
+    };
+    if over || next.is_none() || waited > PROBE_END {
+        (message.delivery, message.next) = (Delivery::Failed, now);
+    } else {
+        message.next = now.plus((waited / 2).clamp(PROBE_FIRST, PROBE_MOST));
+    }
+    Ok(())
+}
+
+/// Which of an owner's channels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those that keep an incident for each alert.
+    Incidents,
+    /// The others.
+    People,
+}
+
+fn bundle(setup: &Setup, owner: &str, event: &str, parts: &[Notice], number: i64, now: UnixTime) -> Notice {
     let page_url = setup.public_url.as_ref().map(|url| format!("{url}/alerts"));
-    let id = format!("bundle-a{number}-{}-{owner}", now.0);
+    let id = format!("bundle-a{number}-{event}-{}-{owner}", now.0);
     message::bundle(id, owner, parts, Ways { acknowledge_url: None, page_url }, now)
 }
 
@@ -253,11 +343,20 @@ fn deliveries(
     owner: &str,
     alert: Option<i64>,
     notice: &Notice,
+    which: Which,
     now: UnixTime,
 ) -> Vec<Outgoing> {
     let Some(person) = setup.people.get(owner) else { return Vec::new() };
     let wants = |name: &str| setup.channels.get(name).is_some_and(|c| notice.severity <= c.least);
-    let carries = |name: &str| setup.channels.get(name).is_some_and(|c| c.notifier.carries(notice.event));
+    let fits = |incidents: bool| match which {
+        Which::All => true,
+        Which::Incidents => incidents,
+        Which::People => !incidents,
+    };
+    let carries = |name: &str| {
+        let fit = |c: &Channel| c.notifier.carries(notice.event) && fits(c.notifier.keeps_incidents());
+        setup.channels.get(name).is_some_and(fit)
+    };
     let always = matches!(notice.event, Event::Resolved | Event::Digest | Event::Test);
     let channels = person.notify.iter().enumerate();
     channels
@@ -327,10 +426,14 @@ pub fn tellable(row: FindingRow, last_resort: &str, now: UnixTime) -> Tellable {
         owner: row.owner.unwrap_or_else(|| last_resort.to_owned()),
         deadline: row.deadline,
         not_before: row.not_before,
-        is_ca: row.is_ca,
+        // The rule has seen in which part it is used; a self-signed server certificate often says that it is a CA.
+        is_ca: match row.evidence.iter().find(|(name, _)| name == "issues") {
+            Some((_, fact)) => *fact == Fact::from(true),
+            None => row.is_ca,
+        },
         hint: row.hint,
         places: row.locations.iter().map(ToString::to_string).collect(),
-        opened: row.opened,
+        opened: row.opened.min(now),
     }
 }
 

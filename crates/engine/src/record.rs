@@ -1,10 +1,11 @@
 //! Takes observations into the store in batches, while a run goes on.
 //!
 //! The server's `Sink`: observations become a small inventory, and every second, or when it is full, that
-//! is kept in one transaction. When the memory cannot take it, what was seen is held and the source is made
-//! to wait: a slow disk slows looking down, it loses nothing. What follows from it is `judge.rs`'s.
+//! is kept in one transaction. When the memory cannot take it, what was seen is held and the source (not the
+//! engine) is made to wait: a slow disk slows looking down, it loses nothing. What follows from it is `judge.rs`'s.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use notafter_core::clock::Clock;
@@ -32,10 +33,16 @@ pub struct Recorder {
     ingest: Ingest,
     pending: Mutex<Pending>,
     /// Held while a batch is written, so that batches are written in order.
-    run: Mutex<Option<Run>>,
+    writing: Mutex<Writing>,
     /// Wakes those who wait before the memory is tried again, when the run is called off.
     called_off: (Mutex<bool>, Condvar),
-    waiting: std::sync::atomic::AtomicBool,
+    waiting: AtomicBool,
+}
+
+struct Writing {
+    run: Option<Run>,
+    /// What the memory did not take yet.
+    batch: Option<Inventory>,
 }
 
 struct Pending {
@@ -53,43 +60,65 @@ impl Recorder {
             clock,
             ingest: Ingest::new(Inventory::new(Box::<Heap>::default()), None, true),
             pending: Mutex::new(Pending { count: 0, since }),
-            run: Mutex::new(Some(run)),
+            writing: Mutex::new(Writing { run: Some(run), batch: None }),
             called_off: (Mutex::new(false), Condvar::new()),
-            waiting: std::sync::atomic::AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
         }
     }
 
-    /// Keeps what has come in, if it is old enough.
+    /// Keeps what has come in, if it is old enough: one attempt, and none while somebody else is at it. The engine
+    /// has other things to do than to wait for the memory.
     pub fn tick(&self) {
         let now = self.clock.monotonic();
         let old = {
             let pending = lock(&self.pending);
             pending.count > 0 && now.saturating_sub(pending.since) >= AGE
         };
-        if old {
-            self.flush();
+        if !(old || self.waits()) {
+            return;
+        }
+        match self.writing.try_lock() {
+            Ok(mut writing) => drop(self.attempt(&mut writing)),
+            Err(TryLockError::Poisoned(poisoned)) => drop(self.attempt(&mut poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => {}
         }
     }
 
-    /// Keeps what has come in. Tries until the memory takes it or the run is called off.
-    pub fn flush(&self) {
-        let mut run = lock(&self.run);
-        let Some(run) = run.as_mut() else { return };
-        *lock(&self.pending) = Pending { count: 0, since: self.clock.monotonic() };
-        let batch = self.ingest.take();
+    /// Keeps what has come in. Tries until the memory takes it (`true`) or the run is called off (`false`).
+    pub fn flush(&self) -> bool {
         loop {
-            match self.store.record(run, &batch) {
-                Ok(changed) => {
-                    self.waiting.store(false, std::sync::atomic::Ordering::Relaxed);
-                    return self.status.recorded(changed);
-                }
-                Err(error) => {
-                    self.status.trouble(&error);
-                    self.waiting.store(true, std::sync::atomic::Ordering::Relaxed);
-                    if self.wait() {
-                        return;
-                    }
-                }
+            // Not held while waiting: what ticks may be the next to try.
+            let (stuck, kept) = {
+                let mut writing = lock(&self.writing);
+                (writing.batch.is_some(), self.attempt(&mut writing))
+            };
+            if kept && !stuck {
+                return true;
+            }
+            if !kept && self.wait() {
+                return false;
+            }
+        }
+    }
+
+    /// Tries once. What the memory does not take stays for the next attempt.
+    fn attempt(&self, writing: &mut Writing) -> bool {
+        let Some(run) = writing.run.as_mut() else { return true };
+        if writing.batch.is_none() {
+            *lock(&self.pending) = Pending { count: 0, since: self.clock.monotonic() };
+        }
+        let batch = writing.batch.take().unwrap_or_else(|| self.ingest.take());
+        match self.store.record(run, &batch) {
+            Ok(changed) => {
+                self.waiting.store(false, Ordering::Relaxed);
+                self.status.recorded(changed);
+                true
+            }
+            Err(error) => {
+                self.status.trouble(&error);
+                self.waiting.store(true, Ordering::Relaxed);
+                writing.batch = Some(batch);
+                false
             }
         }
     }
@@ -106,7 +135,7 @@ impl Recorder {
 
     /// Does a batch wait for the memory to work again?
     pub fn waits(&self) -> bool {
-        self.waiting.load(std::sync::atomic::Ordering::Relaxed)
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Stops waiting for the memory: the server is going down.
@@ -120,10 +149,15 @@ impl Recorder {
     /// # Errors
     /// The store's.
     pub fn finish(&self, outcome: &Outcome) -> Result<Changed, StoreError> {
-        self.flush();
-        match lock(&self.run).take() {
-            Some(run) => self.store.finish(run, outcome, self.clock.now()),
-            None => Ok(Changed::default()),
+        if !self.flush() {
+            return Ok(Changed::default());
+        }
+        let Some(run) = lock(&self.writing).run.take() else { return Ok(Changed::default()) };
+        loop {
+            match self.store.finish(&run, outcome, self.clock.now()) {
+                Err(error) if !self.wait() => self.status.trouble(&error),
+                done => return done,
+            }
         }
     }
 }
@@ -144,13 +178,15 @@ impl Sink for Recorder {
 
 impl Resume for Recorder {
     fn cursor(&self) -> Option<Vec<u8>> {
-        lock(&self.run).as_ref().and_then(|run| run.resumed_at().map(<[u8]>::to_vec))
+        lock(&self.writing).run.as_ref().and_then(|run| run.resumed_at().map(<[u8]>::to_vec))
     }
 
     fn reached(&self, cursor: Vec<u8>) {
         // What the cursor stands for must be kept before the cursor is.
-        self.flush();
-        if let Some(run) = lock(&self.run).as_ref()
+        if !self.flush() {
+            return;
+        }
+        if let Some(run) = lock(&self.writing).run.as_ref()
             && let Err(error) = self.store.checkpoint(run, &cursor)
         {
             self.status.trouble(&error);

@@ -38,14 +38,17 @@ impl Schedule {
             let row = rows.iter().find(|r| r.name == planned.name);
             let looked = store.kept(&targets_name(&planned.name))?;
             let same = looked.is_some_and(|kept| kept.value == planned.targets.join("\n").as_bytes());
-            // A clock that was set back must not put a source off for more than its own interval.
-            let kept = row.and_then(|r| r.next).filter(|_| same);
+            // A clock that was set back must not put a source off for more than its own interval; and what it saw
+            // at a time that is still to come, it has to see again.
+            let ahead = row.and_then(|r| r.last_success).is_some_and(|at| at > now);
+            let kept = row.and_then(|r| r.next).filter(|_| same && !ahead);
             let next = kept.map_or(now, |next| next.min(now.plus(planned.every)));
             let known = row.is_some_and(|r| r.last_success.is_some());
             if row.is_none() {
                 store.schedule(&planned.name, now)?;
             }
-            entries.insert(planned.name.clone(), Entry { every: planned.every, next, known, since: now });
+            let since = since(store, &planned.name, now)?;
+            entries.insert(planned.name.clone(), Entry { every: planned.every, next, known, since });
         }
         Ok(Self { entries })
     }
@@ -69,7 +72,7 @@ impl Schedule {
         }
     }
 
-    /// Since when a source is on this server's schedule.
+    /// Since when a source is on the schedule, over restarts.
     pub fn since(&self, name: &str) -> Option<UnixTime> {
         self.entries.get(name).map(|e| e.since)
     }
@@ -119,6 +122,17 @@ impl Schedule {
     pub fn looked_at(store: &Store, planned: &Planned) -> Result<(), StoreError> {
         store.keep(&targets_name(&planned.name), planned.targets.join("\n").as_bytes(), None).map(drop)
     }
+}
+
+/// When a source was first on the schedule.
+fn since(store: &Store, source: &str, now: UnixTime) -> Result<UnixTime, StoreError> {
+    let name = format!("since/{source}");
+    let kept = store.kept(&name)?.and_then(|kept| String::from_utf8(kept.value).ok()?.parse::<i64>().ok());
+    if let Some(since) = kept.filter(|since| *since <= now.0) {
+        return Ok(UnixTime(since));
+    }
+    store.keep(&name, now.0.to_string().as_bytes(), None)?;
+    Ok(now)
 }
 
 fn targets_name(source: &str) -> String {

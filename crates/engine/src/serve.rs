@@ -8,13 +8,14 @@
 //! [`Recorder`]. Whatever fails is said in [`Status`] and tried again; one source failing harms no other.
 //! It opens no socket, and it prints nothing: it only tells its log.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use notafter_core::UnixTime;
-use notafter_core::alert::Outgoing;
+use notafter_core::alert::{Delivery, Outgoing};
 use notafter_core::clock::Clock;
 use notafter_core::dossier::{ClockView, OwnerView, SourceView};
 use notafter_core::fault::Fault;
@@ -35,10 +36,18 @@ use crate::status::{PULSE, Status};
 const JUMP: i64 = 300;
 /// After a jump, messages are held for so many seconds.
 const JUMP_HOLD: i64 = 900;
+/// After a start or a jump a source has so many seconds before it counts as stale.
+const GRACE: i64 = 900;
+/// A wait longer than any between two attempts to deliver, in seconds.
+const WAIT_MOST: i64 = 7 * 3600;
 /// So many parts are judged in one pass, so that nothing else waits for long.
 const PARTS: usize = 20;
+/// A source that knew so many places, asks so many and reaches none is blind; one host may simply be down.
+const BLIND_FROM: u64 = 3;
 /// So many deliveries are under way at once.
 const DELIVERIES: usize = 8;
+/// So long a step waits for a memory that somebody else holds; then the others have their turn.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Alerts are decided anew at least so often, in seconds.
 const DECIDE_EVERY: i64 = 300;
 /// Services are looked at so often, in seconds.
@@ -112,9 +121,17 @@ pub struct Engine {
     schedule: Schedule,
     running: BTreeMap<String, Running>,
     delivering: HashSet<String>,
+    /// Sent, or not, and not yet noted: the memory must take these before anything else is sent.
+    noting: VecDeque<(Outgoing, Result<(), Fault>)>,
+    /// What was last said of the memory.
+    troubled: Option<String>,
+    /// When the engine began or the clock was set: nobody is late because of that.
+    grace: UnixTime,
     beating: bool,
     clocks: Option<(UnixTime, Duration)>,
     jump: Option<ClockView>,
+    /// The last deed that was taken note of: people act by other processes, too.
+    deed: i64,
     decide_at: UnixTime,
     own_at: UnixTime,
     services_at: UnixTime,
@@ -142,6 +159,7 @@ impl Engine {
             s.started = Some(now);
             s.last_pass = clock.monotonic();
         });
+        store.set_patience(PATIENCE);
         let schedule = Schedule::open(&store, &setup, now)?;
         judged_by(&store, &setup)?;
         let handle = Arc::new(Handle { store, status, clock, setup: RwLock::new(Arc::new(setup)), events });
@@ -155,9 +173,13 @@ impl Engine {
             schedule,
             running: BTreeMap::new(),
             delivering: HashSet::new(),
+            noting: VecDeque::new(),
+            troubled: None,
+            grace: now.plus(GRACE),
             beating: false,
             clocks: None,
             jump: None,
+            deed: 0,
             decide_at: now,
             own_at: now,
             // What was not looked at yet is not a day that was bad.
@@ -225,9 +247,8 @@ impl Engine {
                 (self.decide_at, self.own_at) = (now, now);
             }
             Event::Delivered(message, result) => {
-                self.delivering.remove(&message.id);
-                let setup = self.handle.setup();
-                if let Err(error) = self.desk.delivered(&self.handle.store, &setup, *message, result, now) {
+                self.noting.push_back((*message, result));
+                if let Err(error) = self.note_delivered(now) {
                     self.handle.status.trouble(&error);
                 }
                 self.own_at = now;
@@ -247,41 +268,88 @@ impl Engine {
     /// Does everything that is due now. Returns when the next thing is.
     pub fn pass(&mut self) -> Option<UnixTime> {
         let now = self.handle.clock.now();
-        self.watch_clock(now);
+        let mut well = self.watch_clock(now);
         for running in self.running.values() {
             running.recorder.tick();
         }
         let mut next = NextUp(None);
         next.add(self.start_due(now));
-        let mut well = true;
+        well &= self.probe_memory(now);
         let steps: [Step; 6] =
             [Self::judge, Self::judge_own, Self::tell, Self::deliver, Self::services, Self::digest];
         for step in steps {
-            match step(self, now) {
-                Ok(at) => next.add(at),
-                Err(error) => {
+            // One defect must not stop the others, nor the warnings of tomorrow.
+            match catch_unwind(AssertUnwindSafe(|| step(self, now))) {
+                Ok(Ok(at)) => next.add(at),
+                Ok(Err(error)) => {
                     // The memory is in trouble: said, and tried again on the next pass.
                     well = false;
                     self.handle.status.trouble(&error);
                     next.add(Some(now.plus(5)));
                 }
+                Err(panic) => {
+                    well = false;
+                    self.handle.status.defect(&panic_text(&*panic));
+                    next.add(Some(now.plus(60)));
+                }
             }
+            // A memory that is slow to answer is no dead engine.
+            let mono = self.handle.clock.monotonic();
+            self.handle.status.update(|s| s.last_pass = mono);
         }
-        next.add(self.beat(now));
-        let mono = self.handle.clock.monotonic();
         // Trouble of a batch that still waits is not over because others could read.
-        let waiting = self.running.values().any(|r| r.recorder.waits());
-        self.handle.status.update(|s| {
-            s.last_pass = mono;
-            if well && !waiting {
-                s.trouble = None;
-            }
-        });
+        let waiting = self.running.values().any(|r| r.recorder.waits()) || !self.noting.is_empty();
+        if well && !waiting && self.handle.store.trouble().is_none() {
+            self.handle.status.update(|s| s.trouble = None);
+        }
+        self.say_trouble();
+        next.add(self.beat(now));
         next.0
     }
 
+    /// Notes what came of deliveries. What the memory does not take is kept and tried again: its message is out,
+    /// and must not be sent a second time because of that.
+    fn note_delivered(&mut self, now: UnixTime) -> Result<(), StoreError> {
+        let setup = self.handle.setup();
+        while let Some((message, result)) = self.noting.front() {
+            self.desk.delivered(&self.handle.store, &setup, message.clone(), result.clone(), now)?;
+            if let Some((message, _)) = self.noting.pop_front() {
+                self.delivering.remove(&message.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// A memory that could not be written is well again when it was written, not when nothing was asked of it.
+    fn probe_memory(&self, now: UnixTime) -> bool {
+        if self.handle.store.trouble().is_none() {
+            return true;
+        }
+        match self.handle.store.keep("probed", now.to_string().as_bytes(), None) {
+            Ok(_) => true,
+            Err(error) => {
+                self.handle.status.trouble(&error);
+                false
+            }
+        }
+    }
+
+    /// The log hears of trouble when it begins, changes and ends; health checks read it all the time.
+    fn say_trouble(&mut self) {
+        let trouble = self.handle.status.read().trouble;
+        if trouble == self.troubled {
+            return;
+        }
+        match &trouble {
+            Some(what) => (self.log)(&format!("trouble: {what}")),
+            None => (self.log)("trouble: over"),
+        }
+        self.troubled = trouble;
+    }
+
     /// The wall clock against the one that also counts while the machine sleeps: a closed lid moves both.
-    fn watch_clock(&mut self, now: UnixTime) {
+    fn watch_clock(&mut self, now: UnixTime) -> bool {
+        let mut well = true;
         let boot = self.handle.clock.boottime();
         if let Some((then, boot_then)) = self.clocks {
             let counted = boot.saturating_sub(boot_then).as_secs() as i64;
@@ -295,6 +363,13 @@ impl Engine {
                 self.schedule.clock_set(now);
                 (self.own_at, self.services_at, self.beat_at) = (now, now, now);
                 self.decide_at = held_until;
+                self.grace = now.plus(GRACE);
+                if jumped < 0
+                    && let Err(error) = self.unlearn(now)
+                {
+                    well = false;
+                    self.handle.status.trouble(&error);
+                }
             }
         }
         self.clocks = Some((now, boot));
@@ -303,6 +378,22 @@ impl Engine {
         }
         let jump = self.jump;
         self.handle.status.update(|s| s.clock = jump);
+        well
+    }
+
+    /// What was concluded by a clock that ran ahead is no conclusion: every verdict is due, and no message waits for
+    /// an hour that may be months away.
+    fn unlearn(&self, now: UnixTime) -> Result<(), StoreError> {
+        let store = &self.handle.store;
+        store.all_due()?;
+        for mut message in store.outgoing(None, 1000)? {
+            if message.delivery == Delivery::Pending && message.next > now.plus(WAIT_MOST) {
+                message.next = now;
+                message.created = message.created.min(now);
+                store.delivered(&message, &[])?;
+            }
+        }
+        Ok(())
     }
 
     fn held(&self, now: UnixTime) -> bool {
@@ -331,6 +422,7 @@ impl Engine {
         let run = store.begin(&planned.name, &self.vantage, now)?;
         let next = self.schedule.started(&store, planned, now)?;
         let fresh = self.schedule.fresh_targets(&store, planned)?;
+        let knew = store.sources()?.iter().find(|r| r.name == planned.name).map_or(0, |r| r.placements);
         let clock = Arc::clone(&self.handle.clock);
         let status = Arc::clone(&self.handle.status);
         let recorder =
@@ -341,26 +433,27 @@ impl Engine {
         let (events, planned_) = (self.handle.events.clone(), planned.clone());
         let sink = Arc::clone(&recorder);
         let task = self.runtime.spawn(async move {
-            let mut fault = None;
-            // What was never looked at comes first: a new line of the configuration answers within seconds.
-            for targets in [fresh, planned_.targets.clone()] {
-                if targets.is_empty() && !planned_.targets.is_empty() {
-                    continue;
+            let progress = Arc::clone(&cx.progress);
+            let out = Arc::clone(&sink) as Arc<dyn Sink>;
+            // A task of its own, so that a defect in a source is that source's trouble; dropped with this one.
+            let mut looking = tokio::task::JoinSet::new();
+            looking.spawn(look(planned_.clone(), fresh, cx, out));
+            let mut fault = match looking.join_next().await {
+                Some(Ok(fault)) => fault,
+                Some(Err(error)) if error.is_panic() => {
+                    Some(format!("a defect in this source: {}", panic_text(&*error.into_panic())))
                 }
-                match (planned_.build)(&targets) {
-                    Ok(sources) => {
-                        for source in sources {
-                            let out = Arc::clone(&sink) as Arc<dyn Sink>;
-                            if let Err(error) = source.discover(&cx, out).await {
-                                fault.get_or_insert(error.to_string());
-                            }
-                        }
-                    }
-                    Err(message) => fault = Some(message),
-                }
+                _ => Some("it was stopped".to_owned()),
+            };
+            let scan = progress.scan();
+            if fault.is_none() && scan.attempted >= BLIND_FROM && scan.reached == 0 && knew >= BLIND_FROM {
+                fault = Some(format!(
+                    "none of {} targets answered, {knew} places were known: more likely it is this machine that \
+                     cannot see",
+                    scan.attempted
+                ));
             }
-            let outcome =
-                Outcome { scan: cx.progress.scan(), complete: fault.is_none(), fault, next: Some(next) };
+            let outcome = Outcome { scan, complete: fault.is_none(), fault, next: Some(next) };
             let ended = tokio::task::spawn_blocking(move || {
                 if let Err(error) = sink.finish(&outcome) {
                     status.trouble(&error);
@@ -418,8 +511,21 @@ impl Engine {
                 every: planned.every,
                 last_success: row.and_then(|r| r.last_success),
                 since: self.schedule.since(&planned.name).unwrap_or(now),
+                grace: self.grace,
                 fault: row.and_then(|r| r.fault.as_deref()),
                 places: row.map_or(0, |r| r.placements),
+            }));
+        }
+        // One that is configured no more owes nothing.
+        for row in rows.iter().filter(|row| !setup.sources.iter().any(|p| p.name == row.name)) {
+            own.push(Own::Source(SourceView {
+                name: &row.name,
+                every: 0,
+                last_success: Some(now),
+                since: now,
+                grace: now.plus(GRACE),
+                fault: None,
+                places: row.placements,
             }));
         }
         for (name, channels) in &views {
@@ -438,9 +544,11 @@ impl Engine {
         if self.held(now) {
             return Ok(self.jump.map(|j| j.held_until));
         }
-        if now < self.decide_at {
+        let deed = self.handle.store.last_deed()?;
+        if now < self.decide_at && deed == self.deed {
             return Ok(Some(self.decide_at));
         }
+        self.deed = deed;
         let setup = self.handle.setup();
         let next = self.desk.tell(&self.handle.store, &setup, now)?;
         let soon = now.plus(1);
@@ -453,6 +561,7 @@ impl Engine {
         if self.held(now) {
             return Ok(None);
         }
+        self.note_delivered(now)?;
         let setup = self.handle.setup();
         let room = DELIVERIES.saturating_sub(self.delivering.len());
         let due = self.handle.store.outgoing_due(now, DELIVERIES + self.delivering.len())?;
@@ -563,6 +672,34 @@ impl Engine {
             }
         }
     }
+}
+
+/// Looks: returns why it could not. What was never looked at comes first: a new line of the configuration answers
+/// within seconds.
+async fn look(planned: Planned, fresh: Vec<String>, cx: Cx, out: Arc<dyn Sink>) -> Option<String> {
+    let mut fault = None;
+    for targets in [fresh, planned.targets.clone()] {
+        if targets.is_empty() && !planned.targets.is_empty() {
+            continue;
+        }
+        match (planned.build)(&targets) {
+            Ok(sources) => {
+                for source in sources {
+                    if let Err(error) = source.discover(&cx, Arc::clone(&out)).await {
+                        fault.get_or_insert(error.to_string());
+                    }
+                }
+            }
+            Err(message) => fault = Some(message),
+        }
+    }
+    fault
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 /// The earliest of several instants.

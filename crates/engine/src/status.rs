@@ -66,10 +66,19 @@ impl Status {
         });
     }
 
+    /// A part of the engine failed by its own fault; the others go on.
+    pub fn defect(&self, message: &str) {
+        self.lock().trouble =
+            Some(format!("a defect in Notafter: {message}; please report it with what led to it"));
+    }
+
     /// The memory took a batch: whatever it complained of is over.
     pub fn recorded(&self, changed: Changed) {
         let mut state = self.lock();
-        state.trouble = None;
+        // A batch that changed nothing asked nothing of the memory.
+        if changed.writes > 0 {
+            state.trouble = None;
+        }
         let sum = &mut state.recorded;
         sum.new_assets += changed.new_assets;
         sum.new_placements += changed.new_placements;
@@ -83,7 +92,8 @@ impl Status {
 
     /// Is the engine alive at monotonic time `now`?
     pub fn alive(&self, now: Duration) -> bool {
-        now.saturating_sub(self.lock().last_pass) < 6 * PULSE
+        // Longer than the memory may keep one step waiting.
+        now.saturating_sub(self.lock().last_pass) < 9 * PULSE
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

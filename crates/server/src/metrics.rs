@@ -177,7 +177,7 @@ impl Sheet {
         for message in &known {
             match message.delivery {
                 notafter_core::alert::Delivery::Pending => pending += 1,
-                notafter_core::alert::Delivery::Failed => failed += 1,
+                notafter_core::alert::Delivery::Failed | notafter_core::alert::Delivery::Late => failed += 1,
                 notafter_core::alert::Delivery::Sent => {}
             }
         }

@@ -181,10 +181,21 @@ impl Store {
     pub fn outgoing_due(&self, now: UnixTime, limit: usize) -> Result<Vec<Outgoing>, StoreError> {
         self.db.read(|c| {
             let rows = c.query(
-                "SELECT body FROM outbox WHERE state = 'pending' AND next <= $1 ORDER BY next, number LIMIT $2",
+                "SELECT body FROM outbox WHERE state IN ('pending', 'late') AND next <= $1 ORDER BY next, number LIMIT $2",
                 args![now, limit],
             )?;
             rows.into_iter().map(read_message).collect()
+        })
+    }
+
+    /// The number of the last line of the audit: it grows with every deed, of whichever process.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn last_deed(&self) -> Result<i64, StoreError> {
+        self.db.read(|c| {
+            let row = c.one("SELECT max(id) FROM audit", &[])?;
+            Ok(row.maybe_int(0)?.unwrap_or(0))
         })
     }
 
@@ -194,7 +205,7 @@ impl Store {
     /// The store's.
     pub fn next_outgoing(&self) -> Result<Option<UnixTime>, StoreError> {
         self.db.read(|c| {
-            let row = c.one("SELECT min(next) FROM outbox WHERE state = 'pending'", &[])?;
+            let row = c.one("SELECT min(next) FROM outbox WHERE state IN ('pending', 'late')", &[])?;
             Ok(row.maybe_int(0)?.map(UnixTime))
         })
     }

@@ -103,6 +103,11 @@ impl Store {
         Condition { engine, schema: self.schema, bytes, trouble: self.db.trouble() }
     }
 
+    /// What the last write that failed said; `None` once one succeeded.
+    pub fn trouble(&self) -> Option<String> {
+        self.db.trouble()
+    }
+
     /// Bytes by table and index, the largest first: what a benchmark and `doctor` show.
     ///
     /// # Errors

@@ -143,12 +143,17 @@ impl Store {
 
     /// Ends a run: what this source had seen before and did not see in a complete run is marked unseen (a file whose
     /// folder was read and which is not there any more is gone), blind spots that were not met again end, and the scan is
-    /// written down.
+    /// written down. Once it succeeded, the run is over; who keeps it for another attempt lends it.
     ///
     /// # Errors
     /// The store's.
-    pub fn finish(&self, run: Run, outcome: &Outcome, now: UnixTime) -> Result<Changed, StoreError> {
-        self.db.write(|c| finish::Finishing::new(&run, now).run(c, outcome))
+    pub fn finish(
+        &self,
+        run: impl std::borrow::Borrow<Run>,
+        outcome: &Outcome,
+        now: UnixTime,
+    ) -> Result<Changed, StoreError> {
+        self.db.write(|c| finish::Finishing::new(run.borrow(), now).run(c, outcome))
     }
 
     /// A person says that a place is gone for good: ends its placements and blind spots, is audited. A new sighting

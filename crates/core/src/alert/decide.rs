@@ -248,6 +248,7 @@ impl Pass<'_> {
             None => self.begin(group, members),
         };
         let before = alert.clone();
+        of_another_clock(&mut alert, step, now);
         // It is back: that is shown at once, and told when its time comes.
         if alert.state == State::Resolved {
             (alert.state, alert.resolved) = (State::Open, None);
@@ -255,8 +256,15 @@ impl Pass<'_> {
         // What is kept must be true of now, even while nothing is told.
         alert.severity = members.iter().map(|m| m.severity).min().unwrap_or(alert.severity);
         alert.deadline = members.iter().filter_map(|m| m.deadline).min();
+        // Seen again: whatever was about to count as mended is not.
+        alert.resolved = None;
         mend(&mut alert, members, now);
+        // What joined since may end earlier: no quiet outlives the deadline of any of them.
+        if let Some(hold) = &mut alert.hold {
+            hold.until = hold.until.min(most(alert.deadline, alert.severity, members, now));
+        }
         let held = self.held(&mut alert, step);
+        let quiet_ended = before.hold.is_some() && held.is_none();
 
         let mut tell = Vec::new();
         let mut waits = false;
@@ -276,7 +284,6 @@ impl Pass<'_> {
                     };
                     alert.members.insert(member.id.clone(), kept);
                 }
-                alert.resolved = None;
                 alert.told = Some(now);
                 alert.step_told = Some(now);
                 alert.title = title(members);
@@ -290,12 +297,16 @@ impl Pass<'_> {
                 news.clear();
                 waits = true;
             }
-        } else {
-            alert.resolved = None;
         }
         let quiet = waits || alert.told.is_none();
         if tell.is_empty() && held.is_none() && !quiet {
-            self.remind(&mut alert, &mut tell);
+            if quiet_ended {
+                // Somebody asked for time; it is over, and the thing still stands.
+                (alert.told, alert.step_told) = (Some(now), Some(now));
+                tell.push((alert.owner.clone(), Event::Reminder));
+            } else {
+                self.remind(&mut alert, &mut tell);
+            }
         }
         if alert != before || !tell.is_empty() {
             let mut list: Vec<String> = news.iter().map(|m| m.id.clone()).collect();
@@ -434,6 +445,7 @@ impl Pass<'_> {
     fn nothing_left(&mut self, known: &Alert, open: &BTreeSet<&str>) {
         let now = self.input.now;
         let mut alert = known.clone();
+        of_another_clock(&mut alert, known.step, now);
         // Open under another owner or date: it lives on there, and nothing was mended.
         let moved = alert.members.keys().any(|id| open.contains(id.as_str()));
         if moved {
@@ -468,6 +480,32 @@ impl Pass<'_> {
     }
 }
 
+/// Instants that lie ahead were written down while the clock was wrong. What was told then about steps that have
+/// not come yet does not count as told, and quiet that was asked for then is no quiet now.
+fn of_another_clock(alert: &mut Alert, step: Step, now: UnixTime) {
+    let ahead = |t: Option<UnixTime>| t.is_some_and(|t| t > now);
+    let wrong = ahead(alert.told) || ahead(alert.step_told);
+    for at in [&mut alert.told, &mut alert.step_told, &mut alert.resolved] {
+        *at = at.map(|t| t.min(now));
+    }
+    alert.opened = alert.opened.min(now);
+    for member in alert.members.values_mut() {
+        member.resolved = member.resolved.map(|t| t.min(now));
+        if wrong {
+            member.step = member.step.min(step);
+        }
+    }
+    if wrong {
+        alert.step = alert.step.min(step);
+    }
+    if alert.hold.as_ref().is_some_and(|hold| hold.at > now) {
+        alert.hold = None;
+        if alert.state == State::Acknowledged {
+            alert.state = State::Open;
+        }
+    }
+}
+
 /// Notes which members are mended, and which are back.
 fn mend(alert: &mut Alert, members: &[&Tellable], now: UnixTime) {
     let open: BTreeSet<&str> = members.iter().map(|m| m.id.as_str()).collect();
@@ -484,24 +522,34 @@ fn title(members: &[&Tellable]) -> String {
     sorted.sort_by_key(|m| (m.severity, m.deadline.unwrap_or(UnixTime(i64::MAX)), m.name.as_str()));
     match sorted.as_slice() {
         [] => String::new(),
-        [one] => one.name.clone(),
-        [first, rest @ ..] => format!("{} and {} more", first.name, rest.len()),
+        [one] => called(one),
+        [first, rest @ ..] => format!("{} and {} more", called(first), rest.len()),
     }
+}
+
+/// What has no name is called by what is wrong with it.
+fn called(member: &Tellable) -> String {
+    if member.name.is_empty() { member.summary.clone() } else { member.name.clone() }
 }
 
 /// Until when an acknowledgement or a snooze can hold at most. Never to the deadline: the page step
 /// rings again, and on that step it is a day, at most to half of what is left.
 pub fn hold_most(alert: &Alert, findings: &[Tellable], now: UnixTime) -> UnixTime {
+    let members: Vec<&Tellable> = findings.iter().filter(|f| alert.members.contains_key(&f.id)).collect();
+    most(alert.deadline, alert.severity, &members, now)
+}
+
+fn most(deadline: Option<UnixTime>, severity: Severity, members: &[&Tellable], now: UnixTime) -> UnixTime {
     let week = UnixTime(now.0 + 7 * DAY);
     let month = UnixTime(now.0 + 30 * DAY);
-    let Some(deadline) = alert.deadline else {
-        return if alert.severity == Severity::Critical { week } else { month };
+    let Some(deadline) = deadline else {
+        return if severity == Severity::Critical { week } else { month };
     };
     let left = deadline.0 - now.0;
     if left <= 0 {
         return UnixTime(now.0 + DAY);
     }
-    let pages = findings.iter().filter(|f| alert.members.contains_key(&f.id)).filter_map(|f| f.ladder());
+    let pages = members.iter().filter_map(|f| f.ladder());
     let page = pages.map(|(ladder, end)| end.0 - ladder.page).min().unwrap_or(deadline.0 - left / 4);
     if page > now.0 { UnixTime(page) } else { UnixTime(now.0 + (left / 2).min(DAY)) }
 }
@@ -648,6 +696,63 @@ mod tests {
         // A snooze that would last for ever still ends before the deadline.
         let end = hold_most(&world.alerts[0], &world.findings, UnixTime(199 * DAY));
         assert_eq!(end.0, 199 * DAY + DAY / 2);
+    }
+
+    fn hold(world: &mut World, until: UnixTime, snooze: bool) {
+        world.alerts[0].state = State::Acknowledged;
+        world.alerts[0].hold =
+            Some(Hold { by: "kim".into(), at: world.now, until, note: String::new(), snooze });
+        world.told.clear();
+    }
+
+    #[test]
+    fn quiet_never_outlives_what_joins_later() {
+        let mut world = World::new();
+        // Both end on one day; the second is found a day before, with the first acknowledged until noon.
+        world.findings.push(dated("a", 0, 100 * DAY + 23 * HOUR));
+        world.live(100 * DAY + HOUR);
+        hold(&mut world, UnixTime(100 * DAY + 12 * HOUR), true);
+        let mut second = dated("b", 0, 100 * DAY + 6 * HOUR);
+        second.opened = world.now;
+        world.findings.push(second);
+        world.live(3 * HOUR);
+        let until = world.alerts[0].hold.as_ref().map_or(0, |h| h.until.0);
+        assert!(until < 100 * DAY + 6 * HOUR, "{until}");
+        world.live(HOUR);
+        assert!(world.days("web", Event::Alert).contains(&100), "{:?}", world.told);
+    }
+
+    #[test]
+    fn what_still_stands_when_the_quiet_ends_is_said() {
+        let mut world = World::new();
+        let mut stale = dated("s", 0, 0);
+        (stale.kind, stale.deadline, stale.severity) = (Kind::SourceStale, None, Severity::Critical);
+        world.findings.push(stale);
+        world.live(HOUR);
+        let until = world.now.plus(2 * DAY);
+        hold(&mut world, until, false);
+        world.live(2 * DAY);
+        assert_eq!(world.days("web", Event::Reminder).len(), 1, "{:?}", world.told);
+        world.live(DAY / 2);
+        assert_eq!(world.days("web", Event::Reminder).len(), 1);
+        assert_eq!(world.days("platform", Event::Escalation).len(), 1, "{:?}", world.told);
+    }
+
+    #[test]
+    fn a_wrong_clock_costs_no_step() {
+        let mut world = World::new();
+        world.findings.push(dated("a", 0, 200 * DAY));
+        world.live(171 * DAY);
+        // For two hours it is two months later: everything is told that there is to tell.
+        let truth = world.now;
+        world.now = truth.plus(60 * DAY);
+        world.live(2 * HOUR);
+        let late = world.now.plus(DAY);
+        hold(&mut world, late, false);
+        world.now = truth.plus(2 * HOUR);
+        world.live(25 * DAY);
+        assert_eq!(world.days("web", Event::Alert), [186, 193], "{:?}", world.told);
+        assert!(world.days("web", Event::Reminder).contains(&195), "{:?}", world.told);
     }
 
     #[test]

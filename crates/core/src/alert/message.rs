@@ -14,6 +14,8 @@ use crate::notice::{Event, Item, Notice};
 const ITEMS_MAX: usize = 20;
 /// So many places of one thing.
 const PLACES_MAX: usize = 10;
+/// What to do about many things at once.
+const TOP: &str = "begin at the top: what ends first, and worst, comes first";
 
 /// Where a message leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +114,7 @@ fn text(event: Event, alert: &Alert, findings: &[&Tellable], owner: &str, now: U
             let since = alert.step_told.or(alert.told).map(|t| days_text(t, now)).unwrap_or_default();
             out.push_str(&format!("{} was told {since} and has not acknowledged. ", alert.owner));
         }
-        Event::Reminder => out.push_str("Nobody has acknowledged this. "),
+        Event::Reminder => out.push_str("Nobody has said that they have it, or the time asked for is over. "),
         Event::Alert | Event::Digest | Event::Test => {}
     }
     let places: usize = findings.iter().map(|f| f.places.len()).sum();
@@ -145,20 +147,45 @@ pub fn bundle(id: String, owner: &str, parts: &[Notice], ways: Ways, now: UnixTi
     }
     let ids: Vec<_> = order.iter().filter_map(|p| p.alert.as_deref()).collect();
     let when = deadline.map(|d| format!(", the first {}", days_text(d, now))).unwrap_or_default();
+    let event = parts.first().map_or(Event::Alert, |p| p.event);
+    let (title, text, hint) = match event {
+        Event::Resolved => (
+            format!("over: {} alerts", parts.len()),
+            format!(
+                "The causes of {} alerts are no longer found. Nothing is left to do about them.",
+                parts.len()
+            ),
+            String::new(),
+        ),
+        Event::Escalation | Event::Reminder => (
+            format!(
+                "{}: {all} findings in {} alerts{when}",
+                if event == Event::Escalation { "nobody has answered" } else { "still" },
+                parts.len()
+            ),
+            format!("{} alerts wait for somebody who says that they have them.", parts.len()),
+            TOP.to_owned(),
+        ),
+        Event::Alert | Event::Digest | Event::Test => (
+            format!("{all} findings in {} alerts{when}", parts.len()),
+            format!("{} alerts began at the same time; this is all of them in one message.", parts.len()),
+            TOP.to_owned(),
+        ),
+    };
     Notice {
         id,
-        event: parts.first().map_or(Event::Alert, |p| p.event),
+        event,
         severity,
         alert: None,
         owner: owner.to_owned(),
-        title: format!("{all} findings in {} alerts{when}", parts.len()),
-        text: format!("{} alerts began at the same time; this is all of them in one message.", parts.len()),
-        hint: "begin at the top: what ends first, and worst, comes first".to_owned(),
+        title,
+        text,
+        hint,
         deadline,
         more: all.saturating_sub(items.len()),
         items,
         acknowledge_url: ways.acknowledge_url,
-        acknowledge_command: Some(format!("notafter ack {}", ids.join(" "))),
+        acknowledge_command: (event != Event::Resolved).then(|| format!("notafter ack {}", ids.join(" "))),
         page_url: ways.page_url,
         at: now,
     }

@@ -63,7 +63,8 @@ impl Rule for ExpiresSoon {
                 "renew it, install the new one, reload, and look again"
             })
             .evidence("lifetime_days", lifetime / 86_400)
-            .evidence("page", step == Step::Page);
+            .evidence("page", step == Step::Page)
+            .evidence("issues", issues);
         Verdict::found(finding, next)
     }
 }

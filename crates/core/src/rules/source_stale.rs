@@ -24,9 +24,9 @@ impl Rule for SourceStale {
 
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Subject::Source(source) = &dossier.subject else { return Verdict::NotApplicable };
-        // A clock that was set makes every success look old, or lie ahead: what counts is the time since then.
-        let last = source.last_success.map_or(source.since, |t| t.max(source.since.min(now)).min(now));
-        let stale_at = last.plus((ROUNDS * source.every).max(LEAST));
+        // A clock that was set makes every success look old, or lie ahead: one that lies ahead is none.
+        let last = source.last_success.filter(|t| *t <= now).unwrap_or(source.since.min(now));
+        let stale_at = last.plus((ROUNDS * source.every).max(LEAST)).max(source.grace);
         if now < stale_at {
             return Verdict::Pass { holds_until: Some(stale_at) };
         }
@@ -50,12 +50,13 @@ mod tests {
     use crate::finding::{Kind, Severity};
     use crate::rules::scene::{NOW, judge};
 
-    fn check(last_success: Option<UnixTime>, expected: bool) {
+    fn check(last_success: Option<UnixTime>, grace: i64, expected: bool) {
         let source = SourceView {
             name: "office",
             every: 3600,
             last_success,
             since: NOW.plus(-4 * 3600),
+            grace: NOW.plus(grace),
             fault: Some("no route"),
             places: 7,
         };
@@ -65,9 +66,20 @@ mod tests {
 
     #[test]
     fn three_rounds() {
-        check(Some(NOW.plus(-3600)), false);
-        check(Some(NOW.plus(-3 * 3600 + 1)), false);
-        check(Some(NOW.plus(-3 * 3600)), true);
-        check(None, true);
+        check(Some(NOW.plus(-3600)), 0, false);
+        check(Some(NOW.plus(-3 * 3600 + 1)), 0, false);
+        check(Some(NOW.plus(-3 * 3600)), 0, true);
+        check(None, 0, true);
+    }
+
+    #[test]
+    fn a_start_gives_it_the_time_to_look_and_no_more() {
+        check(Some(NOW.plus(-400 * 3600)), 60, false);
+        check(Some(NOW.plus(-400 * 3600)), -1, true);
+    }
+
+    #[test]
+    fn a_success_that_lies_ahead_is_none() {
+        check(Some(NOW.plus(60 * 86_400)), 0, true);
     }
 }

@@ -363,7 +363,7 @@ fn delivery() -> Value {
             ("to", or_null(text())),
             ("event", words(&["alert", "reminder", "escalation", "resolved", "digest", "test"])),
             ("title", text()),
-            ("state", words(&["pending", "sent", "failed"])),
+            ("state", words(&["pending", "sent", "late", "failed"])),
             ("attempts", count()),
             ("error", or_null(text())),
             ("created", time()),

@@ -348,6 +348,11 @@ fn delivery(message: &Outgoing, now: UnixTime) -> Delivery {
             (format!("not yet, {tries}: {error}. Next {}", words::ahead(message.next, now)), "soon")
         }
         Stand::Pending => ("on the way".to_owned(), "plain"),
+        Stand::Late => {
+            let error = words::clean(message.error.as_deref().unwrap_or_default());
+            let next = words::ahead(message.next, now);
+            (format!("late, others were told instead: {error}. Tried again {next}"), "now")
+        }
         Stand::Failed => {
             let error = words::clean(message.error.as_deref().unwrap_or_default());
             let tries = words::counted(u64::from(message.attempts), "try");

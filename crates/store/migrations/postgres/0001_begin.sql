@@ -133,7 +133,7 @@ CREATE TABLE alert_member (finding TEXT COLLATE "C" NOT NULL, alert BIGINT NOT N
 CREATE TABLE outbox (
   id TEXT COLLATE "C" PRIMARY KEY, number BIGINT NOT NULL, alert BIGINT, state TEXT COLLATE "C" NOT NULL, next BIGINT NOT NULL, body TEXT COLLATE "C" NOT NULL
 );
-CREATE INDEX outbox_due ON outbox (next, number) WHERE state = 'pending';
+CREATE INDEX outbox_due ON outbox (next, number) WHERE state IN ('pending', 'late');
 CREATE INDEX outbox_alert ON outbox (alert, number);
 CREATE INDEX outbox_number ON outbox (number);
 CREATE TABLE ack_link (hash BYTEA PRIMARY KEY, alert BIGINT NOT NULL, ends BIGINT NOT NULL, used BIGINT);

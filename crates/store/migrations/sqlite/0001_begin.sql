@@ -134,7 +134,7 @@ CREATE TABLE alert_member (finding TEXT NOT NULL, alert BIGINT NOT NULL, PRIMARY
 CREATE TABLE outbox (
   id TEXT PRIMARY KEY, number BIGINT NOT NULL, alert BIGINT, state TEXT NOT NULL, next BIGINT NOT NULL, body TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX outbox_due ON outbox (next, number) WHERE state = 'pending';
+CREATE INDEX outbox_due ON outbox (next, number) WHERE state IN ('pending', 'late');
 CREATE INDEX outbox_alert ON outbox (alert, number);
 CREATE INDEX outbox_number ON outbox (number);
 CREATE TABLE ack_link (hash BLOB PRIMARY KEY, alert BIGINT NOT NULL, ends BIGINT NOT NULL, used BIGINT) WITHOUT ROWID;
