@@ -3,6 +3,7 @@
 //! A look that finds what was known writes nothing. Everything touched becomes due for judgment in the same
 //! transaction, so that a crash in between loses no verdict.
 
+mod apart;
 mod beside;
 mod finish;
 pub(crate) mod intern;
@@ -12,6 +13,8 @@ mod record;
 use notafter_core::UnixTime;
 use notafter_core::inventory::Inventory;
 use notafter_core::scan::Scan;
+
+pub use apart::GivenUp;
 
 use crate::db::args;
 use crate::seen::SeenAll;
@@ -52,6 +55,20 @@ pub struct Changed {
     pub blind_spots: u64,
     /// Rows written in all: 0 when nothing had changed.
     pub writes: u64,
+}
+
+impl Changed {
+    /// Adds what another batch changed.
+    pub fn add(&mut self, more: &Self) {
+        self.new_assets += more.new_assets;
+        self.new_placements += more.new_placements;
+        self.changed_placements += more.changed_placements;
+        self.gone_placements += more.gone_placements;
+        self.unseen_placements += more.unseen_placements;
+        self.returned_placements += more.returned_placements;
+        self.blind_spots += more.blind_spots;
+        self.writes += more.writes;
+    }
 }
 
 impl Store {

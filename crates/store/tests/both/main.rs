@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod long;
 mod model;
 mod peers;
 mod placements;

@@ -34,7 +34,8 @@ impl Pool {
     /// anew, or somebody else has it and nothing more may be written here.
     pub(super) fn still_mine(&self) -> Result<()> {
         let mut held = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_some_and(|client| client.client.is_closed()) {
+        // Asked, not guessed: that it was ended is heard only some time later.
+        if held.as_mut().is_some_and(|client| client.script("").is_err()) {
             *held = Some(self.take()?);
         }
         Ok(())
@@ -58,7 +59,7 @@ impl Pool {
             None => String::new(),
         };
         Err(StoreError {
-            trouble: Trouble::Other,
+            trouble: Trouble::Busy,
             hint: Some("stop it first, or give this one a database or a schema of its own".into()),
             ..other(format!("another server works on this database{who}"))
         })
