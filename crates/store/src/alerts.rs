@@ -1,7 +1,7 @@
 //! Alerts, messages on their way, acknowledgement links, the audit trail.
 
 use notafter_core::UnixTime;
-use notafter_core::alert::{Alert, Outgoing, State};
+use notafter_core::alert::{Alert, Delivery, Outgoing, State};
 
 use crate::db::{Conn, Result, Row, args, corrupt, other};
 use crate::observations::intern::next_id;
@@ -19,6 +19,14 @@ pub struct AuditLine {
     /// What it was done to: an alert (`a17`), an asset, a place.
     pub subject: String,
     pub detail: String,
+}
+
+/// A single-use link that acknowledges an alert: the SHA-256 of its secret, and until when it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct NewLink {
+    pub hash: [u8; 32],
+    pub ends: UnixTime,
 }
 
 /// What became of a single-use link.
@@ -122,6 +130,20 @@ impl Store {
         messages: &[Outgoing],
         audit: &[AuditLine],
     ) -> Result<bool, StoreError> {
+        self.tell_with(alert, messages, &[], audit)
+    }
+
+    /// The same, with the acknowledgement links that stand in the messages: kept with them or not at all.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn tell_with(
+        &self,
+        alert: &Alert,
+        messages: &[Outgoing],
+        links: &[NewLink],
+        audit: &[AuditLine],
+    ) -> Result<bool, StoreError> {
         self.db.write(|c| {
             let known = c.first("SELECT version FROM alert WHERE number = $1", args![alert.number])?;
             let version = known.map(|row| row.int(0)).transpose()?.unwrap_or(0);
@@ -159,6 +181,9 @@ impl Store {
                 alert.members.keys().map(|f| vec![f.into(), alert.number.into()]).collect();
             c.execute_many("INSERT INTO alert_member (finding, alert) VALUES ($1, $2)", &members)?;
             put_messages(c, messages)?;
+            for link in links {
+                put_link(c, link, alert.number)?;
+            }
             for line in audit {
                 self::audit(c, line)?;
             }
@@ -210,13 +235,17 @@ impl Store {
         })
     }
 
-    /// Keeps what became of a delivery, and the messages that are sent instead (a second channel).
+    /// Keeps what became of a delivery, and the messages that are sent instead (a second channel). Once it is over, the
+    /// secret of the link that stood in it is nobody's business any more and is not kept.
     ///
     /// # Errors
     /// The store's.
     pub fn delivered(&self, message: &Outgoing, instead: &[Outgoing]) -> Result<(), StoreError> {
         self.db.write(|c| {
-            let body = message_json(message)?;
+            let body = match message.delivery {
+                Delivery::Sent | Delivery::Failed => message_json(&without_link(message))?,
+                Delivery::Pending | Delivery::Late => message_json(message)?,
+            };
             c.execute(
                 "UPDATE outbox SET state = $2, next = $3, body = $4 WHERE id = $1",
                 args![&*fit(&message.id), message.delivery.as_str(), message.next, &body],
@@ -247,13 +276,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn put_link(&self, hash: &[u8; 32], alert: i64, ends: UnixTime) -> Result<(), StoreError> {
-        self.db.write(|c| {
-            c.execute(
-                "INSERT INTO ack_link (hash, alert, ends) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING",
-                args![&hash[..], alert, ends],
-            )?;
-            Ok(())
-        })
+        self.db.write(|c| put_link(c, &NewLink { hash: *hash, ends }, alert))
     }
 
     /// Looks a link up; with `take` it is used up by that.
@@ -365,6 +388,20 @@ fn read_message(mut row: Row) -> Result<Outgoing> {
 
 fn message_json(message: &Outgoing) -> Result<String> {
     serde_json::to_string(message).map_err(|e| other(format!("a message: {e}")))
+}
+
+fn without_link(message: &Outgoing) -> Outgoing {
+    let mut bare = message.clone();
+    bare.notice.acknowledge_url = None;
+    bare
+}
+
+fn put_link(c: &mut Conn<'_>, link: &NewLink, alert: i64) -> Result<()> {
+    c.execute(
+        "INSERT INTO ack_link (hash, alert, ends) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING",
+        args![&link.hash[..], alert, link.ends],
+    )?;
+    Ok(())
 }
 
 /// A message whose id is known is on its way already.

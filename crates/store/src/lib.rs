@@ -20,6 +20,7 @@ pub mod findings;
 pub mod judge;
 pub mod keep;
 pub mod observations;
+pub mod prune;
 pub mod queries;
 pub mod rows;
 

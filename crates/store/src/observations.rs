@@ -173,8 +173,8 @@ impl Store {
         self.db.write(|c| finish::Finishing::new(run.borrow(), now).run(c, outcome))
     }
 
-    /// A person says that a place is gone for good: ends its placements and blind spots, is audited. A new sighting
-    /// revives it. Returns how many placements it ended.
+    /// A person says that a place is gone for good: ends its placements, keys and blind spots, is audited. That it cannot
+    /// be seen is no news from then on; a new sighting revives it. Returns how many of them it ended.
     ///
     /// # Errors
     /// The store's.

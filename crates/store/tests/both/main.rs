@@ -4,6 +4,7 @@
 
 mod long;
 mod model;
+mod old;
 mod peers;
 mod placements;
 mod questions;
