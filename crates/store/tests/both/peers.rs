@@ -62,6 +62,22 @@ fn only_one_serves() {
 }
 
 #[test]
+fn two_schemas_of_one_database_have_a_server_each() {
+    let Some(Database::Postgres(url)) = new_postgres() else { return };
+    let database = Database::Postgres(url.clone());
+    psql(&database, "CREATE SCHEMA one; CREATE SCHEMA two");
+    let open = |schema: &str| {
+        Store::open(&Database::Postgres(format!("{url}&options=-c%20search_path%3D{schema}")), NOW).unwrap()
+    };
+    let (one, two) = (open("one"), open("two"));
+    one.claim().unwrap();
+    two.claim().unwrap();
+    assert!(one.keep("x", b"1", None).unwrap());
+    assert_eq!(two.kept("x").unwrap(), None);
+    assert!(open("two").claim().unwrap_err().to_string().contains("another server"));
+}
+
+#[test]
 fn connections_that_went_are_made_anew() {
     let Some(database) = new_postgres() else { return };
     let store = Store::open(&database, NOW).unwrap();
