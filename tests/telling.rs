@@ -179,3 +179,51 @@ fn killed_at_any_moment_nothing_is_lost() {
     assert_eq!(ids.len(), 1, "one message, however often it was tried: {ids:?}");
     assert_eq!(of(&heard).len(), 1, "taken over once");
 }
+
+/// What a plain HTTP server says.
+fn read(address: std::net::SocketAddr, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut answer = String::new();
+    if let Ok(mut stream) = std::net::TcpStream::connect(address) {
+        let _ = stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").as_bytes());
+        let _ = stream.read_to_string(&mut answer);
+    }
+    answer
+}
+
+#[test]
+fn a_push_comes_through_ntfy_and_the_heart_beats() {
+    let lab = Lab::new("push");
+    let authority = Authority::new(&lab);
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&left(8)))) else { return };
+    let Some(ntfy) = need(notafter_lab::sinks::ntfy::start(&lab)) else { return };
+    let heart = Receiver::start(Answer::status(200, "", "ok"));
+    let password = lab.path().join("ntfy-password");
+    std::fs::write(&password, "lab-secret").expect("the password is written");
+    let config = format!(
+        "[heartbeat]\nurl = \"{}\"\nevery = \"2s\"\n\
+         [[notifier]]\nname = \"push\"\nkind = \"ntfy\"\nurl = \"http://{}\"\nuser = \"notafter\"\n\
+         password = {{ file = \"{}\" }}\n\
+         [[owner]]\nname = \"web\"\nnotify = [\"push:certs\"]\ndefault = true\n{}",
+        heart.url("/ping/7"),
+        ntfy.address(),
+        password.display(),
+        source(&web)
+    );
+    let mut serving = Serving::start(&lab, &config);
+    // It counts requests by address, and ours come from the same one as the publisher's.
+    let page = || {
+        std::thread::sleep(Duration::from_secs(1));
+        read(ntfy.address(), "/certs/json?poll=1")
+    };
+    let pushed =
+        serving.until("a push", || Some(page()).filter(|p| p.contains("srv.test expires in 8 days")));
+    assert!(pushed.contains("\"priority\":5") && pushed.contains("notafter ack a"), "{pushed}");
+    let beats = || heart.received().len();
+    serving.until("two beats", || (beats() >= 2).then_some(()));
+    assert!(heart.received().iter().all(|r| r.path == "/ping/7" && r.text().is_empty()));
+    assert_eq!(serving.stop(), 0);
+    let last = beats();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(beats(), last, "the dead beat no more");
+}

@@ -18,7 +18,7 @@ use notafter_core::dossier::{
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
 use notafter_core::observation::LinkKind;
-use notafter_core::owner::owner_of;
+use notafter_core::owner::{Owner, owner_of};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId};
 use notafter_pki::certificate::Certificate;
@@ -54,11 +54,12 @@ pub struct Verdicts {
 
 /// Judges some subjects of a part of an inventory, in which everything that a judge must see beside them
 /// is loaded too. Every subject gets an answer, also one that is no longer there. Roles that the
-/// surroundings decide are changed in the inventory.
+/// surroundings decide are changed in the inventory. `hands`: whom a person named for an asset.
 pub fn assess_part(
     inventory: &mut Inventory,
     judgment: &Judgment,
     subjects: &BTreeSet<SubjectKey>,
+    hands: &HashMap<Fingerprint, String>,
 ) -> BTreeMap<SubjectKey, Verdicts> {
     stores::recognise(inventory, &judgment.trust);
     let gathered = Gathered::new(inventory, judgment);
@@ -67,6 +68,19 @@ pub fn assess_part(
     gathered.each_dossier(judgment, Some(subjects), |dossier, names| {
         let Some(verdicts) = key_of(&dossier).and_then(|key| out.get_mut(&key)) else { return };
         verdicts.owner = dossier.owner.map(|o| o.name.clone()).or(verdicts.owner.take());
+        let key = key_of(&dossier);
+        let named = key.and_then(|key| match key {
+            SubjectKey::Asset(id) => hands.get(&id),
+            _ => None,
+        });
+        let by_hand = named.map(|name| Owner {
+            name: name.clone(),
+            matches: Vec::new(),
+            // Whom somebody named answers for it, the owner of last resort too.
+            default: false,
+            needs_days: judgment.owners.iter().find(|o| o.name == *name).and_then(|o| o.needs_days),
+        });
+        let dossier = Dossier { owner: by_hand.as_ref().or(dossier.owner), ..dossier };
         let assessment = assess(&dossier, judgment.at);
         verdicts.holds_until = earlier(verdicts.holds_until, assessment.holds_until);
         for mut finding in assessment.findings {

@@ -35,7 +35,7 @@ pub fn judge_due(store: &Store, judgment: &Judgment) -> Result<Option<FindingCha
     let subjects: BTreeSet<SubjectKey> = part.due.iter().map(|d| d.subject.clone()).collect();
     let before: HashMap<_, Role> =
         inventory.placements().iter().map(|p| ((p.asset, p.location.clone()), p.role)).collect();
-    let mut verdicts = assess_part(&mut inventory, judgment, &subjects);
+    let mut verdicts = assess_part(&mut inventory, judgment, &subjects, &part.hands);
     let mut roles: HashMap<SubjectKey, Vec<_>> = HashMap::new();
     for placement in inventory.placements() {
         let known = before.get(&(placement.asset, placement.location.clone()));

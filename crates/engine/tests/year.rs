@@ -459,3 +459,21 @@ fn five_thousand_on_one_day() {
     let first = &alerts[0].1;
     assert!(first.items.len() + first.more > 100, "{}", first.title);
 }
+
+#[test]
+fn what_a_person_gave_to_somebody_is_owned() {
+    let mut company = Company::new();
+    lock(&company.world).install("nobody.test", START, 90);
+    company.live(12, |_, _| {});
+    let unowned = |company: &Company| {
+        let kinds = vec![notafter_core::finding::Kind::Unowned];
+        let filter = notafter_store::findings::FindingFilter { kinds, limit: 10, ..Default::default() };
+        !company.handle.store.findings(&filter).expect("findings").is_empty()
+    };
+    assert!(unowned(&company));
+    let query = notafter_core::query::Query::parse("name:nobody.test").expect("a query");
+    let given = company.handle.store.own(&query, Some("web"), "kim", company.clock.now()).expect("given");
+    assert_eq!(given, 1);
+    company.live(12, |_, _| {});
+    assert!(!unowned(&company));
+}

@@ -31,6 +31,8 @@ pub struct Part {
     pub inventory: Inventory,
     /// What is to be judged in it.
     pub due: Vec<Due>,
+    /// Whom a person named for an asset among these: a rule's answer does not count there.
+    pub hands: std::collections::HashMap<notafter_core::Fingerprint, String>,
 }
 
 /// A verdict.

@@ -8,8 +8,9 @@ mod html;
 mod letter;
 mod wire;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::address::Address;
@@ -34,6 +35,8 @@ use crate::text::{Words, clean};
 
 /// More recipients than an owner has; a pasted list of customers is not one.
 const RECIPIENTS_MAX: usize = 50;
+/// So many half-delivered messages are remembered.
+const TOOK_MAX: usize = 200;
 /// What the closing QUIT may take: the message is taken over already.
 const QUIT: Duration = Duration::from_secs(2);
 
@@ -119,7 +122,8 @@ impl Settings {
         };
         let hello = self.hello()?;
         let timeout = self.timeout.unwrap_or(Span::seconds(30)).0;
-        Ok(Email { host, port, security, hello, from, to, timeout, user: self.user, password: self.password })
+        let (user, password, took) = (self.user, self.password, Mutex::default());
+        Ok(Email { host, port, security, hello, from, to, timeout, user, password, took })
     }
 
     fn host_and_port(&self) -> Result<(String, u16), String> {
@@ -196,6 +200,8 @@ pub(super) struct Email {
     timeout: Duration,
     user: Option<String>,
     password: Option<Secret>,
+    /// Of the last messages that not all took: who did. They are not sent it again with the next attempt.
+    took: Mutex<VecDeque<(String, Vec<Address>)>>,
 }
 
 impl Notifier for Email {
@@ -208,9 +214,20 @@ impl Notifier for Email {
         Box::pin(async move {
             let to = self.recipients(to)?;
             let mail = letter::compose(&self.from, &to, notice, &Words::of(notice))?;
+            let took = self.took(&notice.id);
+            let left: Vec<Mailbox> = to.into_iter().filter(|m| !took.contains(&m.email)).collect();
+            if left.is_empty() {
+                return Ok(());
+            }
             let stage = Mutex::new("connecting");
-            match tokio::time::timeout(self.timeout, self.converse(&to, &mail, &stage)).await {
-                Ok(result) => result,
+            match tokio::time::timeout(self.timeout, self.converse(&left, &mail, &stage)).await {
+                Ok(Ok(refused)) => {
+                    let took = left.iter().filter(|m| refused.iter().all(|(address, _)| *address != m.email));
+                    self.note(&notice.id, took.map(|m| m.email.clone()).collect(), refused.is_empty());
+                    let faults = refused.into_iter().map(|(_, fault)| fault).collect();
+                    joined(faults, left.len()).map_or(Ok(()), Err)
+                }
+                Ok(Err(fault)) => Err(fault),
                 Err(_) => {
                     let stage = stage.lock().map(|s| *s).unwrap_or("speaking");
                     Err(Fault::new(
@@ -256,8 +273,30 @@ impl Email {
         Ok(to)
     }
 
-    /// The whole conversation. `stage` says where it stands, for whoever loses patience.
-    async fn converse(&self, to: &[Mailbox], mail: &[u8], stage: &Mutex<&'static str>) -> Result<(), Fault> {
+    fn took(&self, id: &str) -> Vec<Address> {
+        let known = self.took.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|(known, _)| known == id).flat_map(|(_, who)| who.clone()).collect()
+    }
+
+    fn note(&self, id: &str, who: Vec<Address>, all: bool) {
+        let mut known = self.took.lock().unwrap_or_else(PoisonError::into_inner);
+        if all {
+            known.retain(|(known, _)| known != id);
+        } else {
+            known.push_back((id.to_owned(), who));
+            if known.len() > TOOK_MAX {
+                known.pop_front();
+            }
+        }
+    }
+
+    /// The whole conversation: who was refused, and why. `stage` says where it stands, for whoever loses patience.
+    async fn converse(
+        &self,
+        to: &[Mailbox],
+        mail: &[u8],
+        stage: &Mutex<&'static str>,
+    ) -> Result<Vec<(Address, Fault)>, Fault> {
         // Called before each step, and its result after: it says where we stand, then what went wrong there.
         let enter = |name: &'static str| {
             if let Ok(mut stage) = stage.lock() {
@@ -319,7 +358,7 @@ impl Email {
             match smtp.command(Rcpt::new(mailbox.email.clone(), Vec::new())).await {
                 Ok(_) => {}
                 Err(error) if error.status().is_some() => {
-                    refused.push(self.refused(&mailbox.email, &error));
+                    refused.push((mailbox.email.clone(), self.refused(&mailbox.email, &error)));
                 }
                 Err(error) => return Err(failed(error)),
             }
@@ -331,10 +370,7 @@ impl Email {
             smtp.message(mail).await.map_err(failed)?;
         }
         let _ = tokio::time::timeout(QUIT, smtp.quit()).await;
-        match joined(refused, to.len()) {
-            None => Ok(()),
-            Some(fault) => Err(fault),
-        }
+        Ok(refused)
     }
 
     fn refused(&self, recipient: &Address, error: &lettre::transport::smtp::Error) -> Fault {
@@ -382,8 +418,7 @@ impl Email {
     }
 }
 
-/// The faults of single recipients as one. It is tried again only while that helps one of them; those who
-/// have the message already then get it twice, with the same Message-ID.
+/// The faults of single recipients as one. It is tried again only while that helps one of them.
 fn joined(refused: Vec<Fault>, of: usize) -> Option<Fault> {
     let count = refused.len();
     let later = refused.iter().position(|fault| fault.retry != Retry::Never);

@@ -95,6 +95,20 @@ async fn recipients_are_judged_one_by_one() {
 }
 
 #[tokio::test]
+async fn who_took_it_is_not_sent_it_again() {
+    let Some((_lab, _leaf, server, table)) = relay(Mode::Starttls) else { return };
+    let notifier = (crate::kind("email").build)(table, crate::build_cx()).unwrap_or_else(|e| panic!("{e}"));
+    for _ in 0..3 {
+        let to = Some("a@example.com,greylisted@example.com");
+        let fault = notifier.notify(&crate::cx(), to, &notice(Event::Alert)).await.unwrap_err();
+        assert_eq!(fault.retry, Retry::Backoff, "{fault:?}");
+    }
+    let mails = smtp::mails(&server);
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert_eq!(mails[0].to, ["a@example.com"]);
+}
+
+#[tokio::test]
 async fn what_can_be_wrong_with_a_relay() {
     let Some((lab, _leaf, server, table)) = relay(Mode::Starttls) else { return };
     let with = |key: &str, value: Value| {

@@ -10,7 +10,7 @@ use notafter_core::inventory::{Asset, AssetIx, BlindSpot, Inventory, KeySighting
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link, LinkKind};
 use notafter_core::subject::SubjectKey;
-use notafter_core::{KeyId, UnixTime};
+use notafter_core::{Fingerprint, KeyId, UnixTime};
 
 use super::{Due, Part};
 use crate::db::{Conn, Result, Row, Value, args};
@@ -91,6 +91,7 @@ impl<'l, 'c> Loader<'l, 'c> {
                 SubjectKey::Source(_) | SubjectKey::Owner(_) | SubjectKey::Server => {}
             }
         }
+        let hands = self.hands(&due)?;
         let mut names = BTreeSet::new();
         for asset in &judged {
             let Some(about) = self.about(*asset)? else { continue };
@@ -125,7 +126,28 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.fill()?;
         self.key_sightings()?;
         self.links()?;
-        Ok(Part { inventory: self.inventory, due })
+        Ok(Part { inventory: self.inventory, due, hands })
+    }
+
+    /// Whom a person named, by asset.
+    fn hands(&mut self, due: &[Due]) -> Result<HashMap<Fingerprint, String>> {
+        let mut out = HashMap::new();
+        if self.c.first("SELECT lineage FROM owned LIMIT 1", &[])?.is_none() {
+            return Ok(out);
+        }
+        for one in due {
+            let SubjectKey::Asset(id) = &one.subject else { continue };
+            let (fp8, fp24) = texts::split(id);
+            let row = self.c.first(
+                "SELECT w.text FROM asset a JOIN owned o ON o.lineage = coalesce(a.lineage, a.id)
+                 JOIN word w ON w.id = o.owner WHERE a.fp8 = $1 AND a.fp24 = $2",
+                args![fp8, fp24],
+            )?;
+            if let Some(mut row) = row {
+                out.insert(*id, row.text(0)?);
+            }
+        }
+        Ok(out)
     }
 
     fn about(&mut self, asset: i64) -> Result<Option<About>> {
