@@ -572,3 +572,69 @@ fn the_clock_jumps_forward_sixty_days() {
 fn the_clock_jumps_back_sixty_days() {
     clock_set("endure-clock-back", -60, &left(60));
 }
+
+/// Sends a signal to a process and all that it started.
+fn signal_family(name: &str, pid: u32) {
+    let listed = Command::new("pgrep").args(["-P", &pid.to_string()]).output().expect("pgrep runs");
+    let children = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let all = children.split_whitespace().map(str::to_owned).chain([pid.to_string()]);
+    let sent = Command::new("kill").arg(format!("-{name}")).args(all).status();
+    assert!(sent.is_ok(), "kill -{name} {pid}");
+}
+
+#[test]
+fn a_database_that_says_nothing_is_said_and_waited_for() {
+    let lab = Lab::new("endure-silent");
+    let Some(database) = Database::start(&lab) else { return };
+    let folder = lab.subfolder("grows");
+    let authority = Authority::new(&lab);
+    let heard = Receiver::start(Answer::status(200, "", "ok"));
+    let config = format!("{}{}{}", database.config(PLAIN), files(&folder), hook(&heard));
+    let serving = Serving::start(&lab, &config);
+    expiring(&authority, &folder, "before.test", 60);
+    serving.until("the first look", || (assets(&serving) == 1).then_some(()));
+    let pid = database.server.pid().expect("it runs");
+    signal_family("STOP", pid);
+    expiring(&authority, &folder, "srv.test", 8);
+    let health = get(&format!("{}/healthz", serving.url()));
+    assert_eq!(health.status, 503, "{}", health.body);
+    std::thread::sleep(Duration::from_secs(8));
+    signal_family("CONT", pid);
+    serving
+        .until("its recovery", || (get(&format!("{}/healthz", serving.url())).status == 200).then_some(()));
+    serving.until("the message", || (!told(&heard).is_empty()).then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(told(&heard).len(), 1);
+    assert!(!serving.words().contains("panicked"), "{}", serving.words());
+}
+
+#[test]
+fn without_descriptors_nothing_is_lost() {
+    let lab = Lab::new("endure-descriptors");
+    let folder = lab.subfolder("grows");
+    let authority = Authority::new(&lab);
+    let heard = Receiver::start(Answer::status(200, "", "ok"));
+    let serving = Serving::start(&lab, &format!("{}{}", files(&folder), hook(&heard)));
+    expiring(&authority, &folder, "before.test", 60);
+    serving.until("the first look", || (assets(&serving) == 1).then_some(()));
+    let limit = |most: usize| {
+        let (pid, most) = (serving.pid().to_string(), format!("--nofile={most}:4096"));
+        let done = Command::new("prlimit").args(["--pid", &pid, &most]).status();
+        assert!(done.is_ok_and(|status| status.success()), "prlimit {most}");
+    };
+    // Not one more than it holds now.
+    let open = fs::read_dir(format!("/proc/{}/fd", serving.pid())).expect("its descriptors").count();
+    limit(open);
+    expiring(&authority, &folder, "srv.test", 8);
+    std::thread::sleep(Duration::from_secs(10));
+    limit(4096);
+    serving.until("the message", || (!told(&heard).is_empty()).then_some(()));
+    serving
+        .until("its recovery", || (get(&format!("{}/healthz", serving.url())).status == 200).then_some(()));
+    serving.until("what is there", || (assets(&serving) == 2).then_some(()));
+    // What could not be opened for a while is not gone.
+    assert!(serving.ask(&["ls", "before.test"]).out.contains("before.test"));
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(told(&heard).len(), 1);
+    assert!(!serving.words().contains("panicked"), "{}", serving.words());
+}
