@@ -39,11 +39,17 @@ impl Serving {
 
     /// Starts one on a folder that may hold something already.
     pub(crate) fn on(place: &Path, folder: PathBuf, config: PathBuf) -> Self {
+        Self::with(place, folder, config, &[])
+    }
+
+    /// The same with something in its environment.
+    pub(crate) fn with(place: &Path, folder: PathBuf, config: PathBuf, environment: &[(&str, &str)]) -> Self {
         let out = place.join("serve.out");
         let log = File::options().create(true).append(true).open(&out).expect("a file for its words");
         let mut command = notafter(&["serve"]);
         command.arg("--config").arg(&config).arg("--data").arg(&folder);
         command.env("NOTAFTER_SETTLE", SETTLE).env("SMTP_PASSWORD", notafter_lab::sinks::smtp::PASSWORD);
+        command.envs(environment.iter().copied());
         let child = command
             .stdout(log.try_clone().expect("the same file"))
             .stderr(log)

@@ -14,7 +14,7 @@ use notafter_core::fault::{Fault, Retry};
 use notafter_core::finding::{Fact, Severity, summary_at};
 use notafter_core::notice::{Event, Notice};
 use notafter_core::{Fingerprint, UnixTime};
-use notafter_store::alerts::AuditLine;
+use notafter_store::alerts::{AuditLine, NewLink};
 use notafter_store::rows::FindingRow;
 use notafter_store::{Store, StoreError};
 
@@ -112,11 +112,11 @@ impl Desk {
         let crowded: BTreeSet<(String, &str)> =
             counts.into_iter().filter(|(_, n)| *n > APART_MAX).map(|((o, e), _)| (o.to_owned(), e)).collect();
         let mut bundles: BTreeMap<(String, &str), Vec<(usize, Notice)>> = BTreeMap::new();
-        let mut kept: Vec<(Alert, Vec<Outgoing>)> = Vec::new();
+        let mut kept: Vec<(Alert, Vec<Outgoing>, Vec<NewLink>)> = Vec::new();
         for deed in deeds {
             let about: Vec<&Tellable> =
                 deed.news.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
-            let mut messages = Vec::new();
+            let (mut messages, mut links) = (Vec::new(), Vec::new());
             // People are spared the end of what lives on elsewhere; what keeps an incident is not.
             if deed.alert.state == State::Resolved && deed.tell.is_empty() && deed.alert.told.is_some() {
                 for owner in std::iter::once(&deed.alert.owner).chain(&deed.alert.escalated) {
@@ -136,7 +136,7 @@ impl Desk {
             for (owner, event) in &deed.tell {
                 let id = format!("{}-{}-{}-{owner}", deed.alert.id(), event.as_str(), now.0);
                 let alone = !crowded.contains(&(owner.clone(), event.as_str()));
-                let ways = if alone { self.ways(store, setup, &deed.alert, now)? } else { Ways::default() };
+                let ways = if alone { ways(setup, &deed.alert, now, &mut links) } else { Ways::default() };
                 let notice = message::write(id, *event, owner, &deed.alert, &about, ways, now);
                 if alone {
                     messages.extend(self.address(setup, owner, Some(deed.alert.number), notice, now));
@@ -146,7 +146,7 @@ impl Desk {
                     bundles.entry((owner.clone(), event.as_str())).or_default().push((kept.len(), notice));
                 }
             }
-            kept.push((deed.alert, messages));
+            kept.push((deed.alert, messages, links));
         }
         for ((owner, event), parts) in bundles {
             let first = parts[0].0;
@@ -158,29 +158,13 @@ impl Desk {
             let messages = self.address_to(setup, &owner, Some(number), notice, Which::People, now);
             kept[first].1.extend(messages);
         }
-        for (alert, messages) in kept {
-            if !store.tell(&alert, &messages, &audit(&alert, &messages, now))? {
+        for (alert, messages, links) in kept {
+            if !store.tell_with(&alert, &messages, &links, &audit(&alert, &messages, now))? {
                 // Somebody acknowledged in between: what is left is decided anew on the next round.
                 return Ok(Some(now));
             }
         }
         Ok(next)
-    }
-
-    fn ways(&self, store: &Store, setup: &Setup, alert: &Alert, now: UnixTime) -> Result<Ways, StoreError> {
-        let Some(url) = &setup.public_url else { return Ok(Ways::default()) };
-        let (secret, hash) = new_secret();
-        // A link ends before the deadline does: after that it is too late for "I have it".
-        let month = now.plus(30 * 86_400);
-        let ends = match alert.deadline {
-            Some(deadline) if deadline > now => month.min(deadline.plus(-1)),
-            _ => now.plus(7 * 86_400),
-        };
-        store.put_link(&hash, alert.number, ends)?;
-        Ok(Ways {
-            acknowledge_url: Some(format!("{url}/ack/{secret}")),
-            page_url: Some(format!("{url}/alerts/{}", alert.id())),
-        })
     }
 
     /// One delivery for each channel of an owner; those of the last resort where there is none.
@@ -330,6 +314,23 @@ enum Which {
     Incidents,
     /// The others.
     People,
+}
+
+/// How to answer: the hash of each link's secret goes beside the messages, in their transaction.
+fn ways(setup: &Setup, alert: &Alert, now: UnixTime, links: &mut Vec<NewLink>) -> Ways {
+    let Some(url) = &setup.public_url else { return Ways::default() };
+    let (secret, hash) = new_secret();
+    // A link ends before the deadline does: after that it is too late for "I have it".
+    let month = now.plus(30 * 86_400);
+    let ends = match alert.deadline {
+        Some(deadline) if deadline > now => month.min(deadline.plus(-1)),
+        _ => now.plus(7 * 86_400),
+    };
+    links.push(NewLink { hash, ends });
+    Ways {
+        acknowledge_url: Some(format!("{url}/ack/{secret}")),
+        page_url: Some(format!("{url}/alerts/{}", alert.id())),
+    }
 }
 
 fn bundle(setup: &Setup, owner: &str, event: &str, parts: &[Notice], number: i64, now: UnixTime) -> Notice {

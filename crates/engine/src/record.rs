@@ -13,7 +13,7 @@ use notafter_core::inventory::{Heap, Inventory};
 use notafter_core::joints::{Resume, Sink};
 use notafter_core::observation::Observation;
 use notafter_store::observations::{Changed, Outcome, Run};
-use notafter_store::{Store, StoreError};
+use notafter_store::{Store, StoreError, Trouble};
 
 use crate::ingest::Ingest;
 use crate::status::Status;
@@ -108,7 +108,7 @@ impl Recorder {
             *lock(&self.pending) = Pending { count: 0, since: self.clock.monotonic() };
         }
         let batch = writing.batch.take().unwrap_or_else(|| self.ingest.take());
-        match self.store.record(run, &batch) {
+        match self.keep(run, &batch) {
             Ok(changed) => {
                 self.waiting.store(false, Ordering::Relaxed);
                 self.status.recorded(changed);
@@ -120,6 +120,17 @@ impl Recorder {
                 writing.batch = Some(batch);
                 false
             }
+        }
+    }
+
+    /// What the memory refuses for what is in it would be refused for ever: it is given up, aloud, and the rest is kept.
+    fn keep(&self, run: &mut Run, batch: &Inventory) -> Result<Changed, StoreError> {
+        match self.store.record(run, batch) {
+            Err(error) if error.trouble == Trouble::Other => {
+                self.status.trouble(&error);
+                self.store.record_apart(run, batch, self.clock.now()).map(|(changed, _)| changed)
+            }
+            done => done,
         }
     }
 

@@ -1,10 +1,11 @@
 //! Alerts, messages on their way, acknowledgement links, the audit trail.
 
 use notafter_core::UnixTime;
-use notafter_core::alert::{Alert, Outgoing, State};
+use notafter_core::alert::{Alert, Delivery, Outgoing, State};
 
 use crate::db::{Conn, Result, Row, args, corrupt, other};
 use crate::observations::intern::next_id;
+use crate::places::{fit, hash48};
 use crate::{Store, StoreError};
 
 /// One line of the audit trail: who did what to what.
@@ -18,6 +19,14 @@ pub struct AuditLine {
     /// What it was done to: an alert (`a17`), an asset, a place.
     pub subject: String,
     pub detail: String,
+}
+
+/// A single-use link that acknowledges an alert: the SHA-256 of its secret, and until when it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct NewLink {
+    pub hash: [u8; 32],
+    pub ends: UnixTime,
 }
 
 /// What became of a single-use link.
@@ -121,6 +130,20 @@ impl Store {
         messages: &[Outgoing],
         audit: &[AuditLine],
     ) -> Result<bool, StoreError> {
+        self.tell_with(alert, messages, &[], audit)
+    }
+
+    /// The same, with the acknowledgement links that stand in the messages: kept with them or not at all.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn tell_with(
+        &self,
+        alert: &Alert,
+        messages: &[Outgoing],
+        links: &[NewLink],
+        audit: &[AuditLine],
+    ) -> Result<bool, StoreError> {
         self.db.write(|c| {
             let known = c.first("SELECT version FROM alert WHERE number = $1", args![alert.number])?;
             let version = known.map(|row| row.int(0)).transpose()?.unwrap_or(0);
@@ -129,7 +152,7 @@ impl Store {
             }
             let beside = c.first(
                 "SELECT number FROM alert WHERE joined = $1 AND state <> 'resolved' AND number <> $2",
-                args![&alert.group, alert.number],
+                args![&*fit(&alert.group), alert.number],
             )?;
             if beside.is_some() && alert.state != State::Resolved {
                 // Somebody else opened an alert for the same cause: load that one.
@@ -146,7 +169,7 @@ impl Store {
                 args![
                     alert.number,
                     version + 1,
-                    &alert.group,
+                    &*fit(&alert.group),
                     &alert.owner,
                     alert.state.as_str(),
                     changed,
@@ -158,6 +181,9 @@ impl Store {
                 alert.members.keys().map(|f| vec![f.into(), alert.number.into()]).collect();
             c.execute_many("INSERT INTO alert_member (finding, alert) VALUES ($1, $2)", &members)?;
             put_messages(c, messages)?;
+            for link in links {
+                put_link(c, link, alert.number)?;
+            }
             for line in audit {
                 self::audit(c, line)?;
             }
@@ -209,16 +235,20 @@ impl Store {
         })
     }
 
-    /// Keeps what became of a delivery, and the messages that are sent instead (a second channel).
+    /// Keeps what became of a delivery, and the messages that are sent instead (a second channel). Once it is over, the
+    /// secret of the link that stood in it is nobody's business any more and is not kept.
     ///
     /// # Errors
     /// The store's.
     pub fn delivered(&self, message: &Outgoing, instead: &[Outgoing]) -> Result<(), StoreError> {
         self.db.write(|c| {
-            let body = message_json(message)?;
+            let body = match message.delivery {
+                Delivery::Sent | Delivery::Failed => message_json(&without_link(message))?,
+                Delivery::Pending | Delivery::Late => message_json(message)?,
+            };
             c.execute(
                 "UPDATE outbox SET state = $2, next = $3, body = $4 WHERE id = $1",
-                args![&message.id, message.delivery.as_str(), message.next, &body],
+                args![&*fit(&message.id), message.delivery.as_str(), message.next, &body],
             )?;
             put_messages(c, instead)
         })
@@ -246,13 +276,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn put_link(&self, hash: &[u8; 32], alert: i64, ends: UnixTime) -> Result<(), StoreError> {
-        self.db.write(|c| {
-            c.execute(
-                "INSERT INTO ack_link (hash, alert, ends) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING",
-                args![&hash[..], alert, ends],
-            )?;
-            Ok(())
-        })
+        self.db.write(|c| put_link(c, &NewLink { hash: *hash, ends }, alert))
     }
 
     /// Looks a link up; with `take` it is used up by that.
@@ -299,11 +323,18 @@ impl Store {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, AuditLine)>, StoreError> {
+        let wanted = notafter_pki::name::printable(subject.unwrap_or(""));
         self.db.read(|c| {
             let rows = c.query(
                 "SELECT id, at, who, what, subject, detail FROM audit
-                 WHERE id < $1 AND (subject = $2 OR $3 = 1) ORDER BY id DESC LIMIT $4",
-                args![before.unwrap_or(i64::MAX), subject.unwrap_or(""), subject.is_none(), limit],
+                 WHERE id < $1 AND ((subject_hash = $2 AND subject = $3) OR $4 = 1) ORDER BY id DESC LIMIT $5",
+                args![
+                    before.unwrap_or(i64::MAX),
+                    hash48(wanted.as_bytes()),
+                    &wanted,
+                    subject.is_none(),
+                    limit
+                ],
             )?;
             rows.into_iter().map(|mut row| Ok((row.int(0)?, read_line(&mut row)?))).collect()
         })
@@ -359,6 +390,20 @@ fn message_json(message: &Outgoing) -> Result<String> {
     serde_json::to_string(message).map_err(|e| other(format!("a message: {e}")))
 }
 
+fn without_link(message: &Outgoing) -> Outgoing {
+    let mut bare = message.clone();
+    bare.notice.acknowledge_url = None;
+    bare
+}
+
+fn put_link(c: &mut Conn<'_>, link: &NewLink, alert: i64) -> Result<()> {
+    c.execute(
+        "INSERT INTO ack_link (hash, alert, ends) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING",
+        args![&link.hash[..], alert, link.ends],
+    )?;
+    Ok(())
+}
+
 /// A message whose id is known is on its way already.
 fn put_messages(c: &mut Conn<'_>, messages: &[Outgoing]) -> Result<()> {
     for message in messages {
@@ -367,7 +412,7 @@ fn put_messages(c: &mut Conn<'_>, messages: &[Outgoing]) -> Result<()> {
         c.execute(
             "INSERT INTO outbox (id, number, alert, state, next, body) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (id) DO NOTHING",
-            args![&message.id, number, message.alert, message.delivery.as_str(), message.next, &body],
+            args![&*fit(&message.id), number, message.alert, message.delivery.as_str(), message.next, &body],
         )?;
     }
     Ok(())
@@ -400,8 +445,18 @@ pub(crate) fn audit(c: &mut Conn<'_>, line: &AuditLine) -> Result<()> {
     };
     let hash = chained(&before, id, &line);
     c.execute(
-        "INSERT INTO audit (id, at, who, what, subject, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        args![id, line.at, &line.who, &line.what, &line.subject, &line.detail, &hash[..]],
+        "INSERT INTO audit (id, at, who, what, subject_hash, subject, detail, hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        args![
+            id,
+            line.at,
+            &line.who,
+            &line.what,
+            hash48(line.subject.as_bytes()),
+            &line.subject,
+            &line.detail,
+            &hash[..]
+        ],
     )?;
     c.execute(
         "INSERT INTO total (name, count) VALUES ('audit', $1)

@@ -150,7 +150,7 @@ fn import(backup: &Db, target: &Db) -> Result<()> {
 fn copy(from: &Db, to: &Db) -> Result<()> {
     let tables = tables(to)?;
     from.read(|source| {
-        to.write(|target| {
+        to.write_once(|target| {
             for (table, columns) in &tables {
                 target.execute(&format!("DELETE FROM {table}"), &[])?;
                 table_rows(source, target, table, columns)?;

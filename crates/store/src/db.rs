@@ -9,7 +9,7 @@ mod postgres;
 mod sqlite;
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::{Database, StoreError, Trouble};
@@ -165,15 +165,40 @@ enum Engine {
 /// The database.
 pub(crate) struct Db {
     engine: Engine,
-    /// What the last write that failed said; `None` once one succeeded.
+    /// What the last write that failed said; `None` once one that wrote something succeeded.
     trouble: Mutex<Option<String>>,
+    /// Damage that was met: from then on nothing is written until the memory is opened anew.
+    damage: OnceLock<StoreError>,
 }
 
 /// A connection while it is lent.
-pub(crate) enum Conn<'c> {
+pub(crate) struct Conn<'c> {
+    link: Link<'c>,
+    /// Rows touched so far.
+    wrote: u64,
+}
+
+enum Link<'c> {
     Sqlite(&'c rusqlite::Connection),
     #[cfg(feature = "postgres")]
     Postgres(&'c mut postgres::Client),
+}
+
+impl<'c> Conn<'c> {
+    fn sqlite(connection: &'c rusqlite::Connection) -> Self {
+        Self { link: Link::Sqlite(connection), wrote: 0 }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn postgres(client: &'c mut postgres::Client) -> Self {
+        Self { link: Link::Postgres(client), wrote: 0 }
+    }
+}
+
+/// Work of a write with how many rows it touched.
+fn counted<T>(mut conn: Conn<'_>, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<(T, u64)> {
+    let value = work(&mut conn)?;
+    Ok((value, conn.wrote))
 }
 
 impl Db {
@@ -186,12 +211,13 @@ impl Db {
             #[cfg(not(feature = "postgres"))]
             Database::Postgres(_) => return Err(other("this program was built without PostgreSQL")),
         };
-        Ok(Self { engine, trouble: Mutex::new(None) })
+        Ok(Self { engine, trouble: Mutex::new(None), damage: OnceLock::new() })
     }
 
     /// Opens a SQLite file that is only read: a backup.
     pub(crate) fn open_backup(path: &Path) -> Result<Self> {
-        Ok(Self { engine: Engine::Sqlite(sqlite::Pool::open_read_only(path)?), trouble: Mutex::new(None) })
+        let engine = Engine::Sqlite(sqlite::Pool::open_read_only(path)?);
+        Ok(Self { engine, trouble: Mutex::new(None), damage: OnceLock::new() })
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -204,27 +230,76 @@ impl Db {
 
     /// Reads: a connection of its own, beside the writer. One snapshot for all of it.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<T> {
-        match &self.engine {
-            Engine::Sqlite(pool) => pool.read(|c| work(&mut Conn::Sqlite(c))),
+        let done = match &self.engine {
+            Engine::Sqlite(pool) => pool.read(|c| work(&mut Conn::sqlite(c))),
             #[cfg(feature = "postgres")]
-            Engine::Postgres(pool) => pool.read(|c| work(&mut Conn::Postgres(c))),
+            Engine::Postgres(pool) => pool.read(|c| work(&mut Conn::postgres(c))),
+        };
+        done.inspect_err(|error| self.met(error))
+    }
+
+    /// Writes: one transaction, kept whole or not at all. The work may be done again when it came to nothing because
+    /// another session was in the way or the connection went.
+    pub(crate) fn write<T>(&self, work: impl Fn(&mut Conn<'_>) -> Result<T>) -> Result<T> {
+        self.sound()?;
+        let done = match &self.engine {
+            Engine::Sqlite(pool) => pool.write(|c| counted(Conn::sqlite(c), &work)),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(pool) => pool.write(|c| counted(Conn::postgres(c), &work)),
+        };
+        self.written(done)
+    }
+
+    /// The same for work that cannot be done twice.
+    pub(crate) fn write_once<T>(&self, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<T> {
+        self.sound()?;
+        let done = match &self.engine {
+            Engine::Sqlite(pool) => pool.write(|c| counted(Conn::sqlite(c), work)),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(pool) => pool.write_once(|c| counted(Conn::postgres(c), work)),
+        };
+        self.written(done)
+    }
+
+    /// What was met damaged is not written to: that could only spread it.
+    fn sound(&self) -> Result<()> {
+        self.damage.get().map_or(Ok(()), |damage| Err(damage.clone()))
+    }
+
+    fn met(&self, error: &StoreError) {
+        if error.trouble == Trouble::Corrupt {
+            let _ = self.damage.set(error.clone());
         }
     }
 
-    /// Writes: one transaction, kept whole or not at all.
-    pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<T> {
-        let done = match &self.engine {
-            Engine::Sqlite(pool) => pool.write(|c| work(&mut Conn::Sqlite(c))),
-            #[cfg(feature = "postgres")]
-            Engine::Postgres(pool) => pool.write(|c| work(&mut Conn::Postgres(c))),
+    /// Notes how a write ended. One that changed no row took no room on the disk: it proves nothing.
+    fn written<T>(&self, done: Result<(T, u64)>) -> Result<T> {
+        let trouble = match &done {
+            Ok((_, 0)) => return done.map(|(value, _)| value),
+            Ok(_) => None,
+            Err(error) => {
+                self.met(error);
+                Some(error.to_string())
+            }
         };
-        let trouble = done.as_ref().err().map(ToString::to_string);
         *self.trouble.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = trouble;
-        done
+        done.map(|(value, _)| value)
+    }
+
+    /// Takes the place of the one server of this database, until this is dropped. A file has a lock beside it.
+    pub(crate) fn claim(&self) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(pool) => pool.claim(),
+        }
     }
 
     /// What the last write said, if it failed.
     pub(crate) fn trouble(&self) -> Option<String> {
+        if let Some(damage) = self.damage.get() {
+            return Some(damage.to_string());
+        }
         self.trouble.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
@@ -294,46 +369,53 @@ impl Db {
 
 impl Conn<'_> {
     pub(crate) fn dialect(&self) -> Dialect {
-        match self {
-            Self::Sqlite(_) => Dialect::Sqlite,
+        match self.link {
+            Link::Sqlite(_) => Dialect::Sqlite,
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Dialect::Postgres,
+            Link::Postgres(_) => Dialect::Postgres,
         }
     }
 
     /// Runs a statement; how many rows it touched.
     pub(crate) fn execute(&mut self, sql: &str, args: &[Value<'_>]) -> Result<u64> {
-        match self {
-            Self::Sqlite(c) => sqlite::execute(c, sql, args),
+        let touched = match &mut self.link {
+            Link::Sqlite(c) => sqlite::execute(c, sql, args),
             #[cfg(feature = "postgres")]
-            Self::Postgres(c) => c.execute(sql, args),
-        }
+            Link::Postgres(c) => c.execute(sql, args),
+        }?;
+        self.wrote += touched;
+        Ok(touched)
     }
 
     /// Runs one statement for each set of parameters: prepared once, in one go on the wire.
     pub(crate) fn execute_many(&mut self, sql: &str, all: &[Vec<Value<'_>>]) -> Result<u64> {
-        match self {
-            Self::Sqlite(c) => sqlite::execute_many(c, sql, all),
+        let touched = match &mut self.link {
+            Link::Sqlite(c) => sqlite::execute_many(c, sql, all),
             #[cfg(feature = "postgres")]
-            Self::Postgres(c) => c.execute_many(sql, all),
-        }
+            Link::Postgres(c) => c.execute_many(sql, all),
+        }?;
+        self.wrote += touched;
+        Ok(touched)
     }
 
     /// All rows.
     pub(crate) fn query(&mut self, sql: &str, args: &[Value<'_>]) -> Result<Vec<Row>> {
-        match self {
-            Self::Sqlite(c) => sqlite::query(c, sql, args),
+        let rows = match &mut self.link {
+            Link::Sqlite(c) => sqlite::query(c, sql, args),
             #[cfg(feature = "postgres")]
-            Self::Postgres(c) => c.query(sql, args),
-        }
+            Link::Postgres(c) => c.query(sql, args),
+        }?;
+        // `INSERT ... RETURNING`.
+        self.wrote += if sql.starts_with("SELECT") { 0 } else { rows.len() as u64 };
+        Ok(rows)
     }
 
     /// All rows of one query for each set of parameters.
     pub(crate) fn query_many(&mut self, sql: &str, all: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Row>>> {
-        match self {
-            Self::Sqlite(c) => sqlite::query_many(c, sql, all),
+        match &mut self.link {
+            Link::Sqlite(c) => sqlite::query_many(c, sql, all),
             #[cfg(feature = "postgres")]
-            Self::Postgres(c) => c.query_many(sql, all),
+            Link::Postgres(c) => c.query_many(sql, all),
         }
     }
 
@@ -344,10 +426,10 @@ impl Conn<'_> {
         args: &[Value<'_>],
         mut row: impl FnMut(Row) -> Result<()>,
     ) -> Result<()> {
-        match self {
-            Self::Sqlite(c) => sqlite::each(c, sql, args, &mut row),
+        match &mut self.link {
+            Link::Sqlite(c) => sqlite::each(c, sql, args, &mut row),
             #[cfg(feature = "postgres")]
-            Self::Postgres(c) => c.each(sql, args, &mut row),
+            Link::Postgres(c) => c.each(sql, args, &mut row),
         }
     }
 
@@ -363,10 +445,11 @@ impl Conn<'_> {
 
     /// Several statements without parameters.
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
-        match self {
-            Self::Sqlite(c) => sqlite::script(c, sql),
+        self.wrote += 1;
+        match &mut self.link {
+            Link::Sqlite(c) => sqlite::script(c, sql),
             #[cfg(feature = "postgres")]
-            Self::Postgres(c) => c.script(sql),
+            Link::Postgres(c) => c.script(sql),
         }
     }
 }

@@ -11,7 +11,7 @@ mod verdict;
 pub(crate) use load::last_seen;
 pub(crate) use verdict::{merge, set_owner};
 
-use crate::db::{Value, args};
+use crate::db::args;
 use crate::ledger::Ledger;
 use crate::{Store, StoreError, texts};
 
@@ -152,14 +152,7 @@ impl Store {
                     Ok(())
                 },
             )?;
-            let all: Vec<Vec<Value<'_>>> =
-                subjects.iter().map(|s| vec![s.as_str().into(), token.into()]).collect();
-            c.execute_many(
-                "INSERT INTO subject_due (subject, judge_at) VALUES ($1, $2)
-                 ON CONFLICT (subject) DO UPDATE SET judge_at = excluded.judge_at",
-                &all,
-            )?;
-            Ok(())
+            crate::ledger::subjects_due(c, &subjects, token)
         })
     }
 

@@ -1,6 +1,7 @@
 //! Small things by name: what a provider or a part of the server must remember across restarts.
 
 use crate::db::args;
+use crate::places::fit;
 use crate::{Store, StoreError};
 
 /// A value and its version.
@@ -18,7 +19,7 @@ impl Store {
     /// The store's.
     pub fn kept(&self, name: &str) -> Result<Option<Kept>, StoreError> {
         self.db.read(|c| {
-            let row = c.first("SELECT value, version FROM keep WHERE name = $1", args![name])?;
+            let row = c.first("SELECT value, version FROM keep WHERE name = $1", args![&*fit(name)])?;
             row.map(|mut row| Ok(Kept { value: row.blob(0)?, version: row.int(1)? })).transpose()
         })
     }
@@ -30,7 +31,7 @@ impl Store {
     /// The store's.
     pub fn keep(&self, name: &str, value: &[u8], expected: Option<i64>) -> Result<bool, StoreError> {
         self.db.write(|c| {
-            let known = c.first("SELECT version FROM keep WHERE name = $1", args![name])?;
+            let known = c.first("SELECT version FROM keep WHERE name = $1", args![&*fit(name)])?;
             let version = known.map(|row| row.int(0)).transpose()?.unwrap_or(0);
             if expected.is_some_and(|expected| expected != version) {
                 return Ok(false);
@@ -38,7 +39,7 @@ impl Store {
             c.execute(
                 "INSERT INTO keep (name, value, version) VALUES ($1, $2, $3)
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version",
-                args![name, value, version + 1],
+                args![&*fit(name), value, version + 1],
             )?;
             Ok(true)
         })

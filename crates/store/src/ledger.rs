@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use notafter_core::subject::SubjectKey;
 
 use crate::db::{Conn, Result, Value, args};
+use crate::places::key16;
 use crate::read::{CA, SUPERSEDED};
 
 /// Tokens of touched subjects count up from here: below every instant, and older ones come first.
@@ -49,6 +50,19 @@ pub(crate) struct Ledger {
     pub(crate) lines: BTreeSet<i64>,
     /// Rows written.
     pub(crate) writes: u64,
+}
+
+/// Makes subjects due.
+pub(crate) fn subjects_due(c: &mut Conn<'_>, subjects: &BTreeSet<String>, token: i64) -> Result<()> {
+    let keys: Vec<Vec<u8>> = subjects.iter().map(|s| key16(s)).collect();
+    let rows: Vec<Vec<Value<'_>>> =
+        subjects.iter().zip(&keys).map(|(s, key)| vec![key.into(), s.into(), token.into()]).collect();
+    c.execute_many(
+        "INSERT INTO subject_due (key, subject, judge_at) VALUES ($1, $2, $3)
+         ON CONFLICT (key) DO UPDATE SET judge_at = excluded.judge_at",
+        &rows,
+    )?;
+    Ok(())
 }
 
 impl Ledger {
@@ -226,14 +240,7 @@ impl Ledger {
                 WHERE l.spot BETWEEN $2 AND $3 AND p.gone IS NULL AND p.role = 2)",
             &ranges(&self.root_folders),
         )?;
-        let subjects: Vec<Vec<Value<'_>>> =
-            self.subjects.iter().map(|s| vec![s.as_str().into(), token.into()]).collect();
-        c.execute_many(
-            "INSERT INTO subject_due (subject, judge_at) VALUES ($1, $2)
-             ON CONFLICT (subject) DO UPDATE SET judge_at = excluded.judge_at",
-            &subjects,
-        )?;
-        Ok(())
+        subjects_due(c, &self.subjects, token)
     }
 
     /// In each line: what is served nowhere while a later one is, is superseded.

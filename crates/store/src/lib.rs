@@ -20,6 +20,7 @@ pub mod findings;
 pub mod judge;
 pub mod keep;
 pub mod observations;
+pub mod prune;
 pub mod queries;
 pub mod rows;
 
@@ -88,6 +89,15 @@ impl Store {
         self.db.check(thorough)
     }
 
+    /// Takes the place of the one server of this memory, for as long as this lives: two that look and tell from one
+    /// PostgreSQL would tell everything twice. For a file the lock of the data folder does it.
+    ///
+    /// # Errors
+    /// Another server has it; it is said which.
+    pub fn claim(&self) -> Result<(), StoreError> {
+        self.db.claim()
+    }
+
     /// How it is.
     pub fn condition(&self) -> Condition {
         let (engine, bytes) = self.db.describe();
@@ -121,7 +131,7 @@ impl Store {
     /// Holds the write lock while `work` runs: for tests of those who wait for it.
     #[doc(hidden)]
     pub fn hold_for_tests(&self, work: impl FnOnce()) {
-        let _ = self.db.write(|_| {
+        let _ = self.db.write_once(|_| {
             work();
             Ok(())
         });

@@ -3,6 +3,7 @@
 //! A look that finds what was known writes nothing. Everything touched becomes due for judgment in the same
 //! transaction, so that a crash in between loses no verdict.
 
+mod apart;
 mod beside;
 mod finish;
 pub(crate) mod intern;
@@ -12,6 +13,8 @@ mod record;
 use notafter_core::UnixTime;
 use notafter_core::inventory::Inventory;
 use notafter_core::scan::Scan;
+
+pub use apart::GivenUp;
 
 use crate::db::args;
 use crate::seen::SeenAll;
@@ -52,6 +55,20 @@ pub struct Changed {
     pub blind_spots: u64,
     /// Rows written in all: 0 when nothing had changed.
     pub writes: u64,
+}
+
+impl Changed {
+    /// Adds what another batch changed.
+    pub fn add(&mut self, more: &Self) {
+        self.new_assets += more.new_assets;
+        self.new_placements += more.new_placements;
+        self.changed_placements += more.changed_placements;
+        self.gone_placements += more.gone_placements;
+        self.unseen_placements += more.unseen_placements;
+        self.returned_placements += more.returned_placements;
+        self.blind_spots += more.blind_spots;
+        self.writes += more.writes;
+    }
 }
 
 impl Store {
@@ -108,7 +125,7 @@ impl Store {
                 if packing.is_long() {
                     scope.spawn(|| packing.help());
                 }
-                self.db.write(|c| {
+                self.db.write_once(|c| {
                     record::Recording::new(source, started, cache, seen, batch, prepared, &packing).run(c)
                 })
             })
@@ -156,8 +173,8 @@ impl Store {
         self.db.write(|c| finish::Finishing::new(run.borrow(), now).run(c, outcome))
     }
 
-    /// A person says that a place is gone for good: ends its placements and blind spots, is audited. A new sighting
-    /// revives it. Returns how many placements it ended.
+    /// A person says that a place is gone for good: ends its placements, keys and blind spots, is audited. That it cannot
+    /// be seen is no news from then on; a new sighting revives it. Returns how many of them it ended.
     ///
     /// # Errors
     /// The store's.

@@ -1,7 +1,12 @@
 //! How a place is found by its text, and what belongs together: one server name on one port, one folder, one address.
 
+use std::borrow::Cow;
+
 use notafter_core::location::Location;
 use notafter_core::subject::SubjectKey;
+
+/// Longer names are kept under their hash.
+const FIT_MAX: usize = 500;
 
 /// 48 bits of the hash of some bytes: six bytes in SQLite, and few enough to meet by chance among millions.
 pub(crate) fn hash48(bytes: &[u8]) -> i64 {
@@ -9,6 +14,20 @@ pub(crate) fn hash48(bytes: &[u8]) -> i64 {
     let mut eight = [0; 8];
     eight[2..].copy_from_slice(&hash[..6]);
     i64::from_be_bytes(eight)
+}
+
+/// 16 bytes of the hash of a text: its key where it may be long. Two do not meet by chance.
+pub(crate) fn key16(text: &str) -> Vec<u8> {
+    notafter_pki::fingerprint::sha256(text.as_bytes())[..16].to_vec()
+}
+
+/// A name as a key: itself, or its hash when it is longer than an index takes.
+pub(crate) fn fit(name: &str) -> Cow<'_, str> {
+    if name.len() <= FIT_MAX {
+        return Cow::Borrowed(name);
+    }
+    let hash = notafter_pki::fingerprint::sha256(name.as_bytes());
+    Cow::Owned(format!("sha256:{}", notafter_pki::fingerprint::hex(&hash)))
 }
 
 /// What belongs together, in 32 bits. Two groups that meet by chance are only loaded together.

@@ -11,6 +11,7 @@ use notafter_core::query::Query;
 use crate::db::{Conn, Value, args};
 use crate::observations::intern::find_place;
 use crate::observations::source_id;
+use crate::places::fit;
 use crate::read::key32;
 use crate::rows::{AssetRow, AssetWhole, BlindRow, PlaceWhole, SourceRow, Totals};
 use crate::{Store, StoreError, texts};
@@ -415,7 +416,7 @@ impl Store {
                 "INSERT INTO service_day (service, day, good, bad, unknown) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (service, day) DO UPDATE SET good = service_day.good + excluded.good,
                    bad = service_day.bad + excluded.bad, unknown = service_day.unknown + excluded.unknown",
-                args![service, day, good, bad, unknown],
+                args![&*fit(service), day, good, bad, unknown],
             )?;
             Ok(())
         })
@@ -429,7 +430,7 @@ impl Store {
         self.db.read(|c| {
             let rows = c.query(
                 "SELECT day, good, bad, unknown FROM service_day WHERE service = $1 AND day >= $2 ORDER BY day",
-                args![service, first],
+                args![&*fit(service), first],
             )?;
             let seconds = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
             rows.iter()

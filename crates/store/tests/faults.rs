@@ -109,6 +109,41 @@ fn damage_is_detected_and_never_a_panic() {
 }
 
 #[test]
+fn after_damage_nothing_more_is_written() {
+    let lab = Lab::new("store-damage-met");
+    let (path, database) = file(&lab);
+    let store = Store::open(&database, NOW).unwrap();
+    fill(&store, 0, 300);
+    store.settle();
+    drop(store);
+    // Opened whole, damaged afterwards: the check at the start cannot have seen it.
+    let store = Store::open(&database, NOW).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let size = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
+    let mut damaged = std::fs::File::options().write(true).open(&path).unwrap();
+    for page in 1..whole.len() / size {
+        damaged.seek(SeekFrom::Start((page * size) as u64)).unwrap();
+        damaged.write_all(&[0xff; 16]).unwrap();
+    }
+    drop(damaged);
+    let met =
+        store.assets(&Query::default(), Sort::Ends, None, 10_000, NOW).map(|_| ()).and(store.check(true));
+    assert_eq!(met.unwrap_err().trouble, Trouble::Corrupt);
+    let before = std::fs::read(&path).unwrap();
+    let error = store.keep("x", b"1", None).unwrap_err();
+    assert_eq!(error.trouble, Trouble::Corrupt, "{error}");
+    assert!(store.begin("office", "here", NOW).is_err());
+    assert!(store.condition().trouble.is_some_and(|t| t.contains("damaged") || t.contains("malformed")));
+    drop(store);
+    assert_eq!(std::fs::read(&path).unwrap(), before, "not even when it is closed");
+    // The file is whole again, and opened anew.
+    std::fs::write(&path, &whole).unwrap();
+    let _ = std::fs::remove_file(path.with_extension("db-wal"));
+    let store = Store::open(&database, NOW).unwrap();
+    assert!(store.keep("x", b"1", None).unwrap());
+}
+
+#[test]
 fn a_log_cut_off_loses_its_end_and_nothing_else() {
     let lab = Lab::new("store-log");
     let (path, database) = file(&lab);
@@ -230,6 +265,9 @@ fn a_full_disk_says_so_and_heals() {
         }
         let trouble = trouble.unwrap();
         assert_eq!(trouble.trouble, Trouble::Full, "{trouble}");
+        assert!(store.condition().trouble.is_some());
+        // A write that changes no row needs no room: the trouble is not over because it succeeds.
+        store.set_sources(&["office"]).unwrap();
         assert!(store.condition().trouble.is_some());
         // Reading goes on.
         assert!(titles(&store).len() >= before.len());

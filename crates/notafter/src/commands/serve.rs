@@ -35,6 +35,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let lock = data.lock()?;
     let token = data.token()?;
     let store = data.open(clock.now())?;
+    store.claim().map_err(|e| data.explain(&e))?;
     let (watched, version) = watches::read(&store).map_err(|e| data.explain(&e))?;
     let setup = sheet.setup(&watched).map_err(|e| explain(&sheet, &e))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

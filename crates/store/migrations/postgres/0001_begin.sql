@@ -1,8 +1,11 @@
 -- Assets, places, findings, alerts: all of the first schema. Its twin is ../sqlite/0001_begin.sql.
 -- Times are seconds since 1970; 'never' is the greatest number, so that an index orders it last.
+-- What may be long (a path, a chain) stands in no index, where PostgreSQL has room for 2,704 bytes: its hash does, and
+-- who finds by a short hash compares the whole.
 
 -- Short words that stand in many rows: key labels, owners, formats.
-CREATE TABLE word (id BIGINT PRIMARY KEY, text TEXT COLLATE "C" NOT NULL UNIQUE);
+CREATE TABLE word (id BIGINT PRIMARY KEY, hash BIGINT NOT NULL, text TEXT COLLATE "C" NOT NULL);
+CREATE INDEX word_hash ON word (hash);
 
 -- Distinguished names: as RFC 4514 text, the part a person calls it by, both in lower case for search, a hash that is
 -- equal for names that match by RFC 5280, and the first certificate below it (dictionary for the others).
@@ -42,7 +45,8 @@ CREATE TABLE location (id BIGINT PRIMARY KEY, spot BIGINT NOT NULL, text TEXT CO
 CREATE INDEX location_spot ON location (spot);
 
 -- Chains without their leaf: asset numbers, eight bytes each.
-CREATE TABLE chain (id BIGINT PRIMARY KEY, members BYTEA NOT NULL UNIQUE);
+CREATE TABLE chain (id BIGINT PRIMARY KEY, hash BIGINT NOT NULL, members BYTEA NOT NULL);
+CREATE INDEX chain_hash ON chain (hash);
 CREATE TABLE facts (id BIGINT PRIMARY KEY, hash BIGINT NOT NULL, json TEXT COLLATE "C" NOT NULL);
 CREATE INDEX facts_hash ON facts (hash);
 
@@ -80,7 +84,7 @@ CREATE INDEX blind_source ON blind (source, gone);
 
 -- looked: when the last complete run began. going, cursor and seen belong to a run that goes on.
 CREATE TABLE source (
-  id BIGINT PRIMARY KEY, name TEXT COLLATE "C" NOT NULL UNIQUE, vantage TEXT COLLATE "C" NOT NULL, removed BIGINT NOT NULL,
+  id BIGINT PRIMARY KEY, name TEXT COLLATE "C" NOT NULL, vantage TEXT COLLATE "C" NOT NULL, removed BIGINT NOT NULL,
   last_started BIGINT, last_finished BIGINT, last_success BIGINT, looked BIGINT, next BIGINT, fault TEXT COLLATE "C",
   attempted BIGINT NOT NULL, reached BIGINT NOT NULL, unreachable BIGINT NOT NULL, files BIGINT NOT NULL,
   placements BIGINT NOT NULL, blind_spots BIGINT NOT NULL,
@@ -98,7 +102,7 @@ CREATE TABLE retired (location BIGINT PRIMARY KEY, at BIGINT NOT NULL, reason TE
 CREATE TABLE total (name TEXT COLLATE "C" PRIMARY KEY, count BIGINT NOT NULL);
 
 -- Subjects that are no assets; an asset's instant stands in its row. Below zero: touched, and by which change.
-CREATE TABLE subject_due (subject TEXT COLLATE "C" PRIMARY KEY, judge_at BIGINT NOT NULL);
+CREATE TABLE subject_due (key BYTEA PRIMARY KEY, subject TEXT COLLATE "C" NOT NULL, judge_at BIGINT NOT NULL);
 CREATE INDEX subject_due_at ON subject_due (judge_at);
 -- Owners given by hand, for a whole line.
 CREATE TABLE owned (lineage BIGINT PRIMARY KEY, owner BIGINT NOT NULL);
@@ -113,7 +117,7 @@ CREATE INDEX finding_open ON finding (severity, deadline, id) WHERE resolved IS 
 CREATE INDEX finding_asset ON finding (asset);
 CREATE INDEX finding_resolved ON finding (resolved, id) WHERE resolved IS NOT NULL;
 CREATE TABLE finding_part (
-  subject TEXT COLLATE "C" NOT NULL, finding TEXT COLLATE "C" NOT NULL, body TEXT COLLATE "C" NOT NULL, PRIMARY KEY (subject, finding)
+  key BYTEA NOT NULL, finding TEXT COLLATE "C" NOT NULL, subject TEXT COLLATE "C" NOT NULL, body TEXT COLLATE "C" NOT NULL, PRIMARY KEY (key, finding)
 );
 CREATE INDEX finding_part_finding ON finding_part (finding);
 CREATE TABLE finding_place (place BIGINT NOT NULL, finding TEXT COLLATE "C" NOT NULL, PRIMARY KEY (place, finding));
@@ -134,10 +138,10 @@ CREATE INDEX outbox_alert ON outbox (alert, number);
 CREATE INDEX outbox_number ON outbox (number);
 CREATE TABLE ack_link (hash BYTEA PRIMARY KEY, alert BIGINT NOT NULL, ends BIGINT NOT NULL, used BIGINT);
 CREATE TABLE audit (
-  id BIGINT PRIMARY KEY, at BIGINT NOT NULL, who TEXT COLLATE "C" NOT NULL, what TEXT COLLATE "C" NOT NULL, subject TEXT COLLATE "C" NOT NULL, detail TEXT COLLATE "C" NOT NULL,
-  hash BYTEA NOT NULL
+  id BIGINT PRIMARY KEY, at BIGINT NOT NULL, who TEXT COLLATE "C" NOT NULL, what TEXT COLLATE "C" NOT NULL, subject_hash BIGINT NOT NULL,
+  subject TEXT COLLATE "C" NOT NULL, detail TEXT COLLATE "C" NOT NULL, hash BYTEA NOT NULL
 );
-CREATE INDEX audit_subject ON audit (subject, id);
+CREATE INDEX audit_subject ON audit (subject_hash, id);
 CREATE TABLE keep (name TEXT COLLATE "C" PRIMARY KEY, value BYTEA NOT NULL, version BIGINT NOT NULL);
 CREATE TABLE service_day (
   service TEXT COLLATE "C" NOT NULL, day BIGINT NOT NULL, good BIGINT NOT NULL, bad BIGINT NOT NULL, unknown BIGINT NOT NULL,

@@ -1,21 +1,26 @@
-//! PostgreSQL: each connection has a small runtime of its own, so that callers can be plain threads.
+//! PostgreSQL: the driver works on a thread of its own, callers wait for it and may be any thread at all.
 //!
 //! Statements are prepared once for each connection, and many runs of one statement go over the wire together. A
 //! connection that broke is dropped, the next call makes a new one. One writer at a time, by a lock in the database:
-//! what a batch changes is decided before it is written, and numbers are given out by the program.
+//! what a batch changes is decided before it is written, and numbers are given out by the program. Nothing is waited
+//! for without end: not a statement, not a lock, not a peer that has gone silent.
+
+mod address;
+mod claim;
+mod wait;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use futures_util::{TryStreamExt, pin_mut};
 use tokio::runtime::Runtime;
-use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Config, NoTls, Statement};
 
+use self::wait::wait;
 use super::{Cell, PATIENCE, Result, Row, Value, other};
 use crate::{StoreError, Trouble};
 
@@ -25,36 +30,80 @@ const WRITER_LOCK: i64 = 0x4e6f_7441_6674_6572;
 const IDLE_MAX: usize = 8;
 /// So many runs of one statement are on their way at once: a bound for memory, not for speed.
 const IN_FLIGHT: usize = 2000;
+/// So long a connection may take until it can be used.
+const CONNECT_MAX: Duration = Duration::from_secs(30);
+/// So often a write is tried when another session was in its way, or the connection went before the end.
+const TRIES: usize = 3;
+
+/// What holds for every connection. No statement of ours takes minutes; one that does, or a transaction that a frozen
+/// process left open, must not hold up the rest for ever. The server looks whether we are still there, as we do.
+const SESSION: &str = "SET standard_conforming_strings = on; SET client_min_messages = warning;
+    SET statement_timeout = '120s'; SET idle_in_transaction_session_timeout = '300s';
+    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 pub(crate) struct Pool {
     config: Config,
     tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
     idle: Mutex<Vec<Client>>,
     patience: Mutex<Duration>,
+    /// The session that says that this server, and no other, works here.
+    claim: Mutex<Option<Client>>,
+    driver: Driver,
+}
+
+/// Where the connections' own halves run, whatever the caller does meanwhile.
+struct Driver(Option<Runtime>);
+
+impl Driver {
+    fn start() -> Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let made = builder.worker_threads(1).thread_name("postgres").enable_all().build();
+        made.map(|runtime| Self(Some(runtime))).map_err(|e| other(format!("a runtime for PostgreSQL: {e}")))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // To wait for it here would panic where the caller is itself on a runtime.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// One connection.
 pub(crate) struct Client {
-    runtime: Runtime,
     client: tokio_postgres::Client,
     statements: HashMap<String, Statement>,
+    /// The other half; ended with this one when the server has gone silent.
+    driver: tokio::task::AbortHandle,
+    /// It failed in a way after which nothing can be said on it.
+    broken: bool,
+    /// Another session was in the way; the same transaction may succeed when it is tried again.
+    conflict: bool,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.broken {
+            self.driver.abort();
+        }
+    }
 }
 
 impl Pool {
     pub(crate) fn open(url: &str) -> Result<Self> {
-        let mut config: Config = url.parse().map_err(|e| {
-            // The text may hold a password: only what is wrong with it is said.
-            other(format!("the address of the PostgreSQL database cannot be read: {e}"))
-        })?;
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(10));
-        }
-        config.application_name("notafter");
-        let tls = match config.get_ssl_mode() {
-            SslMode::Disable => None,
-            _ => Some(tokio_postgres_rustls::MakeRustlsConnect::new(client_config()?)),
+        let (config, tls) = address::read(url)?;
+        let pool = Self {
+            config,
+            tls,
+            idle: Mutex::new(Vec::new()),
+            patience: Mutex::new(PATIENCE),
+            claim: Mutex::new(None),
+            driver: Driver::start()?,
         };
-        let pool = Self { config, tls, idle: Mutex::new(Vec::new()), patience: Mutex::new(PATIENCE) };
         pool.read(|c| c.query("SELECT 1", &[]).map(|_| ()))?;
         Ok(pool)
     }
@@ -64,84 +113,110 @@ impl Pool {
     }
 
     fn connect(&self) -> Result<Client> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| other(format!("a runtime for PostgreSQL: {e}")))?;
-        let made = runtime.block_on(async {
-            // The other half of the connection runs whenever this runtime is waited on.
-            match &self.tls {
-                Some(tls) => {
-                    let (client, connection) = self.config.connect(tls.clone()).await?;
-                    tokio::spawn(connection);
-                    Ok(client)
-                }
-                None => {
-                    let (client, connection) = self.config.connect(NoTls).await?;
-                    tokio::spawn(connection);
-                    Ok(client)
-                }
-            }
-        });
-        let client = made.map_err(|e: tokio_postgres::Error| failed(&e, "connecting"))?;
-        let mut client = Client { runtime, client, statements: HashMap::new() };
-        // Plans for one run each are made anew a few times; afterwards the general one is as good here.
-        client.script("SET standard_conforming_strings = on; SET client_min_messages = warning")?;
+        let Some(runtime) = &self.driver.0 else { return Err(other("the database was closed")) };
+        let (config, tls) = (self.config.clone(), self.tls.clone());
+        let made =
+            runtime.spawn(async move { tokio::time::timeout(CONNECT_MAX, connected(&config, tls)).await });
+        let (client, driver) = match wait(made)? {
+            Ok(Ok(made)) => made.map_err(|e| failed(&e, "connecting"))?,
+            Ok(Err(_)) => return Err(silent("it took no connection within 30 seconds")),
+            Err(e) => return Err(other(format!("PostgreSQL: connecting broke off: {e}"))),
+        };
+        let mut client =
+            Client { client, statements: HashMap::new(), driver, broken: false, conflict: false };
+        client.script(SESSION)?;
         Ok(client)
     }
 
-    fn lent<T>(&self, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
-        let kept = self.idle().pop().filter(|c| !c.client.is_closed());
-        let mut client = match kept {
-            Some(client) => client,
-            None => self.connect()?,
-        };
-        let done = work(&mut client);
-        let broken = client.client.is_closed()
-            || done.as_ref().err().is_some_and(|e| e.trouble == Trouble::Unreachable);
+    /// A connection on which this was said. One that was kept may have broken unseen: nothing was done on it yet, so
+    /// that a new one may try.
+    fn begun(&self, begin: &str) -> Result<Client> {
+        loop {
+            let kept = self.idle().pop();
+            let fresh = kept.is_none();
+            let mut client = match kept {
+                Some(client) if client.client.is_closed() => continue,
+                Some(client) => client,
+                None => self.connect()?,
+            };
+            match client.script(begin) {
+                Ok(()) => return Ok(client),
+                Err(error) if client.broken && fresh => return Err(error),
+                // The others were made at the same time and broke with it.
+                Err(_) if client.broken => self.idle().clear(),
+                Err(error) => {
+                    let _ = client.script("ROLLBACK");
+                    self.give_back(client);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn give_back(&self, mut client: Client) {
+        client.conflict = false;
         let mut idle = self.idle();
-        if broken {
-            // The others were made at the same time and broke with it.
+        if client.broken || client.client.is_closed() {
             idle.clear();
         } else if idle.len() < IDLE_MAX {
             idle.push(client);
         }
+    }
+
+    /// One transaction. What comes back beside an error: may it be tried again?
+    fn transaction<T>(
+        &self,
+        begin: &str,
+        work: impl FnOnce(&mut Client) -> Result<T>,
+    ) -> std::result::Result<T, (StoreError, bool)> {
+        let mut client = self.begun(begin).map_err(|e| (e, false))?;
+        let done = match work(&mut client) {
+            Ok(value) => match client.script("COMMIT") {
+                Ok(()) => Ok(value),
+                // Whether it was kept nobody knows: only the caller can look.
+                Err(error) => Err((error, client.conflict)),
+            },
+            Err(error) => Err((error, client.conflict || client.broken)),
+        };
+        if done.is_err() && !client.broken {
+            let _ = client.script("ROLLBACK");
+        }
+        self.give_back(client);
         done
     }
 
-    fn transaction<T>(&self, begin: &str, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
-        self.lent(|client| {
-            client.script(begin).inspect_err(|_| {
-                let _ = client.client.is_closed();
-            })?;
-            let done = work(client).and_then(|value| client.script("COMMIT").map(|()| value));
-            if done.is_err() && !client.client.is_closed() {
-                let _ = client.script("ROLLBACK");
-            }
-            done
-        })
-    }
-
     pub(crate) fn read<T>(&self, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
-        self.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", work)
+        self.transaction(READ, work).map_err(|(error, _)| error)
     }
 
-    pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
+    /// What a write begins with. Each statement sees what was committed before it, and only one writes: the first
+    /// snapshot must not be older than the lock, as it would be with a stricter level.
+    fn write_begin(&self) -> String {
         let patience = *self.patience.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let begin = format!(
-            "BEGIN; SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({WRITER_LOCK})",
+        format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {};
+             SELECT pg_advisory_xact_lock({WRITER_LOCK})",
             patience.as_millis()
-        );
-        self.lent(|client| {
-            let done = client
-                .script(&begin)
-                .and_then(|()| work(client))
-                .and_then(|value| client.script("COMMIT").map(|()| value));
-            if done.is_err() && !client.client.is_closed() {
-                let _ = client.script("ROLLBACK");
+        )
+    }
+
+    /// Writes; again when another session was in the way or the connection went before anything was kept.
+    pub(crate) fn write<T>(&self, work: impl Fn(&mut Client) -> Result<T>) -> Result<T> {
+        let mut tried = 1;
+        loop {
+            self.still_mine()?;
+            match self.transaction(&self.write_begin(), &work) {
+                Ok(value) => return Ok(value),
+                Err((_, true)) if tried < TRIES => tried += 1,
+                Err((error, _)) => return Err(error),
             }
-            done
-        })
+        }
+    }
+
+    /// Writes what cannot be done twice.
+    pub(crate) fn write_once<T>(&self, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
+        self.still_mine()?;
+        self.transaction(&self.write_begin(), work).map_err(|(error, _)| error)
     }
 
     pub(crate) fn set_patience(&self, patience: Duration) {
@@ -150,30 +225,58 @@ impl Pool {
 
     pub(crate) fn settle(&self) {
         // PostgreSQL counts its rows by itself, but not at once: after a large import the plans are made for nothing.
-        let _ = self.lent(|client| client.script("ANALYZE"));
+        if let Ok(mut client) = self.begun("SET statement_timeout = 0") {
+            let _ = client.script("ANALYZE");
+            let _ = client.script(SESSION);
+            self.give_back(client);
+        }
     }
 }
 
-/// The system's roots; `sslmode=require` without a check is not offered: it only looks safe.
-fn client_config() -> Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in rustls_native_certs::load_native_certs().certs {
-        // One that cannot be read is no reason to trust none.
-        let _ = roots.add(certificate);
+/// Makes a connection; its other half runs from here on, on the runtime that this runs on.
+async fn connected(
+    config: &Config,
+    tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
+) -> std::result::Result<(tokio_postgres::Client, tokio::task::AbortHandle), tokio_postgres::Error> {
+    match tls {
+        Some(tls) => {
+            let (client, connection) = config.connect(tls).await?;
+            Ok((client, tokio::spawn(connection).abort_handle()))
+        }
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            Ok((client, tokio::spawn(connection).abort_handle()))
+        }
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| other(format!("TLS: {e}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl Client {
+    /// Waits for an answer, and remembers what it says of the connection.
+    fn answer<T>(
+        &mut self,
+        answer: Result<std::result::Result<T, tokio_postgres::Error>>,
+        sql: &str,
+    ) -> Result<T> {
+        let error = match answer {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => {
+                self.conflict = error.code().is_some_and(|code| {
+                    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code)
+                });
+                failed(&error, sql)
+            }
+            Err(silent) => silent,
+        };
+        self.broken |= error.trouble == Trouble::Unreachable || self.client.is_closed();
+        Err(error)
+    }
+
     fn prepare(&mut self, sql: &str) -> Result<Statement> {
         if let Some(known) = self.statements.get(sql) {
             return Ok(known.clone());
         }
-        let made = self.runtime.block_on(self.client.prepare(sql)).map_err(|e| failed(&e, sql))?;
+        let made = wait(self.client.prepare(sql));
+        let made = self.answer(made, sql)?;
         if self.statements.len() > 300 {
             self.statements.clear();
         }
@@ -183,8 +286,8 @@ impl Client {
 
     pub(crate) fn execute(&mut self, sql: &str, args: &[Value<'_>]) -> Result<u64> {
         let statement = self.prepare(sql)?;
-        let args = used(&statement, args);
-        self.runtime.block_on(self.client.execute_raw(&statement, args)).map_err(|e| failed(&e, sql))
+        let done = wait(self.client.execute_raw(&statement, used(&statement, args)));
+        self.answer(done, sql)
     }
 
     pub(crate) fn execute_many(&mut self, sql: &str, all: &[Vec<Value<'_>>]) -> Result<u64> {
@@ -196,8 +299,8 @@ impl Client {
         for part in all.chunks(IN_FLIGHT) {
             // Polled together, they go over the wire together and are answered in order.
             let runs = part.iter().map(|args| self.client.execute_raw(&statement, used(&statement, args)));
-            let counts = self.runtime.block_on(try_join_all(runs)).map_err(|e| failed(&e, sql))?;
-            touched += counts.iter().sum::<u64>();
+            let counts = wait(try_join_all(runs));
+            touched += self.answer(counts, sql)?.iter().sum::<u64>();
         }
         Ok(touched)
     }
@@ -205,11 +308,11 @@ impl Client {
     pub(crate) fn query(&mut self, sql: &str, args: &[Value<'_>]) -> Result<Vec<Row>> {
         let statement = self.prepare(sql)?;
         let args = used(&statement, args);
-        let rows = self.runtime.block_on(async {
+        let rows = wait(async {
             let rows = self.client.query_raw(&statement, args).await?;
             rows.try_collect::<Vec<_>>().await
         });
-        rows.map_err(|e| failed(&e, sql))?.iter().map(read_row).collect()
+        self.answer(rows, sql)?.iter().map(read_row).collect()
     }
 
     pub(crate) fn query_many(&mut self, sql: &str, all: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Row>>> {
@@ -223,8 +326,8 @@ impl Client {
                 let rows = self.client.query_raw(&statement, used(&statement, args)).await?;
                 rows.try_collect::<Vec<_>>().await
             });
-            let found = self.runtime.block_on(try_join_all(runs)).map_err(|e| failed(&e, sql))?;
-            for rows in found {
+            let found = wait(try_join_all(runs));
+            for rows in self.answer(found, sql)? {
                 out.push(rows.iter().map(read_row).collect::<Result<Vec<_>>>()?);
             }
         }
@@ -239,18 +342,26 @@ impl Client {
     ) -> Result<()> {
         let statement = self.prepare(sql)?;
         let args = used(&statement, args);
-        self.runtime.block_on(async {
-            let rows = self.client.query_raw(&statement, args).await.map_err(|e| failed(&e, sql))?;
+        // What the caller says of a row is no answer of the server's.
+        let mut refused = Ok(());
+        let done = wait(async {
+            let rows = self.client.query_raw(&statement, args).await?;
             pin_mut!(rows);
-            while let Some(row) = rows.try_next().await.map_err(|e| failed(&e, sql))? {
-                each(read_row(&row)?)?;
+            while let Some(row) = rows.try_next().await? {
+                refused = read_row(&row).and_then(&mut *each);
+                if refused.is_err() {
+                    break;
+                }
             }
             Ok(())
-        })
+        });
+        self.answer(done, sql)?;
+        refused
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
-        self.runtime.block_on(self.client.batch_execute(sql)).map_err(|e| failed(&e, sql))
+        let done = wait(self.client.batch_execute(sql));
+        self.answer(done, sql)
     }
 }
 
@@ -308,6 +419,15 @@ fn read_row(row: &tokio_postgres::Row) -> Result<Row> {
     Ok(Row(cells))
 }
 
+/// The server has not answered for so long that it is as good as gone.
+fn silent(what: &str) -> StoreError {
+    StoreError {
+        trouble: Trouble::Unreachable,
+        context: format!("PostgreSQL: {what}"),
+        hint: Some("see whether the database server runs and can be reached from here".into()),
+    }
+}
+
 fn failed(error: &tokio_postgres::Error, doing: &str) -> StoreError {
     let words: Vec<&str> = doing.split_whitespace().take(6).collect();
     let doing = words.join(" ");
@@ -330,14 +450,22 @@ fn failed(error: &tokio_postgres::Error, doing: &str) -> StoreError {
     let code = said.code();
     let (trouble, hint) = if *code == SqlState::LOCK_NOT_AVAILABLE {
         (Trouble::Busy, "another process writes; it is tried again")
+    } else if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) {
+        (Trouble::Busy, "another session of the database was in the way; it is tried again")
+    } else if *code == SqlState::QUERY_CANCELED {
+        (Trouble::Busy, "the database server took two minutes for one statement, or somebody cancelled it")
     } else if *code == SqlState::DISK_FULL || *code == SqlState::OUT_OF_MEMORY {
         (Trouble::Full, "make room on the database server")
     } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION || *code == SqlState::INSUFFICIENT_PRIVILEGE {
         (Trouble::ReadOnly, "the database user must own its schema, and the server must not be a standby")
     } else if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED {
         (Trouble::Corrupt, "restore the last backup")
-    } else if ["57P01", "57P02", "57P03"].contains(&code.code()) || code.code().starts_with("08") {
+    } else if ["57P01", "57P02", "57P03", "57P05", "25P03"].contains(&code.code())
+        || code.code().starts_with("08")
+    {
         (Trouble::Unreachable, "the database server is starting or stopping; it is tried again")
+    } else if *code == SqlState::TOO_MANY_CONNECTIONS {
+        (Trouble::Unreachable, "the database server takes no more connections: raise max_connections")
     } else {
         return StoreError { trouble: Trouble::Other, context, hint: None };
     };

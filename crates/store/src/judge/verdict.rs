@@ -8,7 +8,7 @@ use notafter_core::subject::SubjectKey;
 use super::{FindingChanges, Judged};
 use crate::db::{Conn, Result, args};
 use crate::observations::intern::word;
-use crate::places::hash48;
+use crate::places::{hash48, key16};
 use crate::read::NEVER;
 use crate::texts::{FindingJson, role_number, severity_number};
 
@@ -39,8 +39,9 @@ pub(super) fn keep(c: &mut Conn<'_>, judged: &[Judged], now: UnixTime) -> Result
 /// What this subject gives now instead of what it gave before.
 fn parts(c: &mut Conn<'_>, one: &Judged, findings: &mut BTreeSet<String>) -> Result<()> {
     let subject = one.due.subject.to_string();
+    let key = key16(&subject);
     let mut before = BTreeMap::new();
-    for mut row in c.query("SELECT finding, body FROM finding_part WHERE subject = $1", args![&subject])? {
+    for mut row in c.query("SELECT finding, body FROM finding_part WHERE key = $1", args![&key])? {
         before.insert(row.text(0)?, row.text(1)?);
     }
     let mut after: BTreeMap<String, FindingJson> = BTreeMap::new();
@@ -61,9 +62,9 @@ fn parts(c: &mut Conn<'_>, one: &Judged, findings: &mut BTreeSet<String>) -> Res
             Some(known) if known == body => {}
             _ => {
                 c.execute(
-                    "INSERT INTO finding_part (subject, finding, body) VALUES ($1, $2, $3)
-                     ON CONFLICT (subject, finding) DO UPDATE SET body = excluded.body",
-                    args![&subject, &id, &body],
+                    "INSERT INTO finding_part (key, finding, subject, body) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (key, finding) DO UPDATE SET body = excluded.body",
+                    args![&key, &id, &subject, &body],
                 )?;
             }
         }
@@ -71,7 +72,7 @@ fn parts(c: &mut Conn<'_>, one: &Judged, findings: &mut BTreeSet<String>) -> Res
         findings.insert(id);
     }
     for (id, _) in before {
-        c.execute("DELETE FROM finding_part WHERE subject = $1 AND finding = $2", args![&subject, &id])?;
+        c.execute("DELETE FROM finding_part WHERE key = $1 AND finding = $2", args![&key, &id])?;
         findings.insert(id);
     }
     Ok(())
@@ -89,15 +90,15 @@ fn next(one: &Judged) -> Option<i64> {
 }
 
 fn subject_row(c: &mut Conn<'_>, subject: &str, one: &Judged) -> Result<()> {
+    let key = key16(subject);
     match next(one) {
         Some(at) => c.execute(
-            "UPDATE subject_due SET judge_at = $3 WHERE subject = $1 AND judge_at = $2",
-            args![subject, one.due.token, at],
+            "UPDATE subject_due SET judge_at = $3 WHERE key = $1 AND judge_at = $2",
+            args![&key, one.due.token, at],
         ),
-        None => c.execute(
-            "DELETE FROM subject_due WHERE subject = $1 AND judge_at = $2",
-            args![subject, one.due.token],
-        ),
+        None => {
+            c.execute("DELETE FROM subject_due WHERE key = $1 AND judge_at = $2", args![&key, one.due.token])
+        }
     }?;
     Ok(())
 }

@@ -13,6 +13,16 @@ use crate::places;
 use crate::read::key32;
 use crate::texts;
 
+/// Which of these known places were retired and were not seen again since.
+fn retired(c: &mut Conn<'_>, places: impl Iterator<Item = (i64, bool)>) -> Result<HashSet<i64>> {
+    let known: Vec<Vec<Value<'_>>> = places.filter(|(_, new)| !new).map(|(id, _)| vec![id.into()]).collect();
+    if known.is_empty() || c.first("SELECT location FROM retired LIMIT 1", &[])?.is_none() {
+        return Ok(HashSet::new());
+    }
+    let found = c.query_many("SELECT location FROM retired WHERE location = $1", &known)?;
+    found.into_iter().flatten().map(|row| row.int(0)).collect()
+}
+
 impl Recording<'_> {
     pub(super) fn keys(&mut self, c: &mut Conn<'_>) -> Result<()> {
         for key in self.batch.keys() {
@@ -133,8 +143,20 @@ impl Recording<'_> {
 
     pub(super) fn blind_spots(&mut self, c: &mut Conn<'_>) -> Result<()> {
         let at = self.at;
+        let quiet = retired(c, self.batch.blind_spots().iter().map(|b| self.places.id(&b.location)))?;
         for spot in self.batch.blind_spots() {
             let (place, new_place) = self.places.id(&spot.location);
+            if quiet.contains(&place) {
+                // A person said that it is gone for good: that it shows nothing is no news. It still hides what is in it.
+                let last = c.first(
+                    "SELECT max(id) FROM blind WHERE location = $1 AND source = $2",
+                    args![place, self.source],
+                )?;
+                if let Some(number) = last.map(|row| row.maybe_int(0)).transpose()?.flatten() {
+                    self.saw.blind.insert(number);
+                }
+                continue;
+            }
             let detail = printable(&spot.detail);
             let open = if new_place {
                 Vec::new()

@@ -185,7 +185,8 @@ impl<'r> Finishing<'r> {
     fn blind_files(&self, c: &mut Conn<'_>) -> Result<Blind> {
         let rows = c.query(
             "SELECT b.id, l.text FROM blind b JOIN location l ON l.id = b.location
-             WHERE b.source = $1 AND b.gone IS NULL AND l.text LIKE 'file:%'",
+             WHERE b.source = $1 AND l.text LIKE 'file:%'
+               AND (b.gone IS NULL OR b.location IN (SELECT location FROM retired))",
             args![self.run.source],
         )?;
         let mut out = std::collections::HashSet::new();
@@ -288,13 +289,15 @@ pub(super) fn retire(c: &mut Conn<'_>, location: &str, reason: &str, by: &str, n
         "UPDATE placement SET gone = $2, unseen_since = NULL WHERE location = $1 AND gone IS NULL",
         args![place, now],
     )?;
-    for row in c.query("SELECT source FROM blind WHERE location = $1 AND gone IS NULL", args![place])? {
+    let blind = c.query("SELECT source FROM blind WHERE location = $1 AND gone IS NULL", args![place])?;
+    for row in &blind {
         ledger.blind(row.int(0)?, -1);
         ledger.touch_subject(&SubjectKey::Blind(parsed.clone()));
     }
     c.execute("UPDATE blind SET gone = $2 WHERE location = $1 AND gone IS NULL", args![place, now])?;
-    if c.execute("UPDATE keyseen SET gone = $2 WHERE location = $1 AND gone IS NULL", args![place, now])? > 0
-    {
+    let keys =
+        c.execute("UPDATE keyseen SET gone = $2 WHERE location = $1 AND gone IS NULL", args![place, now])?;
+    if keys > 0 {
         ledger.touch_subject(&SubjectKey::Key(parsed.clone()));
         ledger.folders.insert(places::group(&parsed));
     }
@@ -315,5 +318,5 @@ pub(super) fn retire(c: &mut Conn<'_>, location: &str, reason: &str, by: &str, n
         detail: reason.to_owned(),
     };
     alerts::audit(c, &line)?;
-    Ok(open.len() as u64)
+    Ok((open.len() + blind.len()) as u64 + keys)
 }

@@ -33,11 +33,14 @@ pub(crate) fn next_id(c: &mut Conn<'_>, table: &'static str) -> Result<i64> {
 
 /// The number of a word, written if it is new.
 pub(crate) fn word(c: &mut Conn<'_>, text: &str) -> Result<i64> {
-    if let Some(row) = c.first("SELECT id FROM word WHERE text = $1", args![text])? {
-        return row.int(0);
+    let hash = places::hash48(text.as_bytes());
+    for mut row in c.query("SELECT id, text FROM word WHERE hash = $1", args![hash])? {
+        if row.text(1)? == text {
+            return row.int(0);
+        }
     }
     let id = next_id(c, "word")?;
-    c.execute("INSERT INTO word (id, text) VALUES ($1, $2)", args![id, text])?;
+    c.execute("INSERT INTO word (id, hash, text) VALUES ($1, $2, $3)", args![id, hash, text])?;
     Ok(id)
 }
 
@@ -76,11 +79,16 @@ impl Cache {
         if let Some(id) = self.chains.get(&packed) {
             return Ok(*id);
         }
-        let id = match c.first("SELECT id FROM chain WHERE members = $1", args![&packed])? {
+        let hash = places::hash48(&packed);
+        let known = c.first("SELECT id FROM chain WHERE hash = $1 AND members = $2", args![hash, &packed])?;
+        let id = match known {
             Some(row) => row.int(0)?,
             None => {
                 let id = next_id(c, "chain")?;
-                c.execute("INSERT INTO chain (id, members) VALUES ($1, $2)", args![id, &packed])?;
+                c.execute(
+                    "INSERT INTO chain (id, hash, members) VALUES ($1, $2, $3)",
+                    args![id, hash, &packed],
+                )?;
                 id
             }
         };

@@ -36,6 +36,8 @@ pub(crate) struct Cache {
     pub(crate) words: HashMap<String, i64>,
     pub(crate) chains: HashMap<Vec<u8>, i64>,
     pub(crate) facts: HashMap<String, i64>,
+    /// How often numbers had been taken back when these were looked up.
+    pruned: i64,
 }
 
 /// An asset that the database does not know.
@@ -55,6 +57,17 @@ pub(crate) struct Prepared {
 }
 
 impl Cache {
+    /// Forgets numbers that may have been taken back since: see `prune.rs`.
+    pub(crate) fn still_good(&mut self, c: &mut crate::db::Conn<'_>) -> Result<()> {
+        let pruned = crate::prune::pruned(c)?;
+        if pruned != self.pruned {
+            self.facts.clear();
+            self.chains.clear();
+            self.pruned = pruned;
+        }
+        Ok(())
+    }
+
     /// Nothing grows without bound, and forgetting costs only a lookup.
     pub(crate) fn trim(&mut self) {
         if self.assets.len() > ASSETS_MAX {

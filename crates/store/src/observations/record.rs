@@ -89,6 +89,7 @@ impl<'r> Recording<'r> {
     }
 
     pub(super) fn run(mut self, c: &mut Conn<'_>) -> Result<(Changed, SeenAll)> {
+        self.cache.still_good(c)?;
         self.number_assets(c)?;
         let batch = self.batch;
         let placed = batch.placements().iter().map(|p| &p.location);
@@ -392,11 +393,10 @@ impl<'r> Recording<'r> {
             &out.updates,
         )?;
         c.execute_many("UPDATE placement SET gone = $2, unseen_since = NULL WHERE id = $1", &out.gone)?;
-        let revived: Vec<Vec<Value<'_>>> = self
-            .batch
-            .placements()
-            .iter()
-            .map(|p| self.places.id(&p.location))
+        let placed = self.batch.placements().iter().map(|p| &p.location);
+        let revived: Vec<Vec<Value<'_>>> = placed
+            .chain(self.batch.keys().iter().map(|k| &k.location))
+            .map(|location| self.places.id(location))
             .filter(|(_, new)| !new)
             .map(|(id, _)| id)
             .collect::<BTreeSet<_>>()

@@ -11,7 +11,7 @@ use notafter_core::query::{NamePattern, Order, Query, State, Term, Test, When};
 use notafter_core::{UnixTime, query};
 
 use crate::db::{Cell, Conn, Result, Value, args};
-use crate::places::reversed;
+use crate::places::{hash48, reversed};
 use crate::read::{CA, SELF_SIGNED, SUPERSEDED};
 use crate::{StoreError, Trouble, texts};
 
@@ -122,8 +122,9 @@ impl<'q, 'c> Compiler<'q, 'c> {
             Test::FirstSeen(order, when) => self.since("a.first_seen", *order, *when),
             Test::Owner(None) => "a.owner IS NULL".into(),
             Test::Owner(Some(name)) => {
+                let hash = self.int(hash48(name.as_bytes()));
                 let name = self.text(name);
-                format!("a.owner IN (SELECT id FROM word WHERE text = {name})")
+                format!("a.owner IN (SELECT id FROM word WHERE hash = {hash} AND text = {name})")
             }
             Test::Issuer(text) => {
                 let part = self.part(text);

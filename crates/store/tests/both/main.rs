@@ -2,7 +2,10 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod long;
 mod model;
+mod old;
+mod peers;
 mod placements;
 mod questions;
 mod scene;

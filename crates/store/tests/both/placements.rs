@@ -184,6 +184,42 @@ fn hostile_text_is_only_text() {
 }
 
 #[test]
+fn what_was_retired_stays_quiet_until_something_is_seen() {
+    on_each(|store: &Store| {
+        let (dark, folder, inside) = ("tls://10.0.0.9:443", "file:///srv/dark", "file:///srv/dark/a.pem");
+        let ca = Authority::new("CA");
+        let leaf = ca.leaf(&["a.example.com"], 90);
+        let looks = |days| {
+            let blind = Batch::new(later(days)).blind(dark, Reason::Refused);
+            blind.blind(folder, Reason::PermissionDenied).whole(store, "office")
+        };
+        Batch::new(NOW).saw(inside, &[&leaf]).whole(store, "office");
+        assert_eq!(looks(1).0.blind_spots, 2);
+        judge_all(store, later(1));
+        for place in [dark, folder] {
+            assert_eq!(store.retire(place, "sold", "me", later(1)).unwrap(), 1, "{place}");
+        }
+        assert_eq!(store.totals().unwrap().blind_spots, 0);
+        judge_all(store, later(1));
+        // The next looks see nothing there, as was to be expected. What is in a folder that hides is not gone.
+        for days in 2..4 {
+            let (recorded, finished) = looks(days);
+            assert_eq!((recorded.blind_spots, recorded.writes), (0, 0));
+            assert_eq!((finished.gone_placements, finished.writes), (0, 0));
+        }
+        assert_eq!((store.totals().unwrap().blind_spots, store.due(later(4), 9).unwrap().len()), (0, 0));
+        // Another reason is no news either; a certificate is, and so is silence after it.
+        let other = Batch::new(later(4)).blind(dark, Reason::Timeout).blind(folder, Reason::PermissionDenied);
+        assert_eq!(other.whole(store, "office").0.blind_spots, 0);
+        let seen = Batch::new(later(5)).saw(dark, &[&leaf]).blind(folder, Reason::PermissionDenied);
+        assert_eq!(seen.whole(store, "office").0.new_placements, 1);
+        assert!(store.place(dark).unwrap().unwrap().retired.is_none());
+        assert_eq!(looks(6).0.blind_spots, 1);
+        assert_eq!(store.recount().unwrap(), Vec::<String>::new());
+    });
+}
+
+#[test]
 fn what_another_source_sees_stays_with_the_first_until_that_has_lost_it() {
     on_each(|store: &Store| {
         let ca = Authority::new("CA");

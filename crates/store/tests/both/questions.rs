@@ -179,7 +179,7 @@ fn one_asset_and_one_place_whole() {
     });
 }
 
-fn finding(asset: Option<&[u8]>, cause: &str, severity: Severity, place: &str) -> Finding {
+pub(crate) fn finding(asset: Option<&[u8]>, cause: &str, severity: Severity, place: &str) -> Finding {
     Finding::new(Kind::ExpiresSoon, severity, asset.map(id), cause)
         .summary("It ends {when}.")
         .at([&at(place)])
@@ -187,7 +187,12 @@ fn finding(asset: Option<&[u8]>, cause: &str, severity: Severity, place: &str) -
         .evidence("days", 9_i64)
 }
 
-fn verdict(store: &Store, subject: SubjectKey, findings: Vec<Finding>, owner: Option<&str>) -> Judged {
+pub(crate) fn verdict(
+    store: &Store,
+    subject: SubjectKey,
+    findings: Vec<Finding>,
+    owner: Option<&str>,
+) -> Judged {
     store.touch(std::slice::from_ref(&subject)).unwrap();
     let due = store.due(NOW, 1000).unwrap().into_iter().find(|d| d.subject == subject).unwrap();
     let owner = owner.map(str::to_owned);
@@ -271,7 +276,7 @@ fn a_verdict_under_an_old_token_leaves_it_due() {
     });
 }
 
-fn alert(number: i64) -> Alert {
+pub(crate) fn alert(number: i64) -> Alert {
     let member = Member { step: Step::Warning, severity: Severity::Warning, deadline: None, resolved: None };
     Alert {
         number,
@@ -293,7 +298,7 @@ fn alert(number: i64) -> Alert {
     }
 }
 
-fn message(name: &str, alert: Option<i64>) -> Outgoing {
+pub(crate) fn message(name: &str, alert: Option<i64>) -> Outgoing {
     let notice = Notice {
         id: name.into(),
         event: Event::Alert,
