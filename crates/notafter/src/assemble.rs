@@ -237,15 +237,8 @@ fn settings(look: &Look, config: &Config) -> Result<Settings, Usage> {
     let starttls = look.starttls.as_deref().map(protocol).transpose()?;
     let resolver = look.resolver.as_deref().map(resolver).transpose()?;
     let mut exclude = Exclude::default();
-    for text in look.exclude.iter().chain(&config.scan.exclude) {
-        match text.strip_prefix('@') {
-            Some(file) => {
-                for line in lines(&read_text(Path::new(file))?) {
-                    exclude.add(line)?;
-                }
-            }
-            None => exclude.add(text)?,
-        }
+    for text in look.exclude.iter().chain(config.scan.exclude.iter().map(|text| text.get_ref())) {
+        spare(&mut exclude, text)?;
     }
     Ok(Settings {
         ports,
@@ -265,6 +258,15 @@ fn settings(look: &Look, config: &Config) -> Result<Settings, Usage> {
         exclude,
         threads: 0,
     })
+}
+
+/// Adds what must not be looked at; `@FILE` is a list of it.
+pub(crate) fn spare(exclude: &mut Exclude, text: &str) -> Result<(), Usage> {
+    let Some(file) = text.strip_prefix('@') else { return Ok(exclude.add(text)?) };
+    for line in lines(&read_text(Path::new(file))?) {
+        exclude.add(line)?;
+    }
+    Ok(())
 }
 
 /// Reads the name of a STARTTLS protocol.

@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
         Scan {
             targets: args.targets,
             look: Look {
-                resolver: sheet.config.server.resolver.clone(),
+                resolver: sheet.config.server.resolver.clone().map(toml::Spanned::into_inner),
                 roots: sheet.config.server.roots.clone(),
                 ..Look::default()
             },
