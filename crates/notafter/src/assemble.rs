@@ -324,11 +324,16 @@ fn read_text(file: &Path) -> Result<String, Usage> {
 }
 
 pub(crate) fn explain(file: &Path, what: &str) -> Usage {
-    let (message, hint) = match what.split_once("\nhint: ") {
-        Some((message, hint)) => (message, Some(hint.to_owned())),
-        None => (what, None),
-    };
-    Usage { message: format!("{}: {message}", file.display()), hint }
+    let plain = explain_plain(what);
+    Usage { message: format!("{}: {}", file.display(), plain.message), ..plain }
+}
+
+/// A mistake without a file: its message, and its hint apart.
+pub(crate) fn explain_plain(what: &str) -> Usage {
+    match what.split_once("\nhint: ") {
+        Some((message, hint)) => Usage::new(message).hint(hint),
+        None => Usage::new(what),
+    }
 }
 
 /// The configuration file with its text: the one that was named, else one in the usual places, else none.

@@ -64,6 +64,12 @@ impl Usage {
     }
 }
 
+impl From<notafter_engine::hands::Unfit> for Usage {
+    fn from(unfit: notafter_engine::hands::Unfit) -> Self {
+        Self { message: unfit.message, hint: Some(unfit.hint) }
+    }
+}
+
 impl From<notafter_discover::target::NoTarget> for Usage {
     fn from(wrong: notafter_discover::target::NoTarget) -> Self {
         Self { message: wrong.message, hint: Some(wrong.hint) }
