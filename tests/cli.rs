@@ -55,15 +55,21 @@ fn wrong_usage_is_2_with_a_hint() {
 
 #[test]
 fn a_plugin_says_unknown_wherever_its_flags_stand() {
+    let lab = Lab::new("plugin-usage");
+    let file = lab.path().join("wrong.toml");
+    std::fs::write(&file, "[[sorce]]\n").expect("written");
+    let wrong = file.to_string_lossy().into_owned();
     for arguments in [
         vec!["check", "--bogus"],
         vec!["--config", "n.toml", "check", "--bogus"],
         vec!["--data", "d", "-q", "--at", "+3d", "check", "-H"],
+        vec!["--config", "/nonexistent.toml", "check", "127.0.0.1:1"],
+        vec!["--config", &wrong, "check", "127.0.0.1:1"],
     ] {
         let run = run(&arguments);
         assert_eq!(run.code, 3, "{arguments:?}: {}{}", run.out, run.err);
         assert!(run.out.starts_with("NOTAFTER UNKNOWN - ") && run.out.lines().count() == 1, "{}", run.out);
-        assert!(run.err.is_empty(), "{}", run.err);
+        assert!(run.err.is_empty() && !run.out.contains('|'), "{}{}", run.out, run.err);
     }
 }
 

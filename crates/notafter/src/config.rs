@@ -72,7 +72,8 @@ pub(crate) struct ServerTable {
     /// A proxy in front speaks https for us.
     #[serde(default)]
     pub(crate) behind_proxy: bool,
-    /// Pages, GETs and metrics without a token [default: true on loopback, else false].
+    /// Pages, GETs and metrics without a token [default: true where only this machine can ask: `listen` on loopback, no
+    /// `behind_proxy`, no `public_url` elsewhere].
     pub(crate) open_reads: Option<bool>,
     /// Ask this DNS server instead of the system.
     #[schemars(with = "Option<String>")]

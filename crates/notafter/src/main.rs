@@ -84,7 +84,8 @@ fn refused(error: &clap::Error) -> ExitCode {
         // Whoever runs a plugin reads one line of standard output.
         let text = error.render().to_string();
         let said: Vec<_> = text.lines().take_while(|l| !l.trim().is_empty()).map(str::trim).collect();
-        let said = said.join(" ");
+        // A bar begins the performance data.
+        let said = said.join(" ").replace('|', "/");
         print::out(format!("NOTAFTER UNKNOWN - {}\n", said.trim_start_matches("error: ")).as_bytes());
         return ExitCode::from(3);
     }

@@ -12,7 +12,7 @@ use notafter_discover::target::{Hosts, NetworkTarget, Target};
 use notafter_engine::clock::SystemClock;
 use notafter_store::Database;
 
-use super::{End, Usage};
+use super::{End, Usage, no_rows};
 use crate::assemble;
 use crate::cli::{Format, Global};
 use crate::config::plan::Sheet;
@@ -43,6 +43,7 @@ impl Visit {
 }
 
 pub(crate) fn run(global: &Global) -> Result<End, Usage> {
+    no_rows(global, "doctor")?;
     let clock = SystemClock::new();
     let now = clock.now();
     let mut visit = Visit(Vec::new());
@@ -141,7 +142,7 @@ fn memory(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
         own_certificate(visit, &store, host, now);
     }
     let all = store.count(&Query::default(), u64::MAX, now).unwrap_or(0);
-    visit.add(Mark::Well, "inventory", format!("{all} assets in use"));
+    visit.add(Mark::Well, "inventory", format!("{all} {} in use", if all == 1 { "asset" } else { "assets" }));
 }
 
 /// The certificate of our own pages: the one that nobody else watches for us.

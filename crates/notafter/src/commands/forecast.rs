@@ -95,7 +95,10 @@ fn csv(setup: &Setup, forecast: &Look, from: UnixTime) -> String {
 
 fn page(global: &Global, setup: &Setup, forecast: &Look, from: UnixTime, until: UnixTime) -> String {
     let mut paper = Paper::new(print::colours(global.color), print::width());
-    paper.line(Ink::Bold, &format!("{} lapse until {until}", forecast.count));
+    paper.line(
+        Ink::Bold,
+        &format!("{} {} until {until}", forecast.count, if forecast.count == 1 { "lapses" } else { "lapse" }),
+    );
     for lapse in &forecast.lapses {
         let left = days_text(lapse.at, from);
         paper.put(Ink::Plain, &format!("  {left:<14} ")).put(Ink::Bold, &fit_middle(&lapse.asset.title, 50));
@@ -112,12 +115,16 @@ fn page(global: &Global, setup: &Setup, forecast: &Look, from: UnixTime, until: 
         paper.line(Ink::Dim, &format!("  and {unlisted} more"));
     }
     paper.line(Ink::Plain, "");
-    paper.line(Ink::Bold, &format!("{} leaves in use would need", forecast.leaves));
+    paper.line(Ink::Bold, &format!("{} in use would need", leaves(forecast.leaves)));
     for (days, renewals) in &forecast.renewals {
         paper.line(Ink::Plain, &format!("  {renewals:>7.1} renewals a week with lifetimes of {days} days"));
     }
     paper.line(Ink::Dim, "  (each renewed when a third of its life is left)");
     paper.into_text()
+}
+
+fn leaves(n: u64) -> String {
+    if n == 1 { "1 leaf".to_owned() } else { format!("{n} leaves") }
 }
 
 /// When each step is told: by the day, and with the hour where two of them fall on one.

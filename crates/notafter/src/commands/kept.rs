@@ -16,13 +16,14 @@ use notafter_store::{Store, StoreError};
 use serde_json::json;
 
 use super::hands::{instant, memory};
-use super::{End, Usage};
+use super::{End, Usage, no_rows};
 use crate::cli::{Format, Global};
 use crate::print;
 use crate::print::paper::{Ink, Paper};
 use crate::print::table;
 
 pub(crate) fn show(global: &Global, prefix: &str) -> Result<End, Usage> {
+    no_rows(global, "show")?;
     let (data, store, now) = memory(global)?;
     let at = instant(global, now)?;
     let failed = |e: notafter_store::StoreError| data.explain(&e);

@@ -162,7 +162,7 @@ impl Sheet {
         if sources.is_empty() {
             return Err("there is nothing to look at\nhint: add a [[source]]".to_owned());
         }
-        let trust = assemble::trust(&config.server.roots).map_err(|e| e.message)?;
+        let trust = assemble::trust(&config.server.roots).map_err(|e| format!("roots: {}", with_hint(&e)))?;
         let gone_after = self.span_at(config.server.gone_after.as_ref(), 7 * DAY, "gone_after")?;
         let policy = Policy {
             max_days: config.policy.max_days,
@@ -247,7 +247,7 @@ impl Sheet {
             };
             let channel = Channel { notifier: Arc::from(notifier), least };
             if out.insert(name.clone(), channel).is_some() {
-                return Err(wrong("there are two of this name".to_owned()));
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
             }
         }
         Ok(out)
@@ -285,7 +285,7 @@ impl Sheet {
                 absences: Vec::new(),
             };
             if people.insert(name.clone(), person).is_some() {
-                return Err(wrong("there are two of this name".to_owned()));
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
             }
         }
         let last_resort = match owners.iter().find(|o| o.default) {
@@ -441,7 +441,7 @@ impl Sheet {
             let wrong =
                 |what: String| self.wrong(Some(table.name.span().start), format!("service `{name}`: {what}"));
             if out.iter().any(|s| s.name == *name) {
-                return Err(wrong("there are two of this name".to_owned()));
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
             }
             let mut places = Vec::new();
             for text in &table.places {
