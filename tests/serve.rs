@@ -287,6 +287,17 @@ fn gone_is_only_what_a_person_says() {
     serving.until("the end of its alert", || {
         (!serving.ask(&["ls", "--alerts"]).out.contains("srv.test")).then_some(())
     });
+    // Its page tells where it was and what was sent there.
+    let gone = serving.ask(&["ls", "is:gone", "name:srv.test", "--json"]).out;
+    let gone: serde_json::Value = serde_json::from_str(&gone).expect("JSON");
+    let id = gone["items"][0]["id"].as_str().expect("an id").to_owned();
+    let shown = serving.ask(&["show", &id]).out;
+    assert!(shown.contains("was at") && shown.contains("TLSv1.") && shown.contains(", gone "), "{shown}");
+    let json = serving.ask(&["show", &id, "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let place = &json["placements"][0];
+    assert!(place["protocol"] == "tls" && place["tls_version"].is_string(), "{place:#}");
+    assert!(place["gone"].is_string() && place["chain"][0] == id.as_str(), "{place:#}");
     server.restart().expect("it is back");
     serving.until("its return", || serving.ask(&["ls", "--alerts"]).out.contains("srv.test").then_some(()));
 }

@@ -28,10 +28,10 @@ impl Watch {
         if plain {
             return format!("watch {all}");
         }
-        let start: String = all.chars().take(NAME_MAX - 11).collect();
+        let start: String = all.chars().take(NAME_MAX - 12).collect();
         // Line ends, because no target has one: what blanks join could be parted elsewhere.
         let hash = sha256(self.targets.join("\n").as_bytes());
-        format!("watch {start}… #{}", hex(&hash[..4]))
+        format!("watch {start}... {}", hex(&hash[..4]))
     }
 }
 

@@ -207,12 +207,17 @@ fn resolver(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
     let configured = sheet.config.source.iter().flat_map(|s| &s.targets);
     let targets = configured.chain(watched.iter().flat_map(|w| &w.targets));
     let name = targets.filter_map(|text| name_in(text)).next();
-    let Some(name) = name else {
-        let text = "not asked: no source and no watch names a host";
-        return visit.add(Mark::Note, "names", text);
-    };
     let given = sheet.config.server.resolver.as_ref().map(|text| text.get_ref().as_str());
-    let Some(server) = given.and_then(|text| assemble::resolver(text).ok()) else {
+    let given = given.and_then(|text| assemble::resolver(text).ok());
+    let Some(name) = name else {
+        // Any answer will do: that it knows no such name is one.
+        return match given.map(|server| (server, dns::ask(server, "localhost"))) {
+            None => visit.add(Mark::Note, "names", "not asked: no source and no watch names a host"),
+            Some((server, Ok(_))) => visit.add(Mark::Well, "names", format!("{server} answers")),
+            Some((server, Err(e))) => visit.add(Mark::Ill, "names", mute(server, &e)),
+        };
+    };
+    let Some(server) = given else {
         // The system's: its own library asks, as every program here does.
         return match (name.as_str(), 443).to_socket_addrs().map(Iterator::count) {
             Ok(count) if count > 0 => {
@@ -235,11 +240,12 @@ fn resolver(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
             let text = format!("{server} answers {name} with error {code}: it may not serve this host");
             visit.add(Mark::Ill, "names", text);
         }
-        Err(e) => {
-            let text = format!("{server} does not answer ({e}): is `resolver` in [server] right?");
-            visit.add(Mark::Ill, "names", text);
-        }
+        Err(e) => visit.add(Mark::Ill, "names", mute(server, &e)),
     }
+}
+
+fn mute(server: std::net::SocketAddr, error: &std::io::Error) -> String {
+    format!("{server} does not answer ({error}): is `resolver` in [server] right?")
 }
 
 /// The host name of a target that has one.

@@ -9,11 +9,12 @@ use notafter_core::document::{AssetDocument, PlacementDocument};
 use notafter_core::dossier::days_text;
 use notafter_core::finding::summary_at;
 use notafter_core::inventory::{Asset, AssetIx, BytesAt, Placement, Role};
+use notafter_core::observation::{Link, LinkKind};
 use notafter_server::documents;
 use notafter_store::findings::FindingFilter;
-use notafter_store::rows::{AssetRow, AssetWhole, PlacementRow};
+use notafter_store::rows::{AssetRow, AssetWhole, KeyRow, PlacementRow};
 use notafter_store::{Store, StoreError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::hands::{instant, memory};
 use super::{End, Usage, no_rows};
@@ -56,12 +57,18 @@ pub(crate) fn show(global: &Global, prefix: &str) -> Result<End, Usage> {
     };
     let document = AssetDocument::of(&asset, &whole.der, at);
     if global.format() != Format::Table {
+        let history = audit.iter().map(
+            |(_, l)| json!({ "at": l.at.to_string(), "who": l.who, "what": l.what, "detail": l.detail }),
+        );
         let line = whole.lineage.iter().map(|r| super::ls::document(&store, r, at));
         let text = json!({
             "asset": document, "owner": whole.row.owner,
             "placements": whole.placements.iter().map(|p| json!(documents::placement(p))).collect::<Vec<_>>(),
             "placements_more": whole.placements_more,
             "lineage": line.collect::<Result<Vec<_>, _>>().map_err(failed)?,
+            "keys": whole.keys.iter().map(key).collect::<Vec<_>>(),
+            "links": whole.links.iter().map(link).collect::<Vec<_>>(),
+            "history": history.collect::<Vec<_>>(),
             "findings": findings.into_iter().map(|f| json!(documents::finding(f, at))).collect::<Vec<_>>(),
         });
         print::out(format!("{text}\n").as_bytes());
@@ -132,6 +139,19 @@ fn beside(paper: &mut Paper, whole: &AssetWhole) {
         let text = format!("{} as {}  ({})", table::shown(&link.from), table::shown(&link.to), link.evidence);
         super::show::row(paper, "is served", &text);
     }
+}
+
+fn key(row: &KeyRow) -> Value {
+    json!({
+        "location": row.location.as_str(), "role": "key", "first_seen": row.first_seen.to_string(),
+        "last_seen": row.last_seen.to_string(),
+        "key": { "id": row.key.map(|k| k.to_string()), "format": row.format, "encrypted": row.encrypted },
+    })
+}
+
+fn link(link: &Link) -> Value {
+    let LinkKind::Serves = link.kind;
+    json!({ "kind": "serves", "from": link.from.as_str(), "to": link.to.as_str(), "evidence": link.evidence })
 }
 
 fn one_of_line(row: &AssetRow, at: UnixTime) -> String {
