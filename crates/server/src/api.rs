@@ -19,6 +19,12 @@ pub(crate) mod time;
 mod told;
 pub(crate) mod who;
 
+/// What `crate::documents` hands on.
+pub(crate) mod documents {
+    pub(crate) use super::answers::{AssetItem, FindingItem, PlacementItem};
+    pub(crate) use super::told::AlertItem;
+}
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -10,6 +10,7 @@ mod api;
 pub mod app;
 mod assets;
 pub mod calendar;
+pub mod documents;
 pub mod export;
 mod health;
 mod metrics;

@@ -192,6 +192,24 @@ impl Store {
         })
     }
 
+    /// The places that were retired by hand and not seen again, newest first: where, when, why and by whom.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn retired(&self) -> Result<Vec<(Location, UnixTime, String, String)>, StoreError> {
+        self.db.read(|c| {
+            let rows = c.query(
+                "SELECT l.text, r.at, r.reason, r.who FROM retired r JOIN location l ON l.id = r.location
+                 ORDER BY r.at DESC, r.location DESC",
+                &[],
+            )?;
+            let read = |mut row: crate::db::Row| {
+                Ok((texts::location(&row.text(0)?)?, UnixTime(row.int(1)?), row.text(2)?, row.text(3)?))
+            };
+            rows.into_iter().map(read).collect()
+        })
+    }
+
     /// Every current placement with its asset, in bounded memory: what metrics, exports and services read. `query`
     /// narrows by asset.
     ///
