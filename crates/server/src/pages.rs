@@ -29,6 +29,8 @@ use crate::{assets, words};
 
 /// Services are looked up so often at most.
 const SERVICES_FRESH: Duration = Duration::from_secs(30);
+/// A status page that was served may be believed for so many seconds; it loads itself again every minute.
+const STATUS_VALID: i64 = 300;
 /// Leaves are counted so often at most.
 const LEAVES_FRESH: Duration = Duration::from_secs(600);
 /// Counting one by one stops here: beyond it nearly all that is in use is a leaf, and the total will do.
@@ -313,7 +315,9 @@ async fn status_page(State(app): Shared, Extension(caller): Who, headers: Header
             days: &days,
             as_of,
             well: app.handle.status.alive(app.handle.clock.monotonic()) && look.state.trouble.is_none(),
-            stylesheet: format!("{}/notafter.css", look.assets),
+            inside: all,
+            valid: STATUS_VALID,
+            folder: format!("{}/", look.assets),
             version: look.version,
         };
         Ok(status::view(&found, look.now))

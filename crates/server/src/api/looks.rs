@@ -64,6 +64,8 @@ pub(crate) struct ServiceItem {
     last_looked: Option<String>,
     next_lapse: Option<String>,
     count: usize,
+    /// What was named as a part of it and shows nothing.
+    missing: Vec<String>,
     places: Vec<ServicePlace>,
 }
 
@@ -86,6 +88,7 @@ impl ServiceItem {
             last_looked: text(state.last_looked),
             next_lapse: text(state.next_lapse),
             count: state.count,
+            missing: state.missing,
             places: state
                 .places
                 .into_iter()

@@ -432,6 +432,7 @@ fn service() -> Value {
             ("last_looked", or_null(time())),
             ("next_lapse", or_null(time())),
             ("count", count()),
+            ("missing", array(text())),
             ("places", array(place)),
         ],
         &[],

@@ -184,7 +184,8 @@ fn every_page_shows_the_house() {
     );
     let status = page("/status");
     assert!(status.contains("VPN, data centre 2") && status.contains("not known"), "{status}");
-    assert!(!status.contains("<script") && !status.contains("href=\"/inventory"));
+    assert_eq!(status.matches("<script").count(), 1, "only the one that greys what is old");
+    assert!(status.contains("/status.js\"") && !status.contains("href=\"/inventory"));
     assert!(BIDI.contains('\u{202e}') && HOSTILE.contains('<'));
 }
 
@@ -357,8 +358,11 @@ fn the_export_stands_alone() {
     notafter_server::status_export(&house.handle, &dir).unwrap();
     let page = std::fs::read_to_string(dir.join("index.html")).unwrap();
     assert!(
-        page.contains("href=\"notafter.css\"") && !page.contains("href=\"/") && !page.contains("<script")
+        page.contains("href=\"notafter.css\"") && !page.contains("href=\"/") && !page.contains("src=\"/")
     );
+    // Too old is said in words, and by a script that is a file beside it.
+    assert!(page.contains("If this is older than 15 min, nothing here is known"));
+    assert!(page.contains("<script src=\"status.js\"") && dir.join("status.js").exists());
     assert!(page.contains("Shop") && !page.contains("VPN"), "only what is public");
     assert!(dir.join("notafter.css").exists());
     std::fs::remove_dir_all(&dir).unwrap();
