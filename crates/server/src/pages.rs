@@ -57,6 +57,9 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/alerts/{id}/snooze", post(deeds::snooze))
         .route("/places/retire", post(deeds::retire))
         .route("/views", post(deeds::save_view))
+        .route("/views/rename", post(deeds::rename_view))
+        .route("/views/delete", post(deeds::delete_view))
+        .route("/sign-out", post(links::sign_out))
         .route("/ack/{secret}", get(links::show_ack).post(links::take_ack))
         .route("/sign-in/{secret}", get(links::show_sign_in).post(links::take_sign_in))
 }

@@ -213,6 +213,10 @@ pub(crate) async fn services(With(app): With<State>, _args: Args) -> Answered {
     .await
 }
 
+pub(crate) async fn views(With(app): With<State>, _args: Args) -> Answered {
+    with_store(&app, move |store, _now| json(&List::whole(crate::saved::list(store)?))).await
+}
+
 pub(crate) async fn totals(With(app): With<State>, _args: Args) -> Answered {
     with_store(&app, move |store, now| {
         let totals = store.totals()?;
