@@ -217,6 +217,12 @@ fn why_missing(store: &Store, term: &Term, now: UnixTime) -> Result<&'static str
     Ok(if any + once > 0 { "is served nowhere now" } else { "was never seen" })
 }
 
+/// Did the last run of a source fail, or reach nothing? Such a run leaves the last success where it was.
+pub fn came_to_nothing(row: &SourceRow) -> bool {
+    let after = |finished: UnixTime| row.last_success.is_none_or(|success| success < finished);
+    row.fault.is_some() || row.last_finished.is_some_and(after)
+}
+
 /// Has a source missed its rounds? What it saw is then history.
 pub fn is_stale(setup: &Setup, sources: &[SourceRow], name: &str, now: UnixTime) -> bool {
     let Some(planned) = setup.sources.iter().find(|s| s.name == name) else { return true };

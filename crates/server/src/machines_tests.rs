@@ -37,6 +37,8 @@ async fn metrics_are_what_prometheus_takes() {
     let ends = NOW.0 + 5 * 86_400;
     assert!(api.ends_with(&format!(" {ends}")), "{api}");
     for part in [
+        "id=\"sha256:",
+        r#"issuer_name="OU=Unit\\, \\\"quoted\\\",CN=api""#,
         "kind=\"certificate\"",
         "location=\"tls://10.0.0.5:443?sni=api.example.com\"",
         "role=\"leaf\"",

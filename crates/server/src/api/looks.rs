@@ -157,7 +157,7 @@ impl ForecastAnswer {
                 asset: lapse.asset.id.to_string(),
                 kind: lapse.asset.kind.as_str(),
                 title: lapse.asset.title,
-                issuer_name: lapse.asset.issuer_name,
+                issuer_name: lapse.asset.issuer,
                 not_after: lapse.at.to_string(),
                 days_left: days(lapse.at, now),
                 owner: lapse.owner,

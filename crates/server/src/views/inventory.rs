@@ -7,6 +7,7 @@ use notafter_store::StoreError;
 use notafter_store::queries::Sort;
 use serde::Deserialize;
 
+use super::filters;
 use super::frame::{Coverage, House, Look, frame};
 use super::row::{Entry, entries, grey, left, place_words, todo};
 use super::{Chip, Frame, Left, Name, Pager, Stamp, Todo, asset_href};
@@ -198,7 +199,13 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Inventory) -> 
         pager: Pager {
             before: if first { String::new() } else { ask.href("") },
             after: found.next.as_deref().map(|next| ask.href(next)).unwrap_or_default(),
-            words: if first { format!("the first {shown}") } else { format!("{shown} more") },
+            words: if first && found.next.is_none() {
+                String::new()
+            } else if first {
+                format!("the first {shown}")
+            } else {
+                format!("{shown} more")
+            },
         },
         can_save: found.error.is_none() && !asked.is_empty() && !found.views.iter().any(|v| v.q == asked),
     }
