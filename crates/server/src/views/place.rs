@@ -2,8 +2,8 @@
 
 use askama::Template;
 use notafter_core::UnixTime;
-use notafter_core::finding::Severity;
 use notafter_core::document::tls_version;
+use notafter_core::finding::Severity;
 use notafter_pki::time::DAY;
 use notafter_store::StoreError;
 use notafter_store::alerts::AuditLine;
