@@ -24,6 +24,7 @@ use super::who::Known;
 use super::{json, json_with, with_store};
 use crate::app::State;
 use crate::calendar;
+use crate::saved::{self, By, NAME_MAX, SavedView};
 
 type Answered = Result<Response, Problem>;
 
@@ -248,6 +249,63 @@ pub(crate) async fn own(
     .await?;
     app.handle.wake();
     Ok(done)
+}
+
+pub(crate) async fn save_view(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(view): Body<SavedView>,
+) -> Answered {
+    plain("name", &view.name, 1, NAME_MAX)?;
+    plain("q", &view.q, 1, 2000)?;
+    with_store(&app, move |store, now| {
+        saved::save(store, &view, By { who: &by, at: now })?;
+        json(&view)
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenameView {
+    name: String,
+    to: String,
+}
+
+pub(crate) async fn rename_view(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<RenameView>,
+) -> Answered {
+    plain("name", &body.name, 1, NAME_MAX)?;
+    plain("to", &body.to, 1, NAME_MAX)?;
+    with_store(&app, move |store, now| {
+        saved::rename(store, &body.name, &body.to, By { who: &by, at: now })?;
+        json(&serde_json::json!({"name": body.to}))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteView {
+    name: String,
+}
+
+pub(crate) async fn delete_view(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<DeleteView>,
+) -> Answered {
+    plain("name", &body.name, 1, NAME_MAX)?;
+    with_store(&app, move |store, now| {
+        saved::delete(store, &body.name, By { who: &by, at: now })?;
+        json(&serde_json::json!({"name": body.name}))
+    })
+    .await
 }
 
 /// An owner that nobody can tell anything would be as good as none.
