@@ -207,7 +207,9 @@ fn said(message: &Outgoing) -> bool {
     let text = match message.delivery {
         Delivery::Sent => format!("{channel}: taken over; look whether it arrives\n"),
         Delivery::Failed => format!("{channel}: not delivered: {error}\n"),
-        Delivery::Pending => format!("{channel}: not delivered: {error}\n  a running server tries again\n"),
+        Delivery::Pending | Delivery::Late => {
+            format!("{channel}: not delivered: {error}\n  a running server tries again\n")
+        }
     };
     print::out(text.as_bytes());
     message.delivery != Delivery::Sent

@@ -96,7 +96,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let serving = runtime.spawn(async move { serve(listener, router, stopped.notified_owned()).await });
     let (global, listen, handle_) = (global.clone(), args.listen, Arc::clone(&handle));
     let keeper = Keeper { global, listen, data, handle: handle_, store, web, clock, prober };
-    let end = runtime.block_on(keeper.keep(version));
+    let end = runtime.block_on(keeper.keep(version, &thread));
     over.notify_one();
     handle.stop();
     let _ = thread.join();
@@ -146,7 +146,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self, mut version: i64) -> End {
+    async fn keep(self, mut version: i64, engine: &std::thread::JoinHandle<()>) -> End {
         use tokio::signal::unix::{SignalKind, signal};
         let (Ok(mut hup), Ok(mut term)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
         else {
@@ -157,6 +157,14 @@ impl Keeper {
         loop {
             tokio::select! {
                 _ = tick.tick() => {
+                    // Pages without an engine would show yesterday for ever: whoever watches this process shall know.
+                    if engine.is_finished() {
+                        print::error(
+                            "the engine stopped by a defect of its own",
+                            Some("start it again (systemd does); please report what stands above this line"),
+                        );
+                        return End::Failed;
+                    }
                     if self.handle.status.alive(self.clock.monotonic()) {
                         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                     }
