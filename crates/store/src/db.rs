@@ -443,6 +443,15 @@ impl Conn<'_> {
         self.first(sql, args)?.ok_or_else(|| other("the database gave no row where there is always one"))
     }
 
+    /// What follows in this transaction may take as long as it needs.
+    pub(crate) fn unhurried(&mut self) -> Result<()> {
+        match &mut self.link {
+            Link::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Link::Postgres(c) => c.unhurried(),
+        }
+    }
+
     /// Several statements without parameters.
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
         self.wrote += 1;
