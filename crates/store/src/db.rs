@@ -156,6 +156,7 @@ pub(crate) enum Dialect {
 /// How long a write waits for another process that holds the lock.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+#[allow(clippy::large_enum_variant, reason = "a program has one")]
 enum Engine {
     Sqlite(sqlite::Pool),
     #[cfg(feature = "postgres")]
