@@ -150,7 +150,9 @@ fn import(backup: &Db, target: &Db) -> Result<()> {
 fn copy(from: &Db, to: &Db) -> Result<()> {
     let tables = tables(to)?;
     from.read(|source| {
+        source.unhurried()?;
         to.write_once(|target| {
+            target.unhurried()?;
             for (table, columns) in &tables {
                 target.execute(&format!("DELETE FROM {table}"), &[])?;
                 table_rows(source, target, table, columns)?;

@@ -156,6 +156,7 @@ pub(crate) enum Dialect {
 /// How long a write waits for another process that holds the lock.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+#[allow(clippy::large_enum_variant, reason = "a program has one")]
 enum Engine {
     Sqlite(sqlite::Pool),
     #[cfg(feature = "postgres")]
@@ -441,6 +442,15 @@ impl Conn<'_> {
     /// The only row.
     pub(crate) fn one(&mut self, sql: &str, args: &[Value<'_>]) -> Result<Row> {
         self.first(sql, args)?.ok_or_else(|| other("the database gave no row where there is always one"))
+    }
+
+    /// What follows in this transaction may take as long as it needs.
+    pub(crate) fn unhurried(&mut self) -> Result<()> {
+        match &mut self.link {
+            Link::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Link::Postgres(c) => c.unhurried(),
+        }
     }
 
     /// Several statements without parameters.

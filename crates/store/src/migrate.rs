@@ -44,6 +44,7 @@ pub(crate) fn migrate(db: &Db, steps: &[Step], now: UnixTime) -> Result<i64> {
                 if c.first("SELECT number FROM migration WHERE number = $1", args![*number])?.is_some() {
                     return Ok(());
                 }
+                c.unhurried()?;
                 c.script(text)?;
                 c.execute(
                     "INSERT INTO migration (number, checksum, applied) VALUES ($1, $2, $3)",

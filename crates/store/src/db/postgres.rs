@@ -20,7 +20,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Config, NoTls, Statement};
 
-use self::wait::wait;
+use self::wait::{SILENCE, wait};
 use super::{Cell, PATIENCE, Result, Row, Value, other};
 use crate::{StoreError, Trouble};
 
@@ -83,6 +83,8 @@ pub(crate) struct Client {
     broken: bool,
     /// Another session was in the way; the same transaction may succeed when it is tried again.
     conflict: bool,
+    /// For how long it may say nothing.
+    silence: Duration,
 }
 
 impl Drop for Client {
@@ -117,13 +119,19 @@ impl Pool {
         let (config, tls) = (self.config.clone(), self.tls.clone());
         let made =
             runtime.spawn(async move { tokio::time::timeout(CONNECT_MAX, connected(&config, tls)).await });
-        let (client, driver) = match wait(made)? {
+        let (client, driver) = match wait(made, SILENCE)? {
             Ok(Ok(made)) => made.map_err(|e| failed(&e, "connecting"))?,
             Ok(Err(_)) => return Err(silent("it took no connection within 30 seconds")),
             Err(e) => return Err(other(format!("PostgreSQL: connecting broke off: {e}"))),
         };
-        let mut client =
-            Client { client, statements: HashMap::new(), driver, broken: false, conflict: false };
+        let mut client = Client {
+            client,
+            statements: HashMap::new(),
+            driver,
+            broken: false,
+            conflict: false,
+            silence: SILENCE,
+        };
         client.script(SESSION)?;
         Ok(client)
     }
@@ -155,6 +163,7 @@ impl Pool {
 
     fn give_back(&self, mut client: Client) {
         client.conflict = false;
+        client.silence = SILENCE;
         let mut idle = self.idle();
         if client.broken || client.client.is_closed() {
             idle.clear();
@@ -275,7 +284,7 @@ impl Client {
         if let Some(known) = self.statements.get(sql) {
             return Ok(known.clone());
         }
-        let made = wait(self.client.prepare(sql));
+        let made = wait(self.client.prepare(sql), self.silence);
         let made = self.answer(made, sql)?;
         if self.statements.len() > 300 {
             self.statements.clear();
@@ -286,7 +295,7 @@ impl Client {
 
     pub(crate) fn execute(&mut self, sql: &str, args: &[Value<'_>]) -> Result<u64> {
         let statement = self.prepare(sql)?;
-        let done = wait(self.client.execute_raw(&statement, used(&statement, args)));
+        let done = wait(self.client.execute_raw(&statement, used(&statement, args)), self.silence);
         self.answer(done, sql)
     }
 
@@ -299,7 +308,7 @@ impl Client {
         for part in all.chunks(IN_FLIGHT) {
             // Polled together, they go over the wire together and are answered in order.
             let runs = part.iter().map(|args| self.client.execute_raw(&statement, used(&statement, args)));
-            let counts = wait(try_join_all(runs));
+            let counts = wait(try_join_all(runs), self.silence);
             touched += self.answer(counts, sql)?.iter().sum::<u64>();
         }
         Ok(touched)
@@ -308,10 +317,11 @@ impl Client {
     pub(crate) fn query(&mut self, sql: &str, args: &[Value<'_>]) -> Result<Vec<Row>> {
         let statement = self.prepare(sql)?;
         let args = used(&statement, args);
-        let rows = wait(async {
+        let asked = async {
             let rows = self.client.query_raw(&statement, args).await?;
             rows.try_collect::<Vec<_>>().await
-        });
+        };
+        let rows = wait(asked, self.silence);
         self.answer(rows, sql)?.iter().map(read_row).collect()
     }
 
@@ -326,7 +336,7 @@ impl Client {
                 let rows = self.client.query_raw(&statement, used(&statement, args)).await?;
                 rows.try_collect::<Vec<_>>().await
             });
-            let found = wait(try_join_all(runs));
+            let found = wait(try_join_all(runs), self.silence);
             for rows in self.answer(found, sql)? {
                 out.push(rows.iter().map(read_row).collect::<Result<Vec<_>>>()?);
             }
@@ -344,7 +354,7 @@ impl Client {
         let args = used(&statement, args);
         // What the caller says of a row is no answer of the server's.
         let mut refused = Ok(());
-        let done = wait(async {
+        let asked = async {
             let rows = self.client.query_raw(&statement, args).await?;
             pin_mut!(rows);
             while let Some(row) = rows.try_next().await? {
@@ -354,13 +364,20 @@ impl Client {
                 }
             }
             Ok(())
-        });
+        };
+        let done = wait(asked, self.silence);
         self.answer(done, sql)?;
         refused
     }
 
+    /// For the rest of the transaction a statement may take as long as it needs: a copy of everything, a new schema.
+    pub(crate) fn unhurried(&mut self) -> Result<()> {
+        self.silence = Duration::from_secs(6 * 3600);
+        self.script("SET LOCAL statement_timeout = 0")
+    }
+
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
-        let done = wait(self.client.batch_execute(sql));
+        let done = wait(self.client.batch_execute(sql), self.silence);
         self.answer(done, sql)
     }
 }

@@ -141,4 +141,36 @@ fn sessions_have_bounds() {
     assert!(store.keep("z", b"1", None).unwrap());
     let said = String::from_utf8(store.kept("z").unwrap().unwrap().value).unwrap();
     assert_eq!(said, "2min 5min read committed");
+    // A copy of everything takes as long as it takes.
+    let lab = notafter_lab::Lab::new("store-bounds");
+    let copy = lab.path().join("copy.db");
+    store.backup(&copy).unwrap();
+    let back = Store::restore(&database, &copy, NOW).unwrap();
+    let said = String::from_utf8(back.kept("z").unwrap().unwrap().value).unwrap();
+    assert_eq!(said, "0 5min read committed");
+}
+
+#[test]
+fn what_another_session_was_in_the_way_of_is_done_again() {
+    let Some(database) = new_postgres() else { return };
+    let store = Store::open(&database, NOW).unwrap();
+    let refuse = |times: u32| {
+        psql(
+            &database,
+            &format!(
+                "DROP TRIGGER IF EXISTS busy ON keep; DROP SEQUENCE IF EXISTS tries; CREATE SEQUENCE tries;
+                 CREATE OR REPLACE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                   IF nextval('tries') <= {times} THEN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END IF;
+                   RETURN NEW; END $$;
+                 CREATE TRIGGER busy BEFORE INSERT ON keep FOR EACH ROW EXECUTE FUNCTION busy()"
+            ),
+        )
+    };
+    refuse(2);
+    assert!(store.keep("x", b"1", None).unwrap());
+    assert_eq!(store.kept("x").unwrap().unwrap().version, 1);
+    // Not without end.
+    refuse(3);
+    assert_eq!(store.keep("y", b"1", None).unwrap_err().trouble, Trouble::Busy);
+    assert!(store.keep("y", b"1", None).unwrap());
 }

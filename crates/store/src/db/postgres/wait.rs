@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::db::Result;
 
 /// Longer than any statement may take: from then on the server is gone. Every answer begins the time anew.
-const SILENCE: Duration = Duration::from_secs(150);
+pub(super) const SILENCE: Duration = Duration::from_secs(150);
 
 /// Says that there may be an answer.
 #[derive(Default)]
@@ -41,12 +41,8 @@ impl Bell {
 /// Waits until it is ready.
 ///
 /// # Errors
-/// The server says nothing for too long.
-pub(super) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
-    wait_at_most(future, SILENCE)
-}
-
-fn wait_at_most<T>(future: impl Future<Output = T>, silence: Duration) -> Result<T> {
+/// The server says nothing for so long.
+pub(super) fn wait<T>(future: impl Future<Output = T>, silence: Duration) -> Result<T> {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
     let mut cx = Context::from_waker(&waker);
@@ -56,7 +52,10 @@ fn wait_at_most<T>(future: impl Future<Output = T>, silence: Duration) -> Result
             return Ok(value);
         }
         if !bell.wait(silence) {
-            return Err(super::silent("the server has not answered for two and a half minutes"));
+            return Err(super::silent(&format!(
+                "the server has not answered for {} seconds",
+                silence.as_secs()
+            )));
         }
     }
 }
@@ -72,11 +71,11 @@ mod tests {
         runtime.block_on(async {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             let other = std::thread::spawn(move || sender.send(7));
-            assert_eq!(wait(receiver).unwrap(), Ok(7));
+            assert_eq!(wait(receiver, SILENCE).unwrap(), Ok(7));
             assert_eq!(other.join().unwrap(), Ok(()));
         });
         let never = std::future::pending::<()>();
-        let error = wait_at_most(never, Duration::from_millis(20)).unwrap_err();
+        let error = wait(never, Duration::from_millis(20)).unwrap_err();
         assert_eq!(error.trouble, Trouble::Unreachable);
     }
 }
