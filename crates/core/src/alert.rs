@@ -4,6 +4,7 @@
 //! `alert/decide.rs`; keeping alerts is `store`'s, sending messages `engine/notify.rs`'s.
 
 pub mod decide;
+pub mod hold;
 pub mod message;
 
 use std::collections::BTreeMap;

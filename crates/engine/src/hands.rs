@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use notafter_core::UnixTime;
-use notafter_core::alert::decide::{hold_most, hold_usual};
+use notafter_core::alert::hold::{hold_most, hold_usual};
 use notafter_core::alert::{Alert, Hold, Outgoing, State};
 use notafter_core::notice::Notice;
 use notafter_core::query::{Query, nearest};

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::hold::most;
 use super::{Alert, Hold, Member, State};
 use crate::deadline::{Ladder, Step};
 use crate::finding::{Kind, Severity};
@@ -64,7 +65,7 @@ impl Tellable {
     }
 
     /// The ladder, for what climbs one: its own end is what it is about.
-    fn ladder(&self) -> Option<(Ladder, UnixTime)> {
+    pub(super) fn ladder(&self) -> Option<(Ladder, UnixTime)> {
         let end = self.deadline.filter(|_| is_end(self.kind))?;
         let lifetime = end.0.saturating_sub(self.not_before?.0);
         Some((if self.is_ca { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) }, end))
@@ -532,40 +533,9 @@ fn called(member: &Tellable) -> String {
     if member.name.is_empty() { member.summary.clone() } else { member.name.clone() }
 }
 
-/// Until when an acknowledgement or a snooze can hold at most. Never to the deadline: the page step
-/// rings again, and on that step it is a day, at most to half of what is left.
-pub fn hold_most(alert: &Alert, findings: &[Tellable], now: UnixTime) -> UnixTime {
-    let members: Vec<&Tellable> = findings.iter().filter(|f| alert.members.contains_key(&f.id)).collect();
-    most(alert.deadline, alert.severity, &members, now)
-}
-
-fn most(deadline: Option<UnixTime>, severity: Severity, members: &[&Tellable], now: UnixTime) -> UnixTime {
-    let week = UnixTime(now.0 + 7 * DAY);
-    let month = UnixTime(now.0 + 30 * DAY);
-    let Some(deadline) = deadline else {
-        return if severity == Severity::Critical { week } else { month };
-    };
-    let left = deadline.0 - now.0;
-    if left <= 0 {
-        return UnixTime(now.0 + DAY);
-    }
-    let pages = members.iter().filter_map(|f| f.ladder());
-    let page = pages.map(|(ladder, end)| end.0 - ladder.page).min().unwrap_or(deadline.0 - left / 4);
-    if page > now.0 { UnixTime(page) } else { UnixTime(now.0 + (left / 2).min(DAY)) }
-}
-
-/// Until when an acknowledgement holds when nothing else is said: to the next step.
-pub fn hold_usual(alert: &Alert, findings: &[Tellable], now: UnixTime) -> UnixTime {
-    let most = hold_most(alert, findings, now);
-    let steps = findings.iter().filter(|f| alert.members.contains_key(&f.id)).filter_map(|f| {
-        let (ladder, end) = f.ladder()?;
-        ladder.step(end, now).1.filter(|next| *next > now)
-    });
-    steps.min().map_or(most, |next| next.min(most))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::hold::{hold_most, hold_usual};
     use super::*;
 
     /// A world in which findings come and go by the hour, and everything told is written down.

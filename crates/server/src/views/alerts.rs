@@ -2,7 +2,7 @@
 
 use askama::Template;
 use notafter_core::UnixTime;
-use notafter_core::alert::decide::hold_most;
+use notafter_core::alert::hold::hold_most;
 use notafter_core::alert::{Alert, Delivery as Stand, Outgoing, State};
 use notafter_core::deadline::Step;
 use notafter_core::finding::{Severity, summary_at};
