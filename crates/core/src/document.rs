@@ -4,11 +4,14 @@
 //! null and listed in `problems`. Hostile text is safe here: names are printable by the time they
 //! arrive, and JSON escapes the rest.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use notafter_pki::GeneralName;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::crl::Crl;
+use notafter_pki::statement::Statement;
 
 use crate::UnixTime;
 use crate::finding::{Fact, Finding};
@@ -82,6 +85,9 @@ pub struct AssetDocument {
     pub extended_key_usage: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_count: Option<u64>,
+    /// What else something says that is no X.509.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }
@@ -246,11 +252,13 @@ impl AssetDocument {
             version: None,
             extended_key_usage: Vec::new(),
             revoked_count: None,
+            facts: BTreeMap::new(),
             problems: Vec::new(),
         };
         match asset.kind {
             AssetKind::Certificate => out.certificate(bytes),
             AssetKind::Crl => out.crl(bytes),
+            _ => out.statement(bytes),
         }
         out
     }
@@ -295,6 +303,17 @@ impl AssetDocument {
         self.serial = saved.serial.as_deref().map(notafter_pki::fingerprint::hex);
         self.problems = vec![format!("malformed: {malformed}")];
         self.names = saved.names;
+    }
+
+    fn statement(&mut self, bytes: &[u8]) {
+        let Some(statement) = Statement::parse(bytes) else {
+            self.problems = vec!["malformed: what is kept of it cannot be read".to_owned()];
+            return;
+        };
+        self.subject = Some(statement.title().to_owned());
+        self.names = statement.names().to_vec();
+        self.issuer_name = statement.issuer_name().map(str::to_owned);
+        self.facts = statement.facts().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     }
 
     fn crl(&mut self, bytes: &[u8]) {

@@ -4,6 +4,7 @@
 //! builds a chain and never checks a signature.
 
 use notafter_pki::certificate::Certificate;
+use notafter_pki::statement::Statement;
 
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
@@ -114,6 +115,8 @@ pub struct AssetView<'a> {
     pub asset: &'a Asset,
     /// Its certificate, if it is one and could be read.
     pub certificate: Option<Certificate<'a>>,
+    /// What it states, if it is kept as a statement.
+    pub statement: Option<Statement>,
     /// Every place, keys excluded.
     pub places: Vec<&'a Placement>,
     /// The chains it leads, each distinct one once.
@@ -276,7 +279,11 @@ impl AssetView<'_> {
 
     /// What to call it in a sentence: the first DNS name, else the common name, else the subject.
     pub fn title(&self) -> String {
-        self.certificate.map_or_else(|| self.asset.id.to_string(), |c| title(&c))
+        match (&self.certificate, &self.statement) {
+            (Some(certificate), _) => title(certificate),
+            (None, Some(statement)) => statement.title().to_owned(),
+            (None, None) => self.asset.id.to_string(),
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use notafter_pki::statement::StatementKind;
+
 use crate::location::Location;
 use crate::observation::{Facts, Link, Reason};
 use crate::{Fingerprint, KeyId, UnixTime};
@@ -18,6 +20,14 @@ use crate::{Fingerprint, KeyId, UnixTime};
 pub enum AssetKind {
     Certificate,
     Crl,
+    OcspResponse,
+    SshCertificate,
+    OpenpgpKey,
+    Token,
+    Secret,
+    SignedMetadata,
+    CodeSignature,
+    BareKey,
 }
 
 impl AssetKind {
@@ -26,6 +36,28 @@ impl AssetKind {
         match self {
             Self::Certificate => "certificate",
             Self::Crl => "crl",
+            Self::OcspResponse => StatementKind::OcspResponse.as_str(),
+            Self::SshCertificate => StatementKind::SshCertificate.as_str(),
+            Self::OpenpgpKey => StatementKind::OpenpgpKey.as_str(),
+            Self::Token => StatementKind::Token.as_str(),
+            Self::Secret => StatementKind::Secret.as_str(),
+            Self::SignedMetadata => StatementKind::SignedMetadata.as_str(),
+            Self::CodeSignature => StatementKind::CodeSignature.as_str(),
+            Self::BareKey => StatementKind::BareKey.as_str(),
+        }
+    }
+
+    /// The kind of an asset that is kept as a statement.
+    pub fn of_statement(kind: StatementKind) -> Self {
+        match kind {
+            StatementKind::OcspResponse => Self::OcspResponse,
+            StatementKind::SshCertificate => Self::SshCertificate,
+            StatementKind::OpenpgpKey => Self::OpenpgpKey,
+            StatementKind::Token => Self::Token,
+            StatementKind::Secret => Self::Secret,
+            StatementKind::SignedMetadata => Self::SignedMetadata,
+            StatementKind::CodeSignature => Self::CodeSignature,
+            StatementKind::BareKey => Self::BareKey,
         }
     }
 }

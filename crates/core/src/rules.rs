@@ -7,21 +7,28 @@ pub mod chain_expires_first;
 pub mod chain_incomplete;
 pub mod chain_wrong_order;
 pub mod clock_skew;
+pub mod crl_expires;
 pub mod expired;
 pub mod expires_soon;
 pub mod inconsistent_endpoint;
+pub mod key_expires;
 pub mod key_exposed;
 pub mod key_mismatch;
 pub mod lifetime_exceeds_policy;
+pub mod metadata_expires;
 pub mod name_mismatch;
 pub mod not_yet_valid;
 pub mod owner_unreachable;
 pub mod renewed_not_loaded;
+pub mod signature_dies;
 pub mod source_stale;
+pub mod staple_expires;
+pub mod token_expires;
 pub mod unowned;
 pub mod untrusted_chain;
 pub mod weak_key;
 pub mod weak_signature;
 
+mod ending;
 #[cfg(test)]
 pub(crate) mod scene;

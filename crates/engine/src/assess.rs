@@ -21,7 +21,9 @@ use notafter_core::observation::LinkKind;
 use notafter_core::owner::{Owner, owner_of};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId};
+use notafter_pki::Crl;
 use notafter_pki::certificate::Certificate;
+use notafter_pki::statement::{Statement, StatementKind};
 
 use crate::pipeline::Judgment;
 use paths::{Paths, ServedPath};
@@ -89,6 +91,24 @@ pub fn assess_part(
         }
     });
     out
+}
+
+/// What is no certificate, as a statement.
+fn statement(kind: AssetKind, bytes: &[u8]) -> Option<Statement> {
+    match kind {
+        AssetKind::Certificate => None,
+        AssetKind::Crl => {
+            let crl = Crl::parse(bytes).ok()?;
+            let issuer = crl.issuer_name();
+            let name = issuer.common_name().unwrap_or_else(|| issuer.to_rfc4514());
+            let title = format!("the revocation list of {}", notafter_pki::name::printable(&name));
+            Some(
+                Statement::new(StatementKind::SignedMetadata, title)
+                    .dated(crl.this_update(), crl.next_update()),
+            )
+        }
+        _ => Statement::parse(bytes),
+    }
 }
 
 fn earlier(a: Option<UnixTime>, b: Option<UnixTime>) -> Option<UnixTime> {
@@ -230,10 +250,15 @@ impl<'i> Gathered<'i> {
             let bytes = self.inventory.bytes(ix);
             let certificate =
                 (asset.kind == AssetKind::Certificate).then(|| Certificate::parse(&bytes).ok()).flatten();
-            let names = certificate.map(|c| document::names(&c).dns_and_ip).unwrap_or_default();
+            let statement = statement(asset.kind, &bytes);
+            let names = match (&certificate, &statement) {
+                (Some(certificate), _) => document::names(certificate).dns_and_ip,
+                (None, Some(statement)) => statement.names().to_vec(),
+                (None, None) => Vec::new(),
+            };
             // Chains are parsed here, so that the views can borrow them.
             let chains = self.chains_of(ix);
-            let view = self.view(ix, asset, certificate, &chains, judgment);
+            let view = AssetView { statement, ..self.view(ix, asset, certificate, &chains, judgment) };
             let locations: Vec<_> = view.locations().cloned().collect();
             let owner = owner_of(&judgment.owners, &names, &locations);
             judge(Dossier { subject: Subject::Asset(view), policy, owner }, &names);
@@ -295,6 +320,7 @@ impl<'i> Gathered<'i> {
         AssetView {
             asset,
             certificate,
+            statement: None,
             chains,
             outlived_by: self.dependents(asset),
             keys_beside,

@@ -16,6 +16,7 @@ use notafter_pki::GeneralName;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::crl::Crl;
 use notafter_pki::salvage::salvage;
+use notafter_pki::statement::Statement;
 
 /// Told of everything as it is taken in: what prints a stream.
 pub trait Tap: Send {
@@ -69,6 +70,7 @@ impl Sink for Ingest {
                 let read = match kind {
                     AssetKind::Crl => Read::crl(der),
                     AssetKind::Certificate => Read::certificate(der),
+                    kind => Read::statement(kind, der),
                 };
                 self.lock().chain(at, &location, &[read], Some(Role::Signer), true, facts);
             }
@@ -134,6 +136,13 @@ impl Read {
             self_issued: false,
             bytes,
         }
+    }
+
+    fn statement(kind: AssetKind, bytes: Arc<[u8]>) -> Self {
+        let id = Fingerprint::of(&bytes);
+        let (not_before, not_after) =
+            Statement::parse(&bytes).map_or((None, None), |s| (s.not_before(), s.not_after()));
+        Self { id, kind, not_before, not_after, key: None, is_ca: false, self_issued: false, bytes }
     }
 
     fn asset(&self, bytes: notafter_core::inventory::BytesAt) -> Asset {

@@ -25,6 +25,9 @@ fn main() {
                     format!("private key {:?} encrypted {} {algorithm:?}", key.format, key.encrypted)
                 }
                 Content::PublicKey(_) => "public key".to_owned(),
+                Content::Statement(s) => {
+                    format!("{} {} until {:?}", s.kind().as_str(), s.title(), s.not_after())
+                }
             };
             println!("  {} {text}", found.place);
         }

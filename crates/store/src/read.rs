@@ -6,6 +6,7 @@
 use notafter_core::inventory::AssetKind;
 use notafter_core::{Fingerprint, KeyId, UnixTime, document};
 use notafter_pki::name::printable;
+use notafter_pki::statement::Statement;
 use notafter_pki::{Certificate, Crl, Name};
 
 use crate::places::{hash48, reversed};
@@ -89,6 +90,7 @@ pub(crate) fn columns(id: Fingerprint, kind: AssetKind, bytes: &[u8]) -> Columns
                 out.issuer = Some(issuer);
             }
         }
+        _ => out.statement(bytes),
     }
     out.title = cut(printable(&out.title), TITLE_MAX);
     out
@@ -119,6 +121,14 @@ impl Columns {
         };
         self.label = label(certificate);
         self.set_names(names);
+    }
+
+    fn statement(&mut self, bytes: &[u8]) {
+        let Some(statement) = Statement::parse(bytes) else { return };
+        (self.not_before, self.not_after) = (statement.not_before(), statement.not_after());
+        self.title = statement.title().to_owned();
+        self.label = statement.kind().as_str().to_owned();
+        self.set_names(statement.names().to_vec());
     }
 
     fn salvaged(&mut self, bytes: &[u8]) {

@@ -13,7 +13,18 @@ use notafter_core::{Fingerprint, UnixTime};
 
 use crate::db::{Result, corrupt};
 
-const KINDS: &[AssetKind] = &[AssetKind::Certificate, AssetKind::Crl];
+const KINDS: &[AssetKind] = &[
+    AssetKind::Certificate,
+    AssetKind::Crl,
+    AssetKind::OcspResponse,
+    AssetKind::SshCertificate,
+    AssetKind::OpenpgpKey,
+    AssetKind::Token,
+    AssetKind::Secret,
+    AssetKind::SignedMetadata,
+    AssetKind::CodeSignature,
+    AssetKind::BareKey,
+];
 const ROLES: &[Role] =
     &[Role::Leaf, Role::Intermediate, Role::Root, Role::Client, Role::Signer, Role::TrustAnchor, Role::Key];
 const REASONS: &[Reason] = &[

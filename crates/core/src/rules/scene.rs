@@ -216,6 +216,7 @@ impl Scene {
         let view = AssetView {
             asset: &asset,
             certificate: Some(parsed[0]),
+            statement: None,
             places: self.places.iter().collect(),
             chains: vec![ChainView {
                 places: leading,

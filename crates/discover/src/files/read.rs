@@ -89,9 +89,16 @@ pub(super) fn report(
                     facts: facts.clone(),
                 },
             ),
+            Content::Statement(statement) => shared.put(
+                place,
+                Seen::Dated {
+                    kind: AssetKind::of_statement(statement.kind()),
+                    der: statement.to_bytes().into(),
+                    facts: facts.clone(),
+                },
+            ),
             // Neither a request nor a bare public key has a date.
             Content::Certificate(_) | Content::Csr(_) | Content::PublicKey(_) => {}
-            Content::Statement(_) => {}
         }
     }
     true

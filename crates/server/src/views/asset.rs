@@ -270,6 +270,14 @@ fn kind_words(row: &AssetRow) -> String {
         (AssetKind::Certificate, true) => "CA certificate",
         (AssetKind::Certificate, false) => "certificate",
         (AssetKind::Crl, _) => "revocation list",
+        (AssetKind::OcspResponse, _) => "OCSP response",
+        (AssetKind::SshCertificate, _) => "SSH certificate",
+        (AssetKind::OpenpgpKey, _) => "OpenPGP key",
+        (AssetKind::Token, _) => "token",
+        (AssetKind::Secret, _) => "secret",
+        (AssetKind::SignedMetadata, _) => "signed metadata",
+        (AssetKind::CodeSignature, _) => "code signature",
+        (AssetKind::BareKey, _) => "key",
     }
     .to_owned()
 }

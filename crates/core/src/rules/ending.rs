@@ -1,0 +1,145 @@
+//! What the rules about dated things that are no certificates share: a ladder, and what comes after its end.
+//!
+//! No rule of its own. Each rule names its kind of asset, the ladder and the words; here it is decided whether it is
+//! time to speak. Nothing here knows why a thing matters: a key that lies in a package's own files is the package's.
+
+use crate::UnixTime;
+use crate::deadline::{Ladder, Step};
+use crate::dossier::{AssetView, Dossier};
+use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::inventory::AssetKind;
+use crate::joints::Verdict;
+use notafter_pki::time::DAY;
+
+/// How one kind of thing ends.
+pub(crate) struct Ending {
+    /// What the finding is.
+    pub(crate) kind: Kind,
+    /// From a lifetime in seconds to when to speak.
+    pub(crate) ladder: fn(i64) -> Ladder,
+    /// What happens at the end, after the title: `stops working`, `is no longer believed`.
+    pub(crate) ends: &'static str,
+    /// The same, in the past.
+    pub(crate) ended: &'static str,
+    /// What to do.
+    pub(crate) hint: &'static str,
+}
+
+/// So long after its end a thing still breaks what uses it; later it only lies about.
+const FRESH: i64 = 30 * DAY;
+
+/// The asset, if it is of one of these kinds and somebody's here.
+pub(crate) fn of_kind<'d, 'a>(dossier: &'d Dossier<'a>, kinds: &[AssetKind]) -> Option<&'d AssetView<'a>> {
+    let view = dossier.asset()?;
+    (kinds.contains(&view.asset.kind) && !view.is_only_published()).then_some(view)
+}
+
+/// Is it time to speak?
+pub(crate) fn judge(view: &AssetView<'_>, ending: &Ending, now: UnixTime) -> Verdict {
+    let Some(end) = view.asset.not_after.filter(|end| *end < UnixTime::NO_EXPIRY) else {
+        return Verdict::NotApplicable;
+    };
+    // Without a beginning, a year is what such a thing lives.
+    let begin = view.asset.not_before.unwrap_or(end.plus(-365 * DAY));
+    let lifetime = end.0.saturating_sub(begin.0);
+    let title = view.title();
+    let found = |severity, summary: String| {
+        Finding::new(ending.kind, severity, Some(view.asset.id), "")
+            .at(view.locations())
+            .deadline(Some(end))
+            .summary(summary)
+            .hint(ending.hint)
+            .evidence("lifetime_days", lifetime / DAY)
+    };
+    if now > end {
+        let old = end.plus(FRESH.max(lifetime));
+        let severity = if now < old { Severity::Critical } else { Severity::Info };
+        let holds = (now < old).then_some(old);
+        return Verdict::found(found(severity, format!("{title} {} {WHEN}", ending.ended)), holds);
+    }
+    let (step, next) = (ending.ladder)(lifetime).step(end, now);
+    let severity = match step {
+        Step::Quiet => return Verdict::Pass { holds_until: next },
+        Step::Warning => Severity::Warning,
+        Step::Critical | Step::Page => Severity::Critical,
+    };
+    Verdict::found(found(severity, format!("{title} {} {WHEN}", ending.ends)), next)
+}
+
+/// What is published anew all the time (lists, staples, metadata): half the period is left when it is late, a quarter
+/// when it is critical.
+pub(crate) fn published(lifetime: i64) -> Ladder {
+    let lifetime = lifetime.max(0);
+    Ladder {
+        warning: (lifetime / 2).min(30 * DAY),
+        critical: (lifetime / 4).min(14 * DAY),
+        page: (lifetime / 10).min(7 * DAY),
+    }
+}
+
+/// What a person has to replace in many places: a third of the life, but so many days at most.
+pub(crate) fn shares(lifetime: i64, warning_days: i64, critical_days: i64, page_days: i64) -> Ladder {
+    let lifetime = lifetime.max(0);
+    Ladder {
+        warning: (lifetime / 3).min(warning_days * DAY),
+        critical: (lifetime / 6).min(critical_days * DAY),
+        page: (lifetime / 20).min(page_days * DAY),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod scene {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Fingerprint;
+    use crate::dossier::Subject;
+    use crate::inventory::{Asset, AssetIx, BytesAt, Placement, Role};
+    use crate::joints::Rule;
+    use crate::location::Location;
+    use crate::observation::Facts;
+    use crate::rules::scene::{NOW, judge};
+    use notafter_pki::statement::{Statement, StatementKind};
+
+    /// Something of this kind that lives so many days, with so many left, in a file.
+    pub(crate) fn check(
+        rule: &dyn Rule,
+        kind: AssetKind,
+        (lives, left): (i64, i64),
+        path: &str,
+        expected: Option<(Kind, Severity)>,
+    ) {
+        let (end, begin) = (NOW.plus(left * DAY), NOW.plus((left - lives) * DAY));
+        let asset = Asset {
+            id: Fingerprint([5; 32]),
+            kind,
+            bytes: BytesAt { offset: 0, length: 0 },
+            not_before: Some(begin),
+            not_after: Some(end),
+            key: None,
+        };
+        let place = Placement {
+            asset: AssetIx(0),
+            location: Location::file(path.as_bytes(), ""),
+            role: Role::Signer,
+            chain: None,
+            first_seen: NOW,
+            last_seen: NOW,
+            unseen_since: None,
+            facts: Arc::new(Facts::default()),
+        };
+        let view = AssetView {
+            asset: &asset,
+            certificate: None,
+            statement: Some(Statement::new(StatementKind::Token, "the thing")),
+            places: vec![&place],
+            chains: Vec::new(),
+            outlived_by: Vec::new(),
+            keys_beside: Vec::new(),
+            key_seen: false,
+            successors: Vec::new(),
+            superseded_by: None,
+        };
+        judge(Subject::Asset(view), rule, None, expected);
+    }
+}

@@ -1,0 +1,68 @@
+//! `key-expires`: a signing key ends, and with it what it signs: repositories, hosts, people.
+
+use crate::UnixTime;
+use crate::dossier::Dossier;
+use crate::finding::Kind;
+use crate::inventory::AssetKind;
+use crate::joints::{Rule, RuleInfo, Verdict};
+
+use super::ending::{self, Ending};
+
+/// The rule.
+pub struct KeyExpires;
+
+impl Rule for KeyExpires {
+    fn info(&self) -> &RuleInfo {
+        &RuleInfo {
+            kind: Kind::KeyExpires,
+            doc: "an OpenPGP key or an SSH certificate ends",
+            citation: "RFC 9580 section 5.2.3.13; OpenSSH PROTOCOL.certkeys",
+        }
+    }
+
+    fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
+        let Some(view) = ending::of_kind(dossier, &[AssetKind::OpenpgpKey, AssetKind::SshCertificate]) else {
+            return Verdict::NotApplicable;
+        };
+        let ending = Ending {
+            kind: Kind::KeyExpires,
+            ladder: |life| ending::shares(life, 60, 21, 7),
+            ends: "ends",
+            ended: "ended",
+            hint: "extend or replace it where it is made, then bring the new copy to every place listed: whoever holds the old copy sees the old date",
+        };
+        ending::judge(view, &ending, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::finding::{Kind, Severity};
+    use crate::inventory::AssetKind;
+    use crate::rules::ending::scene::check;
+
+    #[test]
+    fn in_time_and_healthy() {
+        let at = |life, expected: Option<Severity>| {
+            check(
+                &super::KeyExpires,
+                AssetKind::OpenpgpKey,
+                life,
+                "/srv/app/thing",
+                expected.map(|s| (Kind::KeyExpires, s)),
+            );
+        };
+        at((730, 61), None);
+        at((730, 59), Some(Severity::Warning));
+        at((730, 20), Some(Severity::Critical));
+        // Made anew each day.
+        at((1, 1), None);
+        at((730, -5), Some(Severity::Critical));
+        at((730, -800), Some(Severity::Info));
+    }
+
+    #[test]
+    fn what_a_package_ships_is_the_packages() {
+        check(&super::KeyExpires, AssetKind::OpenpgpKey, (90, 1), "/usr/share/doc/thing", None);
+    }
+}

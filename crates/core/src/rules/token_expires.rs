@@ -1,0 +1,65 @@
+//! `token-expires`: a credential that is only a string ends like a certificate, without a port that shows it.
+
+use crate::UnixTime;
+use crate::dossier::Dossier;
+use crate::finding::Kind;
+use crate::inventory::AssetKind;
+use crate::joints::{Rule, RuleInfo, Verdict};
+
+use super::ending::{self, Ending};
+
+/// The rule.
+pub struct TokenExpires;
+
+impl Rule for TokenExpires {
+    fn info(&self) -> &RuleInfo {
+        &RuleInfo {
+            kind: Kind::TokenExpires,
+            doc: "a token, an API key or a client secret ends",
+            citation: "RFC 7519 section 4.1.4",
+        }
+    }
+
+    fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
+        let Some(view) = ending::of_kind(dossier, &[AssetKind::Token, AssetKind::Secret]) else {
+            return Verdict::NotApplicable;
+        };
+        let ending = Ending {
+            kind: Kind::TokenExpires,
+            ladder: |life| ending::shares(life, 30, 14, 3),
+            ends: "ends",
+            ended: "ended",
+            hint: "make a new one, put it where this one is used, see that it is used, and only then revoke this one",
+        };
+        ending::judge(view, &ending, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::finding::{Kind, Severity};
+    use crate::inventory::AssetKind;
+    use crate::rules::ending::scene::check;
+
+    #[test]
+    fn in_time_and_healthy() {
+        let at = |life, expected: Option<Severity>| {
+            check(
+                &super::TokenExpires,
+                AssetKind::Token,
+                life,
+                "/srv/app/thing",
+                expected.map(|s| (Kind::TokenExpires, s)),
+            );
+        };
+        at((365, 31), None);
+        at((365, 29), Some(Severity::Warning));
+        at((365, 13), Some(Severity::Critical));
+        at((365, -1), Some(Severity::Critical));
+    }
+
+    #[test]
+    fn what_a_package_ships_is_the_packages() {
+        check(&super::TokenExpires, AssetKind::Token, (90, 1), "/usr/share/doc/thing", None);
+    }
+}
