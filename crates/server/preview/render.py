@@ -4,7 +4,7 @@ Not part of the product. It checks the sample against the structs of VIEWS.md fi
 template and (later) Rust cannot drift apart. Needs jinja2.
 """
 import pathlib, re, shutil, sys, types
-import jinja2
+import jinja2, markupsafe
 
 HERE = pathlib.Path(__file__).parent
 SERVER = HERE.parent
@@ -66,11 +66,14 @@ def main():
     out = pathlib.Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     (out / "assets").mkdir(exist_ok=True)
+    shutil.copy(SERVER / "assets" / "status.js", out / "status.js")
     for name in ("notafter.css", "notafter.js", "icon.svg"):
         shutil.copy(SERVER / "assets" / name, out / "assets" / name)
     shutil.copy(SERVER / "assets" / "notafter.css", out / "notafter.css")
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(SERVER / "templates"), autoescape=True,
                              undefined=jinja2.StrictUndefined)
+    # views.rs has the same: text in which backticks mark what is typed.
+    env.filters["code"] = lambda text: markupsafe.Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(markupsafe.escape(text))))
     for file, template, kind, view in sample.pages():
         text = env.get_template(template).render(**vars(fit(view, kind, file)))
         assert "<img src=x" not in text and "<built-in" not in text, file

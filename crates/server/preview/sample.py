@@ -220,7 +220,7 @@ def deliveries(bad=False):
 
 def alert(ident, r, state, tone, summary, step, nxt, can=True, bad=False, told=None):
     d = deliveries(bad)
-    return {"id": ident, "row": [r], "state": state, "tone": tone, "summary": summary, "step": step, "next": nxt, "told": told or ("3 messages, 1 not delivered" if bad else "2 messages, all delivered"), "trouble": bad,
+    return {"id": ident, "row": [r], "state": state, "tone": tone, "summary": summary, "hint": "Renew it, install it at every place listed, and look again", "step": step, "next": nxt, "told": told or ("3 messages, 1 not delivered" if bad else "2 messages, all delivered"), "trouble": bad,
             "deliveries": [] if told else d, "can_act": can, "snooze_earliest": "2026-11-22", "snooze_latest": "2026-11-23" if ident == "a17" else "2026-11-29" if ident == "a15" else "2026-12-12", "snooze_latest_words": "23 Nov" if ident == "a17" else "29 Nov" if ident == "a15" else "12 Dec", "command": f"notafter ack {ident}"}
 
 
@@ -255,7 +255,7 @@ def asset(hostile=False):
                      finding("name-mismatch", "info", "plain", who=BIDI, owner="", summary=f"Served under {SHOWN}, which is none of its names.", hint="Ask who pointed that name here.")],
         "findings_words": "3 open", "findings_none": "None is open.",
         "alerts": [alert("a19", ROWS[5], "Open for 11 h", "now", "One of three ports serves the old certificate.", "step 1 of 4: seen", "reminder on 30 Nov if nobody acknowledges")], "alerts_none": "None was ever sent.",
-        "chain": [kin(title, "until 13 Dec 2026", cls="this"), kin("R11, Let's Encrypt", "until 12 Mar 2027 · not sent by one place", tone="soon"), kin("ISRG Root X1", "in every store, until 4 Jun 2035 · not sent, as it should be", cls="off")], "chain_words": "trusted by Mozilla, Apple, Microsoft, Chrome",
+        "chains": [{"words": "by tls://10.0.3.11:443?sni=shop.example.com and 11 more", "links": [kin(title, "until 13 Dec 2026", cls="this"), kin("R11, Let's Encrypt", "until 12 Mar 2027 · not sent by one place", tone="soon"), kin("ISRG Root X1", "in every store, until 4 Jun 2035 · not sent, as it should be", cls="off")]}], "chains_more": "",
         "line": [kin("a1:09…", "20 Nov 2026 to 18 Feb 2027", "newest"), kin("7f3a…", "14 Sep to 13 Dec 2026", "this one", "this"), kin("c4:77…", "16 Jul to 14 Oct 2026"), kin("", "on 2 Nov 2024, 04:00 to 07:00 UTC", "lapsed for 3 hours", "bad", "now", ""), kin("19:e2…", "4 Aug to 2 Nov 2024")], "line_words": "11 since 2024, 1 lapse",
         "facts": [{"label": l, "value": v, "code": c} for l, v, c in [("Subject", "CN=shop.example.com" if not hostile else f"CN={HOSTILE}", False), ("Names", "shop.example.com, www.shop.example.com, " + SHOWN, False), ("Issuer name", "CN=R11,O=Let's Encrypt,C=US", False), ("Not before", "2026-09-14T03:12:41Z", False), ("Not after", "2026-12-13T03:12:40Z", False),
                   ("Serial", "04ab5e77c0ffee2291", True), ("SHA-256", "7f3a91c2" + "4" * 52 + "e04b", True), ("Key", "ECDSA P-256", False), ("Key id", "sha256:91aa" + "7" * 60, True), ("Signature", "sha256WithRSAEncryption", False), ("Purposes", "serverAuth", False)]],
@@ -275,6 +275,7 @@ def place(unseen=False):
         "now_title": "Showed when last seen, 19 Nov" if unseen else "Shows now",
         "shows": [row("–", "unseen", "stale", "vpn.dc2.example.com", "Network", "leaf · sha256:55d0… · ended 3 Dec", "ask the owner of dc2", "stale")] if unseen else [row("22", "days", "soon", "shop.example.com", "Web", "leaf · sha256:7f3a… · until 13 Dec 2026 · possession verified", "reload nginx on web-3", "soon"), row("111", "days", "plain", "R11, Let's Encrypt", "Web", "intermediate · until 12 Mar 2027", "changes with the next renewal", "plain", True)],
         "shows_none": "Nothing was ever seen here.",
+        "before_none": "",
         "timeline": {"words": "one row for each asset, 12 months", "alternative": "Four certificates since January 2026, not seen for 2 days in May", "height": 92, "base": 70,
                      "ticks": [{"x": x, "label": l, "anchor": a, "minor": False} for x, l, a in [(0, "Dec 2025", ""), (25, "Mar", "middle"), (50, "Jun", "middle"), (75, "Sep", "middle"), (100, "today", "end")]],
                      "spans": [span(0, 17, 50, "plain", "19:e2… until 2 Feb"), span(17, 26, 34, "plain", "88:1c… 2 Feb to 3 May"), span(43, .8, 34, "gap", "not seen 3 to 5 May"), span(43.8, 30, 18, "plain", "c4:77… until 14 Sep"), span(73.8, 26.2, 2, "soon", "7f3a… since 14 Sep")]},
@@ -338,14 +339,14 @@ def status(state="trouble", export=False):
             t, what = bad.get(d, ("proven", "seen good"))
             h = {"proven": 26, "soon": 26, "now": 26, "stale": 9, "gap": 26}[t] if t != "now" else 26
             a = NOW - dt.timedelta(days=89 - d)
-            days.append({"x": d * 100 / 90, "width": 100 / 90 - .25, "y": 27 - h, "height": h, "tone": t, "title": f"{a.day} {a:%b}: {what}"})
+            days.append({"x": d * 100 / 90, "width": 100 / 90 - .25, "y": 27 - h, "height": h, "tone": t, "part": 9 if t == "stale" and d == 12 else 0, "title": f"{a.day} {a:%b}: {what}"})
         return {"name": n, "state": st, "tone": tone, "days": days, "strip_words": words, "looked": stamp(looked), "good": stamp(good), "next": nxt, "next_tone": ntone}
     stale = {d: ("stale", "not looked at") for d in (87, 88, 89)}
     svcs = [service("Sign-in", "good, lapses in 3 days", "soon", "next lapse 24 Nov, nobody has acknowledged", "now", {88: ("soon", "good, lapses soon"), 89: ("soon", "good, lapses soon")}, words="Good on 90 of 90 days; lapses soon since 20 Nov."),
             service("Shop", "good", "proven", "next lapse 13 Dec, renewed already", "", {41: ("now", "expired certificate served for 3 h"), 12: ("stale", "not looked at")}, words="Good on 88 of 90 days. Broken for 3 h on 4 Oct; not looked at on 5 Sep."),
             service("VPN, data centre 2", "not known", "stale", "ended 3 Dec when last seen", "stale", stale, "Thu 19 Nov, 06:12", "Thu 19 Nov, 06:12", "Good on 87 days; not looked at since 19 Nov."),
             service("Mail <img src=x onerror=alert(1)>", "good", "proven", "next lapse 3 Dec", "", {}, words="Good on 90 of 90 days.")]
-    return {"title": "Example services", "stylesheet": "notafter.css" if export else "assets/notafter.css", "headline": "Three of four services are seen to be good; one is not known.", "subline": "What stands here was observed, never typed in. Grey is not known.",
+    return {"title": "Example services", "stylesheet": "notafter.css" if export else "assets/notafter.css", "script": "status.js", "valid_until": "2126-11-21T15:19:00Z", "valid_words": "If this is older than 15 min, nothing here is known: it was written 21 Nov 2026, 15:04 UTC.", "headline": "Three of four services are seen to be good; one is not known.", "subline": "What stands here was observed, never typed in. Grey is not known.",
             "banners": [banner("stale", "The VPN in data centre 2 has not been looked at since Thursday.", "It may be good or broken.")] if not export else [], "services": svcs, "from": "24 Aug",
             "legend": "Full green: every place of the service was seen good. Amber: good, but something lapses soon. Red: seen broken. Low grey: nobody looked.", "version": "0.2.0", "as_of": stamp("21 Nov 2026, 15:04 UTC", "2026-11-21T15:04:00Z")}
 

@@ -489,6 +489,25 @@ pub(crate) fn tiny_id(id: &notafter_core::Fingerprint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use askama::Template;
+
+    #[derive(Template)]
+    #[template(source = "{{ text|code }}", ext = "html")]
+    struct Said {
+        text: &'static str,
+    }
+
+    #[test]
+    fn backticks_become_code_and_nothing_else_gets_through() {
+        for (text, html) in [
+            ("see `notafter doctor`; then <b>", "see <code>notafter doctor</code>; then &#60;b&#62;"),
+            ("`<i>`", "<code>&#60;i&#62;</code>"),
+            ("one ` alone", "one ` alone"),
+            ("`a` and ` alone", "<code>a</code> and ` alone"),
+        ] {
+            assert_eq!(Said { text }.render().unwrap(), html);
+        }
+    }
 
     #[test]
     fn names_break_where_they_are_best_read() {

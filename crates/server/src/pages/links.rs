@@ -61,10 +61,9 @@ pub(crate) async fn take_ack(
         let link = if is_secret(&secret) { look.store.link(&hash, true, look.now)? } else { Link::Unknown };
         let Link::For(number) = link else { return Ok(spent(app, &link)) };
         let note: String = note.trim().chars().filter(|c| !c.is_control()).take(500).collect();
-        let alert = acknowledge(look, number, &words::clean(&note)).map_err(|problem| {
+        let alert = acknowledge(look, number, &words::clean(&note)).inspect_err(|_| {
             // A link whose deed failed works again; when that fails too, the alert is still open and tells anew.
             let _ = look.store.give_link_back(&hash, look.now);
-            problem
         })?;
         app.handle.wake();
         let until = alert.hold.as_ref().map(|hold| words::moment(hold.until)).unwrap_or_default();

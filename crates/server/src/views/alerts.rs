@@ -164,7 +164,12 @@ pub(crate) fn view(
             } else {
                 String::new()
             },
-            words: format!("{} on this page", words::counted(alerts.len() as u64, "alert")),
+            // A single page has no pager, and nothing to count at its foot.
+            words: if first_page && !full {
+                String::new()
+            } else {
+                format!("{} on this page", words::counted(alerts.len() as u64, "alert"))
+            },
         },
         alerts: alerts.iter().map(|w| item(look, w)).collect(),
     }

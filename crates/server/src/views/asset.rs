@@ -591,6 +591,42 @@ pub(crate) fn leads(role: Role) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_chain_is_the_longest_that_an_endpoint_sends() {
+        let id = |n: u8| Fingerprint([n; 32]);
+        let at = |location: &str, chain: &[u8]| PlacementRow {
+            asset: id(1),
+            title: "a.test".into(),
+            not_after: None,
+            location: Location::parse(location).unwrap(),
+            role: Role::Leaf,
+            chain: chain.iter().map(|n| id(*n)).collect(),
+            facts: Default::default(),
+            source: "s".into(),
+            vantage: "here".into(),
+            first_seen: UnixTime(0),
+            last_seen: UnixTime(0),
+            unseen_since: None,
+            gone: None,
+        };
+        let all = [
+            at("file:///srv/app/tls/a.pem", &[1]),
+            at("tls://10.0.0.3:443", &[1]),
+            at("tls://10.0.0.1:443", &[1, 2]),
+            at("tls://10.0.0.2:443", &[1, 2]),
+            at("file:///srv/app/tls/b.pem", &[1, 2, 3]),
+        ];
+        let drawn = distinct(&all);
+        let drawn: Vec<_> = drawn.iter().map(|(chain, places)| (chain.len(), places.len())).collect();
+        assert_eq!(
+            drawn,
+            [(2, 2), (1, 2), (3, 1)],
+            "endpoints first, the longest of theirs before the others"
+        );
+        let file = distinct(&all[..1]);
+        assert_eq!(file.len(), 1, "where nothing is sent, what is stored");
+    }
     use notafter_pki::time::DAY;
 
     use crate::views::row::tests::{NOW, sample};

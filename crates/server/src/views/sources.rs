@@ -337,6 +337,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_look_that_reached_nothing_is_no_success() {
+        let at = |n| Some(notafter_core::UnixTime(n));
+        let row = |success, finished, fault: Option<&str>| SourceRow {
+            name: "s".into(),
+            last_started: at(0),
+            last_success: success,
+            last_finished: finished,
+            next: None,
+            fault: fault.map(str::to_owned),
+            attempted: 3,
+            reached: 0,
+            unreachable: 3,
+            files: 0,
+            placements: 3,
+            blind_spots: 3,
+        };
+        for (row, nothing) in [
+            (row(at(5), at(5), None), false),
+            (row(at(5), at(9), None), true),
+            (row(None, at(9), None), true),
+            (row(None, None, None), false),
+            (row(at(5), at(5), Some("refused")), true),
+        ] {
+            assert_eq!(service::came_to_nothing(&row), nothing, "{row:?}");
+        }
+    }
+
+    #[test]
     fn anchors() {
         assert_eq!(html_id("web"), "web");
         let fit = |id: &str| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');

@@ -174,9 +174,25 @@ fn every_page_shows_the_house() {
     assert!(!today.contains("renews itself about"), "nothing is claimed of renewers");
     let asset = assets.rows.iter().find(|r| r.title.contains("onerror")).unwrap();
     assert!(page(&format!("/asset/{}", asset.id)).contains("&#60;img src=x onerror=alert(1)&#62;"));
+    // What endpoints send is drawn, whatever a file beside them holds; and a place says only what was there before.
+    let shop = house.handle.store.assets(
+        &notafter_core::query::Query::parse("name:shop.example.com").unwrap(),
+        notafter_store::queries::Sort::Newest,
+        None,
+        5,
+        NOW,
+    );
+    for row in shop.unwrap().rows {
+        let asset = page(&format!("/asset/{}", row.id));
+        let chain =
+            asset.split("id=\"h-chain\"").nth(1).unwrap().split("</section>").next().unwrap().to_owned();
+        assert!(chain.contains("by tls://10.0.3.1"), "{chain}");
+    }
+    let vpn = page("/place?at=tls://10.8.0.40:443%3Fsni%3Dvpn.dc2.example.com");
+    assert!(vpn.contains("Nothing else: the same since it was first seen"), "{vpn}");
     let findings = page("/findings");
     assert!(findings.contains("expires-soon") && findings.contains("expired-in-use"));
-    assert!(page("/sources").contains("stale: last seen to the end"));
+    assert!(page("/sources").contains("stale: the last look failed; last seen to the end"));
     assert!(page("/inventory?q=name:shop.example.com").contains("shop.example.com"));
     assert!(
         page("/inventory?q=expire%3C30d").contains("did you mean `expires`")
