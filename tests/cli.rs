@@ -44,6 +44,51 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["show", "sha256:00", "--data", "/nonexistent/notafter"], "nothing is kept");
     refused(&["ls", "expire<30d", "--data", "/tmp"], "nothing is kept");
     refused(&["scna"], "scan");
+    refused(&["--config", "/nonexistent.toml", "renew", "x"], "hint: not in this version");
+    refused(&["ls", "--bogus", "--data", "/tmp"], "unexpected argument '--bogus'");
+    refused(&["scan", "vault:https://x"], "hint: not in this version");
+    refused(&["scan", "oidc:https://x/.well-known"], "hint: not in this version");
+    refused(&["scan", "nats://x"], "hint: not in this version");
+    refused(&["scan", "127.0.0.1:1", "--exclude", "127.0.0.0/99"], "`127.0.0.0/99` is neither an address");
+    refused(&["scan", "127.0.0.1:1", "--exclude", "127.0.0.*"], "hint: write 10.0.0.5");
+}
+
+#[test]
+fn a_plugin_says_unknown_wherever_its_flags_stand() {
+    let lab = Lab::new("plugin-usage");
+    let file = lab.path().join("wrong.toml");
+    std::fs::write(&file, "[[sorce]]\n").expect("written");
+    let wrong = file.to_string_lossy().into_owned();
+    for arguments in [
+        vec!["check", "--bogus"],
+        vec!["--config", "n.toml", "check", "--bogus"],
+        vec!["--data", "d", "-q", "--at", "+3d", "check", "-H"],
+        vec!["--config", "/nonexistent.toml", "check", "127.0.0.1:1"],
+        vec!["--config", &wrong, "check", "127.0.0.1:1"],
+    ] {
+        let run = run(&arguments);
+        assert_eq!(run.code, 3, "{arguments:?}: {}{}", run.out, run.err);
+        assert!(run.out.starts_with("NOTAFTER UNKNOWN - ") && run.out.lines().count() == 1, "{}", run.out);
+        assert!(run.err.is_empty() && !run.out.contains('|'), "{}{}", run.out, run.err);
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_never_right() {
+    let lab = Lab::new("config-check");
+    let file = lab.path().join("notafter.toml");
+    for (text, says) in [
+        ("[server]\nresolver = \"x\"\n", "line 2: `x` is no address of a DNS server"),
+        ("[scan]\nexclude = [\"@/nonexistent\"]\n", "line 2: cannot read /nonexistent"),
+        ("[scan]\nexclude = [\"127.0.0.0/99\"]\n", "line 2: `127.0.0.0/99` is neither"),
+        ("[server]\nroles = [\"web\"]\n", "hint: not in this version"),
+        ("[[source]]\nkind = \"domain\"\ndomains = [\"example.com\"]\n", "hint: not in this version"),
+        ("[[source]]\nkind = \"local\"\n", "hint: not in this version"),
+        ("[[source]]\nkind = \"network\"\nports = [99999]\n", "hint: write ports from 1 to 65535"),
+    ] {
+        std::fs::write(&file, text).expect("written");
+        refused(&["--config", file.to_str().expect("a plain path"), "config", "check"], says);
+    }
 }
 
 #[test]

@@ -152,6 +152,175 @@ fn a_person_signs_in_once_and_acknowledges() {
 }
 
 #[test]
+fn an_export_that_grows_old_greys_itself() {
+    let lab = Lab::new("export");
+    let Some((serving, _server)) = house(&lab) else { return };
+    let Some(browser) = need(Browser::start(1440, false)) else { return };
+    let folder = lab.subfolder("www");
+    let seen = serving.until("a service that is seen", || {
+        let run = serving.ask(&["status", "export", &folder.to_string_lossy()]);
+        assert_eq!(run.code, 0, "{}", run.err);
+        let page = std::fs::read_to_string(folder.join("index.html")).expect("a page");
+        page.contains("Last seen").then_some(page)
+    });
+    let open = |page: &str| {
+        std::fs::write(folder.join("index.html"), page).expect("written");
+        browser.go(&format!("file://{}/index.html", folder.display()));
+        let text = browser.script("return document.body.innerText").as_str().unwrap_or_default().to_owned();
+        let coloured = browser.script("return document.querySelectorAll('.proven, .soon, .now').length");
+        (text, coloured.as_i64().unwrap_or(-1))
+    };
+    // Fresh: in colour, and with the sentence for those who run no script.
+    let (fresh, coloured) = open(&seen);
+    assert!(fresh.contains("If this is older than 15 min, nothing here is known"), "{fresh}");
+    assert!(coloured > 0 && !fresh.contains("not known: nobody has said anything since"), "{fresh}");
+    // The same page, a day after whoever wrote it has died.
+    let until = seen.split("data-until=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a date");
+    let (old, coloured) = open(&seen.replace(until, "2020-01-01T00:00:00Z"));
+    assert!(old.contains("The state of the services is not known."), "{old}");
+    assert!(old.contains("This is too old: nothing on it is known."), "{old}");
+    assert_eq!(coloured, 0, "{old}");
+    // A date that cannot be read is no promise.
+    assert_eq!(open(&seen.replace(until, "soon")).1, 0);
+}
+
+/// A name server that answers each name with the next of its addresses, and the last one from then on.
+fn liar(answers: Vec<(&'static str, Vec<std::net::IpAddr>)>) -> String {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let address = socket.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        let mut asked = vec![[0; 2]; answers.len()];
+        let mut packet = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut packet) {
+            let question = &packet[..length];
+            // Header, labels, a zero, type and class.
+            let mut labels = Vec::new();
+            let mut at = 12;
+            while let Some(n) = question.get(at).map(|n| usize::from(*n)).filter(|n| *n > 0) {
+                labels.push(
+                    String::from_utf8_lossy(question.get(at + 1..at + 1 + n).unwrap_or(b"")).into_owned(),
+                );
+                at += 1 + n;
+            }
+            let Some(kind) = question.get(at + 1..at + 3).map(|k| u16::from_be_bytes([k[0], k[1]])) else {
+                continue;
+            };
+            let name = labels.join(".").to_ascii_lowercase();
+            let known = answers.iter().position(|(known, _)| *known == name);
+            let family = usize::from(kind == 28);
+            let fits = |ip: &std::net::IpAddr| match ip {
+                std::net::IpAddr::V4(_) => kind == 1,
+                std::net::IpAddr::V6(_) => kind == 28,
+            };
+            let ip = known.and_then(|n| {
+                let of_kind: Vec<_> = answers[n].1.iter().filter(|ip| fits(ip)).collect();
+                let turn = asked[n][family];
+                asked[n][family] += 1;
+                of_kind.get(turn).or(of_kind.last()).map(|ip| **ip)
+            });
+            let mut answer = question[..2].to_vec();
+            answer.extend([
+                0x84,
+                if known.is_some() { 0 } else { 3 },
+                0,
+                1,
+                0,
+                u8::from(ip.is_some()),
+                0,
+                0,
+                0,
+                0,
+            ]);
+            answer.extend(&question[12..(at + 5).min(length)]);
+            if let Some(ip) = ip {
+                let bytes = match ip {
+                    std::net::IpAddr::V4(ip) => ip.octets().to_vec(),
+                    std::net::IpAddr::V6(ip) => ip.octets().to_vec(),
+                };
+                answer.extend([0xc0, 12, 0, kind as u8, 0, 1, 0, 0, 0, 0, 0, bytes.len() as u8]);
+                answer.extend(bytes);
+            }
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+    address
+}
+
+/// Counts who connects.
+fn canary(address: &str) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let listener = std::net::TcpListener::bind(address).unwrap_or_else(|e| panic!("{address}: {e}"));
+    let counted = std::sync::Arc::clone(&count);
+    std::thread::spawn(move || {
+        for _ in listener.incoming() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    count
+}
+
+/// F31 and F33, with the real prober: this test runs itself again in a network of its own, where a canary listens at
+/// the very address at which clouds keep their credentials.
+#[test]
+fn no_answer_of_a_name_server_leads_a_probe_astray() {
+    const INSIDE: &str = "NOTAFTER_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_none() {
+        let this = std::env::current_exe().expect("this test");
+        let commands = "ip link set lo up && ip addr add 169.254.169.254/32 dev lo && ip addr add 10.0.0.1/32 dev lo && exec \"$0\" \
+                        --exact no_answer_of_a_name_server_leads_a_probe_astray --nocapture";
+        let ran = std::process::Command::new("unshare")
+            .args(["--net", "--map-root-user", "sh", "-c", commands])
+            .arg(this)
+            .env(INSIDE, "1")
+            .output();
+        let ran = need(ran.map_err(|e| notafter_lab::NotRun::new("unshare", e.to_string())));
+        let Some(ran) = ran else { return };
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{said}");
+        return;
+    }
+    let count = |canary: &std::sync::atomic::AtomicUsize| canary.load(std::sync::atomic::Ordering::SeqCst);
+    let checked = canary("127.0.0.2:8443");
+    let forbidden =
+        ["127.0.0.3:8443", "169.254.169.254:8443", "169.254.169.254:443", "10.0.0.1:8443"].map(canary);
+    let ip = |text: &str| text.parse().expect("an address");
+    let resolver = liar(vec![
+        // First a place that may be looked at, from then on one that may not.
+        ("rebind.test", vec![ip("127.0.0.2"), ip("127.0.0.3")]),
+        ("cloud.test", vec![ip("169.254.169.254")]),
+        ("mapped.test", vec![ip("::ffff:169.254.169.254")]),
+        ("nat64.test", vec![ip("64:ff9b::169.254.169.254")]),
+    ]);
+    let lab = Lab::new("rebinding");
+    let config = format!(
+        "[server]\nresolver = \"{resolver}\"\n[[source]]\nkind = \"files\"\npaths = [\"{}\"]\nevery = \"1h\"\n",
+        lab.subfolder("nothing").display()
+    );
+    let serving = Serving::start(&lab, &config);
+    let base = serving.url();
+    let token = std::fs::read_to_string(serving.folder.join("token")).expect("a token");
+    let bearer = format!("Bearer {}", token.trim());
+    let probe = |target: &str| {
+        let url = format!("{base}/probe?timeout=3&target={target}");
+        let answer = ask("GET", &url, &[("Authorization", &bearer)], "");
+        assert!(!answer.body.contains("\nprobe_success 1"), "{target}: {}", answer.body);
+        answer.status
+    };
+    assert_eq!(probe("rebind.test:8443"), 200);
+    for name in ["cloud.test", "mapped.test", "nat64.test"] {
+        probe(&format!("{name}:8443"));
+        probe(name);
+    }
+    for literal in ["[::ffff:169.254.169.254]:8443", "[::ffff:a9fe:a9fe]:8443", "[64:ff9b::10.0.0.1]:8443"] {
+        assert_eq!(probe(literal), 403, "{literal}");
+    }
+    assert!(count(&checked) > 0, "the address that was resolved first is looked at");
+    for canary in &forbidden {
+        assert_eq!(count(canary), 0, "somebody was led astray");
+    }
+}
+
+#[test]
 fn who_may_change_what() {
     let lab = Lab::new("gate");
     let Some((serving, _server)) = house(&lab) else { return };

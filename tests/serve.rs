@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use notafter_lab::servers::nginx;
 use notafter_lab::{Authority, Lab, Request, Server, need};
+use run::{Run, run};
 use serving::Serving;
 use web::get;
 
@@ -61,7 +62,8 @@ fn commands_beside_the_server_and_copies() {
     let lab = Lab::new("beside");
     let authority = Authority::new(&lab);
     let Some(server) = need(nginx::start(&lab, &authority.issue(&left(20)))) else { return };
-    let mut serving = Serving::start(&lab, &source(&server));
+    let owners = "[[owner]]\nname = \"web\"\n[[owner]]\nname = \"web team\"\n";
+    let mut serving = Serving::start(&lab, &format!("{}{owners}", source(&server)));
     let address = server.address().to_string();
     serving.until("the asset", || serving.ask(&["ls", "srv.test"]).out.contains("srv.test").then_some(()));
     let json = serving.ask(&["ls", "name:srv.test", "--json"]);
@@ -81,8 +83,12 @@ fn commands_beside_the_server_and_copies() {
         forecast.out
     );
     let owned = serving.ask(&["own", "name:srv.test", "web"]);
-    assert!(owned.out.contains("belongs to web"), "{}{}", owned.out, owned.err);
+    assert!(owned.out.contains("belong to web"), "{}{}", owned.out, owned.err);
     assert!(serving.ask(&["ls", "owner:web"]).out.contains("srv.test"));
+    assert!(serving.ask(&["own", "name:srv.test", "web"]).out.contains("nothing to change"));
+    // As a shell passes owner:"web team" on.
+    assert_eq!(serving.ask(&["own", "name:srv.test", "web team"]).code, 0);
+    assert!(serving.ask(&["ls", "owner:web team"]).out.contains("srv.test"));
     // A scan can be kept beside what the server sees.
     let folder = lab.subfolder("kept");
     fs::copy(authority.issue(&left(50).sans(&["DNS:kept.test"])).cert_pem, folder.join("a.pem"))
@@ -114,6 +120,156 @@ fn commands_beside_the_server_and_copies() {
     assert_eq!(before.matches("\"id\"").count(), after.matches("\"id\"").count());
 }
 
+/// A folder with one certificate, kept by `scan --save`: what commands work on without a server.
+fn kept(lab: &Lab, config: &str) -> impl Fn(&[&str]) -> Run + use<> {
+    let authority = Authority::new(lab);
+    let folder = lab.subfolder("files");
+    let leaf = authority.issue(&left(20).sans(&["DNS:kept.test"]));
+    fs::copy(leaf.cert_pem, folder.join("a.pem")).expect("copied");
+    let file = lab.path().join("notafter.toml");
+    fs::write(&file, config).expect("written");
+    let (data, file) = (lab.path().join("data"), file);
+    let ask = move |arguments: &[&str]| {
+        let (data, file) = (data.to_string_lossy().into_owned(), file.to_string_lossy().into_owned());
+        let mut all = arguments.to_vec();
+        all.extend(["--data", &data, "--config", &file]);
+        run(&all)
+    };
+    let saved = ask(&["scan", &folder.to_string_lossy(), "--save"]);
+    assert_eq!(saved.code, 0, "{}", saved.err);
+    ask
+}
+
+#[test]
+fn deeds_that_make_no_sense_are_refused() {
+    let lab = Lab::new("refused-deeds");
+    let ask = kept(&lab, "[[owner]]\nname = \"web-team\"\nmatch = [\"name:*.example.test\"]\n");
+    for (arguments, says) in [
+        (vec!["own", "", "web-team"], "an empty query would give away everything"),
+        (vec!["own", "kept.test", "wep-team"], "hint: did you mean `web-team`?"),
+        (vec!["own", "name:nobody.test", "web-team"], "nothing in the inventory is found"),
+        (vec!["retire", "file:///nowhere", "--reason", "x"], "nothing is known at"),
+        (vec!["retire", "file:///nowhere", "--reason", " "], "the reason is empty"),
+        (vec!["calendar", "nosuch"], "no owner is called `nosuch`"),
+        (vec!["ack", "a99"], "no alert or finding is called a99"),
+        (vec!["alert", "test", "--owner", "web-tema"], "did you mean `web-team`?"),
+        (vec!["ls", "--limit", "0"], "`--limit 0` would list nothing"),
+        (vec!["export", "--format", "table"], "hint: `notafter ls` prints one"),
+        (vec!["export", "--as", "ics", "--json"], "say two things"),
+    ] {
+        let run = ask(&arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {}{}", run.out, run.err);
+        assert!(run.err.contains(says) && run.err.contains("hint: "), "{arguments:?}: {}", run.err);
+        assert!(run.out.is_empty(), "{arguments:?}: {}", run.out);
+    }
+    assert!(ask(&["ls", "owner:none"]).out.contains("kept.test"), "it is nobody's still");
+}
+
+#[test]
+fn every_list_has_every_form() {
+    let lab = Lab::new("forms");
+    let ask = kept(&lab, "");
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let run = ask(arguments);
+        serde_json::from_str(&run.out)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}{}", run.out, run.err))
+    };
+    let item = json(&["ls", "--json", "kept.test"])["items"][0].clone();
+    assert_eq!(item["names"][0], "kept.test");
+    assert!(
+        item["subject"].is_string() && item["serial"].is_string() && item["key"]["bits"].is_number(),
+        "{item:#}"
+    );
+    assert!(item["issuer_name"].as_str().is_some_and(|n| n.contains("CN=")), "{item:#}");
+    let whole = json(&["show", item["id"].as_str().unwrap_or_default(), "--json"]);
+    assert!(whole["placements"][0]["file"]["mode"].is_string(), "{whole:#}");
+    let table = ask(&["ls", "kept.test"]).out;
+    assert!(table.lines().next().is_some_and(|l| l.contains("NAME") && l.contains("PLACE")), "{table}");
+    let shown = ask(&["show", item["id"].as_str().unwrap_or_default()]).out;
+    assert!(shown.contains("mode 0") && shown.contains("since ") && shown.contains("first seen"), "{shown}");
+    for (arguments, begins) in [
+        (vec!["ls", "--alerts", "--format", "csv"], "id,severity,state,"),
+        (vec!["ls", "--findings", "--format", "csv"], "id,severity,kind,"),
+        (vec!["forecast", "--format", "csv"], "at,days_left,title,"),
+        (vec!["forecast", "--format", "ndjson"], "{\"asset\":{"),
+        (vec!["watch", "--list", "--json"], "{\"items\":["),
+        (vec!["watch", "--list", "--format", "csv"], "name,targets,"),
+        (vec!["retire", "--list", "--json"], "{\"items\":["),
+        (vec!["export", "--json"], "["),
+        (vec!["export", "--format", "ndjson"], "{"),
+        (vec!["export"], "name,"),
+    ] {
+        let run = ask(&arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {}", run.err);
+        assert!(run.out.trim_start_matches('\u{feff}').starts_with(begins), "{arguments:?}: {}", run.out);
+    }
+    let days = |at: &str| json(&["export", "--json", "--at", at, "kept.test"])[0]["days_left"].as_f64();
+    assert!(days("now").is_some_and(|d| d > 19.0) && days("+30d").is_some_and(|d| d < -9.0));
+    let forecast = ask(&["forecast"]).out;
+    assert!(forecast.contains("nobody has a channel"), "{forecast}");
+}
+
+#[test]
+fn an_export_that_fails_leaves_the_old_file() {
+    let lab = Lab::new("export-file");
+    let ask = kept(&lab, "");
+    let file = lab.path().join("out.csv");
+    fs::write(&file, "old").expect("written");
+    let name = file.to_string_lossy().into_owned();
+    assert_eq!(ask(&["export", "expire<30d", "-o", &name]).code, 2);
+    assert_eq!(fs::read_to_string(&file).expect("still there"), "old");
+    assert_eq!(ask(&["export", "-o", &name]).code, 0);
+    assert!(fs::read_to_string(&file).expect("new").contains("kept.test"));
+    let beside: Vec<_> = fs::read_dir(lab.path()).expect("listed").flatten().map(|e| e.file_name()).collect();
+    assert!(!beside.iter().any(|n| n.to_string_lossy().ends_with(".new")), "{beside:?}");
+}
+
+#[test]
+fn what_is_retired_can_be_listed_also_a_place_that_was_never_seen_into() {
+    let lab = Lab::new("retired-list");
+    let ask = kept(&lab, "");
+    let saved = ask(&["scan", "127.0.0.1:1", "--save"]);
+    assert_eq!(saved.code, 3, "{}", saved.err);
+    let retired = ask(&["retire", "tls://127.0.0.1:1", "--reason", "never was a server"]);
+    assert_eq!(retired.code, 0, "{}{}", retired.out, retired.err);
+    assert!(retired.out.contains("nobody is told any more that it cannot be seen"), "{}", retired.out);
+    let list = ask(&["retire", "--list"]).out;
+    assert!(list.contains("tls://127.0.0.1:1") && list.contains("never was a server"), "{list}");
+    let json = ask(&["retire", "--list", "--json"]).out;
+    assert!(json.contains("\"reason\":\"never was a server\"") && json.contains("\"by\":"), "{json}");
+}
+
+#[test]
+fn doctor_asks_those_it_depends_on() {
+    let lab = Lab::new("doctor");
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = mute.local_addr().expect("its address").port();
+    // Nothing answers names there, and what answers mail is none.
+    let ask = kept(
+        &lab,
+        &format!(
+            "[server]\nresolver = \"127.0.0.1:{port}\"\n[[source]]\nname = \"shop\"\nkind = \"network\"\n\
+             targets = [\"shop.test\"]\n[[notifier]]\nname = \"mail\"\nkind = \"email\"\n\
+             server = \"127.0.0.1:{port}\"\ntls = \"none\"\nfrom = \"a@b.test\"\n"
+        ),
+    );
+    let answers = std::thread::spawn(move || {
+        if let Ok((mut peer, _)) = mute.accept() {
+            let _ = std::io::Write::write_all(&mut peer, b"SSH-2.0-x\r\n");
+        }
+    });
+    let folder = lab.path().join("data");
+    fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("opened");
+    let visit = ask(&["doctor"]);
+    assert_eq!(visit.code, 1, "{}", visit.out);
+    for says in ["does not answer", "shop: never ran", "it says \"SSH-2.0-x\"", "chmod 700"] {
+        assert!(visit.out.contains(says), "no `{says}` in {}", visit.out);
+    }
+    let line = visit.out.lines().find(|l| l.contains("data folder")).unwrap_or_default();
+    assert!(line.starts_with("note"), "what `serve` accepts is no failure: {line}");
+    let _ = answers.join();
+}
+
 #[test]
 fn gone_is_only_what_a_person_says() {
     let lab = Lab::new("retiring");
@@ -131,6 +287,17 @@ fn gone_is_only_what_a_person_says() {
     serving.until("the end of its alert", || {
         (!serving.ask(&["ls", "--alerts"]).out.contains("srv.test")).then_some(())
     });
+    // Its page tells where it was and what was sent there.
+    let gone = serving.ask(&["ls", "is:gone", "name:srv.test", "--json"]).out;
+    let gone: serde_json::Value = serde_json::from_str(&gone).expect("JSON");
+    let id = gone["items"][0]["id"].as_str().expect("an id").to_owned();
+    let shown = serving.ask(&["show", &id]).out;
+    assert!(shown.contains("was at") && shown.contains("TLSv1.") && shown.contains(", gone "), "{shown}");
+    let json = serving.ask(&["show", &id, "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let place = &json["placements"][0];
+    assert!(place["protocol"] == "tls" && place["tls_version"].is_string(), "{place:#}");
+    assert!(place["gone"].is_string() && place["chain"][0] == id.as_str(), "{place:#}");
     server.restart().expect("it is back");
     serving.until("its return", || serving.ask(&["ls", "--alerts"]).out.contains("srv.test").then_some(()));
 }
@@ -153,6 +320,17 @@ fn a_changed_configuration_holds_at_once_and_a_wrong_one_changes_nothing() {
     serving.signal("HUP");
     serving.until("what the new one shows", || {
         serving.ask(&["ls", "later.test"]).out.contains("later.test").then_some(())
+    });
+    // What this process cannot take up is named.
+    let more =
+        "[server]\nopen_reads = false\n[[service]]\nname = \"s\"\nplaces = [\"later.test\"]\npublic = true\n";
+    fs::write(&file, format!("{more}{first}")).expect("written");
+    serving.signal("HUP");
+    serving.until("what waits", || {
+        serving
+            .words()
+            .contains("loaded anew; after a restart only: listen, open_reads, public of a [[service]]")
+            .then_some(())
     });
 }
 

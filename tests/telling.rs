@@ -133,6 +133,54 @@ fn a_dead_channel_is_said_and_gone_round() {
     serving.until("the finding about it", || got("alert-undelivered").or_else(|| got("was not delivered")));
     let findings = serving.ask(&["ls", "--findings"]).out;
     assert!(findings.contains("alert-undelivered") && findings.contains("owner-unreachable"), "{findings}");
+    let csv = serving.ask(&["ls", "--alerts", "--format", "csv"]).out;
+    let json = serving.ask(&["ls", "--alerts", "--json"]).out;
+    let listed: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let alert = &listed["items"][0];
+    let id = alert["id"].as_str().expect("an id as in messages");
+    assert!(
+        id.starts_with('a') && csv.contains(id) && alert["opened"].as_str().is_some_and(|t| t.ends_with('Z'))
+    );
+    // One id that is none, and nothing is done.
+    let acked = serving.ask(&["ack", id, "a99"]);
+    assert_eq!((acked.code, acked.out.as_str()), (2, ""), "{}", acked.err);
+    assert!(acked.err.contains("no alert or finding is called a99"), "{}", acked.err);
+    assert!(!serving.ask(&["ls", "--alerts"]).out.contains("acknowledged by"));
+}
+
+#[test]
+fn a_test_by_hand_goes_the_way_of_every_message() {
+    let lab = Lab::new("test-by-hand");
+    let Some(web) = need(nginx::start(&lab, &Authority::new(&lab).issue(&left(8)))) else { return };
+    // It refuses for good until a file is there.
+    let works = lab.path().join("works");
+    let config = format!(
+        "[[notifier]]\nname = \"flaky\"\nkind = \"exec\"\n\
+         command = [\"/bin/sh\", \"-c\", \"test -e {} || exit 78\"]\n{}\
+         [[owner]]\nname = \"web\"\nnotify = [\"flaky\"]\ndefault = true\n",
+        works.display(),
+        source(&web)
+    );
+    let mut serving = Serving::start(&lab, &config);
+    let findings = |serving: &Serving| serving.ask(&["ls", "--findings"]).out;
+    serving.until("the finding", || findings(&serving).contains("alert-undelivered").then_some(()));
+    let failed = serving.ask(&["alert", "test"]);
+    assert_eq!(failed.code, 1, "{}{}", failed.out, failed.err);
+    assert!(failed.out.contains("flaky: not delivered"), "{}", failed.out);
+    std::fs::write(&works, "").expect("written");
+    let tested = serving.ask(&["alert", "test", "name:srv.test"]);
+    assert_eq!(tested.code, 0, "{}{}", tested.out, tested.err);
+    assert!(tested.out.contains("flaky: taken over"), "{}", tested.out);
+    serving.until("its end", || (!findings(&serving).contains("alert-undelivered")).then_some(()));
+    // Without a server the command sends by itself, and what came of it is kept.
+    assert_eq!(serving.stop(), 0);
+    std::fs::remove_file(&works).expect("removed");
+    let alone = serving.ask(&["alert", "test"]);
+    assert_eq!(alone.code, 1, "{}{}", alone.out, alone.err);
+    serving.crash_and_restart(lab.path());
+    serving.until("what the next server knows", || {
+        findings(&serving).contains("alert-undelivered").then_some(())
+    });
 }
 
 #[test]

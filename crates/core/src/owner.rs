@@ -28,7 +28,7 @@ pub enum Match {
     Name(String),
     /// Addresses: base and prefix length.
     Network(IpAddr, u8),
-    /// A location by prefix (`tls://10.0.0.5:8443`).
+    /// A location by how it begins, up to the end of one of its parts (`tls://10.0.0.5:8443`).
     Location(String),
     /// A path; `*` matches within a segment, `**` across segments.
     Path(String),
@@ -72,7 +72,11 @@ impl Match {
                     || location.sni().is_some_and(|n| name_matches(pattern, n))
             }
             Self::Network(base, length) => location.ip().is_some_and(|ip| in_network(ip, *base, *length)),
-            Self::Location(prefix) => location.as_str().starts_with(prefix.as_str()),
+            Self::Location(prefix) => location.as_str().strip_prefix(prefix.as_str()).is_some_and(|rest| {
+                // `tls://10.0.4.9` is not `tls://10.0.4.90`: what was written ends where a part of the place does.
+                let boundary = |c: char| matches!(c, ':' | '/' | '?' | '#' | '!' | '@' | '&');
+                rest.is_empty() || rest.starts_with(boundary) || !prefix.ends_with(char::is_alphanumeric)
+            }),
             Self::Path(pattern) => {
                 location.path().is_some_and(|path| glob::matches(pattern.as_bytes(), &path))
             }
@@ -134,6 +138,13 @@ mod tests {
         check("location:10.0.3.0/24", "tls://10.0.3.9:443", true);
         check("location:10.0.3.0/24", "tls://10.0.4.9:443", false);
         check("location:tls://10.0.4.9", "tls://10.0.4.9:443", true);
+        check("location:tls://10.0.4.9", "tls://10.0.4.90:443", false);
+        check("location:tls://10.0.4.9:443", "tls://10.0.4.9:443?sni=a.test", true);
+        check("location:tls://10.0.4.9:44", "tls://10.0.4.9:443", false);
+        check("location:tls://10.0.4.", "tls://10.0.4.9:443", true);
+        check("location:tls://[::1]", "tls://[::1]:443", true);
+        check("location:file:///etc/ng", "file:///etc/nginx/a.pem", false);
+        check("location:file:///etc/nginx", "file:///etc/nginx/a.pem", true);
         check("path:/etc/nginx/**", "file:///etc/nginx/a/b.pem#2", true);
         check("path:/etc/*.pem", "file:///etc/nginx/b.pem", false);
     }

@@ -227,6 +227,51 @@ fn words(text: &str) -> Result<Vec<String>, QueryError> {
     Ok(out)
 }
 
+impl fmt::Display for Term {
+    /// As a user would write it: parsed again it is the same term.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What holds blanks is quoted; a quote itself can stand in no term.
+        let value = |text: &str| {
+            if text.chars().any(char::is_whitespace) { format!("\"{text}\"") } else { text.to_owned() }
+        };
+        let order = |order: &Order| if *order == Order::Before { '<' } else { '>' };
+        let when = |when: &When| match when {
+            When::At(at) => at.to_string().chars().take(10).collect(),
+            When::Span(seconds) if seconds % DAY == 0 => format!("{}d", seconds / DAY),
+            When::Span(seconds) => format!("{seconds}s"),
+        };
+        // `finding:none` is kept as "not any".
+        f.write_str(if self.not { "-" } else { "" })?;
+        match &self.test {
+            Test::Ends(o, at) => write!(f, "expires{}{}", order(o), when(at)),
+            Test::Began(o, at) => write!(f, "issued{}{}", order(o), when(at)),
+            Test::FirstSeen(o, at) => write!(f, "seen{}{}", order(o), when(at)),
+            Test::Owner(owner) => write!(f, "owner:{}", value(owner.as_deref().unwrap_or("none"))),
+            Test::Issuer(text) => write!(f, "issuer:{}", value(text)),
+            Test::Subject(text) => write!(f, "subject:{}", value(text)),
+            Test::Name(NamePattern::Exact(name)) => write!(f, "name:{}", value(name)),
+            Test::Name(NamePattern::Below(name)) => write!(f, "name:*.{}", value(name)),
+            Test::Name(NamePattern::Tree(name)) => write!(f, "name:**.{}", value(name)),
+            Test::Id(id) => write!(f, "id:sha256:{id}"),
+            Test::Network(ip, bits) => write!(f, "location:{ip}/{bits}"),
+            Test::Location(text) => write!(f, "location:{}", value(text)),
+            Test::Path(text) => write!(f, "path:{}", value(text)),
+            Test::Kind(text) => write!(f, "kind:{}", value(text)),
+            Test::Role(text) => write!(f, "role:{}", value(text)),
+            Test::Key(text) => write!(f, "key:{}", value(text)),
+            Test::Finding(kind) => write!(f, "finding:{}", kind.map_or("any", |k| k.as_str())),
+            Test::Severity(severity) => write!(f, "severity:{}", severity.as_str()),
+            Test::Source(text) => write!(f, "source:{}", value(text)),
+            Test::Service(text) => write!(f, "service:{}", value(text)),
+            Test::Is(state) => {
+                let word = STATES.iter().find(|(_, known)| known == state).map_or("", |(word, _)| word);
+                write!(f, "is:{word}")
+            }
+            Test::Text(text) => f.write_str(&value(text)),
+        }
+    }
+}
+
 impl Term {
     fn parse(word: &str) -> Result<Self, QueryError> {
         let (not, word) = match word.strip_prefix(['-', '!']) {
@@ -456,6 +501,38 @@ mod tests {
         check("finding:key-exposed", false, Test::Finding(Some(Kind::KeyExposed)));
         check("Example", false, Test::Text("example".into()));
         check("-", false, Test::Text("-".into()));
+    }
+
+    #[test]
+    fn a_term_is_written_as_it_is_read() {
+        for text in [
+            "expires<30d",
+            "expires>2027-03-15",
+            "seen<90s",
+            "owner:none",
+            "-owner:web",
+            "issuer:\"let's encrypt\"",
+            "name:a.test",
+            "name:*.a.test",
+            "name:**.a.test",
+            "id:sha256:ab12",
+            "location:10.0.3.0/24",
+            "location:tls://10.0.0.1:443",
+            "path:/etc/nginx/**",
+            "kind:crl",
+            "role:leaf",
+            "key:rsa-2048",
+            "finding:any",
+            "-finding:any",
+            "finding:key-exposed",
+            "severity:warning",
+            "source:\"web ports\"",
+            "service:login",
+            "is:self-signed",
+            "example",
+        ] {
+            assert_eq!(Query::parse(text).unwrap().terms[0].to_string(), text);
+        }
     }
 
     #[test]

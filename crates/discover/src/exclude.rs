@@ -24,6 +24,13 @@ impl Exclude {
     /// # Errors
     /// A sentence and a hint.
     pub fn add(&mut self, text: &str) -> Result<(), NoTarget> {
+        if is_nearly_addresses(text) && Target::parse(text, |_| false).is_err() {
+            // Taken for a path it would exclude nothing, and what was to be spared would be looked at.
+            return Err(NoTarget {
+                message: format!("`{text}` is neither an address nor a range of them"),
+                hint: "write 10.0.0.5, 10.0.0.0/24 or 10.0.0.1-10.0.0.50; ./ in front of a path".to_owned(),
+            });
+        }
         if text.contains('*') || text.starts_with(['/', '.', '~']) {
             if !text.contains('/') {
                 self.names.push(text.to_ascii_lowercase());
@@ -88,6 +95,18 @@ impl Exclude {
                     && path.file_name().is_some_and(|n| covers(pattern, n.as_bytes())))
         })
     }
+}
+
+/// Was this meant for addresses? Four numbers with dots, stars among them, or hex digits with colons, before any slash.
+fn is_nearly_addresses(text: &str) -> bool {
+    let head = text.split('/').next().unwrap_or("");
+    let head = head.trim_start_matches('[').split(']').next().unwrap_or("");
+    let v4 = head.matches('.').count() >= 2
+        && head.starts_with(|c: char| c.is_ascii_digit())
+        && head.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'*' | b':'));
+    let v6 = head.matches(':').count() >= 2
+        && head.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'-' | b'*'));
+    v4 || v6
 }
 
 /// A pattern from the root on, without a slash at its end; a pattern for names alone stays as it is.
@@ -170,5 +189,19 @@ mod tests {
         assert!(exclude.name("a.b.lab") && !exclude.name("lab"));
         assert!(exclude.name("Printer.example.com") && !exclude.name("x.example.com"));
         assert!(exclude.add("no such thing").is_err());
+    }
+
+    #[test]
+    fn what_is_nearly_a_range_is_refused() {
+        let mut exclude = Exclude::default();
+        for text in
+            ["127.0.0.0/99", "10.0.0/24", "10.0.0.*", "300.0.0.0/8", "fd00::/200", "10.0.0.9-1/x", "[::1]/x"]
+        {
+            let wrong = exclude.add(text).expect_err(text);
+            assert!(wrong.message.contains(text), "{}", wrong.message);
+        }
+        for text in ["*.bak", "2024.01/a", "app/store.p12", "/10.0.0.0/99", "./10.0.0.0/99", "10.0.0.1:443"] {
+            exclude.add(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        }
     }
 }

@@ -142,13 +142,14 @@ impl Target {
         if text.starts_with(['/', '.', '~']) || text.contains('\\') {
             return Ok(Self::Path(PathBuf::from(text)));
         }
-        if let Some((scheme, rest)) = text.split_once("://") {
-            return Self::with_scheme(&scheme.to_ascii_lowercase(), rest);
-        }
+        // Before `://` is looked for: some of them have an address behind their colon, as in `vault:https://...`.
         if let Some((scheme, _)) = text.split_once(':')
-            && RESERVED.contains(&scheme)
+            && RESERVED.contains(&scheme.to_ascii_lowercase().as_str())
         {
             return wrong(format!("targets of the kind `{scheme}:` are not read yet"), "not in this version");
+        }
+        if let Some((scheme, rest)) = text.split_once("://") {
+            return Self::with_scheme(&scheme.to_ascii_lowercase(), rest);
         }
         if text == "localhost" {
             return Ok(Self::ThisHost);
@@ -162,11 +163,8 @@ impl Target {
     }
 
     fn with_scheme(scheme: &str, rest: &str) -> Result<Self, NoTarget> {
-        if RESERVED.contains(&scheme) {
-            return wrong(
-                format!("targets of the kind `{scheme}://` are not read yet"),
-                "not in this version",
-            );
+        if scheme == "nats" {
+            return wrong("targets of the kind `nats://` are not read yet", "not in this version");
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

@@ -1,13 +1,18 @@
-//! What people do by hand: acknowledge, snooze, retire, own. The same code behind the command line, the
-//! pages and the links in messages; every deed is written into the audit trail.
+//! What people do by hand: acknowledge, snooze, retire, own, try a channel. The same code behind the command line,
+//! the pages and the links in messages; every deed is written into the audit trail.
+
+use std::collections::BTreeSet;
 
 use notafter_core::UnixTime;
 use notafter_core::alert::decide::{hold_most, hold_usual};
-use notafter_core::alert::{Alert, Hold, State};
+use notafter_core::alert::{Alert, Hold, Outgoing, State};
+use notafter_core::notice::Notice;
+use notafter_core::query::{Query, nearest};
 use notafter_store::alerts::AuditLine;
 use notafter_store::{Store, StoreError};
 
-use crate::notify::tellable;
+use crate::notify::{Desk, tellable};
+use crate::setup::Setup;
 
 /// Why a deed was not done.
 #[derive(Debug)]
@@ -50,6 +55,109 @@ pub struct Ask<'a> {
     pub note: &'a str,
     /// Be quiet, rather than "I have it".
     pub snooze: bool,
+}
+
+/// Why an order makes no sense: what is wrong with it, and what to do. Nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// A sentence.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+fn unfit<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Unfit> {
+    Err(Unfit { message: message.into(), hint: hint.into() })
+}
+
+/// So many known names are listed where none is near.
+const NAMES_MAX: usize = 10;
+
+/// An owner that nobody can tell anything would be as good as none.
+///
+/// # Errors
+/// No owner is called so.
+pub fn known_owner(setup: &Setup, owner: &str) -> Result<(), Unfit> {
+    let rules = setup.owners.iter().map(|o| o.name.as_str());
+    let known: BTreeSet<&str> = setup.people.keys().map(String::as_str).chain(rules).collect();
+    if known.contains(owner) {
+        return Ok(());
+    }
+    let hint = match nearest(owner, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let more = if known.len() > NAMES_MAX { ", ..." } else { "" };
+            let names: Vec<_> = known.into_iter().take(NAMES_MAX).collect();
+            format!("known are {}{more}; an [[owner]] in notafter.toml makes another", names.join(", "))
+        }
+    };
+    unfit(format!("no owner is called `{owner}`"), hint)
+}
+
+/// A query that decides who answers for something says what it means.
+///
+/// # Errors
+/// It has no word.
+pub fn says_something(query: &Query) -> Result<(), Unfit> {
+    if query.terms.is_empty() {
+        return unfit(
+            "an empty query would give away everything",
+            "name what is meant: id:sha256:7f3a91, name:*.example.com",
+        );
+    }
+    Ok(())
+}
+
+/// Whoever reads the audit trail in a year wants to know why.
+///
+/// # Errors
+/// There is no reason in it.
+pub fn says_why(reason: &str) -> Result<(), Unfit> {
+    if reason.trim().is_empty() {
+        return unfit("the reason is empty", "say why in a few words: they are kept in the audit trail");
+    }
+    Ok(())
+}
+
+/// Sends a test message the way every message goes: kept first, and what came of it is noted, so that a channel that
+/// works again is known to. `due` is when the server may send it. Gives what is on its way; nothing where nobody has
+/// a channel.
+///
+/// # Errors
+/// The store's.
+pub fn test(
+    store: &Store,
+    setup: &Setup,
+    notice: Notice,
+    about: &str,
+    by: &str,
+    due: UnixTime,
+) -> Result<Vec<Outgoing>, StoreError> {
+    let (owner, now) = (notice.owner.clone(), notice.at);
+    // A desk of its own: it is only asked who is told by what.
+    let desk = Desk::open(store, std::sync::Arc::new(|_: &str| {}))?;
+    let mut messages = desk.address(setup, &owner, None, notice, now);
+    if messages.is_empty() {
+        return Ok(messages);
+    }
+    messages.iter_mut().for_each(|m| m.next = due);
+    store.send(&messages)?;
+    store.audit(&AuditLine {
+        at: now,
+        who: by.to_owned(),
+        what: "alert-tested".to_owned(),
+        subject: owner,
+        detail: about.to_owned(),
+    })?;
+    Ok(messages)
+}
+
+/// Finds several alerts, so that a deed about all of them is done about all or none.
+///
+/// # Errors
+/// One of them is none.
+pub fn find_all(store: &Store, ids: &[String]) -> Result<Vec<Alert>, Refused> {
+    ids.iter().map(|id| find(store, id)).collect()
 }
 
 /// Finds an alert by its id (`a17`) or by the id of one of its findings.

@@ -240,8 +240,9 @@ impl Desk {
                     Some(next) => message.next = next,
                     None => {
                         // Others are told instead; it waits for its channel, if that can ever work again.
-                        message.delivery = if next.is_some() { Delivery::Late } else { Delivery::Failed };
-                        message.next = if next.is_some() { now.plus(PROBE_FIRST) } else { now };
+                        let waits = next.is_some() && message.alert.is_some();
+                        message.delivery = if waits { Delivery::Late } else { Delivery::Failed };
+                        message.next = if waits { now.plus(PROBE_FIRST) } else { now };
                         message.notice.text =
                             format!("Late: this was written at {}. {}", message.created, message.notice.text);
                         let channel = channel_name(&message.notifier, message.to.as_deref());

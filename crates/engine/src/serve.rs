@@ -21,6 +21,7 @@ use notafter_core::dossier::{ClockView, OwnerView, SourceView};
 use notafter_core::fault::Fault;
 use notafter_core::joints::{Cx, Resume, Sink};
 use notafter_store::observations::Outcome;
+use notafter_store::prune::Keep;
 use notafter_store::{Store, StoreError};
 
 use crate::digest;
@@ -50,6 +51,8 @@ const DELIVERIES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Alerts are decided anew at least so often, in seconds.
 const DECIDE_EVERY: i64 = 300;
+/// What is old is looked for so often, in seconds, once nothing old is left.
+const PRUNE_EVERY: i64 = 6 * 3600;
 /// Services are looked at so often, in seconds.
 const SERVICES_EVERY: i64 = 60;
 
@@ -135,6 +138,7 @@ pub struct Engine {
     decide_at: UnixTime,
     own_at: UnixTime,
     services_at: UnixTime,
+    prune_at: UnixTime,
     beat_at: UnixTime,
 }
 
@@ -184,6 +188,8 @@ impl Engine {
             own_at: now,
             // What was not looked at yet is not a day that was bad.
             services_at: now.plus(SERVICES_EVERY),
+            // Not at once: a clock that is wrong at the start is noticed by then, and history is not lost to it.
+            prune_at: now.plus(PRUNE_EVERY),
             beat_at: now,
         };
         Ok((engine, handle))
@@ -275,8 +281,15 @@ impl Engine {
         let mut next = NextUp(None);
         next.add(self.start_due(now));
         well &= self.probe_memory(now);
-        let steps: [Step; 6] =
-            [Self::judge, Self::judge_own, Self::tell, Self::deliver, Self::services, Self::digest];
+        let steps: [Step; 7] = [
+            Self::judge,
+            Self::judge_own,
+            Self::tell,
+            Self::deliver,
+            Self::services,
+            Self::digest,
+            Self::prune,
+        ];
         for step in steps {
             // One defect must not stop the others, nor the warnings of tomorrow.
             match catch_unwind(AssertUnwindSafe(|| step(self, now))) {
@@ -362,6 +375,7 @@ impl Engine {
                 ));
                 self.schedule.clock_set(now);
                 (self.own_at, self.services_at, self.beat_at) = (now, now, now);
+                self.prune_at = now.plus(PRUNE_EVERY);
                 self.decide_at = held_until;
                 self.grace = now.plus(GRACE);
                 if jumped < 0
@@ -613,6 +627,16 @@ impl Engine {
             return Ok(None);
         }
         digest::write_due(&self.handle.store, &setup, &self.desk, now)
+    }
+
+    /// What is old and over is forgotten, a little at a time.
+    fn prune(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        if now < self.prune_at || self.held(now) {
+            return Ok(None);
+        }
+        let removed = self.handle.store.prune(now, &Keep::default())?;
+        self.prune_at = now.plus(if removed > 0 { 60 } else { PRUNE_EVERY });
+        Ok(Some(self.prune_at))
     }
 
     /// The dead man's switch is only fed while the engine is well: the memory works and the passes go on.

@@ -1,19 +1,26 @@
 //! The state of services (groups of places) for the status page: from observation, and from nothing else.
 //!
-//! Good means: every place was seen at the last look, shows something valid, and no critical finding is
-//! open about it. A place that was not seen, or a source that is late, makes it unknown, never good.
+//! Good means: every place that was named was seen at the last look, shows something valid, and no critical
+//! finding is open about it there. A place that was not seen, a name that never was, or a source that is late
+//! makes it unknown, never good.
+
+use std::collections::HashSet;
 
 use notafter_core::UnixTime;
 use notafter_core::finding::Severity;
 use notafter_core::inventory::Role;
-use notafter_core::query::Query;
-use notafter_store::rows::SourceRow;
+use notafter_core::location::Location;
+use notafter_core::query::{Query, State, Term, Test};
+use notafter_store::findings::FindingFilter;
+use notafter_store::rows::{AssetRow, PlacementRow, SourceRow};
 use notafter_store::{Store, StoreError};
 
 use crate::setup::{Service, Setup};
 
 /// So many places of one service are shown.
 const PLACES_MAX: usize = 500;
+/// So many critical findings of one certificate are read; with more, all its places are bad.
+const CRITICAL_MAX: usize = 200;
 
 /// How a service or one of its places is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -44,7 +51,7 @@ pub struct ServiceState {
     pub name: String,
     /// May strangers see it?
     pub public: bool,
-    /// The worst of its places; unknown when it has none.
+    /// The worst of its places; unknown at best when it has none, or one that was named shows nothing.
     pub health: Health,
     /// The oldest of its places' last looks.
     pub last_looked: Option<UnixTime>,
@@ -54,6 +61,8 @@ pub struct ServiceState {
     pub places: Vec<PlaceState>,
     /// How many there are in all.
     pub count: usize,
+    /// What was named as a part of it and shows nothing, each as a sentence: `name:a.test was never seen`.
+    pub missing: Vec<String>,
 }
 
 /// A place of a service.
@@ -86,54 +95,132 @@ fn state(
     now: UnixTime,
 ) -> Result<ServiceState, StoreError> {
     let mut places: Vec<PlaceState> = Vec::new();
-    let mut looks = Vec::new();
+    let mut known: HashSet<Location> = HashSet::new();
+    let mut missing = Vec::new();
     for term in &service.places {
         let query = Query { terms: vec![term.clone()] };
+        let mut shows = false;
+        let mut bad = BadPlaces::default();
+        let mut failed = None;
         store.each_placement(&query, now, &mut |asset, placement| {
             let leads = matches!(placement.role, Role::Leaf | Role::Client | Role::Signer);
-            let known = places.iter().any(|p| p.location == placement.location.as_str());
-            if !leads || known || asset.superseded {
+            if !leads || asset.superseded {
                 return true;
             }
-            let stale = is_stale(setup, sources, &placement.source, now);
-            let ended = asset.not_after.is_some_and(|end| end < now);
-            let (health, why) = if ended {
-                (Health::Bad, "expired")
-            } else if placement.unseen_since.is_some() {
-                (Health::Unknown, "did not answer at the last look")
-            } else if stale {
-                (Health::Unknown, "has not been looked at lately")
-            } else if asset.severity == Some(Severity::Critical) {
-                (Health::Bad, "a critical finding is open")
-            } else {
-                (Health::Good, "seen and valid")
+            shows = true;
+            if !known.insert(placement.location.clone()) {
+                return true;
+            }
+            let critical = match bad.has(store, asset, &placement.location) {
+                Ok(critical) => critical,
+                Err(error) => {
+                    failed = Some(error);
+                    return false;
+                }
             };
-            looks.push(placement.last_seen);
-            places.push(PlaceState {
-                location: placement.location.to_string(),
-                title: asset.title.clone(),
-                health,
-                why: why.to_owned(),
-                last_seen: placement.last_seen,
-                not_after: asset.not_after,
-            });
+            let stale = is_stale(setup, sources, &placement.source, now);
+            places.push(place_state(asset, placement, critical, stale, now));
             places.len() < 100 * PLACES_MAX
         })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        // The terms are a union: one that adds nothing must not hide behind the others.
+        if !shows && places.len() < 100 * PLACES_MAX {
+            missing.push(format!("{term} {}", why_missing(store, term, now)?));
+        }
     }
     places.sort_by(|a, b| b.health.cmp(&a.health).then_with(|| a.location.cmp(&b.location)));
     let count = places.len();
-    let health = places.first().map_or(Health::Unknown, |p| p.health);
+    let mut health = places.first().map_or(Health::Unknown, |p| p.health);
+    if !missing.is_empty() {
+        health = health.max(Health::Unknown);
+    }
     let next_lapse = places.iter().filter_map(|p| p.not_after).min();
+    let last_looked = places.iter().map(|p| p.last_seen).min();
     places.truncate(PLACES_MAX);
     Ok(ServiceState {
         name: service.name.clone(),
         public: service.public,
         health,
-        last_looked: looks.into_iter().min(),
+        last_looked,
         next_lapse,
         places,
         count,
+        missing,
     })
+}
+
+fn place_state(
+    asset: &AssetRow,
+    placement: &PlacementRow,
+    critical: bool,
+    stale: bool,
+    now: UnixTime,
+) -> PlaceState {
+    let (health, why) = if asset.not_after.is_some_and(|end| end < now) {
+        (Health::Bad, "expired")
+    } else if placement.unseen_since.is_some() {
+        (Health::Unknown, "did not answer at the last look")
+    } else if stale {
+        (Health::Unknown, "has not been looked at lately")
+    } else if critical {
+        (Health::Bad, "a critical finding is open")
+    } else {
+        (Health::Good, "seen and valid")
+    };
+    PlaceState {
+        location: placement.location.to_string(),
+        title: asset.title.clone(),
+        health,
+        why: why.to_owned(),
+        last_seen: placement.last_seen,
+        not_after: asset.not_after,
+    }
+}
+
+/// Where the critical findings of one certificate are: asked once a certificate, and only if there are any.
+#[derive(Default)]
+struct BadPlaces {
+    of: Option<notafter_core::Fingerprint>,
+    everywhere: bool,
+    at: HashSet<Location>,
+}
+
+impl BadPlaces {
+    /// Is a critical finding about this certificate open at this place?
+    fn has(&mut self, store: &Store, asset: &AssetRow, location: &Location) -> Result<bool, StoreError> {
+        if asset.severity != Some(Severity::Critical) {
+            return Ok(false);
+        }
+        if self.of.as_ref() != Some(&asset.id) {
+            let found = store.findings(&FindingFilter {
+                asset: Some(asset.id.to_string()),
+                severity: Some(Severity::Critical),
+                limit: CRITICAL_MAX,
+                ..FindingFilter::default()
+            })?;
+            self.of = Some(asset.id);
+            // What names no place holds wherever the certificate is.
+            self.everywhere = found.len() >= CRITICAL_MAX || found.iter().any(|f| f.locations.is_empty());
+            self.at = found.into_iter().flat_map(|f| f.locations).collect();
+        }
+        Ok(self.everywhere || self.at.contains(location))
+    }
+}
+
+/// Why a term of a service shows nothing: nothing like it was ever seen, or only once upon a time.
+fn why_missing(store: &Store, term: &Term, now: UnixTime) -> Result<&'static str, StoreError> {
+    let gone = Term { not: false, test: Test::Is(State::Gone) };
+    let any = store.count(&Query { terms: vec![term.clone()] }, 1, now)?;
+    let once = store.count(&Query { terms: vec![term.clone(), gone] }, 1, now)?;
+    Ok(if any + once > 0 { "is served nowhere now" } else { "was never seen" })
+}
+
+/// Did the last run of a source fail, or reach nothing? Such a run leaves the last success where it was.
+pub fn came_to_nothing(row: &SourceRow) -> bool {
+    let after = |finished: UnixTime| row.last_success.is_none_or(|success| success < finished);
+    row.fault.is_some() || row.last_finished.is_some_and(after)
 }
 
 /// Has a source missed its rounds? What it saw is then history.

@@ -237,15 +237,8 @@ fn settings(look: &Look, config: &Config) -> Result<Settings, Usage> {
     let starttls = look.starttls.as_deref().map(protocol).transpose()?;
     let resolver = look.resolver.as_deref().map(resolver).transpose()?;
     let mut exclude = Exclude::default();
-    for text in look.exclude.iter().chain(&config.scan.exclude) {
-        match text.strip_prefix('@') {
-            Some(file) => {
-                for line in lines(&read_text(Path::new(file))?) {
-                    exclude.add(line)?;
-                }
-            }
-            None => exclude.add(text)?,
-        }
+    for text in look.exclude.iter().chain(config.scan.exclude.iter().map(|text| text.get_ref())) {
+        spare(&mut exclude, text)?;
     }
     Ok(Settings {
         ports,
@@ -265,6 +258,15 @@ fn settings(look: &Look, config: &Config) -> Result<Settings, Usage> {
         exclude,
         threads: 0,
     })
+}
+
+/// Adds what must not be looked at; `@FILE` is a list of it.
+pub(crate) fn spare(exclude: &mut Exclude, text: &str) -> Result<(), Usage> {
+    let Some(file) = text.strip_prefix('@') else { return Ok(exclude.add(text)?) };
+    for line in lines(&read_text(Path::new(file))?) {
+        exclude.add(line)?;
+    }
+    Ok(())
 }
 
 /// Reads the name of a STARTTLS protocol.
@@ -322,11 +324,16 @@ fn read_text(file: &Path) -> Result<String, Usage> {
 }
 
 pub(crate) fn explain(file: &Path, what: &str) -> Usage {
-    let (message, hint) = match what.split_once("\nhint: ") {
-        Some((message, hint)) => (message, Some(hint.to_owned())),
-        None => (what, None),
-    };
-    Usage { message: format!("{}: {message}", file.display()), hint }
+    let plain = explain_plain(what);
+    Usage { message: format!("{}: {}", file.display(), plain.message), ..plain }
+}
+
+/// A mistake without a file: its message, and its hint apart.
+pub(crate) fn explain_plain(what: &str) -> Usage {
+    match what.split_once("\nhint: ") {
+        Some((message, hint)) => Usage::new(message).hint(hint),
+        None => Usage::new(what),
+    }
 }
 
 /// The configuration file with its text: the one that was named, else one in the usual places, else none.

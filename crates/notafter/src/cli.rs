@@ -304,11 +304,14 @@ pub(crate) struct Own {
 #[derive(Args)]
 pub(crate) struct Retire {
     /// The place, as `ls` and messages write it
-    #[arg(value_name = "LOCATION")]
-    pub(crate) location: String,
+    #[arg(value_name = "LOCATION", required_unless_present = "list")]
+    pub(crate) location: Option<String>,
     /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "list")]
+    pub(crate) reason: Option<String>,
+    /// Show what is retired: when, by whom and why
+    #[arg(long, conflicts_with_all = ["location", "reason"])]
+    pub(crate) list: bool,
 }
 
 /// The inventory as a file.

@@ -19,6 +19,8 @@ pub(crate) mod why;
 
 use std::process::ExitCode;
 
+use crate::cli::{Format, Global};
+
 /// How a command ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
@@ -61,6 +63,20 @@ impl Usage {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+/// What has no rows cannot be CSV: said, rather than printed in another form.
+pub(crate) fn no_rows(global: &Global, command: &str) -> Result<(), Usage> {
+    if global.format() == Format::Csv {
+        return Err(Usage::new(format!("{command} has no CSV output")).hint("use --json"));
+    }
+    Ok(())
+}
+
+impl From<notafter_engine::hands::Unfit> for Usage {
+    fn from(unfit: notafter_engine::hands::Unfit) -> Self {
+        Self { message: unfit.message, hint: Some(unfit.hint) }
     }
 }
 

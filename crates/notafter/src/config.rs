@@ -39,7 +39,8 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) absence: Vec<AbsenceTable>,
     /// A dead man's switch elsewhere, told that this server lives.
-    pub(crate) heartbeat: Option<HeartbeatTable>,
+    #[schemars(with = "Option<HeartbeatTable>")]
+    pub(crate) heartbeat: Option<Spanned<HeartbeatTable>>,
     /// For every look, also of `notafter scan`.
     #[serde(default)]
     pub(crate) scan: ScanTable,
@@ -56,9 +57,11 @@ pub(crate) struct Config {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerTable {
     /// Address and port [default: 127.0.0.1:4747]. Any but loopback needs `public_url` and https or `behind_proxy`.
-    pub(crate) listen: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(crate) listen: Option<Spanned<String>>,
     /// How the pages are reached from outside: in links, and as an allowed host name.
-    pub(crate) public_url: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(crate) public_url: Option<Spanned<String>>,
     /// Further names by which the pages may be asked for.
     #[serde(default)]
     pub(crate) hosts: Vec<String>,
@@ -69,17 +72,21 @@ pub(crate) struct ServerTable {
     /// A proxy in front speaks https for us.
     #[serde(default)]
     pub(crate) behind_proxy: bool,
-    /// Pages, GETs and metrics without a token [default: true on loopback, else false].
+    /// Pages, GETs and metrics without a token [default: true where only this machine can ask: `listen` on loopback, no
+    /// `behind_proxy`, no `public_url` elsewhere].
     pub(crate) open_reads: Option<bool>,
     /// Ask this DNS server instead of the system.
-    pub(crate) resolver: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(crate) resolver: Option<Spanned<String>>,
     /// After so long without a sight of a place its owner is asked [default: 7d].
-    pub(crate) gone_after: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(crate) gone_after: Option<Spanned<String>>,
     /// `postgres://...` instead of the file in the data folder. Better: a reference to a secret.
     #[schemars(with = "Option<String>")]
     pub(crate) database: Option<notafter_act::secret::MaybeSecret>,
     /// When the week's summary is written, UTC [default: mon 08:00]; "off" for never.
-    pub(crate) digest: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(crate) digest: Option<Spanned<String>>,
     /// Roots that clients of this house trust besides the usual ones (PEM or DER).
     #[serde(default)]
     pub(crate) roots: Vec<PathBuf>,
@@ -134,11 +141,47 @@ pub(crate) struct SourceTable {
 }
 
 /// A port, or a range of them as text.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum PortsValue {
     One(u16),
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for PortsValue {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PortsVisitor)
+    }
+}
+
+/// Reads a port or a range, so that a mistake is told in the words of whoever wrote it.
+struct PortsVisitor;
+
+impl serde::de::Visitor<'_> for PortsVisitor {
+    type Value = PortsValue;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a port, or a range of ports as text, like 443 or \"8000-8999\"")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<PortsValue, E> {
+        match u16::try_from(number) {
+            Ok(port) if port > 0 => Ok(PortsValue::One(port)),
+            _ => Err(E::custom(format!("{number} is no port\nhint: write ports from 1 to 65535"))),
+        }
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<PortsValue, E> {
+        self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<PortsValue, E> {
+        if !matches!(text, "all" | "common") {
+            let read = notafter_discover::target::parse_ports(text);
+            read.map_err(|wrong| E::custom(format!("{}\nhint: {}", wrong.message, wrong.hint)))?;
+        }
+        Ok(PortsValue::Text(text.to_owned()))
+    }
 }
 
 impl std::fmt::Display for PortsValue {
@@ -173,7 +216,6 @@ pub(crate) struct OwnerTable {
     /// How many days they need to replace something: warned at least so early.
     pub(crate) needs_days: Option<u32>,
     /// For people and filters: high, normal, low.
-    #[allow(dead_code, reason = "shown by `config check` and the schema; nothing decides by it yet")]
     pub(crate) criticality: Option<String>,
 }
 
@@ -228,7 +270,8 @@ pub(crate) struct HeartbeatTable {
     #[schemars(with = "String")]
     pub(crate) url: notafter_act::secret::MaybeSecret,
     /// How often [default: 5m].
-    pub(crate) every: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(crate) every: Option<Spanned<String>>,
     /// The root of the switch's own https, when it is private.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -239,7 +282,8 @@ pub(crate) struct HeartbeatTable {
 pub(crate) struct ScanTable {
     /// Never look at these paths, hosts and ranges.
     #[serde(default)]
-    pub(crate) exclude: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub(crate) exclude: Vec<Spanned<String>>,
 }
 
 /// `[policy]`
@@ -268,6 +312,14 @@ impl OwnerTable {
         let matches = self.matches.iter().map(read).collect::<Result<_, _>>();
         let name = self.name.get_ref();
         let matches = matches.map_err(|e| format!("owner `{name}`: {e}"))?;
+        const KNOWN: [&str; 3] = ["high", "normal", "low"];
+        if let Some(word) = self.criticality.as_deref().filter(|word| !KNOWN.contains(word)) {
+            let hint = match nearest(word, KNOWN.into_iter()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write high, normal or low".to_owned(),
+            };
+            return Err(format!("owner `{name}`: criticality = \"{word}\" is not known\nhint: {hint}"));
+        }
         Ok(Owner { name: name.clone(), matches, default: self.default, needs_days: self.needs_days })
     }
 }
@@ -279,13 +331,28 @@ impl OwnerTable {
 pub(crate) fn parse(text: &str) -> Result<Config, String> {
     toml::from_str(text).map_err(|error| {
         let message = error.message();
+        // A word of a later version first: it may be near to one of this version.
         let hint = match near(message) {
+            _ if is_reserved(message) => "\nhint: not in this version".to_owned(),
             Some(key) => format!("\nhint: did you mean `{key}`?"),
-            None if is_reserved(message) => "\nhint: not in this version".to_owned(),
             None => String::new(),
         };
         format!("{}{hint}", error.to_string().trim_end())
     })
+}
+
+/// What serde says of a wrong word in a list of words, as a person would say it.
+pub(crate) fn human(message: &str) -> String {
+    // What stands before it says where.
+    let Some((place, rest)) = message.split_once("unknown variant ") else { return message.to_owned() };
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let Some(wrong) = quoted.next() else { return message.to_owned() };
+    let known: Vec<&str> = quoted.collect();
+    let hint = match nearest(wrong, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write one of {}", known.join(", ")),
+    };
+    format!("{place}`{wrong}` is not known here\nhint: {hint}")
 }
 
 /// The line (from 1) on which a byte of a text stands.
@@ -309,13 +376,16 @@ fn is_reserved(message: &str) -> bool {
         "issuers",
         "key",
         "wildcard",
+        "domains",
+        "rdap",
+        "whois",
     ];
     message.split('`').nth(1).is_some_and(|field| LATER.contains(&field))
 }
 
 /// From serde's "unknown field `x`, expected one of `a`, `b`": the one that is nearest to x.
 fn near(message: &str) -> Option<&str> {
-    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let mut quoted = message.split_once("unknown field ")?.1.split('`').skip(1).step_by(2);
     let wrong = quoted.next()?;
     nearest(wrong, quoted)
 }
@@ -336,6 +406,46 @@ mod tests {
         let error = parse("[[owner]]\nnmae = 'web'\n").unwrap_err();
         assert!(error.contains("did you mean `name`?") && error.contains("line 2"), "{error}");
         assert!(parse("[server]\nlisen = ''\n").unwrap_err().contains("did you mean `listen`?"));
-        assert!(parse("[[freeze]]\nfrom = ''\n").unwrap_err().contains("hint: not in this version"));
+    }
+
+    #[test]
+    fn a_word_of_a_later_version_is_no_misspelling() {
+        for text in [
+            "[[freeze]]\nfrom = ''\n",
+            "[server]\nroles = ['web']\n",
+            "[server]\nqueue = 'nats://x'\n",
+            "[[source]]\nkind = 'domain'\ndomains = ['example.com']\n",
+            "[[source]]\nkind = 'domain'\nrdap = 'http://x/'\n",
+            "[[source]]\nkind = 'domain'\nwhois = 'x:43'\n",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(
+                error.contains("hint: not in this version") && !error.contains("did you mean"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_in_words() {
+        let ports =
+            |what: &str| parse(&format!("[[source]]\nkind = 'network'\nports = [{what}]\n")).unwrap_err();
+        for (what, says) in [
+            ("99999", "99999 is no port\nhint: write ports from 1 to 65535"),
+            ("0", "0 is no port"),
+            ("'9-1'", "hint: "),
+            ("true", "expected a port, or a range"),
+        ] {
+            let error = ports(what);
+            assert!(error.contains("line 3") && error.contains(says), "{what}: {error}");
+        }
+        assert_eq!(
+            human("unknown variant `tsl`, expected one of `starttls`, `tls`, `none`"),
+            "`tsl` is not known here\nhint: did you mean `tls`?"
+        );
+        assert_eq!(human("anything"), "anything");
+        let wrong =
+            parse("[[owner]]\nname = 'web'\ncriticality = 'hgih'\n").unwrap().owner[0].owner().unwrap_err();
+        assert!(wrong.contains("did you mean `high`?"), "{wrong}");
     }
 }

@@ -40,6 +40,20 @@ impl Data {
         Ok(Self { folder, database, token_file })
     }
 
+    /// The keys of the configuration by which another one lies elsewhere.
+    pub(crate) fn changed(&self, other: &Self) -> Vec<&'static str> {
+        let address = |d: &Database| match d {
+            Database::Postgres(url) => Some(url.clone()),
+            Database::File(_) | Database::Memory => None,
+        };
+        let changes = [
+            ("data", self.folder != other.folder),
+            ("token_file", self.token_file != other.token_file && self.folder == other.folder),
+            ("database", address(&self.database) != address(&other.database)),
+        ];
+        changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+
     /// Makes the folder, for us alone.
     ///
     /// # Errors

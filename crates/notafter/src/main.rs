@@ -74,28 +74,45 @@ fn main() -> ExitCode {
 
 /// Help and version are results; everything else is wrong usage, which `check` must call UNKNOWN (3).
 fn refused(error: &clap::Error) -> ExitCode {
-    let command = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
     if !error.use_stderr() {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    let typed = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned());
+    let command = command_of(typed).unwrap_or_default();
     if command == "check" {
         // Whoever runs a plugin reads one line of standard output.
         let text = error.render().to_string();
         let said: Vec<_> = text.lines().take_while(|l| !l.trim().is_empty()).map(str::trim).collect();
-        let said = said.join(" ");
+        // A bar begins the performance data.
+        let said = said.join(" ").replace('|', "/");
         print::out(format!("NOTAFTER UNKNOWN - {}\n", said.trim_start_matches("error: ")).as_bytes());
         return ExitCode::from(3);
     }
-    let later = std::env::args().find(|a| matches!(a.split('=').next(), Some("--save" | "--data")));
-    if let (clap::error::ErrorKind::UnknownArgument, Some(flag)) = (error.kind(), later) {
-        print::error(&format!("`{flag}` belongs to a later version"), Some("not in this version"));
-    } else if error.kind() == clap::error::ErrorKind::InvalidSubcommand && is_reserved(&command) {
+    if error.kind() == clap::error::ErrorKind::InvalidSubcommand && is_reserved(&command) {
         print::error(&format!("`{command}` is a command of a later version"), Some("not in this version"));
     } else {
         let _ = error.print();
     }
     ExitCode::from(2)
+}
+
+/// Which command was meant, where clap has none to give: the first word that is neither a flag nor a flag's value.
+fn command_of(mut typed: impl Iterator<Item = String>) -> Option<String> {
+    let cli = Cli::command();
+    let valued: Vec<String> = cli
+        .get_arguments()
+        .filter(|a| a.get_action().takes_values())
+        .filter_map(|a| a.get_long().map(|long| format!("--{long}")))
+        .collect();
+    while let Some(word) = typed.next() {
+        if valued.contains(&word) {
+            typed.next();
+        } else if !word.starts_with('-') {
+            return Some(word);
+        }
+    }
+    None
 }
 
 /// Commands that a later version has are not misspellings.
@@ -116,4 +133,23 @@ fn man() -> Result<End, commands::Usage> {
     written.map_err(|e| commands::Usage::new(format!("cannot write the manual page: {e}")))?;
     print::out(&page);
     Ok(End::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_behind_global_flags() {
+        for (typed, expected) in [
+            ("check --bogus", Some("check")),
+            ("--config n.toml check --bogus", Some("check")),
+            ("--config=n.toml -q --at -30d --data d renew x", Some("renew")),
+            ("--color never -vv --json check", Some("check")),
+            ("--config", None),
+        ] {
+            let words = typed.split(' ').map(str::to_owned);
+            assert_eq!(command_of(words).as_deref(), expected, "{typed}");
+        }
+    }
 }

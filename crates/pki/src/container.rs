@@ -1,4 +1,5 @@
-//! Whatever may hold a certificate, opened: PEM anywhere, DER, PKCS#7, PKCS#12, JKS, JCEKS, BKS.
+//! Whatever may hold a certificate, opened: PEM anywhere, DER, PKCS#7, PKCS#12, JKS, JCEKS, BKS; and whatever else
+//! has a date (`statement.rs`), wherever it lies.
 //!
 //! Sits between the sources that read files and `certificate.rs`. Takes bytes, gives what was found and
 //! where in the file, and says plainly what it could not open: nothing that was recognised is dropped in
@@ -18,6 +19,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::private_key::PrivateKey;
+use crate::statement::{self, Statement};
 use pbe::Passwords;
 use sniff::Hint;
 
@@ -34,6 +36,8 @@ pub enum Content<'a> {
     PrivateKey(PrivateKey),
     /// DER of a SubjectPublicKeyInfo that stands alone.
     PublicKey(Cow<'a, [u8]>),
+    /// Something dated that is no certificate and no CRL.
+    Statement(Statement),
 }
 
 impl Content<'_> {
@@ -48,6 +52,7 @@ impl Content<'_> {
             Self::Csr(bytes) => Content::Csr(own(bytes)),
             Self::PrivateKey(key) => Content::PrivateKey(key),
             Self::PublicKey(bytes) => Content::PublicKey(own(bytes)),
+            Self::Statement(statement) => Content::Statement(statement),
         }
     }
 }
@@ -57,6 +62,8 @@ impl Content<'_> {
 /// Empty for a file that is nothing but one DER element. `#2` for the second PEM block (every block counts,
 /// keys too) or the second of several DER elements, from 1. `#alias` for a keystore entry, `#alias/1` for
 /// the first certificate of its chain above it, and so on. Containers within PEM blocks append: `#2/1`.
+/// Statements are named by what they are: `#token/1`, `#ssh/2`, an OpenPGP key by its fingerprint; certificates of
+/// SAML metadata and key sets by whose they are: `#ENTITY/idp/signing/1`, `#KID/1`.
 /// Aliases are percent-encoded but for letters, digits and `-._~`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Place(String);
@@ -129,6 +136,10 @@ pub enum Format {
     Bks,
     /// Base64 of DER without armour.
     Base64,
+    /// SAML metadata.
+    Saml,
+    /// Something else that holds dated statements: a keyring, a signed program, a token in text.
+    Statement,
     /// A keystore that is recognised, but cannot be read here; a problem names it.
     Unsupported,
     /// Nothing that holds certificates.
@@ -210,11 +221,24 @@ pub fn open<'a>(bytes: &'a [u8], passwords: &[&str], limits: &Limits) -> Opened<
         Some(Hint::Bks) => (Format::Bks, jks::open_bks(bytes, &whole, &mut session)),
         Some(hint) if hint.is_der() => match der::open(bytes, &whole, &mut session) {
             Some((format, found)) => (format, found),
-            None => pem::open(bytes, &mut session),
+            None => open_text(bytes, &mut session),
         },
-        _ => pem::open(bytes, &mut session),
+        Some(hint) => {
+            statement::binary(hint, bytes, &mut session).unwrap_or_else(|| open_text(bytes, &mut session))
+        }
+        None => open_text(bytes, &mut session),
     };
     Opened { format, found, problems: session.problems }
+}
+
+/// Opens text: a document of one format, or armour and whatever else stands between the lines.
+fn open_text(bytes: &[u8], session: &mut Session) -> (Format, Vec<Found<'static>>) {
+    if let Some(opened) = statement::whole(bytes, session) {
+        return opened;
+    }
+    let (format, mut found) = pem::open(bytes, session);
+    statement::text(bytes, session, &mut found);
+    (if format == Format::Nothing && !found.is_empty() { Format::Statement } else { format }, found)
 }
 
 /// What lasts while one file is opened: limits, work left, problems met.

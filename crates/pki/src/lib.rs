@@ -1,4 +1,5 @@
-//! Bytes to facts: X.509 and its relatives, and every container that may hold a certificate.
+//! Bytes to facts: X.509 and its relatives, every other thing with a date (`statement.rs`), and every container
+//! that may hold one.
 //!
 //! First in the pipeline's data flow, last in the import order: this crate imports none of ours.
 //! It deliberately does no I/O, reads no clock, and knows no policy: what is odd about a certificate
@@ -19,6 +20,7 @@ pub mod name;
 pub mod oid;
 pub mod private_key;
 pub mod salvage;
+pub mod statement;
 pub mod time;
 pub mod verdict;
 pub mod verify;
@@ -35,5 +37,6 @@ pub use lint::Problem;
 pub use name::Name;
 pub use private_key::PrivateKey;
 pub use salvage::{Salvaged, salvage};
+pub use statement::{Statement, StatementKind};
 pub use time::UnixTime;
 pub use verify::{SignatureVerdict, is_signed_by, verify_signature};

@@ -106,6 +106,8 @@ named! {
     TLS_FEATURE = 1 3 6 1 5 5 7 1 24;
     /// id-ad-ocsp, RFC 5280 section 4.2.2.1.
     ACCESS_OCSP = 1 3 6 1 5 5 7 48 1;
+    /// id-pkix-ocsp-basic, RFC 6960 section 4.2.1.
+    OCSP_BASIC = 1 3 6 1 5 5 7 48 1 1;
     /// id-ad-caIssuers, RFC 5280 section 4.2.2.1.
     ACCESS_CA_ISSUERS = 1 3 6 1 5 5 7 48 2;
     /// id-pkix-ocsp-nocheck, RFC 6960 section 4.2.2.2.1.
@@ -222,6 +224,22 @@ named! {
     PKCS7_ENVELOPED_DATA = 1 2 840 113549 1 7 3;
     /// PKCS#7 encryptedData, RFC 5652 section 8.
     PKCS7_ENCRYPTED_DATA = 1 2 840 113549 1 7 6;
+    /// id-messageDigest, RFC 5652 section 11.2.
+    MESSAGE_DIGEST = 1 2 840 113549 1 9 4;
+    /// id-signingTime, RFC 5652 section 11.3.
+    SIGNING_TIME = 1 2 840 113549 1 9 5;
+    /// id-countersignature, RFC 5652 section 11.4.
+    COUNTERSIGNATURE = 1 2 840 113549 1 9 6;
+    /// id-ct-TSTInfo, RFC 3161 section 2.4.2.
+    TST_INFO = 1 2 840 113549 1 9 16 1 4;
+    /// id-aa-timeStampToken, RFC 3161 appendix A.
+    TIMESTAMP_TOKEN = 1 2 840 113549 1 9 16 2 14;
+    /// The RFC 3161 timestamp of Authenticode.
+    MICROSOFT_TIMESTAMP_TOKEN = 1 3 6 1 4 1 311 3 3 1;
+    /// A further signature within one of Authenticode.
+    MICROSOFT_NESTED_SIGNATURE = 1 3 6 1 4 1 311 2 4 1;
+    /// Lifetime signing: signatures end with the certificate, timestamp or not.
+    MICROSOFT_LIFETIME_SIGNING = 1 3 6 1 4 1 311 10 3 13;
 }
 
 /// The dotted text of an identifier given as contents octets: `2.5.4.3`. Arcs past 128 bits and broken

@@ -105,7 +105,7 @@ fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     der::encode(tag::SEQUENCE, &parts.concat())
 }
 
-fn assemble(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
+pub(crate) fn assemble(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     let bits = der::encode(tag::BIT_STRING, &[&[0], key].concat());
     sequence(&[algorithm, &bits])
 }
@@ -189,7 +189,7 @@ fn rsa(mut inner: Reader<'_>) -> Option<Vec<u8>> {
     Some(rsa_spki(n.raw, e.raw))
 }
 
-fn rsa_spki(n: &[u8], e: &[u8]) -> Vec<u8> {
+pub(crate) fn rsa_spki(n: &[u8], e: &[u8]) -> Vec<u8> {
     let algorithm = sequence(&[&der::encode(tag::OID, oid::RSA), &[tag::NULL, 0]]);
     assemble(&algorithm, &sequence(&[n, e]))
 }
@@ -203,7 +203,7 @@ fn dsa(mut inner: Reader<'_>) -> Option<Vec<u8>> {
 }
 
 /// An SSH string (RFC 4251 section 5), which `rest` is moved past.
-fn ssh_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(crate) fn ssh_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, tail) = rest.split_first_chunk::<4>()?;
     let (value, tail) = tail.split_at_checked(u32::from_be_bytes(*length) as usize)?;
     *rest = tail;

@@ -19,6 +19,12 @@ pub(crate) mod time;
 mod told;
 pub(crate) mod who;
 
+/// What `crate::documents` hands on.
+pub(crate) mod documents {
+    pub(crate) use super::answers::{AssetItem, FindingItem, PlacementItem};
+    pub(crate) use super::told::AlertItem;
+}
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -61,6 +67,10 @@ pub(crate) fn routes() -> Router<State> {
         .route(&at("/outgoing"), get(lists::outgoing))
         .route(&at("/retire"), post(deeds::retire))
         .route(&at("/own"), post(deeds::own))
+        .route(&at("/views"), get(lists::views))
+        .route(&at("/views/save"), post(deeds::save_view))
+        .route(&at("/views/rename"), post(deeds::rename_view))
+        .route(&at("/views/delete"), post(deeds::delete_view))
         .route(&at("/calendars/{owner}"), post(deeds::make_calendar))
         .route(&at("/calendars/{owner}/revoke"), post(deeds::revoke_calendar))
         .route(&at("/openapi.json"), get(document))

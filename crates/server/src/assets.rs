@@ -11,11 +11,14 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 /// The stylesheet, also for the static export.
 pub(crate) const STYLE: &str = include_str!("../assets/notafter.css");
 const SCRIPT: &str = include_str!("../assets/notafter.js");
+/// Greys a status page that is too old; also for the static export.
+pub(crate) const STATUS_SCRIPT: &str = include_str!("../assets/status.js");
 const ICON: &str = include_str!("../assets/icon.svg");
 
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("notafter.css", "text/css; charset=utf-8", STYLE),
     ("notafter.js", "text/javascript; charset=utf-8", SCRIPT),
+    ("status.js", "text/javascript; charset=utf-8", STATUS_SCRIPT),
     ("icon.svg", "image/svg+xml", ICON),
 ];
 

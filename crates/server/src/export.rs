@@ -236,7 +236,7 @@ impl Cells {
             ends: row.not_after,
             // Whole days, rounded towards less, as tables have them.
             days_left: row.not_after.map(|end| end.0.saturating_sub(now.0).div_euclid(86_400)),
-            issuer: row.issuer_name.clone(),
+            issuer: row.issuer.clone(),
             kind: row.kind.as_str(),
             places: row.places,
             place: row.place.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -314,6 +314,7 @@ pub(crate) mod tests {
             kind: AssetKind::Certificate,
             title: title.to_owned(),
             issuer_name: "R11, Let's Encrypt".to_owned(),
+            issuer: "CN=R11,O=Let's Encrypt".to_owned(),
             not_before: Some(UnixTime(0)),
             not_after: not_after.map(UnixTime),
             is_ca: false,

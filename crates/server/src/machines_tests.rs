@@ -37,6 +37,8 @@ async fn metrics_are_what_prometheus_takes() {
     let ends = NOW.0 + 5 * 86_400;
     assert!(api.ends_with(&format!(" {ends}")), "{api}");
     for part in [
+        "id=\"sha256:",
+        r#"issuer_name="OU=Unit\\, \\\"quoted\\\",CN=api""#,
         "kind=\"certificate\"",
         "location=\"tls://10.0.0.5:443?sni=api.example.com\"",
         "role=\"leaf\"",
@@ -321,4 +323,45 @@ async fn a_probe_is_no_tool_for_strangers() {
 async fn a_server_without_a_prober_says_so() {
     let bench = Bench::new();
     assert_eq!(bench.get("/probe?target=10.0.0.1").await.0, StatusCode::NOT_IMPLEMENTED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_good_only_when_all_of_it_was_seen_good() {
+    use notafter_core::query::Query;
+    use notafter_engine::service::{Health, states};
+    use notafter_store::observations::Outcome;
+    let mut bench = Bench::build(settings(10), None, TrustStores::default());
+    let store = Arc::clone(&bench.handle.store);
+    // One certificate at three places, one of them asked by a name that it is not for.
+    let (root, leaf) = authority();
+    let places =
+        ["tls://10.1.0.1:443?sni=ok.test", "file:///srv/tls/ok.pem", "tls://10.1.0.1:443?sni=localhost"];
+    let mut run = store.begin("office", "bench", NOW).unwrap();
+    let looked = places.map(|place| seen(place, Arc::clone(&leaf))).to_vec();
+    store.record(&mut run, &inventory(looked)).unwrap();
+    let outcome = Outcome { scan: Scan::default(), complete: true, fault: None, next: None };
+    store.finish(run, &outcome, NOW).unwrap();
+    let _ = root;
+    bench.pass();
+    let of = |terms: &[&str]| {
+        let mut setup = crate::workbench::setup(TrustStores::default());
+        setup.services[0].places = terms.iter().flat_map(|t| Query::parse(t).unwrap().terms).collect();
+        states(&store, &setup, NOW).unwrap().remove(0)
+    };
+    let all = of(&["name:ok.test"]);
+    let bad: Vec<_> = all.places.iter().filter(|p| p.health == Health::Bad).map(|p| &p.location).collect();
+    assert_eq!((all.count, all.health), (3, Health::Bad));
+    assert_eq!(bad, [places[2]], "a finding is about its own places: {:?}", all.places);
+    // The terms are a union: one that shows nothing must not hide behind one that does.
+    let good = of(&["file:///srv/tls/ok.pem"]);
+    assert!(good.places.iter().any(|p| p.health == Health::Good));
+    let half = of(&["name:b.example.com", "name:never-seen.example.com"]);
+    assert_eq!(
+        half.missing,
+        ["name:b.example.com was never seen", "name:never-seen.example.com was never seen"]
+    );
+    assert_eq!((half.health, half.count), (Health::Unknown, 0));
+    let half = of(&["name:*.example.com", "name:never-seen.example.com"]);
+    assert_eq!(half.missing, ["name:never-seen.example.com was never seen"]);
+    assert!(half.count > 0 && half.health >= Health::Unknown, "{half:?}");
 }

@@ -111,11 +111,11 @@ impl Sheet {
         text.family(
             "notafter_source_up",
             "gauge",
-            "1 while a source is configured, its last run did not fail and it has not missed its rounds.",
+            "1 while a source is configured, its last run reached something and it has not missed its rounds.",
         )?;
         for row in &rows {
             let stale = service::is_stale(&self.setup, &rows, &row.name, self.now);
-            text.sample(&[("source", &row.name)], flag(row.fault.is_none() && !stale))?;
+            text.sample(&[("source", &row.name)], flag(!service::came_to_nothing(row) && !stale))?;
         }
         type Count = fn(&notafter_store::rows::SourceRow) -> u64;
         let counts: [(&'static str, &'static str, Count); 4] = [

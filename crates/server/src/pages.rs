@@ -29,6 +29,8 @@ use crate::{assets, words};
 
 /// Services are looked up so often at most.
 const SERVICES_FRESH: Duration = Duration::from_secs(30);
+/// A status page that was served may be believed for so many seconds; it loads itself again every minute.
+const STATUS_VALID: i64 = 300;
 /// Leaves are counted so often at most.
 const LEAVES_FRESH: Duration = Duration::from_secs(600);
 /// Counting one by one stops here: beyond it nearly all that is in use is a leaf, and the total will do.
@@ -55,6 +57,9 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/alerts/{id}/snooze", post(deeds::snooze))
         .route("/places/retire", post(deeds::retire))
         .route("/views", post(deeds::save_view))
+        .route("/views/rename", post(deeds::rename_view))
+        .route("/views/delete", post(deeds::delete_view))
+        .route("/sign-out", post(links::sign_out))
         .route("/ack/{secret}", get(links::show_ack).post(links::take_ack))
         .route("/sign-in/{secret}", get(links::show_sign_in).post(links::take_sign_in))
 }
@@ -313,7 +318,9 @@ async fn status_page(State(app): Shared, Extension(caller): Who, headers: Header
             days: &days,
             as_of,
             well: app.handle.status.alive(app.handle.clock.monotonic()) && look.state.trouble.is_none(),
-            stylesheet: format!("{}/notafter.css", look.assets),
+            inside: all,
+            valid: STATUS_VALID,
+            folder: format!("{}/", look.assets),
             version: look.version,
         };
         Ok(status::view(&found, look.now))

@@ -8,6 +8,9 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use notafter_engine::hands::Refused;
 use notafter_store::{StoreError, Trouble};
 
+use crate::api::problem::{kind_of, title_of};
+use crate::saved;
+
 /// A problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -85,12 +88,14 @@ impl Problem {
         response
     }
 
+    /// As the API says it: of one type by one title, whoever of us says no.
     fn json(&self) -> String {
+        let kind = kind_of(self.status);
         let mut document = serde_json::json!({
-            "type": "about:blank",
+            "type": format!("urn:notafter:problem:{kind}"),
             "status": self.status.as_u16(),
-            "title": self.title,
-            "detail": self.detail,
+            "title": title_of(kind),
+            "detail": format!("{} {}", self.title, self.detail).trim_end(),
         });
         if !self.hint.is_empty() {
             document["hint"] = self.hint.as_str().into();
@@ -103,6 +108,20 @@ impl Problem {
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     let mut accepts = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
     accepts.any(|v| v.contains("text/html"))
+}
+
+impl From<saved::Refused> for Problem {
+    fn from(refused: saved::Refused) -> Self {
+        let (said, hint) = refused.words();
+        match refused {
+            saved::Refused::Store(error) => error.into(),
+            saved::Refused::Query(error) => Self::bad(notafter_pki::name::printable(&error.message))
+                .hint(notafter_pki::name::printable(&error.hint)),
+            saved::Refused::Unknown(_) => Self::not_found(said).hint(hint),
+            saved::Refused::Empty => Self::bad(said),
+            _ => Self::new(StatusCode::CONFLICT, "That cannot be done now.", said).hint(hint),
+        }
+    }
 }
 
 impl From<StoreError> for Problem {
@@ -159,6 +178,10 @@ mod tests {
         }
         let json: serde_json::Value = serde_json::from_str(&problem.json()).unwrap();
         assert_eq!((json["status"].as_u64(), json["hint"].as_str()), (Some(404), Some("search")));
+        assert_eq!(json["type"], "urn:notafter:problem:not-found", "of one form with the API's");
+        assert_eq!(json["detail"], "There is nothing here. No asset is called \"x\".");
+        let gate = Problem::of_status(StatusCode::MISDIRECTED_REQUEST).json();
+        assert!(gate.contains("urn:notafter:problem:misdirected"), "{gate}");
     }
 
     #[test]

@@ -6,12 +6,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_engine::notify::{new_secret, secret_hash};
 use notafter_pki::fingerprint::{hex, sha256};
+use notafter_store::alerts::AuditLine;
 use notafter_store::{Store, StoreError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A sign-in link works for so many seconds.
@@ -22,8 +25,12 @@ pub(crate) const SESSION_LIVES: i64 = 30 * 86_400;
 const LINKS: &str = "sign-in-links";
 /// So many links are open at once; the oldest gives way.
 const LINKS_MAX: usize = 20;
-/// So many sessions are remembered without asking the store.
-const KNOWN_MAX: usize = 1000;
+/// Where the sessions are kept: in one list, so that those that ended leave it.
+const SESSIONS: &str = "sessions";
+/// So many browsers are signed in at once; the oldest gives way.
+const SESSIONS_MAX: usize = 200;
+/// What the store said of a session is believed for so long: another process may have ended it.
+const KNOWN_FRESH: Duration = Duration::from_secs(30);
 
 /// The cookie's name.
 pub(crate) const COOKIE: &str = "notafter";
@@ -33,8 +40,8 @@ pub struct Access {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     token_hash: [u8; 32],
-    /// By hash: when it ends. Nothing but time ends a session, so what is here need not be asked for again.
-    known: Mutex<HashMap<[u8; 32], UnixTime>>,
+    /// By hash: when it ends, and when the store said so.
+    known: Mutex<HashMap<[u8; 32], (UnixTime, Duration)>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +53,7 @@ struct OpenLink {
 
 #[derive(Serialize, Deserialize)]
 struct Session {
+    hash: String,
     ends: UnixTime,
     /// Hash of the token's hash: of another token, it is over.
     token: String,
@@ -74,7 +82,8 @@ impl Access {
     pub fn new_link(&self) -> Result<String, StoreError> {
         let (secret, hash) = new_secret();
         let now = self.clock.now();
-        self.change_links(now, |links| {
+        self.change(LINKS, |links: &mut Vec<OpenLink>| {
+            links.retain(|link| now < link.ends);
             links.push(OpenLink { hash: hex(&hash), ends: now.plus(LINK_LIVES), used: false });
             let over = links.len().saturating_sub(LINKS_MAX);
             links.drain(..over);
@@ -86,8 +95,9 @@ impl Access {
     /// How it is with a link. Blocks.
     pub(crate) fn look_at(&self, secret: &str) -> Result<LinkState, StoreError> {
         let hash = hex(&secret_hash(secret));
-        let (links, _) = self.links(self.clock.now())?;
-        Ok(match links.iter().find(|l| l.hash == hash) {
+        let now = self.clock.now();
+        let (links, _) = self.list::<OpenLink>(LINKS)?;
+        Ok(match links.iter().find(|l| l.hash == hash && now < l.ends) {
             Some(link) if link.used => LinkState::Used,
             Some(_) => LinkState::Good,
             None => LinkState::Over,
@@ -98,8 +108,8 @@ impl Access {
     pub(crate) fn exchange(&self, secret: &str) -> Result<Option<String>, StoreError> {
         let hash = hex(&secret_hash(secret));
         let now = self.clock.now();
-        let taken = self.change_links(now, |links| {
-            let link = links.iter_mut().find(|l| l.hash == hash && !l.used);
+        let taken = self.change(LINKS, |links: &mut Vec<OpenLink>| {
+            let link = links.iter_mut().find(|l| l.hash == hash && !l.used && now < l.ends);
             link.is_some_and(|link| {
                 link.used = true;
                 true
@@ -110,9 +120,19 @@ impl Access {
         }
         let (secret, hash) = new_secret();
         let ends = now.plus(SESSION_LIVES);
-        let session = Session { ends, token: self.token_mark() };
-        self.store.keep(&name(&hash), &to_json(&session), None)?;
-        self.remember(hash, ends);
+        let token = self.token_mark();
+        let kept = self.change(SESSIONS, |sessions: &mut Vec<Session>| {
+            // Over: those whose time has come, and those of another token.
+            sessions.retain(|s| now < s.ends && s.token == token);
+            sessions.push(Session { hash: hex(&hash), ends, token: token.clone() });
+            let over = sessions.len().saturating_sub(SESSIONS_MAX);
+            sessions.drain(..over);
+            true
+        })?;
+        if !kept {
+            return Ok(None);
+        }
+        self.write_down("signed-in", now)?;
         Ok(Some(secret))
     }
 
@@ -123,16 +143,51 @@ impl Access {
         }
         let hash = secret_hash(secret);
         let now = self.clock.now();
-        if let Some(ends) = self.known().get(&hash) {
+        let mono = self.clock.monotonic();
+        if let Some((ends, asked)) = self.known().get(&hash)
+            && mono.saturating_sub(*asked) < KNOWN_FRESH
+        {
             return Ok(now < *ends);
         }
-        let Some(kept) = self.store.kept(&name(&hash))? else { return Ok(false) };
-        let Ok(session) = serde_json::from_slice::<Session>(&kept.value) else { return Ok(false) };
-        let good = now < session.ends && same(session.token.as_bytes(), self.token_mark().as_bytes());
-        if good {
-            self.remember(hash, session.ends);
+        let (sessions, _) = self.list::<Session>(SESSIONS)?;
+        let (name, mark) = (hex(&hash), self.token_mark());
+        let session = sessions.into_iter().find(|s| same(s.hash.as_bytes(), name.as_bytes()));
+        let ends =
+            session.filter(|s| now < s.ends && same(s.token.as_bytes(), mark.as_bytes())).map(|s| s.ends);
+        let mut known = self.known();
+        match ends {
+            Some(ends) => {
+                if known.len() >= SESSIONS_MAX {
+                    known.clear();
+                }
+                known.insert(hash, (ends, mono));
+            }
+            None => drop(known.remove(&hash)),
         }
-        Ok(good)
+        Ok(ends.is_some())
+    }
+
+    /// Ends a session. That it is over already is no fault. Blocks.
+    pub(crate) fn end(&self, secret: &str) -> Result<(), StoreError> {
+        let hash = secret_hash(secret);
+        let (name, now) = (hex(&hash), self.clock.now());
+        self.known().remove(&hash);
+        let ended = self.change(SESSIONS, |sessions: &mut Vec<Session>| {
+            let before = sessions.len();
+            sessions.retain(|s| s.hash != name);
+            sessions.len() < before
+        })?;
+        if ended { self.write_down("signed-out", now) } else { Ok(()) }
+    }
+
+    fn write_down(&self, what: &str, at: UnixTime) -> Result<(), StoreError> {
+        self.store.audit(&AuditLine {
+            at,
+            who: "signed-in browser".to_owned(),
+            what: what.to_owned(),
+            subject: "session".to_owned(),
+            detail: String::new(),
+        })
     }
 
     /// Is this the token?
@@ -144,46 +199,34 @@ impl Access {
         hex(&sha256(&self.token_hash))
     }
 
-    fn remember(&self, hash: [u8; 32], ends: UnixTime) {
-        let mut known = self.known();
-        if known.len() >= KNOWN_MAX {
-            known.clear();
-        }
-        known.insert(hash, ends);
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], UnixTime>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], (UnixTime, Duration)>> {
         self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn links(&self, now: UnixTime) -> Result<(Vec<OpenLink>, i64), StoreError> {
-        let Some(kept) = self.store.kept(LINKS)? else { return Ok((Vec::new(), 0)) };
-        let mut links: Vec<OpenLink> = serde_json::from_slice(&kept.value).unwrap_or_default();
-        links.retain(|link| now < link.ends);
-        Ok((links, kept.version))
+    /// A list that is kept, and the version to change it under.
+    fn list<T: DeserializeOwned>(&self, name: &str) -> Result<(Vec<T>, i64), StoreError> {
+        Ok(self.store.kept(name)?.map_or((Vec::new(), 0), |kept| {
+            (serde_json::from_slice(&kept.value).unwrap_or_default(), kept.version)
+        }))
     }
 
-    /// Changes the list of links, against whoever does so at the same time: of two who use one link, one wins.
-    fn change_links(
+    /// Changes a list, against whoever does so at the same time: of two who use one link, one wins.
+    fn change<T: Serialize + DeserializeOwned>(
         &self,
-        now: UnixTime,
-        mut change: impl FnMut(&mut Vec<OpenLink>) -> bool,
+        name: &str,
+        mut change: impl FnMut(&mut Vec<T>) -> bool,
     ) -> Result<bool, StoreError> {
         for _ in 0..20 {
-            let (mut links, version) = self.links(now)?;
-            if !change(&mut links) {
+            let (mut list, version) = self.list(name)?;
+            if !change(&mut list) {
                 return Ok(false);
             }
-            if self.store.keep(LINKS, &to_json(&links), Some(version))? {
+            if self.store.keep(name, &to_json(&list), Some(version))? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
-}
-
-fn name(hash: &[u8; 32]) -> String {
-    format!("session/{}", hex(hash))
 }
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! The status page as files, so that it can live on another host than what it reports on.
 //!
-//! Only public services: the files are for strangers. One page and its stylesheet, with no link into the app.
+//! Only public services: the files are for strangers. One page, its stylesheet, and a script that greys it once it is
+//! old, because nobody else would tell its readers that the one who wrote it has died. No link into the app.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +16,10 @@ use notafter_store::Store;
 use crate::assets;
 use crate::views::status::{Gathered, days_of, view};
 
-/// Writes `index.html` and `notafter.css` into a folder, each whole or not at all. Blocks.
+/// An export may be believed for so many seconds: as long as three rounds of a cron job that runs every five minutes.
+pub const VALID: i64 = 900;
+
+/// Writes `index.html`, `notafter.css` and `status.js` into a folder, each whole or not at all. Blocks.
 ///
 /// # Errors
 /// The store's, or the folder cannot be written.
@@ -29,6 +33,21 @@ pub fn status_export(handle: &Handle, dir: &Path) -> io::Result<()> {
 /// # Errors
 /// The store's, or the folder cannot be written.
 pub fn write(store: &Store, setup: &Setup, well: bool, dir: &Path, now: UnixTime) -> io::Result<()> {
+    write_valid(store, setup, well, dir, now, VALID)
+}
+
+/// The same, to be believed for so many seconds: longer than the time to the next export, and not much.
+///
+/// # Errors
+/// The store's, or the folder cannot be written.
+pub fn write_valid(
+    store: &Store,
+    setup: &Setup,
+    well: bool,
+    dir: &Path,
+    now: UnixTime,
+    valid: i64,
+) -> io::Result<()> {
     let services = states(store, setup, now).map_err(io::Error::other)?;
     let services: Vec<ServiceState> = services.into_iter().filter(|s| s.public).collect();
     let days = days_of(store, &services, now).map_err(io::Error::other)?;
@@ -37,12 +56,15 @@ pub fn write(store: &Store, setup: &Setup, well: bool, dir: &Path, now: UnixTime
         days: &days,
         as_of: now,
         well,
-        stylesheet: "notafter.css".to_owned(),
+        inside: false,
+        valid,
+        folder: String::new(),
         version: env!("CARGO_PKG_VERSION"),
     };
     let page = view(&found, now).render().map_err(io::Error::other)?;
     std::fs::create_dir_all(dir)?;
     replace(dir, "notafter.css", assets::STYLE.as_bytes())?;
+    replace(dir, "status.js", assets::STATUS_SCRIPT.as_bytes())?;
     replace(dir, "index.html", page.as_bytes())
 }
 

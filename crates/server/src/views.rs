@@ -27,6 +27,30 @@ use notafter_core::finding::Severity;
 
 use crate::words;
 
+/// What templates do with a value. In the scope of each view that uses one.
+#[allow(unreachable_pub, reason = "the macro makes a struct that is as public as it can be")]
+pub(crate) mod filters {
+    use askama::filters::{Html, Safe, escape};
+
+    /// Text in which backticks mark what is typed: escaped, and the marked parts as `<code>`.
+    #[askama::filter_fn]
+    pub(crate) fn code(text: impl std::fmt::Display, _: &dyn askama::Values) -> askama::Result<Safe<String>> {
+        let mut out = String::new();
+        let text = text.to_string();
+        // A backtick that is never closed is a letter like any other.
+        let pairs = text.matches('`').count() / 2 * 2;
+        for (n, part) in text.splitn(pairs + 1, '`').enumerate() {
+            let part = escape(part, Html)?.to_string();
+            if n % 2 == 1 {
+                out.push_str(&format!("<code>{part}</code>"));
+            } else {
+                out.push_str(&part);
+            }
+        }
+        Ok(Safe(out))
+    }
+}
+
 /// What every page inside the app has around it (layout.html), as field `frame`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Frame {
@@ -213,6 +237,8 @@ pub(crate) struct AlertItem {
     pub(crate) state: String,
     pub(crate) tone: String,
     pub(crate) summary: String,
+    /// "" when nothing is left to do
+    pub(crate) hint: String,
     /// "step 3 of 4: critical, 14 days left"
     pub(crate) step: String,
     /// "goes to Platform at 14:00 if nobody acknowledges"

@@ -59,6 +59,14 @@ pub(crate) fn sentence(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// What a rule says, as a sentence: its first letter is large if the first word is one of ours. What begins with a name
+/// stays as it is, because a name with another letter is another name.
+pub(crate) fn said(text: &str) -> String {
+    const OURS: [&str; 9] = ["a", "an", "the", "no", "nobody", "nothing", "cannot", "one", "two"];
+    let first = text.split(' ').next().unwrap_or_default();
+    if OURS.contains(&first) { sentence(text) } else { text.to_owned() }
+}
+
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const MONTHS_LONG: [&str; 12] = [
@@ -212,6 +220,17 @@ mod tests {
         assert_eq!(counted(3, "oddity"), "3 oddities");
         assert_eq!(counted(3, "day"), "3 days");
         assert_eq!((percent(999, 1000), percent(0, 0), percent(3, 3)), (99, 0, 100));
+    }
+
+    #[test]
+    fn a_name_keeps_its_letters() {
+        assert_eq!(
+            said("localhost serves a certificate for a.test"),
+            "localhost serves a certificate for a.test"
+        );
+        assert_eq!(said("web has no channel"), "web has no channel");
+        assert_eq!(said("the key of web is weak"), "The key of web is weak");
+        assert_eq!(said("cannot read it"), "Cannot read it");
     }
 
     #[test]

@@ -142,7 +142,8 @@ impl Notifier for Silent {
     }
 }
 
-fn setup(trust: TrustStores) -> Setup {
+/// What the engine works by.
+pub(crate) fn setup(trust: TrustStores) -> Setup {
     let person =
         || Person { notify: vec![("mail".into(), Some("x@example.test".into()))], ..Person::default() };
     let office = Arc::new(Office::new());

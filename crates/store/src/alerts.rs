@@ -305,6 +305,20 @@ impl Store {
         })
     }
 
+    /// Gives back a link that was taken at `taken`: what it should do was not done.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn give_link_back(&self, hash: &[u8; 32], taken: UnixTime) -> Result<(), StoreError> {
+        self.db.write(|c| {
+            c.execute(
+                "UPDATE ack_link SET used = NULL WHERE hash = $1 AND used = $2",
+                args![&hash[..], taken],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Writes a line into the audit trail. Each line carries the hash of the one before it.
     ///
     /// # Errors

@@ -86,6 +86,44 @@ impl Store {
         })
     }
 
+    /// How many a query finds, by owner: one pass, whatever the number of owners.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn count_by_owner(
+        &self,
+        query: &Query,
+        now: UnixTime,
+    ) -> Result<Vec<(Option<String>, u64)>, StoreError> {
+        self.db.read(|c| {
+            let filter = self.compile(c, query, now)?;
+            let sql = format!(
+                "SELECT w.text, f.n FROM (SELECT a.owner, count(*) AS n FROM asset a WHERE {} GROUP BY a.owner) f
+                 LEFT JOIN word w ON w.id = f.owner",
+                filter.sql
+            );
+            let rows = c.query(&sql, &filter.with(args![]))?;
+            rows.into_iter().map(|mut row| Ok((row.maybe_text(0)?, row.count(1)?))).collect()
+        })
+    }
+
+    /// The bytes of assets, and nothing else of them; empty for one that is not known.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn bytes_of(&self, ids: &[notafter_core::Fingerprint]) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.db.read(|c| {
+            let mut out = Vec::with_capacity(ids.len());
+            for id in ids {
+                out.push(match asset_number(c, id)? {
+                    Some(number) => self.shelf.bytes(c, number)?,
+                    None => Vec::new(),
+                });
+            }
+            Ok(out)
+        })
+    }
+
     /// Assets whose identity begins with these hex digits; two at most, so that a caller can tell one from many.
     ///
     /// # Errors
@@ -189,6 +227,24 @@ impl Store {
                 links,
                 retired,
             }))
+        })
+    }
+
+    /// The places that were retired by hand and not seen again, newest first: where, when, why and by whom.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn retired(&self) -> Result<Vec<(Location, UnixTime, String, String)>, StoreError> {
+        self.db.read(|c| {
+            let rows = c.query(
+                "SELECT l.text, r.at, r.reason, r.who FROM retired r JOIN location l ON l.id = r.location
+                 ORDER BY r.at DESC, r.location DESC",
+                &[],
+            )?;
+            let read = |mut row: crate::db::Row| {
+                Ok((texts::location(&row.text(0)?)?, UnixTime(row.int(1)?), row.text(2)?, row.text(3)?))
+            };
+            rows.into_iter().map(read).collect()
         })
     }
 

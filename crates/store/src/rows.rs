@@ -15,8 +15,10 @@ pub struct AssetRow {
     pub kind: AssetKind,
     /// First DNS name, else common name, else subject.
     pub title: String,
-    /// The issuer's common name or organisation as RFC 4514 text.
+    /// What people call the issuer: its common name or organisation.
     pub issuer_name: String,
+    /// The whole of the issuer's name as RFC 4514 text.
+    pub issuer: String,
     pub not_before: Option<UnixTime>,
     pub not_after: Option<UnixTime>,
     pub is_ca: bool,

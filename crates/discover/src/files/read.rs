@@ -91,6 +91,7 @@ pub(super) fn report(
             ),
             // Neither a request nor a bare public key has a date.
             Content::Certificate(_) | Content::Csr(_) | Content::PublicKey(_) => {}
+            Content::Statement(_) => {}
         }
     }
     true

@@ -1,38 +1,44 @@
 //! `alert test ITEM`: a real message about a real thing, by the real channels, and what came of it.
+//!
+//! It goes the way of every message: a running server sends it, else this command does, and what came of it is noted
+//! as for any other, so that a channel which works again is known to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use notafter_act::notifiers::{BuildCx, Outgoing as Preview};
 use notafter_act::roots::Roots;
 use notafter_core::UnixTime;
+use notafter_core::alert::{Delivery, Outgoing};
 use notafter_core::clock::Clock;
 use notafter_core::finding::Severity;
 use notafter_core::joints::Cx;
 use notafter_core::notice::{Event, Item, Notice};
 use notafter_engine::clock::SystemClock;
+use notafter_engine::hands;
+use notafter_engine::notify::Desk;
 use notafter_engine::setup::{Setup, channel_name};
 use notafter_store::Store;
-use notafter_store::alerts::AuditLine;
 use notafter_store::queries::Sort;
 use notafter_store::rows::AssetRow;
 
-use super::hands::memory;
+use super::hands::{memory, setup};
 use super::{End, Usage};
 use crate::assemble;
 use crate::cli::{AlertTest, Global};
 use crate::config::plan::{self, Sheet};
 use crate::data::{Data, who};
 use crate::print;
-use crate::watches;
+
+/// So many seconds a server leaves a message to the command that wrote it.
+const OURS: i64 = 60;
+/// So many seconds the server has for a first attempt.
+const WAIT: u64 = 45;
 
 pub(crate) fn test(global: &Global, args: &AlertTest) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
-    let sheet = assemble::read_sheet(global.config.as_deref())?;
-    let (watches, _) = watches::read(&store).map_err(|e| data.explain(&e))?;
-    let setup = sheet.setup(&watches).map_err(|e| match &sheet.file {
-        Some(file) => assemble::explain(file, &e),
-        None => Usage::new(e),
-    })?;
+    let (sheet, setup) = setup(global, &data, &store)?;
     let item = find(&data, &store, args.item.as_deref(), now)?;
     let owner = match &args.owner {
         Some(owner) => owner.clone(),
@@ -43,12 +49,26 @@ pub(crate) fn test(global: &Global, args: &AlertTest) -> Result<End, Usage> {
     if args.preview {
         return preview(&sheet, &channels, &notice, now);
     }
-    send(&data, &store, &setup, &owner, &channels, &notice, now)
+    let about = item.map_or_else(|| format!("the owner {owner}"), |row| row.title);
+    let served = data.is_served();
+    // Whoever else serves this memory leaves it to us for a while.
+    let due = if served { now } else { now.plus(OURS) };
+    let sent = hands::test(&store, &setup, notice, &about, &who(), due).map_err(|e| data.explain(&e))?;
+    if sent.is_empty() {
+        return Err(no_channel(&owner));
+    }
+    if served {
+        if !global.quiet {
+            print::note("the server sends it within seconds");
+        }
+        return wait(&data, &store, &sent);
+    }
+    send(&data, &store, &setup, sent)
 }
 
 fn find(data: &Data, store: &Store, item: Option<&str>, now: UnixTime) -> Result<Option<AssetRow>, Usage> {
     let Some(text) = item else { return Ok(None) };
-    let query = super::ls::parse(text)?;
+    let query = super::ls::parse(&super::ls::words(&[text.to_owned()]))?;
     let page = store.assets(&query, Sort::Ends, None, 1, now).map_err(|e| data.explain(&e))?;
     match page.rows.into_iter().next() {
         Some(row) => Ok(Some(row)),
@@ -60,19 +80,20 @@ fn find(data: &Data, store: &Store, item: Option<&str>, now: UnixTime) -> Result
 type Channels = Vec<(String, Option<String>)>;
 
 fn channels(setup: &Setup, owner: &str) -> Result<Channels, Usage> {
-    let person = setup.people.get(owner).ok_or_else(|| {
-        let known: Vec<_> = setup.people.keys().cloned().collect();
-        Usage::new(format!("no owner is called `{owner}`")).hint(format!("known are {}", known.join(", ")))
-    })?;
-    let mut list = person.notify.clone();
+    hands::known_owner(setup, owner)?;
+    let mut list = setup.people.get(owner).map(|p| p.notify.clone()).unwrap_or_default();
     if list.is_empty() {
         list = setup.people.get(&setup.last_resort).map(|p| p.notify.clone()).unwrap_or_default();
     }
     if list.is_empty() {
-        return Err(Usage::new(format!("{owner} has no channel, and neither has the owner of last resort"))
-            .hint("add a [[notifier]] and name it in `notify` of an [[owner]]; `notafter config init` shows how"));
+        return Err(no_channel(owner));
     }
     Ok(list)
+}
+
+fn no_channel(owner: &str) -> Usage {
+    Usage::new(format!("{owner} has no channel, and neither has the owner of last resort"))
+        .hint("add a [[notifier]] and name it in `notify` of an [[owner]]; `notafter config init` shows how")
 }
 
 fn notice(setup: &Setup, owner: &str, item: Option<&AssetRow>, now: UnixTime) -> Notice {
@@ -128,43 +149,68 @@ fn preview(sheet: &Sheet, channels: &Channels, notice: &Notice, now: UnixTime) -
     Ok(End::Done)
 }
 
-fn send(
-    data: &Data,
-    store: &Store,
-    setup: &Setup,
-    owner: &str,
-    channels: &Channels,
-    notice: &Notice,
-    now: UnixTime,
-) -> Result<End, Usage> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Usage::new(format!("no runtime: {e}")))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+fn runtime() -> Result<tokio::runtime::Runtime, Usage> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| Usage::new(format!("cannot start: {e}")))
+}
+
+/// Waits for the server to try each of them once.
+fn wait(data: &Data, store: &Store, sent: &[Outgoing]) -> Result<End, Usage> {
+    let mut missing: BTreeSet<&str> = sent.iter().map(|m| m.id.as_str()).collect();
     let mut failed = false;
-    for (name, to) in channels {
-        let shown = channel_name(name, to.as_deref());
-        let Some(channel) = setup.channels.get(name) else { continue };
-        let cx = Cx::new(Arc::clone(&clock), assemble::vantage());
-        let result = runtime.block_on(channel.notifier.notify(&cx, to.as_deref(), notice));
-        let (text, detail) = match &result {
-            Ok(()) => (format!("{shown}: taken over; look whether it arrives\n"), "taken over".to_owned()),
-            Err(fault) => {
-                failed = true;
-                let hint = fault.hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
-                (format!("{shown}: not delivered: {fault}{hint}\n"), fault.to_string())
+    let runtime = runtime()?;
+    let mut beat = {
+        let _inside = runtime.enter();
+        tokio::time::interval(Duration::from_millis(250))
+    };
+    for _ in 0..WAIT * 4 {
+        runtime.block_on(beat.tick());
+        for message in store.outgoing(None, 200).map_err(|e| data.explain(&e))? {
+            if message.attempts > 0 && missing.remove(message.id.as_str()) {
+                failed |= said(&message);
             }
-        };
-        print::out(text.as_bytes());
-        let line = AuditLine {
-            at: now,
-            who: who(),
-            what: "alert-tested".to_owned(),
-            subject: owner.to_owned(),
-            detail: format!("{shown}: {detail}"),
-        };
-        store.audit(&line).map_err(|e| data.explain(&e))?;
+        }
+        if missing.is_empty() {
+            break;
+        }
+    }
+    for message in sent.iter().filter(|m| missing.contains(m.id.as_str())) {
+        failed = true;
+        let channel = channel_name(&message.notifier, message.to.as_deref());
+        print::out(format!("{channel}: no answer within {WAIT} s; the server goes on trying\n").as_bytes());
     }
     Ok(if failed { End::Failed } else { End::Done })
+}
+
+/// Sends them from here, where no server does, and notes what came of it as the server would.
+fn send(data: &Data, store: &Store, setup: &Setup, sent: Vec<Outgoing>) -> Result<End, Usage> {
+    let runtime = runtime()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut desk = Desk::open(store, Arc::new(|_: &str| {})).map_err(|e| data.explain(&e))?;
+    let mut failed = false;
+    for message in sent {
+        let Some(channel) = setup.channels.get(&message.notifier) else { continue };
+        let cx = Cx::new(Arc::clone(&clock), assemble::vantage());
+        let result = runtime.block_on(channel.notifier.notify(&cx, message.to.as_deref(), &message.notice));
+        let id = message.id.clone();
+        desk.delivered(store, setup, message, result, clock.now()).map_err(|e| data.explain(&e))?;
+        let known = store.outgoing(None, 200).map_err(|e| data.explain(&e))?;
+        failed |= known.iter().filter(|m| m.id == id).any(said);
+    }
+    Ok(if failed { End::Failed } else { End::Done })
+}
+
+/// Says what came of one; `true`: it did not get through.
+fn said(message: &Outgoing) -> bool {
+    let channel = channel_name(&message.notifier, message.to.as_deref());
+    let error = message.error.as_deref().unwrap_or_default();
+    let text = match message.delivery {
+        Delivery::Sent => format!("{channel}: taken over; look whether it arrives\n"),
+        Delivery::Failed => format!("{channel}: not delivered: {error}\n"),
+        Delivery::Pending | Delivery::Late => {
+            format!("{channel}: not delivered: {error}\n  a running server tries again\n")
+        }
+    };
+    print::out(text.as_bytes());
+    message.delivery != Delivery::Sent
 }

@@ -80,10 +80,18 @@ pub(crate) fn run(global: &Global, args: Check) -> Result<End, Usage> {
         // A plugin speaks on standard output, whatever happened.
         Err(usage) => {
             let hint = usage.hint.map(|h| format!(" ({h})")).unwrap_or_default();
-            print::out(format!("NOTAFTER UNKNOWN - {}{hint}\n", usage.message).as_bytes());
+            print::out(format!("NOTAFTER UNKNOWN - {}{hint}\n", plain(&usage.message)).as_bytes());
             Ok(End::Plugin(State::Unknown as u8))
         }
     }
+}
+
+/// A message without the picture of a configuration file's line.
+fn plain(message: &str) -> String {
+    let picture =
+        |line: &str| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|');
+    let lines: Vec<_> = message.lines().filter(|line| !picture(line)).map(str::trim).collect();
+    one_line(&lines.join(": "))
 }
 
 fn plugin(global: &Global, args: &Check) -> Result<(State, String), Usage> {

@@ -1,16 +1,18 @@
 //! `doctor`: is Notafter itself well? Clock, names, channels, permissions, memory, its own certificate.
 
-use std::net::ToSocketAddrs;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::query::Query;
+use notafter_discover::target::{Hosts, NetworkTarget, Target};
 use notafter_engine::clock::SystemClock;
 use notafter_store::Database;
 
-use super::{End, Usage};
+use super::{End, Usage, no_rows};
 use crate::assemble;
 use crate::cli::{Format, Global};
 use crate::config::plan::Sheet;
@@ -18,6 +20,12 @@ use crate::data::{Data, shown};
 use crate::print;
 use crate::print::paper::{Ink, Paper};
 use crate::watches;
+
+mod dns;
+mod smtp;
+
+/// So long one of the others may take for a word.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
@@ -35,6 +43,7 @@ impl Visit {
 }
 
 pub(crate) fn run(global: &Global) -> Result<End, Usage> {
+    no_rows(global, "doctor")?;
     let clock = SystemClock::new();
     let now = clock.now();
     let mut visit = Visit(Vec::new());
@@ -51,6 +60,7 @@ pub(crate) fn run(global: &Global) -> Result<End, Usage> {
     let data = Data::find(global, &sheet)?;
     memory(&mut visit, &sheet, &data, now);
     folder(&mut visit, &data);
+    resolver(&mut visit, &sheet, &data, now);
     names(&mut visit, &sheet);
     Ok(report(global, &visit))
 }
@@ -99,11 +109,19 @@ fn memory(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
         "server",
         if served { "works on this data folder" } else { "does not run on this data folder" },
     );
-    for row in store.sources().unwrap_or_default() {
-        let Some(planned) = setup.sources.iter().find(|s| s.name == row.name) else { continue };
+    let rows = store.sources().unwrap_or_default();
+    for planned in &setup.sources {
+        let Some(row) = rows.iter().find(|r| r.name == planned.name) else {
+            visit.add(Mark::Note, "source", format!("{}: never ran; `notafter serve` runs it", planned.name));
+            continue;
+        };
+        if row.last_started.is_none() {
+            visit.add(Mark::Note, "source", format!("{}: waits for its first run", planned.name));
+            continue;
+        }
         let stale = row.last_success.is_none_or(|t| now.0 > t.0 + (3 * planned.every).max(900));
         let last = row.last_success.map_or_else(|| "never".to_owned(), |t| t.to_string());
-        let fault = row.fault.map(|f| format!(": {f}")).unwrap_or_default();
+        let fault = row.fault.as_ref().map(|f| format!(": {f}")).unwrap_or_default();
         let mark = if stale { Mark::Ill } else { Mark::Well };
         visit.add(mark, "source", format!("{}: last success {last}{fault}", row.name));
     }
@@ -127,7 +145,7 @@ fn memory(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
         own_certificate(visit, &store, host, now);
     }
     let all = store.count(&Query::default(), u64::MAX, now).unwrap_or(0);
-    visit.add(Mark::Well, "inventory", format!("{all} assets in use"));
+    visit.add(Mark::Well, "inventory", format!("{all} {} in use", if all == 1 { "asset" } else { "assets" }));
 }
 
 /// The certificate of our own pages: the one that nobody else watches for us.
@@ -149,57 +167,139 @@ fn own_certificate(visit: &mut Visit, store: &notafter_store::Store, host: &str,
 
 fn folder(visit: &mut Visit, data: &Data) {
     let Ok(meta) = std::fs::metadata(&data.folder) else { return };
-    let mode = meta.mode() & 0o7777;
-    let mark = if mode & 0o077 == 0 { Mark::Well } else { Mark::Ill };
-    visit.add(mark, "data folder", format!("{} (mode {mode:04o})", shown(&data.folder)));
-    if let Ok(token) = std::fs::metadata(&data.token_file) {
-        let mode = token.mode() & 0o7777;
-        let mark = if mode & 0o077 == 0 { Mark::Well } else { Mark::Ill };
-        visit.add(mark, "token", format!("{} (mode {mode:04o})", shown(&data.token_file)));
-    }
+    let (mode, place) = (meta.mode() & 0o7777, shown(&data.folder));
+    // The same line as `serve` draws: it refuses a folder that others may write into. What lies in it is closed anyway.
+    let (mark, remedy) = match mode {
+        mode if mode & 0o022 != 0 => (Mark::Ill, format!(": others may write into it: chmod 700 {place}")),
+        mode if mode & 0o077 != 0 => {
+            (Mark::Note, format!(": others can see what lies in it: chmod 700 {place}"))
+        }
+        _ => (Mark::Well, String::new()),
+    };
+    visit.add(mark, "data folder", format!("{place} (mode {mode:04o}){remedy}"));
+    closed(visit, "token", &data.token_file);
     if let Ok(stat) = rustix::fs::statvfs(&data.folder) {
         let free = stat.f_bavail * stat.f_frsize;
         let mark = if free < 100_000_000 { Mark::Ill } else { Mark::Well };
         visit.add(mark, "disk", format!("{} MB free", free / 1_000_000));
     }
-    if let Database::File(file) = &data.database
-        && let Ok(meta) = std::fs::metadata(file)
-        && meta.mode() & 0o077 != 0
-    {
+    if let Database::File(file) = &data.database {
+        closed(visit, "memory file", file);
+    }
+}
+
+/// A file that nobody else may read.
+fn closed(visit: &mut Visit, what: &'static str, file: &Path) {
+    let Ok(meta) = std::fs::metadata(file) else { return };
+    let (mode, place) = (meta.mode() & 0o7777, shown(file));
+    if mode & 0o077 == 0 {
+        visit.add(Mark::Well, what, format!("{place} (mode {mode:04o})"));
+    } else {
         visit.add(
             Mark::Ill,
-            "memory",
-            format!("others can read {} (mode {:04o})", shown(file), meta.mode() & 0o7777),
+            what,
+            format!("{place} (mode {mode:04o}): others can read it: chmod 600 {place}"),
         );
     }
 }
 
-/// Names that channels and pages depend on: do they resolve, does anything answer there?
+/// Does whoever is asked for names answer? Asked for the first name that a source or a watch looks at.
+fn resolver(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
+    let watched = data.open_existing(now).ok().and_then(|store| watches::read(&store).ok());
+    let watched = watched.map(|(list, _)| list).unwrap_or_default();
+    let configured = sheet.config.source.iter().flat_map(|s| &s.targets);
+    let targets = configured.chain(watched.iter().flat_map(|w| &w.targets));
+    let name = targets.filter_map(|text| name_in(text)).next();
+    let given = sheet.config.server.resolver.as_ref().map(|text| text.get_ref().as_str());
+    let given = given.and_then(|text| assemble::resolver(text).ok());
+    let Some(name) = name else {
+        // Any answer will do: that it knows no such name is one.
+        return match given.map(|server| (server, dns::ask(server, "localhost"))) {
+            None => visit.add(Mark::Note, "names", "not asked: no source and no watch names a host"),
+            Some((server, Ok(_))) => visit.add(Mark::Well, "names", format!("{server} answers")),
+            Some((server, Err(e))) => visit.add(Mark::Ill, "names", mute(server, &e)),
+        };
+    };
+    let Some(server) = given else {
+        // The system's: its own library asks, as every program here does.
+        return match (name.as_str(), 443).to_socket_addrs().map(Iterator::count) {
+            Ok(count) if count > 0 => {
+                visit.add(Mark::Well, "names", format!("the system's resolver knows {name}"))
+            }
+            Ok(_) => visit.add(Mark::Ill, "names", format!("the system's resolver has no address of {name}")),
+            Err(e) => visit.add(Mark::Ill, "names", format!("the system's resolver on {name}: {e}")),
+        };
+    };
+    match dns::ask(server, &name) {
+        Ok(dns::Answer::Known) => visit.add(Mark::Well, "names", format!("{server} knows {name}")),
+        Ok(dns::Answer::Unknown) => {
+            visit.add(
+                Mark::Ill,
+                "names",
+                format!("{server} answers, and knows no {name}: is it still called so?"),
+            );
+        }
+        Ok(dns::Answer::Error(code)) => {
+            let text = format!("{server} answers {name} with error {code}: it may not serve this host");
+            visit.add(Mark::Ill, "names", text);
+        }
+        Err(e) => visit.add(Mark::Ill, "names", mute(server, &e)),
+    }
+}
+
+fn mute(server: std::net::SocketAddr, error: &std::io::Error) -> String {
+    format!("{server} does not answer ({error}): is `resolver` in [server] right?")
+}
+
+/// The host name of a target that has one.
+fn name_in(target: &str) -> Option<String> {
+    match Target::parse(target, |path| Path::new(path).exists()).ok()? {
+        Target::Network(NetworkTarget { hosts: Hosts::Name(name), .. }) => Some(name),
+        _ => None,
+    }
+}
+
+/// Names that channels depend on: do they resolve, does anything answer there? A mail server must greet.
 fn names(visit: &mut Visit, sheet: &Sheet) {
     for table in &sheet.config.notifier {
         let name = table.name.get_ref();
         let text = |key: &str| table.rest.get(key).and_then(|v| v.as_str()).map(str::to_owned);
-        let place = text("server").or_else(|| {
-            let url = text("url").or_else(|| text("api_url"))?;
-            let (scheme, rest) = url.split_once("://")?;
-            let host = rest.split('/').next()?.to_owned();
-            Some(if host.contains(':') {
-                host
-            } else {
-                format!("{host}:{}", if scheme == "http" { 80 } else { 443 })
-            })
-        });
+        let mail = table.kind == "email";
+        let tls = text("tls").unwrap_or_else(|| "starttls".to_owned());
+        let usual = match tls.as_str() {
+            "tls" => 465,
+            "none" => 25,
+            _ => 587,
+        };
+        let place = if mail { text("server").map(|s| with_port(&s, usual)) } else { web_place(&text) };
         let Some(place) = place else { continue };
-        let place = if place.contains(':') { place } else { format!("{place}:25") };
-        match place.to_socket_addrs().map(|mut a| a.next()) {
-            Ok(Some(address)) => match std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5))
-            {
-                Ok(_) => visit.add(Mark::Well, "channel", format!("{name}: something answers at {place}")),
-                Err(e) => visit.add(Mark::Ill, "channel", format!("{name}: {place}: {e}")),
-            },
-            _ => visit.add(Mark::Ill, "channel", format!("{name}: {place} does not resolve")),
+        let greeted = connect(&place).and_then(|stream| match (mail, tls.as_str()) {
+            (false, _) => Ok(format!("something answers at {place}")),
+            (true, "tls") => Ok(format!("something answers at {place}; what it says within TLS is not read")),
+            (true, _) => smtp::greet(stream, tls == "starttls").map(|says| format!("{place} {says}")),
+        });
+        match greeted {
+            Ok(text) => visit.add(Mark::Well, "channel", format!("{name}: {text}")),
+            Err(text) => visit.add(Mark::Ill, "channel", format!("{name}: {place}: {text}")),
         }
     }
+}
+
+fn with_port(host: &str, port: u16) -> String {
+    if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") }
+}
+
+fn web_place(text: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let url = text("url").or_else(|| text("api_url"))?;
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split('/').next()?;
+    Some(with_port(host, if scheme == "http" { 80 } else { 443 }))
+}
+
+fn connect(place: &str) -> Result<TcpStream, String> {
+    let address = place.to_socket_addrs().ok().and_then(|mut a| a.next());
+    let address = address.ok_or("does not resolve")?;
+    TcpStream::connect_timeout(&address, PATIENCE).map_err(|e| e.to_string())
 }
 
 fn report(global: &Global, visit: &Visit) -> End {

@@ -1,59 +1,125 @@
 //! `export`, `status export`, `calendar`, `sign-in`: what is known, in other programs' forms, and the way to it.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notafter_engine::clock::SystemClock;
+use notafter_engine::hands;
 use notafter_engine::notify::secret_hash;
 use notafter_server::Access;
 use notafter_server::export::{Format, write};
 use notafter_server::{calendar as calendars, status_export};
 
-use super::hands::memory;
+use super::hands::{instant, memory, setup};
 use super::{End, Usage};
 use crate::assemble;
-use crate::cli::{Calendar, Export, Global};
+use crate::cli::{self, Calendar, Export, Global};
 use crate::data::{shown, who};
 use crate::print;
-use crate::watches;
 
 pub(crate) fn run(global: &Global, args: &Export) -> Result<End, Usage> {
     let (_, store, now) = memory(global)?;
-    let query = super::ls::parse(&args.query.join(" "))?;
-    let ending = args.output.as_deref().and_then(Path::extension).map(|e| e.to_string_lossy().into_owned());
-    let kind = args.kind.clone().or(ending).unwrap_or_else(|| "csv".to_owned());
+    let at = instant(global, now)?;
+    let query = super::ls::parse(&super::ls::words(&args.query))?;
+    let kind = kind(global, args)?;
     let format = Format::of(&kind).ok_or_else(|| {
         Usage::new(format!("nothing is exported as `{kind}`"))
             .hint("known are csv, xlsx, json, ndjson and ics")
     })?;
     let failed = |e: String| Usage::new(format!("the export failed: {e}"));
-    match &args.output {
-        None => {
-            let mut out = BufWriter::new(std::io::stdout().lock());
-            write(&store, &query, format, now, &mut out).map_err(|e| failed(e.to_string()))?;
-            let _ = out.flush();
-        }
-        Some(path) => {
-            let file = File::create(path)
-                .map_err(|e| Usage::new(format!("cannot write {}: {e}", path.display())))?;
-            let mut out = BufWriter::new(file);
-            let rows = write(&store, &query, format, now, &mut out).map_err(|e| failed(e.to_string()))?;
-            out.flush().map_err(|e| failed(e.to_string()))?;
-            if !global.quiet {
-                print::note(&format!("{}: {rows} rows", shown(path)));
-            }
-        }
+    let Some(path) = &args.output else {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        write(&store, &query, format, at, &mut out).map_err(|e| failed(e.to_string()))?;
+        let _ = out.flush();
+        return Ok(End::Done);
+    };
+    let cannot = |e: std::io::Error| Usage::new(format!("cannot write {}: {e}", path.display()));
+    let mut beside = Beside::new(path).map_err(cannot)?;
+    let mut out = BufWriter::new(&mut beside.file);
+    let rows = write(&store, &query, format, at, &mut out).map_err(|e| failed(e.to_string()))?;
+    out.flush().map_err(cannot)?;
+    drop(out);
+    beside.keep().map_err(cannot)?;
+    if !global.quiet {
+        print::note(&format!("{}: {rows} rows", shown(path)));
     }
     Ok(End::Done)
 }
 
+/// As what: `--as`, else `--format` and `--json`, else the name of the file, else CSV.
+fn kind(global: &Global, args: &Export) -> Result<String, Usage> {
+    let asked = if global.json { Some(cli::Format::Json) } else { global.format };
+    let asked = match asked {
+        None => None,
+        Some(cli::Format::Json) => Some("json"),
+        Some(cli::Format::Ndjson) => Some("ndjson"),
+        Some(cli::Format::Csv) => Some("csv"),
+        Some(cli::Format::Table) => {
+            return Err(Usage::new("an export is for other programs, and has no table")
+                .hint("`notafter ls` prints one"));
+        }
+    };
+    match (&args.kind, asked) {
+        (Some(kind), Some(asked)) if kind != asked => {
+            Err(Usage::new(format!("`--as {kind}` and `--format {asked}` say two things")).hint("give one"))
+        }
+        (Some(kind), _) => Ok(kind.clone()),
+        (None, Some(asked)) => Ok(asked.to_owned()),
+        (None, None) => {
+            let ending = args.output.as_deref().and_then(Path::extension);
+            Ok(ending.map_or_else(|| "csv".to_owned(), |e| e.to_string_lossy().into_owned()))
+        }
+    }
+}
+
+/// A file that takes another one's place once it is whole: whoever reads meanwhile has the old one, and so has
+/// whoever asked when something goes wrong.
+struct Beside {
+    file: File,
+    /// Where it is written, and what it becomes; `None`: a pipe or a device, written to as it comes.
+    moves: Option<(PathBuf, PathBuf)>,
+}
+
+impl Beside {
+    fn new(path: &Path) -> std::io::Result<Self> {
+        let there = std::fs::metadata(path);
+        if there.as_ref().is_ok_and(|m| !m.is_file()) {
+            return Ok(Self { file: OpenOptions::new().write(true).open(path)?, moves: None });
+        }
+        // What a link leads to is replaced, not the link.
+        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let new = target.with_file_name(format!(".{name}.{}.new", std::process::id()));
+        let file = OpenOptions::new().write(true).create_new(true).open(&new)?;
+        if let Ok(there) = there {
+            file.set_permissions(there.permissions())?;
+        }
+        Ok(Self { file, moves: Some((new, target)) })
+    }
+
+    fn keep(mut self) -> std::io::Result<()> {
+        let Some((new, target)) = self.moves.take() else { return Ok(()) };
+        let moved = self.file.sync_all().and_then(|()| std::fs::rename(&new, target));
+        if moved.is_err() {
+            let _ = std::fs::remove_file(new);
+        }
+        moved
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if let Some((new, _)) = &self.moves {
+            let _ = std::fs::remove_file(new);
+        }
+    }
+}
+
 pub(crate) fn status(global: &Global, folder: &Path) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
-    let sheet = assemble::read_sheet(global.config.as_deref())?;
-    let (watched, _) = watches::read(&store).map_err(|e| data.explain(&e))?;
-    let setup = sheet.setup(&watched).map_err(Usage::new)?;
+    let (_, setup) = setup(global, &data, &store)?;
     if !setup.services.iter().any(|s| s.public) {
         return Err(Usage::new("no service is public, so there is nothing to show to strangers")
             .hint("add a [[service]] with public = true"));
@@ -75,6 +141,8 @@ pub(crate) fn calendar(global: &Global, args: &Calendar) -> Result<End, Usage> {
         print::out(text.as_bytes());
         return Ok(End::Done);
     }
+    // The calendar of nobody would be empty for ever, and nobody would wonder.
+    hands::known_owner(&setup(global, &data, &store)?.1, &args.owner)?;
     let path = calendars::calendar_link(&store, &args.owner, &who(), now).map_err(|e| data.explain(&e))?;
     let base = web.public_url.unwrap_or_else(|| format!("http://{}", web.listen));
     print::out(format!("{base}{path}\n").as_bytes());

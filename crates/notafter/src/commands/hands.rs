@@ -1,22 +1,30 @@
 //! What people do by hand: `ack`, `snooze`, `own`, `retire`. On the data folder, also while the server runs:
 //! it sees the change within seconds.
 
+use std::sync::Arc;
+
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
-use notafter_core::query::Query;
 use notafter_engine::clock::SystemClock;
-use notafter_engine::hands::{Ask, Refused, hold};
+use notafter_engine::hands::{self, Ask, Refused, hold};
+use notafter_engine::setup::Setup;
 use notafter_store::Store;
+use serde_json::json;
 
+use super::ls::{cell, items};
 use super::{End, Usage};
 use crate::assemble;
-use crate::cli::{Ack, Global, Own, Retire, Snooze};
+use crate::cli::{Ack, Format, Global, Own, Retire, Snooze};
+use crate::config::plan::Sheet;
 use crate::data::{Data, who};
 use crate::moment;
 use crate::print;
+use crate::print::paper::{Ink, Paper};
+use crate::print::table::shown;
+use crate::watches;
 
 /// The memory that the global flags and the configuration name.
-pub(crate) fn memory(global: &Global) -> Result<(Data, std::sync::Arc<Store>, UnixTime), Usage> {
+pub(crate) fn memory(global: &Global) -> Result<(Data, Arc<Store>, UnixTime), Usage> {
     let now = SystemClock::new().now();
     let sheet = assemble::read_sheet(global.config.as_deref())?;
     let data = Data::find(global, &sheet)?;
@@ -25,6 +33,23 @@ pub(crate) fn memory(global: &Global) -> Result<(Data, std::sync::Arc<Store>, Un
         store.set_services(services.into_iter().map(|s| (s.name, s.places)).collect());
     }
     Ok((data, store, now))
+}
+
+/// What the server is told to do, or would be: the configuration and what is watched.
+pub(crate) fn setup(global: &Global, data: &Data, store: &Store) -> Result<(Sheet, Setup), Usage> {
+    let sheet = assemble::read_sheet(global.config.as_deref())?;
+    let (watched, _) = watches::read(store).map_err(|e| data.explain(&e))?;
+    let setup = sheet.setup(&watched).map_err(|e| match &sheet.file {
+        Some(file) => assemble::explain(file, &e),
+        None => assemble::explain_plain(&e),
+    })?;
+    Ok((sheet, setup))
+}
+
+/// The instant by which something is judged or counted: `--at`, else now.
+pub(crate) fn instant(global: &Global, now: UnixTime) -> Result<UnixTime, Usage> {
+    let Some(text) = &global.at else { return Ok(now) };
+    moment::parse_at(text, now).map_err(|e| Usage::new(e).hint("write 2027-03-01 or +30d"))
 }
 
 pub(crate) fn ack(global: &Global, args: &Ack) -> Result<End, Usage> {
@@ -58,6 +83,8 @@ fn each(
                 .map_err(|e| Usage::new(e).hint("write 3d, +3d, 2026-12-24 or 2026-12-24T08:00:00Z"))
         })
         .transpose()?;
+    // All of them, or none: a mistyped id must not leave half of it done.
+    hands::find_all(&store, ids).map_err(|refused| not_done(&data, refused))?;
     let by = who();
     for id in ids {
         let ask = Ask { by: &by, until: asked, note, snooze };
@@ -75,37 +102,104 @@ fn each(
                         .as_bytes(),
                 );
             }
-            Err(Refused::Store(error)) => return Err(data.explain(&error)),
-            Err(refused) => {
-                return Err(Usage::new(refused.to_string()).hint("`notafter ls --alerts` lists what is open"));
-            }
+            Err(refused) => return Err(not_done(&data, refused)),
         }
     }
     Ok(End::Done)
 }
 
+fn not_done(data: &Data, refused: Refused) -> Usage {
+    match refused {
+        Refused::Store(error) => data.explain(&error),
+        refused => Usage::new(refused.to_string()).hint("`notafter ls --alerts` lists what is open"),
+    }
+}
+
 pub(crate) fn own(global: &Global, args: &Own) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
-    let query = Query::parse(&args.query).map_err(|e| Usage::new(e.message).hint(e.hint))?;
+    let text = super::ls::words(std::slice::from_ref(&args.query));
+    let query = super::ls::parse(&text)?;
+    hands::says_something(&query)?;
     let owner = (args.owner != "none").then_some(args.owner.as_str());
-    let lines = store.own(&query, owner, &who(), now).map_err(|e| data.explain(&e))?;
-    let whose =
-        owner.map_or_else(|| "is nobody's by hand any more".to_owned(), |o| format!("belongs to {o}"));
-    let plural = if lines == 1 { "line" } else { "lines" };
-    print::out(format!("{lines} {plural} of certificates, and what follows in them, {whose}\n").as_bytes());
+    if let Some(owner) = owner {
+        hands::known_owner(&setup(global, &data, &store)?.1, owner)?;
+    }
+    let failed = |e| data.explain(&e);
+    if store.count(&query, 1, now).map_err(failed)? == 0 {
+        return Err(Usage::new(format!("nothing in the inventory is found by `{text}`"))
+            .hint("try the query with `notafter ls` first"));
+    }
+    let lines = store.own(&query, owner, &who(), now).map_err(failed)?;
+    let whose = owner.map_or_else(|| "nobody's by hand".to_owned(), |o| format!("{o}'s by hand"));
+    let text = match (lines, owner) {
+        (0, _) => format!("nothing to change: what is found is {whose} already\n"),
+        (_, Some(owner)) => format!("{} belong to {owner}, with all that follows in them\n", of_lines(lines)),
+        (_, None) => format!("{} are nobody's by hand any more\n", of_lines(lines)),
+    };
+    print::out(text.as_bytes());
     Ok(End::Done)
 }
 
+fn of_lines(n: u64) -> String {
+    if n == 1 { "the certificates of 1 line".to_owned() } else { format!("the certificates of {n} lines") }
+}
+
 pub(crate) fn retire(global: &Global, args: &Retire) -> Result<End, Usage> {
+    if args.list {
+        return retired(global);
+    }
     let (data, store, now) = memory(global)?;
-    let ended = store.retire(&args.location, &args.reason, &who(), now).map_err(|e| data.explain(&e))?;
-    if ended == 0 {
-        return Err(Usage::new(format!("nothing is known at {}", args.location)).hint(
+    let (Some(location), Some(reason)) = (&args.location, &args.reason) else {
+        return Err(
+            Usage::new("a place and a reason are needed").hint("notafter retire LOCATION --reason WHY")
+        );
+    };
+    hands::says_why(reason)?;
+    let Some(place) = store.place(location).map_err(|e| data.explain(&e))? else {
+        return Err(Usage::new(format!("nothing is known at {location}")).hint(
             "write the place as `notafter ls` and the messages do: tls://10.0.0.5:443?sni=a.example.com",
         ));
+    };
+    let blind = place.blind.is_some();
+    let ended = store.retire(location, reason, &who(), now).map_err(|e| data.explain(&e))?;
+    let what = match (ended, blind) {
+        (0, true) => "nobody is told any more that it cannot be seen",
+        (0, false) => "nothing was there any more",
+        _ => "what was seen there is history",
+    };
+    print::out(format!("{location} is retired: {what}; a new sighting revives it\n").as_bytes());
+    Ok(End::Done)
+}
+
+/// What was retired and not seen again: the places that nobody misses because somebody said so.
+fn retired(global: &Global) -> Result<End, Usage> {
+    let (data, store, _) = memory(global)?;
+    let rows = store.retired().map_err(|e| data.explain(&e))?;
+    let document = |(location, at, reason, by): &(
+        notafter_core::location::Location,
+        UnixTime,
+        String,
+        String,
+    )| {
+        json!({ "location": location.as_str(), "at": at.to_string(), "by": by, "reason": reason })
+    };
+    if global.format() != Format::Table {
+        return Ok(items(
+            global.format(),
+            &rows,
+            document,
+            "at,by,location,reason",
+            |(location, at, reason, by)| vec![cell(at), cell(by), cell(location), cell(reason)],
+        ));
     }
-    let text =
-        format!("{} is retired: what was seen there is history; a new sighting revives it\n", args.location);
-    print::out(text.as_bytes());
+    let mut paper = Paper::new(print::colours(global.color), print::width());
+    for (location, at, reason, by) in &rows {
+        paper.put(Ink::Plain, &format!("{at}  ")).line(Ink::Bold, &shown(location));
+        paper.paragraph(Ink::Dim, 22, &format!("by {by}: {reason}"));
+    }
+    if rows.is_empty() {
+        paper.line(Ink::Plain, "nothing is retired");
+    }
+    print::out(paper.into_text().as_bytes());
     Ok(End::Done)
 }

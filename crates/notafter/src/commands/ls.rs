@@ -1,20 +1,20 @@
 //! `ls [QUERY]`: asks the inventory. With `--alerts` what is open, with `--findings` what is wrong.
 
 use notafter_core::UnixTime;
-use notafter_core::alert::State;
+use notafter_core::alert::{Alert, State};
 use notafter_core::dossier::days_text;
 use notafter_core::finding::{Severity, summary_at};
 use notafter_core::query::Query;
-use notafter_store::Store;
+use notafter_server::documents;
 use notafter_store::findings::FindingFilter;
 use notafter_store::queries::Sort;
-use notafter_store::rows::AssetRow;
-use serde_json::json;
+use notafter_store::rows::{AssetRow, FindingRow};
+use notafter_store::{Store, StoreError};
+use serde_json::{Value, json};
 
-use super::hands::memory;
+use super::hands::{instant, memory};
 use super::{End, Usage};
 use crate::cli::{Format, Global, Ls};
-use crate::moment;
 use crate::print;
 use crate::print::csv::row as csv_row;
 use crate::print::paper::{Ink, Paper, fit, fit_middle};
@@ -23,29 +23,28 @@ use crate::print::paper::{Ink, Paper, fit, fit_middle};
 const PAGE: usize = 500;
 
 pub(crate) fn run(global: &Global, args: &Ls) -> Result<End, Usage> {
+    if args.limit == Some(0) {
+        return Err(
+            Usage::new("`--limit 0` would list nothing").hint("write 1 or more; without it all are listed")
+        );
+    }
     let (data, store, now) = memory(global)?;
-    let at = match &global.at {
-        Some(text) => {
-            moment::parse_at(text, now).map_err(|e| Usage::new(e).hint("write 2027-03-01 or +30d"))?
-        }
-        None => now,
-    };
+    let at = instant(global, now)?;
     let failed = |e: notafter_store::StoreError| data.explain(&e);
     if args.alerts {
         return alerts(global, &store, at).map_err(failed);
     }
-    let text = args.query.join(" ");
     if args.findings {
         return findings(global, &store, at).map_err(failed);
     }
-    let query = parse(&text)?;
+    let query = parse(&words(&args.query))?;
     let mut list = List::new(global, at);
     let mut after: Option<String> = None;
     let mut left = args.limit.unwrap_or(usize::MAX);
     while left > 0 {
         let page = store.assets(&query, Sort::Ends, after.as_deref(), PAGE.min(left), at).map_err(failed)?;
         left = left.saturating_sub(page.rows.len());
-        if !list.rows(&page.rows) {
+        if !list.rows(&page.rows, &store).map_err(failed)? {
             return Ok(End::Done);
         }
         after = page.next;
@@ -55,6 +54,23 @@ pub(crate) fn run(global: &Global, args: &Ls) -> Result<End, Usage> {
     }
     list.end(after.is_some(), global.quiet);
     Ok(End::Done)
+}
+
+/// The words of a query out of a shell's arguments. The shell takes the quotes of `owner:"web team"` off: where a key's
+/// value may have blanks and no word behind it is one of the language, the argument was one word.
+pub(crate) fn words(arguments: &[String]) -> String {
+    const WITH_BLANKS: [&str; 5] = ["owner", "issuer", "subject", "service", "source"];
+    let one = |argument: &String| -> Option<String> {
+        let (key, value) = argument.split_once(':')?;
+        let bare = key.trim_start_matches(['-', '!']).to_ascii_lowercase();
+        let plain = !argument.contains('"') && value.trim() == value;
+        let alone =
+            value.split(' ').skip(1).all(|w| !w.contains([':', '<', '>', '=']) && !w.starts_with('-'));
+        let quoted = WITH_BLANKS.contains(&bare.as_str()) && value.contains(' ') && plain && alone;
+        quoted.then(|| format!("{key}:\"{value}\""))
+    };
+    let words: Vec<_> = arguments.iter().map(|a| one(a).unwrap_or_else(|| a.clone())).collect();
+    words.join(" ")
 }
 
 /// Reads a query; the keys are the hint.
@@ -87,16 +103,16 @@ impl List {
     }
 
     /// Prints rows; `false` when nobody reads any more.
-    fn rows(&mut self, rows: &[AssetRow]) -> bool {
+    fn rows(&mut self, rows: &[AssetRow], store: &Store) -> Result<bool, StoreError> {
         let mut out = String::new();
         for row in rows {
             match self.format {
                 Format::Table => self.table(row),
                 Format::Csv => out.push_str(&csv(row, self.at)),
-                Format::Ndjson => out.push_str(&format!("{}\n", document(row, self.at))),
+                Format::Ndjson => out.push_str(&format!("{}\n", document(store, row, self.at)?)),
                 Format::Json => {
                     let comma = if self.count > 0 { ",\n" } else { "\n" };
-                    out.push_str(&format!("{comma}{}", document(row, self.at)));
+                    out.push_str(&format!("{comma}{}", document(store, row, self.at)?));
                 }
             }
             self.count += 1;
@@ -104,10 +120,25 @@ impl List {
         if self.format == Format::Table {
             out = self.paper.take_text();
         }
-        print::out(out.as_bytes())
+        Ok(print::out(out.as_bytes()))
+    }
+
+    /// How wide names and places may be.
+    fn columns(&self) -> (usize, usize) {
+        let rest = self.width.saturating_sub(9 + 2 + 12 + 2 + 6);
+        (rest * 2 / 5, rest - rest * 2 / 5 - 2)
+    }
+
+    fn heading(&mut self) {
+        let (name, _) = self.columns();
+        let text = format!("{:>8}  {}  {}  PLACE", "ENDS IN", pad("NAME", name), pad("OWNER", 12));
+        self.paper.line(Ink::Dim, &text);
     }
 
     fn table(&mut self, row: &AssetRow) {
+        if self.count == 0 {
+            self.heading();
+        }
         let ink = match row.severity {
             Some(Severity::Critical) => Ink::Red,
             Some(Severity::Warning) => Ink::Yellow,
@@ -118,8 +149,7 @@ impl List {
             Some(end) => format!("{:.0} d", (end.days_after(self.at)).floor()),
             None => "-".to_owned(),
         };
-        let rest = self.width.saturating_sub(9 + 2 + 12 + 2 + 6);
-        let (name, place) = (rest * 2 / 5, rest - rest * 2 / 5 - 2);
+        let (name, place) = self.columns();
         let where_ = row.place.as_ref().map(ToString::to_string).unwrap_or_default();
         let where_ = if row.places > 1 { format!("{where_} +{}", row.places - 1) } else { where_ };
         let owner = row.owner.as_deref().unwrap_or("-");
@@ -147,29 +177,10 @@ fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(missing))
 }
 
-/// One asset as JSON.
-pub(crate) fn document(row: &AssetRow, at: UnixTime) -> serde_json::Value {
-    json!({
-        "id": row.id.to_string(),
-        "kind": row.kind.as_str(),
-        "name": row.title,
-        "issuer_name": row.issuer_name,
-        "not_before": row.not_before.map(|t| t.to_string()),
-        "not_after": row.not_after.map(|t| t.to_string()),
-        "days_left": row.not_after.map(|t| (t.days_after(at) * 10.0).round() / 10.0),
-        "owner": row.owner,
-        "key": row.key,
-        "is_ca": row.is_ca,
-        "self_signed": row.self_signed,
-        "places": row.places,
-        "served": row.served,
-        "unseen": row.unseen,
-        "place": row.place.as_ref().map(ToString::to_string),
-        "severity": row.severity.map(Severity::as_str),
-        "findings": row.findings,
-        "superseded": row.superseded,
-        "first_seen": row.first_seen.to_string(),
-    })
+/// One asset as JSON: the API's struct. What a document says is always what the bytes say.
+pub(crate) fn document(store: &Store, row: &AssetRow, at: UnixTime) -> Result<Value, StoreError> {
+    let der = store.asset(&row.id)?.map(|whole| whole.der).unwrap_or_default();
+    Ok(json!(documents::asset(row, &der, at)))
 }
 
 fn csv(row: &AssetRow, at: UnixTime) -> String {
@@ -189,13 +200,61 @@ fn csv(row: &AssetRow, at: UnixTime) -> String {
     ])
 }
 
-fn alerts(global: &Global, store: &Store, now: UnixTime) -> Result<End, notafter_store::StoreError> {
+/// Prints a list in one of the forms for programs; a row of CSV is made by `cells`.
+pub(crate) fn items<T>(
+    format: Format,
+    list: &[T],
+    document: impl Fn(&T) -> Value,
+    heading: &str,
+    cells: impl Fn(&T) -> Vec<(String, bool)>,
+) -> End {
+    let text = match format {
+        Format::Csv => {
+            let rows: String = list.iter().map(|one| csv_row(&cells(one))).collect();
+            format!("{heading}\r\n{rows}")
+        }
+        Format::Ndjson => list.iter().map(|one| format!("{}\n", document(one))).collect(),
+        Format::Json | Format::Table => {
+            format!("{}\n", json!({ "items": list.iter().map(document).collect::<Vec<_>>() }))
+        }
+    };
+    print::out(text.as_bytes());
+    End::Done
+}
+
+/// An instant in a cell.
+pub(crate) fn cell_at(at: Option<UnixTime>) -> (String, bool) {
+    (at.map(|t| t.to_string()).unwrap_or_default(), false)
+}
+
+/// Words in a cell.
+pub(crate) fn cell(text: impl ToString) -> (String, bool) {
+    (text.to_string(), false)
+}
+
+fn alerts(global: &Global, store: &Store, now: UnixTime) -> Result<End, StoreError> {
     let mut alerts = store.open_alerts()?;
     alerts.retain(|a| a.state != State::Resolved);
     alerts.sort_by_key(|a| (a.severity, a.deadline.unwrap_or(UnixTime(i64::MAX))));
     if global.format() != Format::Table {
-        print::out(format!("{}\n", json!({ "items": alerts })).as_bytes());
-        return Ok(End::Done);
+        let heading = "id,severity,state,owner,title,deadline,findings,opened,told,held_by,held_until";
+        let document = |a: &Alert| json!(documents::alert(a.clone()));
+        return Ok(items(global.format(), &alerts, document, heading, |a| {
+            let hold = a.hold.as_ref();
+            vec![
+                cell(a.id()),
+                cell(a.severity.as_str()),
+                cell(a.state.as_str()),
+                cell(&a.owner),
+                cell(&a.title),
+                cell_at(a.deadline),
+                (a.members.len().to_string(), true),
+                cell_at(Some(a.opened)),
+                cell_at(a.told),
+                cell(hold.map(|h| h.by.as_str()).unwrap_or_default()),
+                cell_at(hold.map(|h| h.until)),
+            ]
+        }));
     }
     let mut paper = Paper::new(print::colours(global.color), print::width());
     for alert in &alerts {
@@ -207,7 +266,9 @@ fn alerts(global: &Global, store: &Store, now: UnixTime) -> Result<End, notafter
         };
         paper.put(ink, &format!("{:<5} {:<8}  ", alert.id(), alert.severity.as_str()));
         paper.put(Ink::Bold, &alert.title).line(Ink::Plain, &format!("  {when}"));
-        paper.line(Ink::Dim, &format!("      {}: {state}, {} findings", alert.owner, alert.members.len()));
+        let count = alert.members.len();
+        let plural = if count == 1 { "finding" } else { "findings" };
+        paper.line(Ink::Dim, &format!("      {}: {state}, {count} {plural}", alert.owner));
     }
     if alerts.is_empty() {
         paper.line(Ink::Plain, "no alert is open");
@@ -216,42 +277,69 @@ fn alerts(global: &Global, store: &Store, now: UnixTime) -> Result<End, notafter
     Ok(End::Done)
 }
 
-fn findings(global: &Global, store: &Store, now: UnixTime) -> Result<End, notafter_store::StoreError> {
+fn findings(global: &Global, store: &Store, now: UnixTime) -> Result<End, StoreError> {
     let mut filter = FindingFilter { limit: PAGE, ..FindingFilter::default() };
-    let mut paper = Paper::new(print::colours(global.color), print::width());
-    let mut items = Vec::new();
+    let mut rows: Vec<FindingRow> = Vec::new();
     loop {
-        let rows = store.findings(&filter)?;
-        let full = rows.len() == PAGE;
-        for row in &rows {
-            let summary = summary_at(&row.summary, row.deadline, now);
-            if global.format() != Format::Table {
-                let locations: Vec<_> = row.locations.iter().map(ToString::to_string).collect();
-                items.push(json!({
-                    "id": row.id, "kind": row.kind.as_str(), "severity": row.severity.as_str(),
-                    "asset": row.asset.map(|a| a.to_string()), "owner": row.owner, "locations": locations,
-                    "deadline": row.deadline.map(|t| t.to_string()), "summary": summary, "hint": row.hint,
-                }));
-                continue;
-            }
-            let ink = match row.severity {
-                Severity::Critical => Ink::Red,
-                Severity::Warning => Ink::Yellow,
-                Severity::Info => Ink::Dim,
-            };
-            paper.put(ink, &format!("{:<9}", row.severity.as_str())).line(Ink::Bold, row.kind.as_str());
-            paper.paragraph(Ink::Plain, 9, &summary);
-            paper.paragraph(Ink::Dim, 9, &format!("hint: {}", row.hint));
-        }
+        let page = store.findings(&filter)?;
+        let full = page.len() == PAGE;
+        rows.extend(page);
         if !full {
             break;
         }
         filter.after = rows.last().map(|r| r.id.clone());
     }
     if global.format() != Format::Table {
-        print::out(format!("{}\n", json!({ "items": items })).as_bytes());
-    } else {
-        print::out(paper.into_text().as_bytes());
+        let heading = "id,severity,kind,title,owner,deadline,summary,hint,place,places,asset";
+        let document = |row: &FindingRow| json!(documents::finding(row.clone(), now));
+        return Ok(items(global.format(), &rows, document, heading, |row| {
+            vec![
+                cell(&row.id),
+                cell(row.severity.as_str()),
+                cell(row.kind.as_str()),
+                cell(&row.title),
+                cell(row.owner.as_deref().unwrap_or_default()),
+                cell_at(row.deadline),
+                cell(summary_at(&row.summary, row.deadline, now)),
+                cell(&row.hint),
+                cell(row.locations.first().map(ToString::to_string).unwrap_or_default()),
+                (row.locations.len().to_string(), true),
+                cell(row.asset.map(|a| a.to_string()).unwrap_or_default()),
+            ]
+        }));
     }
+    let mut paper = Paper::new(print::colours(global.color), print::width());
+    for row in &rows {
+        let ink = match row.severity {
+            Severity::Critical => Ink::Red,
+            Severity::Warning => Ink::Yellow,
+            Severity::Info => Ink::Dim,
+        };
+        paper.put(ink, &format!("{:<9}", row.severity.as_str())).line(Ink::Bold, row.kind.as_str());
+        paper.paragraph(Ink::Plain, 9, &summary_at(&row.summary, row.deadline, now));
+        paper.paragraph(Ink::Dim, 9, &format!("hint: {}", row.hint));
+    }
+    print::out(paper.into_text().as_bytes());
     Ok(End::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn what_the_shell_took_off_is_put_back() {
+        for (typed, expected) in [
+            (vec!["owner:web team"], "owner:\"web team\""),
+            (vec!["-issuer:Let's Encrypt", "key:rsa"], "-issuer:\"Let's Encrypt\" key:rsa"),
+            (vec!["expires<30d owner:none"], "expires<30d owner:none"),
+            (vec!["owner:web expires<30d"], "owner:web expires<30d"),
+            (vec!["owner:web -name:a.test"], "owner:web -name:a.test"),
+            (vec!["issuer:\"Let's Encrypt\" key:rsa"], "issuer:\"Let's Encrypt\" key:rsa"),
+            (vec!["kind:crl", "web team"], "kind:crl web team"),
+        ] {
+            let typed: Vec<_> = typed.into_iter().map(str::to_owned).collect();
+            assert_eq!(words(&typed), expected);
+        }
+    }
 }

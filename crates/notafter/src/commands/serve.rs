@@ -47,7 +47,6 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
             .hint("another server may be there: name another address with --listen or `listen` in the configuration")
     })?;
     let address = listener.local_addr().map_err(|e| Usage::new(format!("no address: {e}")))?;
-    let status_public = setup.services.iter().any(|s| s.public);
     let greeting = greeting(&sheet, &setup, &data);
     let quiet = global.quiet;
     let log: notafter_engine::notify::Log = {
@@ -79,7 +78,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
         hosts: web.hosts.clone(),
         token_hash: secret_hash(&token),
         max_series: web.max_series,
-        status_public,
+        status_public: web.status_public,
         version: env!("CARGO_PKG_VERSION"),
     };
     let app = App::new(Arc::clone(&handle), settings, Some(Arc::clone(&prober) as Arc<dyn Prober>));
@@ -95,8 +94,9 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let stopped = Arc::clone(&over);
     let router = app.router();
     let serving = runtime.spawn(async move { serve(listener, router, stopped.notified_owned()).await });
-    let keeper = Keeper { global: global.clone(), handle: Arc::clone(&handle), store, web, clock, prober };
-    let end = runtime.block_on(keeper.keep(version));
+    let (global, listen, handle_) = (global.clone(), args.listen, Arc::clone(&handle));
+    let keeper = Keeper { global, listen, data, handle: handle_, store, web, clock, prober };
+    let end = runtime.block_on(keeper.keep(version, &thread));
     over.notify_one();
     handle.stop();
     let _ = thread.join();
@@ -135,6 +135,9 @@ fn count(n: usize) -> String {
 /// Waits for signals and changes.
 struct Keeper {
     global: Global,
+    /// As given on the command line.
+    listen: Option<std::net::SocketAddr>,
+    data: Data,
     handle: Arc<Handle>,
     store: Arc<Store>,
     web: Web,
@@ -143,7 +146,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self, mut version: i64) -> End {
+    async fn keep(self, mut version: i64, engine: &std::thread::JoinHandle<()>) -> End {
         use tokio::signal::unix::{SignalKind, signal};
         let (Ok(mut hup), Ok(mut term)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
         else {
@@ -154,6 +157,14 @@ impl Keeper {
         loop {
             tokio::select! {
                 _ = tick.tick() => {
+                    // Pages without an engine would show yesterday for ever: whoever watches this process shall know.
+                    if engine.is_finished() {
+                        print::error(
+                            "the engine stopped by a defect of its own",
+                            Some("start it again (systemd does); please report what stands above this line"),
+                        );
+                        return End::Failed;
+                    }
                     if self.handle.status.alive(self.clock.monotonic()) {
                         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                     }
@@ -182,15 +193,32 @@ impl Keeper {
         let (watched, _) = watches::read(&self.store).unwrap_or_default();
         match sheet.setup(&watched) {
             Ok(setup) => {
-                if sheet.file.is_some() && sheet.web(None).is_ok_and(|web| web.listen != self.web.listen) {
-                    print::note("note: another listen address holds after a restart");
-                }
-                print::note(&format!("{} configuration loaded anew", self.clock.now()));
+                let waiting = match self.waiting(&sheet) {
+                    Ok(keys) => keys,
+                    Err(wrong) => {
+                        let what = "the configuration is wrong and is not used";
+                        return print::error(&format!("{what}: {wrong}"), None);
+                    }
+                };
+                let rest = if waiting.is_empty() {
+                    String::new()
+                } else {
+                    format!("; after a restart only: {}", waiting.join(", "))
+                };
+                print::note(&format!("{} configuration loaded anew{rest}", self.clock.now()));
                 let (coverage, look) = sheet.coverage(&watched);
                 self.prober.reload(coverage, look);
                 self.handle.reload(setup);
             }
             Err(wrong) => print::error(&format!("the configuration is wrong and is not used: {wrong}"), None),
         }
+    }
+
+    /// What the new configuration has otherwise and this process cannot take up.
+    fn waiting(&self, sheet: &Sheet) -> Result<Vec<&'static str>, String> {
+        let mut keys = self.web.changed(&sheet.web(self.listen)?);
+        let data = Data::find(&self.global, sheet).map_err(|e| e.message)?;
+        keys.extend(self.data.changed(&data));
+        Ok(keys)
     }
 }

@@ -128,28 +128,33 @@ pub(super) fn facts(paper: &mut Paper, d: &AssetDocument, end: Option<UnixTime>,
     }
 }
 
-fn location(paper: &mut Paper, report: &Report, place: &Placement, at: UnixTime, vantage: &str) {
-    let d = PlacementDocument::of(&report.inventory, place, vantage);
-    let mut how = vec![d.role.to_owned()];
-    how.extend(d.protocol);
-    how.extend(d.tls_version);
-    how.extend(d.possession.map(|p| format!("possession {p}")));
-    if let Some(process) = d.process {
-        how.push(format!("{} (pid {})", process.name, process.pid));
-        how.extend(process.unit);
-    }
-    if let Some(file) = d.file {
-        how.push(format!("mode {}, owner {}, changed {}", file.mode, file.owner, file.mtime));
-    }
-    row(paper, "place", &format!("{}  {}", table::shown(&place.location), how.join(", ")));
-    if let Some(cas) = d.client_cas {
-        let whom = if cas.is_empty() { "of any CA".to_owned() } else { cas.join("; ") };
-        paper.put(Ink::Dim, "  asks for     ").line(Ink::Plain, &format!("a client certificate of {whom}"));
-    }
-    if place.role == Role::Leaf {
-        for (n, ix) in place.chain.iter().flat_map(|c| c.iter()).enumerate().skip(1) {
+fn location(paper: &mut Paper, report: &Report, at_place: &Placement, at: UnixTime, vantage: &str) {
+    place(paper, "place", &PlacementDocument::of(&report.inventory, at_place, vantage));
+    if at_place.role == Role::Leaf {
+        for (n, ix) in at_place.chain.iter().flat_map(|c| c.iter()).enumerate().skip(1) {
             chain_member(paper, report, *ix, n, at);
         }
+    }
+}
+
+/// One place with all that is known of it; `what` is what the line is called.
+pub(super) fn place(paper: &mut Paper, what: &str, d: &PlacementDocument) {
+    let mut how = vec![d.role.to_owned()];
+    how.extend(d.protocol.clone());
+    how.extend(d.tls_version.clone());
+    how.extend(d.possession.map(|p| format!("possession {p}")));
+    if let Some(process) = &d.process {
+        how.push(format!("{} (pid {})", process.name, process.pid));
+        how.extend(process.unit.clone());
+    }
+    if let Some(file) = &d.file {
+        how.push(format!("mode {}, owner {}, changed {}", file.mode, file.owner, file.mtime));
+    }
+    let location = d.location.strip_prefix("file://").unwrap_or(&d.location);
+    row(paper, what, &format!("{location}  {}", how.join(", ")));
+    if let Some(cas) = &d.client_cas {
+        let whom = if cas.is_empty() { "of any CA".to_owned() } else { cas.join("; ") };
+        paper.put(Ink::Dim, "  asks for     ").line(Ink::Plain, &format!("a client certificate of {whom}"));
     }
 }
 

@@ -18,7 +18,7 @@ use notafter_pki::verdict::{
 use notafter_pki::{Certificate, Crl};
 use serde_json::{Value, json};
 
-use super::{End, Usage};
+use super::{End, Usage, no_rows};
 use crate::cli::{self, Format, Global, Verify};
 use crate::{assemble, moment, print};
 
@@ -26,9 +26,7 @@ use crate::{assemble, moment, print};
 const SENT_MAX: usize = 1_000;
 
 pub(crate) fn run(global: &Global, args: Verify) -> Result<End, Usage> {
-    if matches!(global.format(), Format::Csv) {
-        return Err(Usage::new("verify has no CSV output").hint("use --json"));
-    }
+    no_rows(global, "verify")?;
     let clock = SystemClock::new();
     let at = match &global.at {
         Some(text) => moment::parse_at(text, clock.now()).map_err(Usage::new)?,

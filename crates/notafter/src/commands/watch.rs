@@ -4,10 +4,12 @@
 
 use notafter_core::query::span;
 use notafter_engine::setup::Setup;
+use serde_json::json;
 
+use super::ls::{cell, cell_at, items};
 use super::{End, Usage};
 use crate::assemble;
-use crate::cli::{Global, Look, Scan, WatchArgs};
+use crate::cli::{Format, Global, Look, Scan, WatchArgs};
 use crate::config::plan::Sheet;
 use crate::data::Data;
 use crate::print;
@@ -20,7 +22,7 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
     let sheet = assemble::read_sheet(global.config.as_deref())?;
     let data = Data::find(global, &sheet)?;
     if args.list || args.targets.is_empty() {
-        return list(&data, now);
+        return list(global, &sheet, &data, now);
     }
     if args.stop {
         return stop(&data, &args.targets, now);
@@ -31,14 +33,14 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
     })?;
     let watch = Watch { targets: args.targets.clone(), every, notify: args.notify.clone() };
     // A mistake is said now, not by the server later.
-    let setup = checked(&sheet, &watch)?;
+    let setup = checked(&sheet, std::slice::from_ref(&watch))?;
     let store = data.open(now)?;
     let end = super::scan::run(
         global,
         Scan {
             targets: args.targets,
             look: Look {
-                resolver: sheet.config.server.resolver.clone(),
+                resolver: sheet.config.server.resolver.clone().map(toml::Spanned::into_inner),
                 roots: sheet.config.server.roots.clone(),
                 ..Look::default()
             },
@@ -61,8 +63,8 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
     Ok(if end == End::NothingReached { End::Done } else { end })
 }
 
-fn checked(sheet: &Sheet, watch: &Watch) -> Result<Setup, Usage> {
-    sheet.setup(std::slice::from_ref(watch)).map_err(|e| match &sheet.file {
+fn checked(sheet: &Sheet, watches: &[Watch]) -> Result<Setup, Usage> {
+    sheet.setup(watches).map_err(|e| match &sheet.file {
         Some(file) => assemble::explain(file, &e),
         None => match e.split_once("\nhint: ") {
             Some((message, hint)) => Usage::new(message)
@@ -73,24 +75,65 @@ fn checked(sheet: &Sheet, watch: &Watch) -> Result<Setup, Usage> {
 }
 
 fn told(watch: &Watch, setup: &Setup, served: bool) -> String {
-    let whom = match &watch.notify {
-        Some(notify) => format!("messages go to {notify}"),
-        None if setup.channels.is_empty() => {
-            "nobody is told yet: add a [[notifier]] and --notify NOTIFIER:ADDRESS".to_owned()
-        }
-        None => "messages go to its owner".to_owned(),
-    };
     let server = if served { "the server has it within seconds" } else { "start the server: notafter serve" };
-    format!("watched every {} s; {whom}; {server}", watch.every)
+    format!("watched every {}; {}; {server}", every(watch.every), whom(watch, reaches(setup)))
 }
 
-fn list(data: &Data, now: notafter_core::UnixTime) -> Result<End, Usage> {
+/// Who hears of it: said alike when it is begun and in the list.
+fn whom(watch: &Watch, reached: bool) -> String {
+    match &watch.notify {
+        Some(notify) => format!("messages go to {notify}"),
+        None if reached => "messages go to its owner".to_owned(),
+        None => "nobody is told yet: add a [[notifier]] and --notify NOTIFIER:ADDRESS".to_owned(),
+    }
+}
+
+/// Does the configuration tell anybody? Whoever watches is told of that alone.
+fn reaches(setup: &Setup) -> bool {
+    setup.people.iter().any(|(name, p)| !name.starts_with("watch ") && !p.notify.is_empty())
+}
+
+/// An interval in the greatest unit that it is a whole number of.
+fn every(seconds: i64) -> String {
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let unit = units.iter().find(|(length, _)| seconds % length == 0);
+    unit.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
+}
+
+fn list(global: &Global, sheet: &Sheet, data: &Data, now: notafter_core::UnixTime) -> Result<End, Usage> {
     let store = data.open_existing(now)?;
     let (list, _) = watches::read(&store).map_err(|e| data.explain(&e))?;
+    let rows = store.sources().map_err(|e| data.explain(&e))?;
+    let last = |watch: &Watch| {
+        let name = watch.source_name();
+        rows.iter().find(|r| r.name == name).and_then(|r| r.last_success)
+    };
+    if global.format() != Format::Table {
+        let document = |watch: &Watch| {
+            json!({
+                "name": watch.source_name(), "targets": watch.targets, "every_seconds": watch.every,
+                "notify": watch.notify, "last_success": last(watch).map(|t| t.to_string()),
+            })
+        };
+        let heading = "name,targets,every_seconds,notify,last_success";
+        return Ok(items(global.format(), &list, document, heading, |watch| {
+            vec![
+                cell(watch.source_name()),
+                cell(watch.targets.join(" ")),
+                (watch.every.to_string(), true),
+                cell(watch.notify.as_deref().unwrap_or_default()),
+                cell_at(last(watch)),
+            ]
+        }));
+    }
+    // What is watched is shown under a wrong configuration, too.
+    let reached = checked(sheet, &[]).is_ok_and(|setup| reaches(&setup));
     let mut text = String::new();
     for watch in &list {
-        let notify = watch.notify.as_deref().unwrap_or("its owner");
-        text.push_str(&format!("{}  every {} s, tells {notify}\n", watch.targets.join(" "), watch.every));
+        let looked = last(watch)
+            .map_or_else(|| "never looked at by a server".to_owned(), |t| format!("last looked at {t}"));
+        let (every, whom) = (every(watch.every), whom(watch, reached));
+        text.push_str(&format!("{}  every {every}; {whom}; {looked}\n", watch.targets.join(" ")));
     }
     if list.is_empty() {
         text.push_str(
@@ -112,4 +155,14 @@ fn stop(data: &Data, targets: &[String], now: notafter_core::UnixTime) -> Result
     watches::change(&store, |list| list.retain(|w| !is(w))).map_err(|e| data.explain(&e))?;
     print::out(b"no longer watched; what was seen stays in the inventory\n");
     Ok(End::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn intervals_as_they_were_typed() {
+        for (seconds, text) in [(300, "5m"), (3600, "1h"), (90, "90s"), (86_400, "1d"), (5400, "90m")] {
+            assert_eq!(super::every(seconds), text);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use notafter_discover::resolve::Resolver;
 use notafter_discover::target::{Hosts, Target};
 use notafter_engine::pipeline::Report;
 
-use super::{End, Usage};
+use super::{End, Usage, no_rows};
 use crate::assemble::Assembly;
 use crate::cli::{Format, Global, Why};
 use crate::print;
@@ -23,6 +23,7 @@ use crate::print::paper::{Ink, Paper};
 use crate::print::table::{self, common_name};
 
 pub(crate) fn run(global: &Global, args: Why) -> Result<End, Usage> {
+    no_rows(global, "why")?;
     let target = Target::parse(&args.host, |_| false)?;
     let Target::Network(network) = &target else {
         return Err(Usage::new(format!("`{}` is no host", args.host))

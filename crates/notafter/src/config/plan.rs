@@ -18,8 +18,9 @@ use notafter_core::query::{Query, nearest, span};
 use notafter_engine::setup::{Build, Channel, Person, Planned, Service, Setup};
 use notafter_pki::fingerprint::{hex, sha256};
 use notafter_pki::time::DAY;
+use toml::Spanned;
 
-use super::{Config, NotifierTable, SourceTable, line_of};
+use super::{Config, NotifierTable, SourceTable, human, line_of};
 use crate::assemble;
 use crate::cli::Look;
 use crate::moment;
@@ -45,7 +46,7 @@ type People = (Vec<Owner>, BTreeMap<String, Person>, String);
 type Beats = (Arc<dyn notafter_core::joints::Pulse>, i64);
 
 /// What the HTTP side is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Web {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
@@ -53,6 +54,24 @@ pub(crate) struct Web {
     pub(crate) behind_proxy: bool,
     pub(crate) open_reads: bool,
     pub(crate) max_series: usize,
+    /// Is a service shown to strangers?
+    pub(crate) status_public: bool,
+}
+
+impl Web {
+    /// The keys of the configuration that another one has otherwise: they hold after a restart.
+    pub(crate) fn changed(&self, other: &Self) -> Vec<&'static str> {
+        let changes = [
+            ("listen", self.listen != other.listen),
+            ("public_url", self.public_url != other.public_url),
+            ("hosts", self.hosts != other.hosts),
+            ("behind_proxy", self.behind_proxy != other.behind_proxy),
+            ("open_reads", self.open_reads != other.open_reads),
+            ("max_series", self.max_series != other.max_series),
+            ("public of a [[service]]", self.status_public != other.status_public),
+        ];
+        changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
 }
 
 impl Sheet {
@@ -68,30 +87,40 @@ impl Sheet {
     pub(crate) fn web(&self, listen: Option<SocketAddr>) -> Result<Web, String> {
         let server = &self.config.server;
         let given = listen.map(|l| l.to_string());
-        let text = given.as_deref().or(server.listen.as_deref()).unwrap_or("127.0.0.1:4747");
+        let written = server.listen.as_ref();
+        let text = given.as_deref().or(written.map(|l| l.get_ref().as_str())).unwrap_or("127.0.0.1:4747");
+        let at = written.filter(|_| given.is_none()).map(|l| l.span().start);
         let listen: SocketAddr = text.parse().map_err(|_| {
-            format!("listen = \"{text}\" is no address\nhint: write 127.0.0.1:4747 or [::1]:4747")
+            let what = format!("listen = \"{text}\" is no address");
+            self.wrong(at, format!("{what}\nhint: write 127.0.0.1:4747 or [::1]:4747"))
         })?;
-        let public_url = server.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-        if let Some(url) = &public_url
-            && !(url.starts_with("https://") || url.starts_with("http://"))
+        let public_url = server.public_url.as_ref();
+        if let Some(url) = public_url
+            && !(url.get_ref().starts_with("https://") || url.get_ref().starts_with("http://"))
         {
-            return Err(format!(
-                "public_url = \"{url}\" is no web address\nhint: write https://certs.example.com"
-            ));
+            let what = format!("public_url = \"{}\" is no web address", url.get_ref());
+            let hint = "hint: write https://certs.example.com";
+            return Err(self.wrong(Some(url.span().start), format!("{what}\n{hint}")));
         }
+        let public_url = public_url.map(|url| url.get_ref().trim_end_matches('/').to_owned());
         if !listen.ip().is_loopback() {
             let https = public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
             if !https || !server.behind_proxy {
-                return Err(format!(
+                let what = format!(
                     "listen = \"{text}\" can be reached by others, and the token would travel in the clear\n\
                      hint: set public_url = \"https://...\" and behind_proxy = true with a proxy that speaks https, or \
                      listen on 127.0.0.1"
-                ));
+                );
+                return Err(self.wrong(at, what));
             }
         }
+        // Behind a proxy, loopback is not "only this machine": whoever reaches the proxy comes from there.
+        let only_here = listen.ip().is_loopback()
+            && !server.behind_proxy
+            && public_url.as_deref().is_none_or(is_on_loopback);
         Ok(Web {
-            open_reads: server.open_reads.unwrap_or(listen.ip().is_loopback()),
+            open_reads: server.open_reads.unwrap_or(only_here),
+            status_public: self.config.service.iter().any(|s| s.public),
             listen,
             public_url,
             hosts: server.hosts.clone(),
@@ -106,6 +135,7 @@ impl Sheet {
     /// The first mistake, with its line and what to do.
     pub(crate) fn setup(&self, watches: &[Watch]) -> Result<Setup, String> {
         let config = &self.config;
+        self.everywhere()?;
         let channels = self.channels()?;
         let mut sources = self.sources()?;
         let (mut owners, mut people, last_resort) = self.owners(&channels)?;
@@ -129,8 +159,11 @@ impl Sheet {
             };
             person.absences.push((day(&absence.from)?, day(&absence.until)?));
         }
-        let trust = assemble::trust(&config.server.roots).map_err(|e| e.message)?;
-        let gone_after = self.span(config.server.gone_after.as_deref(), 7 * DAY, "gone_after")?;
+        if sources.is_empty() {
+            return Err("there is nothing to look at\nhint: add a [[source]]".to_owned());
+        }
+        let trust = assemble::trust(&config.server.roots).map_err(|e| format!("roots: {}", with_hint(&e)))?;
+        let gone_after = self.span_at(config.server.gone_after.as_ref(), 7 * DAY, "gone_after")?;
         let policy = Policy {
             max_days: config.policy.max_days,
             gone_after: Some(gone_after),
@@ -152,10 +185,35 @@ impl Sheet {
             services: self.services()?,
             pulse: self.pulse()?,
             public_url: self.web(None)?.public_url,
-            digest: digest(config.server.digest.as_deref().unwrap_or("mon 08:00"))?,
+            digest: self.digest()?,
             patience: patience(),
             judgment_key: hex(&sha256(key.as_bytes())),
         })
+    }
+
+    /// What holds for every source: a mistake there is named by its own line, not by that of a source.
+    fn everywhere(&self) -> Result<(), String> {
+        let wrong = |at: usize, e: crate::commands::Usage| self.wrong(Some(at), with_hint(&e));
+        for text in &self.config.scan.exclude {
+            let mut exclude = notafter_discover::exclude::Exclude::default();
+            assemble::spare(&mut exclude, text.get_ref()).map_err(|e| wrong(text.span().start, e))?;
+        }
+        if let Some(text) = &self.config.server.resolver {
+            assemble::resolver(text.get_ref()).map_err(|e| wrong(text.span().start, e))?;
+        }
+        Ok(())
+    }
+
+    fn digest(&self) -> Result<Option<(u8, u32)>, String> {
+        match &self.config.server.digest {
+            Some(text) => digest(text.get_ref()).map_err(|e| self.wrong(Some(text.span().start), e)),
+            None => digest("mon 08:00"),
+        }
+    }
+
+    fn span_at(&self, text: Option<&Spanned<String>>, usual: i64, what: &str) -> Result<i64, String> {
+        let at = text.map(|t| t.span().start);
+        self.span(text.map(|t| t.get_ref().as_str()), usual, what).map_err(|e| self.wrong(at, e))
     }
 
     fn span(&self, text: Option<&str>, usual: i64, what: &str) -> Result<i64, String> {
@@ -177,7 +235,8 @@ impl Sheet {
             }
             let settings = rest(table).map_err(&wrong)?;
             let kind = kind(table).map_err(&wrong)?;
-            let notifier = (kind.build)(settings, &BuildCx { roots: roots.clone() }).map_err(&wrong)?;
+            let notifier =
+                (kind.build)(settings, &BuildCx { roots: roots.clone() }).map_err(|e| wrong(setting(&e)))?;
             let least = match table.severity.as_deref() {
                 None | Some("info") => Severity::Info,
                 Some("warning") => Severity::Warning,
@@ -188,7 +247,7 @@ impl Sheet {
             };
             let channel = Channel { notifier: Arc::from(notifier), least };
             if out.insert(name.clone(), channel).is_some() {
-                return Err(wrong("there are two of this name".to_owned()));
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
             }
         }
         Ok(out)
@@ -226,15 +285,18 @@ impl Sheet {
                 absences: Vec::new(),
             };
             if people.insert(name.clone(), person).is_some() {
-                return Err(wrong("there are two of this name".to_owned()));
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
             }
         }
         let last_resort = match owners.iter().find(|o| o.default) {
             Some(owner) => owner.name.clone(),
             None => {
-                // An owner of last resort always exists: whoever runs this, by every channel there is.
-                let notify = channels.keys().map(|name| (name.clone(), None)).collect();
-                people.insert(LAST_RESORT.to_owned(), Person { notify, ..Person::default() });
+                // An owner of last resort always exists: whoever runs this, by every channel there is. Somebody who
+                // is called so already is that one, by the channels of their own.
+                let person: &mut Person = people.entry(LAST_RESORT.to_owned()).or_default();
+                if person.notify.is_empty() {
+                    person.notify = channels.keys().map(|name| (name.clone(), None)).collect();
+                }
                 LAST_RESORT.to_owned()
             }
         };
@@ -243,13 +305,19 @@ impl Sheet {
 
     fn sources(&self) -> Result<Vec<Planned>, String> {
         if self.config.source.is_empty() {
-            return Ok(usual(&self.look()));
+            return usual(&self.look());
         }
         let mut out: Vec<Planned> = Vec::new();
         for table in &self.config.source {
             let at = Some(table.kind.span().start);
             let kind = table.kind.get_ref().as_str();
             let wanted = table.name.clone().unwrap_or_else(|| kind.to_owned());
+            if wanted.starts_with("watch ") {
+                let what = format!(
+                    "source `{wanted}`: names that begin with `watch ` are those of `notafter watch`"
+                );
+                return Err(self.wrong(at, format!("{what}\nhint: call it otherwise")));
+            }
             let count = out.iter().filter(|p| p.name == wanted).count();
             if count > 0 && table.name.is_some() {
                 return Err(self.wrong(at, format!("two sources are called `{wanted}`")));
@@ -285,8 +353,9 @@ impl Sheet {
     }
 
     fn look(&self) -> Look {
-        let exclude = self.config.scan.exclude.clone();
-        Look { exclude, resolver: self.config.server.resolver.clone(), ..Look::default() }
+        let exclude = self.config.scan.exclude.iter().map(|text| text.get_ref().clone()).collect();
+        let resolver = self.config.server.resolver.clone().map(Spanned::into_inner);
+        Look { exclude, resolver, ..Look::default() }
     }
 
     fn source(&self, name: &str, kind: &str, table: &SourceTable) -> Result<Planned, String> {
@@ -304,6 +373,11 @@ impl Sheet {
                 look.starttls = table.starttls.clone();
                 look.sni = table.sni.clone();
                 (look.prove, look.both, look.gentle) = (table.prove, table.both, table.gentle);
+                if table.rate == Some(0) {
+                    return Err(
+                        "rate = 0 would ask nothing\nhint: write 1 or more, or leave it out".to_owned()
+                    );
+                }
                 look.rate = table.rate;
                 look.concurrency = table.concurrency.unwrap_or(look.concurrency).max(1);
                 look.timeout = table.timeout.clone().unwrap_or(look.timeout);
@@ -320,6 +394,7 @@ impl Sheet {
             other => {
                 const LATER: &[&str] = &[
                     "domain",
+                    "local",
                     "configs",
                     "renewers",
                     "saml",
@@ -360,11 +435,14 @@ impl Sheet {
     /// # Errors
     /// A place that is no term of the search language.
     pub(crate) fn services(&self) -> Result<Vec<Service>, String> {
-        let mut out = Vec::new();
+        let mut out: Vec<Service> = Vec::new();
         for table in &self.config.service {
             let name = table.name.get_ref();
             let wrong =
                 |what: String| self.wrong(Some(table.name.span().start), format!("service `{name}`: {what}"));
+            if out.iter().any(|s| s.name == *name) {
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
+            }
             let mut places = Vec::new();
             for text in &table.places {
                 places.extend(Query::parse(text).map_err(|e| wrong(e.to_string()))?.terms);
@@ -378,23 +456,23 @@ impl Sheet {
     }
 
     fn pulse(&self) -> Result<Option<Beats>, String> {
-        let Some(table) = &self.config.heartbeat else { return Ok(None) };
-        let every = self.span(table.every.as_deref(), 300, "heartbeat: every")?;
+        let Some(written) = &self.config.heartbeat else { return Ok(None) };
+        let table = written.get_ref();
+        let every = self.span_at(table.every.as_ref(), 300, "heartbeat: every")?;
         let pulse = notafter_act::pulse::HttpPulse::new(&table.url, table.ca_file.as_deref())
-            .map_err(|e| format!("heartbeat: {e}"))?;
+            .map_err(|e| self.wrong(Some(written.span().start), format!("heartbeat: {e}")))?;
         Ok(Some((Arc::new(pulse), every)))
     }
 }
 
 /// Where the server looks when told nothing: what listens here, and the usual certificate folders.
-fn usual(look: &Look) -> Vec<Planned> {
+fn usual(look: &Look) -> Result<Vec<Planned>, String> {
     let folders = assemble::usual_folders();
-    let mut out = Vec::new();
-    out.extend(planned("this-host", vec!["localhost".to_owned()], 3600, look.clone()));
+    let mut out = vec![planned("this-host", vec!["localhost".to_owned()], 3600, look.clone())?];
     if !folders.is_empty() {
-        out.extend(planned("usual-folders", folders, 6 * 3600, look.clone()));
+        out.push(planned("usual-folders", folders, 6 * 3600, look.clone())?);
     }
-    out
+    Ok(out)
 }
 
 /// A source that is built anew for every run, so that names resolve and folders are listed at that time.
@@ -412,6 +490,25 @@ fn with_hint(usage: &crate::commands::Usage) -> String {
     match &usage.hint {
         Some(hint) => format!("{}\nhint: {hint}", usage.message),
         None => usage.message.clone(),
+    }
+}
+
+/// Does this web address lead to this machine alone?
+fn is_on_loopback(url: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or("");
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// A notifier's complaint about its settings, with the nearest word that it knows.
+fn setting(message: &str) -> String {
+    match super::near(message) {
+        Some(near) => format!("{message}\nhint: did you mean `{near}`?"),
+        None => human(message),
     }
 }
 
@@ -538,7 +635,61 @@ mod tests {
         check("[[owner]]\nname = 'web'\nmatch = ['nam:x']\n", "line 2: owner `web`");
         check("[[notifier]]\nname = 'm'\nkind = 'emial'\n", "did you mean `email`?");
         check("[[service]]\nname = 's'\nplaces = ['nmae:x']\n", "did you mean `name`?");
-        check("[server]\ndigest = 'someday'\n", "mon 08:00");
+        check("[server]\ndigest = 'someday'\n", "line 2: digest = \"someday\"");
+        check("[server]\ngone_after = 'never'\n", "line 2: gone_after = \"never\"");
+        check("\n[heartbeat]\nurl = 'http://127.0.0.1:9/'\nevery = 'often'\n", "line 4: heartbeat: every");
+        check("\n[heartbeat]\nurl = 'gopher://x'\n", "line 2: heartbeat");
+        check("\n[server]\nlisten = 'here'\n", "line 3: listen = \"here\"");
+        check("[[source]]\nkind = 'local'\n", "hint: not in this version");
+        check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nrate = 0\n", "rate = 0");
+        check("[[source]]\nkind = 'network'\nname = 'watch x'\n", "line 2: source `watch x`");
+        check("[[owner]]\nname = 'web'\ncriticality = 'hgih'\n", "line 2: owner `web`: criticality");
+        check(
+            "[[service]]\nname = 's'\nplaces = ['a']\n[[service]]\nname = 's'\nplaces = ['b']\n",
+            "line 5: service `s`: there are two of this name",
+        );
+        let mail = "[[notifier]]\nname = 'm'\nkind = 'email'\nserver = 'x'\nfrom = 'a@b.test'\n";
+        check(&format!("{mail}tls = 'tsl'\n"), "did you mean `tls`?");
+        check(&format!("{mail}usr = 'x'\n"), "did you mean `user`?");
+    }
+
+    #[test]
+    fn what_holds_everywhere_is_checked_without_a_source() {
+        for (text, says) in [
+            (
+                "[server]\nresolver = 'x'\n",
+                "line 2: `x` is no address of a DNS server\nhint: write 127.0.0.1",
+            ),
+            ("[scan]\nexclude = [\n'/srv',\n'@/nonexistent']\n", "line 4: cannot read /nonexistent"),
+            ("[scan]\nexclude = ['127.0.0.0/99']\n", "line 2: `127.0.0.0/99` is neither"),
+        ] {
+            check(text, says);
+            check(&format!("{text}[[source]]\nkind = 'files'\npaths = ['/etc/ssl']\n"), says);
+        }
+        let sheet = Sheet { file: None, text: String::new(), config: Config::default() };
+        assert_eq!(sheet.setup(&[]).unwrap().sources[0].name, "this-host");
+    }
+
+    #[test]
+    fn somebody_called_operator_keeps_their_channels() {
+        let two = "[[notifier]]\nname = 'a'\nkind = 'exec'\ncommand = ['/bin/true']\n\
+                   [[notifier]]\nname = 'b'\nkind = 'exec'\ncommand = ['/bin/true']\n";
+        for (owner, expected) in [
+            ("[[owner]]\nname = 'operator'\nnotify = ['b']\nescalate_after = '2h'\n", vec!["b"]),
+            ("[[owner]]\nname = 'operator'\n", vec!["a", "b"]),
+            ("", vec!["a", "b"]),
+        ] {
+            let text = format!("{two}{owner}");
+            let config = crate::config::parse(&text).unwrap();
+            let setup = Sheet { file: None, text, config }.setup(&[]).unwrap();
+            let person = &setup.people[&setup.last_resort];
+            assert_eq!(
+                person.notify.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(),
+                expected,
+                "{owner}"
+            );
+            assert_eq!(person.escalate_after.is_some(), owner.contains("2h"));
+        }
     }
 
     #[test]
@@ -554,6 +705,22 @@ mod tests {
         assert!(!open.open_reads);
         assert_eq!(open.public_url.as_deref(), Some("https://a.test"));
         assert!(web("").unwrap().open_reads);
+        for (text, open) in [
+            ("behind_proxy = true\n", false),
+            ("public_url = 'https://a.test'\n", false),
+            ("public_url = 'http://localhost:4747/'\n", true),
+            ("public_url = 'http://[::1]:4747'\n", true),
+            ("public_url = 'https://127.0.0.1.a.test'\n", false),
+            ("public_url = 'https://a.test'\nbehind_proxy = true\nopen_reads = true\n", true),
+        ] {
+            assert_eq!(web(&format!("[server]\n{text}")).unwrap().open_reads, open, "{text}");
+        }
+        let changed = web("").unwrap().changed(
+            &web("[server]\nopen_reads = false\npublic_url = 'http://localhost'\n[[service]]\nname = 's'\n\
+                  places = ['a']\npublic = true\n")
+            .unwrap(),
+        );
+        assert_eq!(changed, ["public_url", "open_reads", "public of a [[service]]"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::der::{Reader, skip_ber, tag};
 use crate::oid;
 use crate::private_key::PrivateKey;
 use crate::salvage::salvage;
+use crate::statement::ocsp::{self, OcspResponse};
 
 /// The kind of one element.
 pub(crate) enum Kind {
@@ -24,6 +25,7 @@ pub(crate) enum Kind {
     Pkcs7,
     Pkcs12,
     Bcfks,
+    Ocsp,
 }
 
 /// Tells what the element at the start of these bytes is.
@@ -34,6 +36,7 @@ pub(crate) fn classify(bytes: &[u8]) -> Option<Kind> {
     match super::Hint::of_start(bytes) {
         Some(super::Hint::Pkcs7) => return Some(Kind::Pkcs7),
         Some(super::Hint::Pkcs12) => return Some(Kind::Pkcs12),
+        Some(super::Hint::Ocsp) if OcspResponse::parse(bytes).is_ok() => return Some(Kind::Ocsp),
         _ => {}
     }
     if Crl::parse(bytes).is_ok() {
@@ -133,6 +136,7 @@ pub(crate) fn place_element<'a>(
         Kind::PublicKey => Content::PublicKey(whole),
         Kind::Pkcs7 => return pkcs7::open(element, place, session, found),
         Kind::Pkcs12 => return pkcs12::open(element, place, session, found),
+        Kind::Ocsp => return ocsp::open(element, place, session, found),
         Kind::Bcfks => {
             return session.problem(
                 Reason::UnsupportedFormat,

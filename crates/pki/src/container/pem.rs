@@ -16,6 +16,7 @@ use super::sniff::{Hint, MarkerKind, Markers, label_at};
 use super::{Content, Format, Found, Place, Reason, Session};
 use crate::certificate::Certificate;
 use crate::private_key::{KeyFormat, PrivateKey};
+use crate::statement::openpgp;
 
 /// How often base64 within base64 is followed.
 const MAX_NESTING: usize = 3;
@@ -104,6 +105,8 @@ impl Scan<'_> {
                     self.bare(bytes, &run);
                     run.end
                 }
+                // For the readers of statements, which come after.
+                MarkerKind::Statement => marker.at,
             }
             // Whatever happened, the next look begins further on.
             .max(marker.at + 1);
@@ -201,6 +204,13 @@ impl Scan<'_> {
                 }
             },
             "PKCS7" | "CMS" | "PKCS #7 SIGNED DATA" => return self.element(&decoded, Kind::Pkcs7, &place),
+            "OCSP RESPONSE" => return self.element(&decoded, Kind::Ocsp, &place),
+            "PGP PUBLIC KEY BLOCK" | "PGP PRIVATE KEY BLOCK" => {
+                let mut inner = Vec::new();
+                openpgp::open(&decoded, &place, self.session, &mut inner);
+                self.found.extend(owned(inner));
+                return;
+            }
             "PKCS12" => return self.element(&decoded, Kind::Pkcs12, &place),
             _ => Content::PrivateKey(private_key(&decoded, encrypted)),
         };
@@ -247,6 +257,9 @@ fn is_of_interest(label: &str) -> bool {
             | "CMS"
             | "PKCS #7 SIGNED DATA"
             | "PKCS12"
+            | "OCSP RESPONSE"
+            | "PGP PUBLIC KEY BLOCK"
+            | "PGP PRIVATE KEY BLOCK"
     ) || (label.ends_with("PRIVATE KEY") && !label.contains("PGP"))
 }
 

@@ -1,16 +1,25 @@
 //! PKCS#7 and CMS signed data as a bag of certificates and CRLs (RFC 5652 section 5).
 //!
-//! `.p7b` files and many others: signatures are not looked at. BER is made definite first, which leaves the
-//! octets of the certificates as they are. Encrypted kinds are reported, not opened.
+//! `.p7b` files and many others. BER is made definite first, which leaves the octets of the certificates as they
+//! are. What signatures there are is for `statement/cms.rs` to say. Encrypted kinds are reported, not opened.
 
 use std::borrow::Cow;
 
 use super::{Content, Found, Place, Reason, Session};
 use crate::der::{Reader, definite, tag};
 use crate::oid;
+use crate::statement::cms;
 
 /// Opens a ContentInfo.
 pub(crate) fn open<'a>(bytes: &'a [u8], place: &Place, session: &mut Session, found: &mut Vec<Found<'a>>) {
+    bag(bytes, place, session, found);
+    for (n, statement) in cms::statements(bytes, cms::Carrier::Cms).into_iter().enumerate() {
+        session.keep(found, Content::Statement(statement), place.named("signature").numbered(n + 1));
+    }
+}
+
+/// The certificates and CRLs.
+fn bag<'a>(bytes: &'a [u8], place: &Place, session: &mut Session, found: &mut Vec<Found<'a>>) {
     if let Some(true) = open_definite(bytes, place, session, found) {
         return;
     }

@@ -7,6 +7,8 @@ use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 use crate::der;
 use crate::oid;
+use crate::statement::openpgp::packet;
+use crate::statement::{authenticode, jwt};
 
 /// What the first octets of a file look like.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -25,10 +27,18 @@ pub enum Hint {
     Bks,
     /// UTF-16 text, by its byte order mark.
     Utf16,
+    /// A successful OCSP response.
+    Ocsp,
+    /// OpenPGP packets that begin with a key.
+    Openpgp,
+    /// GnuPG's keybox.
+    Keybox,
+    /// A Windows program with a signature; told only where the first kilobyte is given.
+    PortableExecutable,
 }
 
 impl Hint {
-    /// Judges the first octets (32 are enough; fewer will do for shorter files).
+    /// Judges the first octets (32 are enough, 1024 for programs; fewer will do for shorter files).
     pub fn of_start(start: &[u8]) -> Option<Self> {
         match start {
             [0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 1 | 2, ..] => return Some(Self::Jks),
@@ -36,6 +46,11 @@ impl Hint {
             // A version and the length of a salt of 20 octets.
             [0, 0, 0, 1 | 2, 0, 0, 0, 20, ..] => return Some(Self::Bks),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Some(Self::Utf16),
+            [b'M', b'Z', ..] => {
+                return authenticode::security_directory(start).map(|_| Self::PortableExecutable);
+            }
+            [0x80..=0xff, ..] if packet::looks_like_key(start) => return Some(Self::Openpgp),
+            _ if packet::looks_like_keybox(start) => return Some(Self::Keybox),
             [der::tag::SEQUENCE, ..] => {}
             _ => return None,
         }
@@ -48,6 +63,7 @@ impl Hint {
         match start.get(at..)? {
             [der::tag::INTEGER, 1, 3, der::tag::SEQUENCE, ..] => Some(Self::Pkcs12),
             [der::tag::OID, 9, oid @ ..] if oid.starts_with(PKCS7_ARC) => Some(Self::Pkcs7),
+            [der::tag::ENUMERATED, 1, 0, 0xa0, ..] => Some(Self::Ocsp),
             [der::tag::SEQUENCE, ..] | [der::tag::INTEGER, 1, 0 | 1, ..] => Some(Self::Der),
             _ => None,
         }
@@ -55,7 +71,7 @@ impl Hint {
 
     /// Whether it begins with a DER SEQUENCE.
     pub fn is_der(self) -> bool {
-        matches!(self, Self::Der | Self::Pkcs7 | Self::Pkcs12)
+        matches!(self, Self::Der | Self::Pkcs7 | Self::Pkcs12 | Self::Ocsp)
     }
 }
 
@@ -75,6 +91,8 @@ pub enum MarkerKind {
     /// Base64 of DER (`MII`) or of a Java keystore, without armour, after a quote, `>`, `:`, `=` or
     /// nothing: as in SAML metadata, JWK sets and Kubernetes Secrets.
     BareBase64,
+    /// Something that only dated things other than certificates have in them (`statement/read.rs`).
+    Statement,
 }
 
 /// A marker and its offset.
@@ -90,7 +108,7 @@ pub struct Marker {
 pub const OVERLAP: usize = 80;
 
 /// Base64 of `-----BEGIN ` at its three alignments: what does not depend on the octets around it.
-const PATTERNS: [(&[u8], MarkerKind); 10] = [
+const PATTERNS: [(&[u8], MarkerKind); 26] = [
     (b"-----BEGIN ", MarkerKind::Pem),
     (b"LS0tLS1CRUdJTi", MarkerKind::Base64Pem),
     (b"0tLS0tQkVHSU4g", MarkerKind::Base64Pem),
@@ -103,6 +121,23 @@ const PATTERNS: [(&[u8], MarkerKind); 10] = [
     // Java keystores, JKS and JCEKS, as Secrets hold them.
     (b"/u3+7QAAAA", MarkerKind::BareBase64),
     (b"zs7OzgAAAA", MarkerKind::BareBase64),
+    // JSON Web Tokens, and such in Secrets. The first needs the second look: base64 of JSON is common.
+    (b"eyJ", MarkerKind::Statement),
+    (b"ZXlKaGJHY2lPa", MarkerKind::Statement),
+    (b"-cert-v01@openssh.com", MarkerKind::Statement),
+    (b"@cert-authority", MarkerKind::Statement),
+    (b"urn:oasis:names:tc:SAML:2.0:metadata", MarkerKind::Statement),
+    (b"\"kty\"", MarkerKind::Statement),
+    (b"\"endDate", MarkerKind::Statement),
+    (b"\"expires_at\"", MarkerKind::Statement),
+    (b"\"expire_time\"", MarkerKind::Statement),
+    (b"\"token_expires_at\"", MarkerKind::Statement),
+    (b"\"_type\"", MarkerKind::Statement),
+    (b"Valid-Until: ", MarkerKind::Statement),
+    (b"SIG # Begin signature block", MarkerKind::Statement),
+    (b"pkcs7-", MarkerKind::Statement),
+    (b"application/pkix-cert", MarkerKind::Statement),
+    (b"BEGIN:VCARD", MarkerKind::Statement),
 ];
 
 /// The searcher for markers. Making one costs some microseconds: make it once.
@@ -153,7 +188,8 @@ impl Markers {
                     label_at(chunk, found.start()).is_some() || touches_end(chunk, found.start())
                 }
                 MarkerKind::BareBase64 => is_bare_base64(chunk, found.start()),
-                MarkerKind::Base64Pem | MarkerKind::Utf16 => true,
+                MarkerKind::Statement if found.len() == 3 => jwt::may_begin(chunk, found.start()),
+                MarkerKind::Base64Pem | MarkerKind::Utf16 | MarkerKind::Statement => true,
             };
             genuine.then_some(Marker { kind: *kind, at: found.start() })
         })

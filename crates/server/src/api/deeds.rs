@@ -11,7 +11,6 @@ use notafter_core::notice::{Event, Notice};
 use notafter_core::query::{Query, nearest};
 use notafter_core::{UnixTime, alert::Alert};
 use notafter_engine::hands::{self, Ask};
-use notafter_engine::notify::Desk;
 use notafter_engine::setup::Setup;
 use notafter_store::Store;
 use notafter_store::alerts::AuditLine;
@@ -25,6 +24,7 @@ use super::who::Known;
 use super::{json, json_with, with_store};
 use crate::app::State;
 use crate::calendar;
+use crate::saved::{self, By, NAME_MAX, SavedView};
 
 type Answered = Result<Response, Problem>;
 
@@ -104,21 +104,11 @@ pub(crate) async fn test(
     let sent = with_store(&app, move |store, now| {
         let (owner, about) = owner_of_item(store, &setup, &body.item)?;
         let notice = test_notice(&owner, &about, &by, now);
-        // A desk of its own: it is only asked who is told by what.
-        let desk = Desk::open(store, std::sync::Arc::new(|_: &str| {}))?;
-        let messages = desk.address(&setup, &owner, None, notice, now);
+        let messages = hands::test(store, &setup, notice, &about, &by, now)?;
         if messages.is_empty() {
             return Err(Problem::conflict(format!("{owner} has no channel, and the last resort has none"))
                 .hint("give the owner a `notify` in notafter.toml"));
         }
-        store.send(&messages)?;
-        store.audit(&AuditLine {
-            at: now,
-            who: by,
-            what: "alert-tested".to_owned(),
-            subject: owner.clone(),
-            detail: about,
-        })?;
         let ids: Vec<_> = messages.iter().map(|m| m.id.as_str()).collect();
         let document = serde_json::json!({"owner": owner, "deliveries": ids});
         json_with(StatusCode::ACCEPTED, &document)
@@ -216,6 +206,7 @@ pub(crate) async fn retire(
 ) -> Answered {
     plain("location", &body.location, 1, 4000)?;
     plain("reason", &body.reason, 1, NOTE_MAX)?;
+    hands::says_why(&body.reason).map_err(|e| Problem::bad_request(e.message).hint(e.hint))?;
     let done = with_store(&app, move |store, now| {
         let known = store.place(&body.location)?;
         if known.is_none() {
@@ -246,10 +237,7 @@ pub(crate) async fn own(
 ) -> Answered {
     plain("query", &body.query, 1, 2000)?;
     let query = Query::parse(&body.query)?;
-    if query.terms.is_empty() {
-        return Err(Problem::bad_request("an empty query would give away everything")
-            .hint("name what is meant: id:sha256:7f3a91, name:*.example.com"));
-    }
+    hands::says_something(&query).map_err(|e| Problem::bad_request(e.message).hint(e.hint))?;
     if let Some(owner) = &body.owner {
         plain("owner", owner, 1, 200)?;
         known_owner(&app, owner)?;
@@ -263,17 +251,66 @@ pub(crate) async fn own(
     Ok(done)
 }
 
+pub(crate) async fn save_view(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(view): Body<SavedView>,
+) -> Answered {
+    plain("name", &view.name, 1, NAME_MAX)?;
+    plain("q", &view.q, 1, 2000)?;
+    with_store(&app, move |store, now| {
+        saved::save(store, &view, By { who: &by, at: now })?;
+        json(&view)
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenameView {
+    name: String,
+    to: String,
+}
+
+pub(crate) async fn rename_view(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<RenameView>,
+) -> Answered {
+    plain("name", &body.name, 1, NAME_MAX)?;
+    plain("to", &body.to, 1, NAME_MAX)?;
+    with_store(&app, move |store, now| {
+        saved::rename(store, &body.name, &body.to, By { who: &by, at: now })?;
+        json(&serde_json::json!({"name": body.to}))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteView {
+    name: String,
+}
+
+pub(crate) async fn delete_view(
+    Known(by): Known,
+    With(app): With<State>,
+    _args: Args,
+    Body(body): Body<DeleteView>,
+) -> Answered {
+    plain("name", &body.name, 1, NAME_MAX)?;
+    with_store(&app, move |store, now| {
+        saved::delete(store, &body.name, By { who: &by, at: now })?;
+        json(&serde_json::json!({"name": body.name}))
+    })
+    .await
+}
+
 /// An owner that nobody can tell anything would be as good as none.
 fn known_owner(app: &State, owner: &str) -> Result<(), Problem> {
-    let setup = app.handle.setup();
-    if setup.people.contains_key(owner) || setup.owners.iter().any(|o| o.name == owner) {
-        return Ok(());
-    }
-    let problem = Problem::not_found("no owner is called so");
-    Err(match nearest(owner, setup.people.keys().map(String::as_str)) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem.hint("add an [[owner]] to notafter.toml"),
-    })
+    hands::known_owner(&app.handle.setup(), owner).map_err(|e| Problem::not_found(e.message).hint(e.hint))
 }
 
 pub(crate) async fn make_calendar(Known(by): Known, With(app): With<State>, args: Args) -> Answered {

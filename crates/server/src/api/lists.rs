@@ -41,9 +41,9 @@ pub(crate) async fn assets(With(app): With<State>, args: Args) -> Answered {
             of_cursor(error, args.text("after"), again)
         })?;
         let mut items = Vec::with_capacity(page.rows.len());
-        for row in &page.rows {
-            // What a document says is always what the bytes say.
-            let der = store.asset(&row.id)?.map(|whole| whole.der).unwrap_or_default();
+        // What a document says is always what the bytes say.
+        let ids: Vec<Fingerprint> = page.rows.iter().map(|row| row.id).collect();
+        for (row, der) in page.rows.iter().zip(store.bytes_of(&ids)?) {
             items.push(AssetItem::of(row, &der, now));
         }
         json(&List { items, next: page.next })
@@ -211,6 +211,10 @@ pub(crate) async fn services(With(app): With<State>, _args: Args) -> Answered {
         json(&List::whole(states.into_iter().map(ServiceItem::of).collect()))
     })
     .await
+}
+
+pub(crate) async fn views(With(app): With<State>, _args: Args) -> Answered {
+    with_store(&app, move |store, _now| json(&List::whole(crate::saved::list(store)?))).await
 }
 
 pub(crate) async fn totals(With(app): With<State>, _args: Args) -> Answered {

@@ -64,6 +64,8 @@ pub(crate) struct ServiceItem {
     last_looked: Option<String>,
     next_lapse: Option<String>,
     count: usize,
+    /// What was named as a part of it and shows nothing.
+    missing: Vec<String>,
     places: Vec<ServicePlace>,
 }
 
@@ -86,6 +88,7 @@ impl ServiceItem {
             last_looked: text(state.last_looked),
             next_lapse: text(state.next_lapse),
             count: state.count,
+            missing: state.missing,
             places: state
                 .places
                 .into_iter()
@@ -154,7 +157,7 @@ impl ForecastAnswer {
                 asset: lapse.asset.id.to_string(),
                 kind: lapse.asset.kind.as_str(),
                 title: lapse.asset.title,
-                issuer_name: lapse.asset.issuer_name,
+                issuer_name: lapse.asset.issuer,
                 not_after: lapse.at.to_string(),
                 days_left: days(lapse.at, now),
                 owner: lapse.owner,

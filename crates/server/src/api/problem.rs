@@ -10,6 +10,8 @@ use notafter_core::query::QueryError;
 use notafter_engine::hands::Refused;
 use notafter_store::{StoreError, Trouble};
 
+use crate::saved;
+
 /// A request that was not answered as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -29,6 +31,7 @@ const KINDS: &[(&str, &str)] = &[
     ("bad-cursor", "There is no such place to go on from"),
     ("not-signed-in", "A token is needed"),
     ("forbidden", "This is not allowed"),
+    ("misdirected", "This server does not go by that name"),
     ("not-found", "There is no such thing"),
     ("ambiguous", "More than one begins so"),
     ("method-not-allowed", "This cannot be done here"),
@@ -42,6 +45,45 @@ const KINDS: &[(&str, &str)] = &[
     ("not-available", "This server cannot do that"),
     ("internal", "Something went wrong in the server"),
 ];
+
+/// The title of a kind.
+pub(crate) fn title_of(kind: &str) -> &'static str {
+    KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, title)| title)
+}
+
+/// The kind of a problem of which only the status is known: the gate's, the pages'.
+pub(crate) fn kind_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "not-signed-in",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not-found",
+        StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "not-json",
+        StatusCode::MISDIRECTED_REQUEST => "misdirected",
+        StatusCode::TOO_MANY_REQUESTS => "busy",
+        StatusCode::NOT_IMPLEMENTED => "not-available",
+        StatusCode::SERVICE_UNAVAILABLE => "not-ready",
+        StatusCode::INSUFFICIENT_STORAGE => "memory",
+        status if status.is_server_error() => "internal",
+        _ => "bad-request",
+    }
+}
+
+impl From<saved::Refused> for Problem {
+    fn from(refused: saved::Refused) -> Self {
+        let (said, hint) = refused.words();
+        let problem = match refused {
+            saved::Refused::Store(error) => return error.into(),
+            saved::Refused::Query(error) => return error.into(),
+            saved::Refused::Unknown(_) => Self::not_found(said),
+            saved::Refused::Empty => Self::bad_request(said),
+            _ => Self::conflict(said),
+        };
+        if hint.is_empty() { problem } else { problem.hint(hint) }
+    }
+}
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
@@ -155,10 +197,9 @@ impl Problem {
 
     /// The document.
     pub(crate) fn document(&self) -> serde_json::Value {
-        let title = KINDS.iter().find(|(kind, _)| *kind == self.kind).map_or("", |(_, title)| title);
         let mut out = serde_json::json!({
             "type": format!("urn:notafter:problem:{}", self.kind),
-            "title": title,
+            "title": title_of(self.kind),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });

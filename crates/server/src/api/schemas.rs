@@ -7,6 +7,7 @@ use notafter_core::finding::Kind;
 use serde_json::{Map, Value, json};
 
 use super::table::PLAIN;
+use crate::saved::NAME_MAX;
 
 /// All of them, by name.
 pub(crate) fn all() -> Value {
@@ -38,6 +39,9 @@ pub(crate) fn all() -> Value {
         "Retired": object(&[("location", text()), ("ended", count())], &[]),
         "Own": own(),
         "Owned": object(&[("owner", or_null(text())), ("lines", count())], &[]),
+        "View": body(&[("name", plain(1, NAME_MAX)), ("q", plain(1, 2000))], &[]),
+        "RenameView": body(&[("name", plain(1, NAME_MAX)), ("to", plain(1, NAME_MAX))], &[]),
+        "ViewName": body(&[("name", plain(1, NAME_MAX))], &[]),
         "CalendarLink": calendar_link(),
         "CalendarRevoked": object(&[("owner", text()), ("revoked", flag())], &[]),
     })
@@ -432,6 +436,7 @@ fn service() -> Value {
             ("last_looked", or_null(time())),
             ("next_lapse", or_null(time())),
             ("count", count()),
+            ("missing", array(text())),
             ("places", array(place)),
         ],
         &[],

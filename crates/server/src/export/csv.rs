@@ -87,7 +87,9 @@ mod tests {
         let lines: Vec<_> = text.split("\r\n").collect();
         assert_eq!(lines.len(), 4);
         assert!(lines[0].starts_with("name,owner,ends,days left,issuer,"), "{}", lines[0]);
-        assert!(lines[1].starts_with("'=cmd|' /C calc'!A0,,1970-01-04T00:00:05Z,2,\"R11, Let's Encrypt\","));
+        assert!(
+            lines[1].starts_with("'=cmd|' /C calc'!A0,,1970-01-04T00:00:05Z,2,\"CN=R11,O=Let's Encrypt\",")
+        );
         assert!(lines[2].starts_with("b.test,,,,"), "{}", lines[2]);
     }
 }

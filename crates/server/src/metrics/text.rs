@@ -20,6 +20,11 @@ pub(crate) struct Text<'o> {
 }
 
 impl<'o> Text<'o> {
+    /// A writer of samples of one family, whose head is written elsewhere.
+    pub(crate) fn beside(out: &'o mut dyn Write, name: &'static str) -> Self {
+        Self { out, name, line: String::new() }
+    }
+
     /// A writer to this.
     pub(crate) fn new(out: &'o mut dyn Write) -> Self {
         Self { out, name: "", line: String::new() }
@@ -30,6 +35,11 @@ impl<'o> Text<'o> {
         self.name = name;
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         write!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}\n")
+    }
+
+    /// Samples of the family that were written elsewhere.
+    pub(crate) fn lines(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        io::copy(from, self.out).map(drop)
     }
 
     /// A sample of the family.

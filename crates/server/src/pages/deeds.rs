@@ -4,25 +4,27 @@
 //! `engine::hands` or the store, which write the audit trail; then the engine is woken, and the browser is led
 //! back to where it was.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::http::HeaderMap;
 use notafter_core::UnixTime;
-use notafter_core::query::Query;
 use notafter_engine::hands::{Ask, hold};
 use notafter_pki::time::Civil;
+use notafter_store::Store;
 use serde::Deserialize;
 
 use super::{Answer, Shared, Who, see_other, work};
+use crate::access::Caller;
+use crate::app::App;
 use crate::problem::Problem;
-use crate::views::inventory::{SavedView, VIEWS, VIEWS_MAX, saved_views};
+use crate::saved::{self, By, NAME_MAX, SavedView};
 use crate::words;
 
 /// A note may have so many characters.
 const NOTE_MAX: usize = 500;
-/// A name of a view.
-const NAME_MAX: usize = 60;
 
 pub(super) type Filled<T> = Result<Form<T>, FormRejection>;
 
@@ -140,37 +142,82 @@ pub(crate) struct ViewForm {
 
 pub(crate) async fn save_view(
     State(app): Shared,
-    Extension(_): Who,
+    Extension(caller): Who,
     headers: HeaderMap,
     form: Filled<ViewForm>,
 ) -> Answer {
-    let done = match filled(form) {
-        Ok(form) => work(&app, move |app| keep_view(app, &form)).await,
-        Err(problem) => Err(problem),
-    };
-    lead(&app, &headers, done)
+    let done = filled(form).map(|form| {
+        let view = SavedView { name: typed(&form.name, NAME_MAX), q: form.q.trim().to_owned() };
+        let to = words::ask(&view.q);
+        (move |store: &Store, by: By<'_>| saved::save(store, &view, by), to)
+    });
+    change_views(app, &headers, caller, done).await
 }
 
-fn keep_view(app: &crate::app::App, form: &ViewForm) -> Result<String, Problem> {
-    let name = typed(&form.name, NAME_MAX);
-    let q = form.q.trim().to_owned();
-    if name.is_empty() || q.is_empty() {
-        return Err(Problem::bad("A view has a name and a question."));
-    }
-    Query::parse(&q).map_err(|e| Problem::bad(words::clean(&e.message)).hint(words::clean(&e.hint)))?;
-    for _ in 0..5 {
-        let (mut views, version) = saved_views(&app.handle.store)?;
-        views.retain(|view| view.name != name);
-        if views.len() >= VIEWS_MAX {
-            return Err(Problem::bad(format!("{VIEWS_MAX} views are kept at most.")));
+#[derive(Deserialize)]
+pub(crate) struct RenameForm {
+    name: String,
+    to: String,
+    /// The question on the page, to lead back to.
+    #[serde(default)]
+    q: String,
+}
+
+pub(crate) async fn rename_view(
+    State(app): Shared,
+    Extension(caller): Who,
+    headers: HeaderMap,
+    form: Filled<RenameForm>,
+) -> Answer {
+    let done = filled(form).map(|form| {
+        let to = typed(&form.to, NAME_MAX);
+        (move |store: &Store, by: By<'_>| saved::rename(store, &form.name, &to, by), words::ask(&form.q))
+    });
+    change_views(app, &headers, caller, done).await
+}
+
+#[derive(Deserialize)]
+pub(crate) struct DeleteForm {
+    name: String,
+    #[serde(default)]
+    q: String,
+}
+
+pub(crate) async fn delete_view(
+    State(app): Shared,
+    Extension(caller): Who,
+    headers: HeaderMap,
+    form: Filled<DeleteForm>,
+) -> Answer {
+    let done = filled(form).map(|form| {
+        let back = words::ask(&form.q);
+        (move |store: &Store, by: By<'_>| saved::delete(store, &form.name, by), back)
+    });
+    change_views(app, &headers, caller, done).await
+}
+
+/// Changes the views, and leads back to the inventory.
+async fn change_views<F>(
+    app: Arc<App>,
+    headers: &HeaderMap,
+    caller: Caller,
+    asked: Result<(F, String), Problem>,
+) -> Answer
+where
+    F: FnOnce(&Store, By<'_>) -> Result<(), saved::Refused> + Send + 'static,
+{
+    let done = match asked {
+        Ok((change, to)) => {
+            work(&app, move |app| {
+                let by = By { who: caller.name(), at: app.handle.clock.now() };
+                change(&app.handle.store, by)?;
+                Ok(to)
+            })
+            .await
         }
-        views.push(SavedView { name: name.clone(), q: q.clone() });
-        let json = serde_json::to_vec(&views).unwrap_or_default();
-        if app.handle.store.keep(VIEWS, &json, Some(version))? {
-            return Ok(words::ask(&q));
-        }
-    }
-    Err(Problem::bad("Somebody else saves views at the same time: try again."))
+        Err(problem) => Err(problem),
+    };
+    lead(&app, headers, done)
 }
 
 fn lead(app: &crate::app::App, headers: &HeaderMap, done: Result<String, Problem>) -> Answer {

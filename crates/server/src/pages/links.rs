@@ -56,27 +56,24 @@ pub(crate) async fn take_ack(
     // The button alone is enough: a note is a favour.
     let note = form.map(|form| form.0.note).unwrap_or_default();
     show(&app, caller, &headers, move |app, look| {
-        let link = if is_secret(&secret) {
-            look.store.link(&secret_hash(&secret), false, look.now)?
-        } else {
-            Link::Unknown
-        };
+        // Claimed before anything is done: of two who send it at once, one acts and the other is told so.
+        let hash = secret_hash(&secret);
+        let link = if is_secret(&secret) { look.store.link(&hash, true, look.now)? } else { Link::Unknown };
         let Link::For(number) = link else { return Ok(spent(app, &link)) };
         let note: String = note.trim().chars().filter(|c| !c.is_control()).take(500).collect();
-        let id = format!("a{number}");
-        let owner = look.store.alert(number)?.map(|a| a.owner).unwrap_or_default();
-        let by = format!("{owner}, by a link");
-        let ask = Ask { by: &by, until: None, note: &words::clean(&note), snooze: false };
-        let alert = hold(&look.store, &id, &ask, look.now)?;
-        // Used up by what it did: a link whose deed failed works again.
-        look.store.link(&secret_hash(&secret), true, look.now)?;
+        let alert = acknowledge(look, number, &words::clean(&note)).map_err(|problem| {
+            // A link whose deed failed works again; when that fails too, the alert is still open and tells anew.
+            let _ = look.store.give_link_back(&hash, look.now);
+            problem
+        })?;
         app.handle.wake();
         let until = alert.hold.as_ref().map(|hold| words::moment(hold.until)).unwrap_or_default();
         Ok(AcknowledgeView {
             bare: app.bare("Acknowledged"),
             headline: "You have it.".to_owned(),
             subline: format!(
-                "Alert {id} is quiet until {until}. It ends by itself when the cause is seen to be mended."
+                "Alert {} is quiet until {until}. It ends by itself when the cause is seen to be mended.",
+                alert.id()
             ),
             rows: Vec::new(),
             more: String::new(),
@@ -87,6 +84,14 @@ pub(crate) async fn take_ack(
         })
     })
     .await
+}
+
+/// What the link is for.
+fn acknowledge(look: &Look, number: i64, note: &str) -> Result<notafter_core::alert::Alert, Problem> {
+    let owner = look.store.alert(number)?.map(|a| a.owner).unwrap_or_default();
+    let by = format!("{owner}, by a link");
+    let ask = Ask { by: &by, until: None, note, snooze: false };
+    Ok(hold(&look.store, &format!("a{number}"), &ask, look.now)?)
 }
 
 fn asking(app: &App, look: &Look, whole: &Whole, secret: &str) -> AcknowledgeView {
@@ -180,6 +185,24 @@ pub(crate) async fn take_sign_in(
                 Ok(sign_in_view(app, state, &secret))
             })
             .await
+        }
+        Err(problem) => problem.answer(&headers, |p: &Problem| app.problem_page(p)),
+    }
+}
+
+/// Ends this browser's session: here, and in the browser.
+pub(crate) async fn sign_out(State(app): Shared, headers: HeaderMap) -> Answer {
+    let session = crate::access::cookie(&headers).unwrap_or_default().to_owned();
+    let ended = work(&app, move |app| Ok(app.access.end(&session)?)).await;
+    match ended {
+        Ok(()) => {
+            let mut answer = see_other("/");
+            let secure = if app.is_secure() { "; Secure" } else { "" };
+            let gone = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict{secure}");
+            if let Ok(cookie) = HeaderValue::from_str(&gone) {
+                answer.headers_mut().insert(header::SET_COOKIE, cookie);
+            }
+            answer
         }
         Err(problem) => problem.answer(&headers, |p: &Problem| app.problem_page(p)),
     }

@@ -265,10 +265,66 @@ pub fn is_metadata(ip: IpAddr) -> bool {
                 Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
                 Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
             ];
-            own.contains(&ip) || inside(ip).into_iter().any(|four| is_metadata(IpAddr::V4(four)))
+            own.contains(&ip)
+                || inside(ip).into_iter().any(|four| is_metadata(IpAddr::V4(four)))
+                || through(ip).into_iter().any(is_inner)
         }
     }
 }
+
+/// The IPv4 addresses that a translator or a tunnel would bring an IPv6 address to. What lies inside the house has an
+/// address of its own: whoever names it in this way wants to get around something.
+fn through(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let s = ip.segments();
+    // Mapped addresses are the same host by another spelling, and are looked at as that.
+    let mapped = s[..5] == [0; 5] && (s[5] == 0xffff || s[5] == 0);
+    if mapped { Vec::new() } else { inside(ip) }
+}
+
+/// Private, shared, link-local, or this host.
+fn is_inner(ip: Ipv4Addr) -> bool {
+    let o = ip.octets();
+    let shared = o[0] == 100 && o[1] & 0xc0 == 64;
+    ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared
+}
+
+/// The same as ranges, for an implementation that excludes by range: everything in them is [`is_metadata`], and what a
+/// name resolves to is held against them. Teredo (RFC 4380) is here as a whole: nothing is reached by it any more.
+pub const NEVER: &[&str] = &[
+    "169.254.169.0/24",
+    "169.254.170.2",
+    "169.254.0.23",
+    "168.63.129.16",
+    "100.100.100.200",
+    "192.0.0.192",
+    "fd00:ec2::254",
+    "fd00:ec2::23",
+    "fd00:42::42",
+    "fd20:ce::254",
+    "fe80::a9fe:a9fe",
+    // Behind NAT64 (RFC 6052): metadata, then what is private; and the prefix for a house's own (RFC 8215).
+    "64:ff9b::a83f:8110",
+    "64:ff9b::c000:c0",
+    "64:ff9b::/104",
+    "64:ff9b::a00:0/104",
+    "64:ff9b::6440:0/106",
+    "64:ff9b::7f00:0/104",
+    "64:ff9b::a9fe:0/112",
+    "64:ff9b::ac10:0/108",
+    "64:ff9b::c0a8:0/112",
+    "64:ff9b:1::/48",
+    // Behind 6to4 (RFC 3056).
+    "2002:a83f:8110::/48",
+    "2002:c000:c0::/48",
+    "2002::/24",
+    "2002:a00::/24",
+    "2002:6440::/26",
+    "2002:7f00::/24",
+    "2002:a9fe::/32",
+    "2002:ac10::/28",
+    "2002:c0a8::/32",
+    "2001::/32",
+];
 
 /// The IPv4 addresses that an IPv6 address may lead to.
 fn inside(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
@@ -284,8 +340,18 @@ fn inside(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
         out.push(four(s[1], s[2]));
     }
     if s[..2] == [0x2001, 0] {
-        // Teredo hides the client's address by turning its bits round.
+        // Teredo hides the client's address by turning its bits round; its server stands in the open.
         out.push(four(!s[6], !s[7]));
+        out.push(four(s[2], s[3]));
+    }
+    if s[..3] == [0x64, 0xff9b, 1] {
+        // RFC 8215: where in it the address stands is the house's own affair; these are the usual places.
+        out.push(four(s[6], s[7]));
+        out.push(four(s[3], (s[4] << 8) | (s[5] >> 8)));
+    }
+    if matches!(s[4], 0 | 0x200) && s[5] == 0x5efe {
+        // ISATAP.
+        out.push(four(s[6], s[7]));
     }
     out
 }
@@ -326,6 +392,18 @@ mod tests {
             (asked.target.as_str(), asked.starttls),
             ("smtp://10.0.0.1:25?sni=mail.test", Some("smtp"))
         );
+    }
+
+    #[test]
+    fn the_ranges_hold_what_the_addresses_do() {
+        // The first address of each range is one that is never looked at; a whole one is there on purpose.
+        for range in NEVER {
+            let (first, whole) = range.split_once('/').map_or((*range, false), |(first, bits)| {
+                (first, ["2001::", "64:ff9b:1::"].contains(&first) && !bits.is_empty())
+            });
+            let ip: IpAddr = first.parse().unwrap();
+            assert!(whole || is_metadata(ip), "{range}");
+        }
     }
 
     #[test]
@@ -389,6 +467,16 @@ mod tests {
             "[fd00:0ec2:0:0::254]:443",
             "fd00:ec2::254",
             "[fd00:42::42]",
+            "[64:ff9b::10.0.0.1]",
+            "[64:ff9b::127.0.0.1]",
+            "[64:ff9b:1::169.254.169.254]",
+            "[64:ff9b:1::192.168.0.1]",
+            "[2002:c0a8:1::1]",
+            "[2002:7f00:1::1]",
+            "[2001:0:c000:201:0:0:5601:5601]",
+            "[2001:0:a00:1::1]",
+            "[2001:db8::5efe:169.254.169.254]",
+            "[2001:db8::200:5efe:10.0.0.1]",
             "metadata.google.internal",
             "METADATA.google.internal.",
             "metadata",
@@ -400,7 +488,17 @@ mod tests {
         {
             assert!(matches!(target(host, ""), Err(Refusal::Wrong { .. })), "{host}");
         }
-        for host in ["10.0.0.5", "192.168.1.1", "169.254.1.1", "[::1]", "[2001:db8::254]", "a.0x7f.test"] {
+        for host in [
+            "10.0.0.5",
+            "192.168.1.1",
+            "169.254.1.1",
+            "[::1]",
+            "[2001:db8::254]",
+            "[64:ff9b::192.0.2.1]",
+            "[2002:c000:201::1]",
+            "[::ffff:10.0.0.1]",
+            "a.0x7f.test",
+        ] {
             assert!(target(host, "").is_ok(), "{host}");
         }
     }

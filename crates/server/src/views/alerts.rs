@@ -13,9 +13,10 @@ use notafter_store::StoreError;
 use notafter_store::rows::{AssetRow, FindingRow};
 use serde::Deserialize;
 
+use super::filters;
 use super::frame::{House, Look, frame, waits};
 use super::horizon::iso_day;
-use super::row::{left_of, row};
+use super::row::{deed, left_of, row};
 use super::{AlertItem, Chip, Delivery, Frame, Left, Name, Pager, Row, Stamp, Todo, place_href, tone};
 use crate::words;
 
@@ -42,7 +43,7 @@ const MESSAGES: usize = 30;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Ask {
-    /// `open`, `acknowledged`, `resolved`; "" is what is not resolved.
+    /// `open`, `acknowledged`, `snoozed`, `resolved`; "" is what is not resolved.
     pub(crate) state: String,
     /// Go on below this number.
     pub(crate) before: Option<i64>,
@@ -77,21 +78,26 @@ fn one(look: &Look, alert: Alert) -> Result<Whole, StoreError> {
     Ok(Whole { alert, findings, asset, messages })
 }
 
+/// How an alert stands, as the page is asked for it.
+fn stands(alert: &Alert) -> &'static str {
+    match (alert.state, &alert.hold) {
+        (State::Resolved, _) => "resolved",
+        (State::Open, _) => "open",
+        (State::Acknowledged, Some(hold)) if hold.snooze => "snoozed",
+        (State::Acknowledged, _) => "acknowledged",
+    }
+}
+
 /// The alerts of a page.
 pub(crate) fn gather(look: &Look, house: &House, ask: &Ask) -> Result<Vec<Whole>, StoreError> {
-    let state = match ask.state.as_str() {
-        "open" => Some(State::Open),
-        "acknowledged" => Some(State::Acknowledged),
-        "resolved" => Some(State::Resolved),
-        _ => None,
-    };
-    let alerts = if state.is_none() {
-        let mut open = house.alerts.clone();
+    let alerts = if ask.state != "resolved" {
+        let wanted = |a: &&Alert| ask.state.is_empty() || stands(a) == ask.state;
+        let mut open: Vec<Alert> = house.alerts.iter().filter(wanted).cloned().collect();
         open.sort_by_key(|a| (!waits(a, look.now), a.severity, a.deadline.unwrap_or(UnixTime(i64::MAX))));
         open.truncate(3 * ALERTS);
         open
     } else {
-        look.store.alerts(state, ask.before, ALERTS)?
+        look.store.alerts(Some(State::Resolved), ask.before, ALERTS)?
     };
     whole(look, alerts)
 }
@@ -107,7 +113,6 @@ pub(crate) fn view(
     let now = look.now;
     let count = |keep: &dyn Fn(&&Alert) -> bool| house.alerts.iter().filter(keep).count() as u64;
     let waiting = count(&|a| waits(a, now));
-    let open = count(&|a| a.state == State::Open);
     let all = house.alerts.len() as u64;
     let failed =
         alerts.iter().flat_map(|w| &w.messages).filter(|m| m.delivery == Stand::Failed).count() as u64;
@@ -129,7 +134,7 @@ pub(crate) fn view(
         let href = if state.is_empty() { "/alerts".to_owned() } else { format!("/alerts?state={state}") };
         Chip::new(words, href, only.is_none() && ask.state == state, count)
     };
-    let full = !ask.state.is_empty() && alerts.len() == ALERTS;
+    let full = ask.state == "resolved" && alerts.len() == ALERTS;
     let last = alerts.last().map(|w| w.alert.number).unwrap_or_default();
     let first_page = ask.before.is_none();
     AlertsView {
@@ -138,8 +143,9 @@ pub(crate) fn view(
         subline: "Each step is told once. Quiet in between is meant.".to_owned(),
         states: vec![
             chip("not resolved", "", Some(all)),
-            chip("open", "open", Some(open)),
-            chip("acknowledged", "acknowledged", Some(all.saturating_sub(open))),
+            chip("open", "open", Some(count(&|a| stands(a) == "open"))),
+            chip("acknowledged", "acknowledged", Some(count(&|a| stands(a) == "acknowledged"))),
+            chip("snoozed", "snoozed", Some(count(&|a| stands(a) == "snoozed"))),
             chip("resolved", "resolved", None),
         ],
         alerts_none: if all == 0 && ask.state.is_empty() {
@@ -158,7 +164,7 @@ pub(crate) fn view(
             } else {
                 String::new()
             },
-            words: words::number(alerts.len() as u64),
+            words: format!("{} on this page", words::counted(alerts.len() as u64, "alert")),
         },
         alerts: alerts.iter().map(|w| item(look, w)).collect(),
     }
@@ -206,6 +212,10 @@ pub(crate) fn item(look: &Look, whole: &Whole) -> AlertItem {
         }
         .to_owned(),
         summary: summary(whole, now),
+        hint: match (alert.state, whole.findings.first()) {
+            (State::Resolved, _) | (_, None) => String::new(),
+            (_, Some(first)) => words::sentence(&words::clean(&first.hint)),
+        },
         step: step_words(alert, now),
         next: next_words(look, alert, now),
         told,
@@ -225,7 +235,7 @@ fn summary(whole: &Whole, now: UnixTime) -> String {
             "The cause is no longer found. It is told as mended once it has stayed so.".to_owned()
         }
         Some(first) => {
-            let said = words::sentence(&words::clean(&summary_at(&first.summary, first.deadline, now)));
+            let said = words::said(&words::clean(&summary_at(&first.summary, first.deadline, now)));
             let more = whole.alert.members.len().saturating_sub(1);
             let more = if more > 0 {
                 format!(" And {} more of the same cause.", words::number(more as u64))
@@ -246,7 +256,13 @@ pub(crate) fn alert_row(whole: &Whole, now: UnixTime) -> Row {
         None => {
             let place = whole.findings.first().and_then(|f| f.locations.first());
             let title = whole.findings.first().map_or(alert.title.as_str(), |f| f.title.as_str());
-            let title = if title.is_empty() { "this server" } else { title };
+            // What is about no place is called by its kind: "operator", for operator, says nothing.
+            let kind = whole.findings.first().map(|f| f.kind.as_str().replace('-', " "));
+            let title = match (place, &kind) {
+                (None, Some(kind)) => kind,
+                _ if title.is_empty() => "this server",
+                _ => title,
+            };
             Row {
                 left: Left { number: "–".to_owned(), unit: "no date".to_owned(), tone: "plain".to_owned() },
                 name: Name::of(title),
@@ -262,15 +278,19 @@ pub(crate) fn alert_row(whole: &Whole, now: UnixTime) -> Row {
             }
         }
     };
-    if let Some(deadline) = alert.deadline {
-        out.left = left_of(deadline, now);
-    }
-    out.left.tone = if alert.state == State::Resolved { "plain" } else { tone(alert.severity) }.to_owned();
+    // The alert's own date, and no other: a certificate served under a wrong name has days left, its fault has none.
+    out.left = match alert.deadline {
+        Some(deadline) => left_of(deadline, now),
+        None => Left { number: "–".to_owned(), unit: "no date".to_owned(), tone: String::new() },
+    };
+    let dated = alert.state != State::Resolved && alert.deadline.is_some();
+    out.left.tone = if dated { tone(alert.severity) } else { "plain" }.to_owned();
     out.owner = words::clean(&alert.owner);
-    let hint = whole.findings.first().map(|f| words::clean(&f.hint)).unwrap_or_default();
+    // The short word here; the whole of what to do stands below it.
+    let deed = whole.findings.first().map(|f| deed(f.kind).to_owned()).unwrap_or_default();
     out.todo = match alert.state {
         State::Resolved => Todo { words: "mended".to_owned(), tone: "plain".to_owned(), auto: false },
-        _ => Todo { words: hint, tone: tone(alert.severity).to_owned(), auto: false },
+        _ => Todo { words: deed, tone: tone(alert.severity).to_owned(), auto: false },
     };
     out
 }

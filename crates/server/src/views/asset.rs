@@ -2,8 +2,9 @@
 
 use askama::Template;
 use notafter_core::document::AssetDocument;
-use notafter_core::finding::summary_at;
+use notafter_core::finding::{Severity, summary_at};
 use notafter_core::inventory::{Asset, AssetKind, BytesAt, Role};
+use notafter_core::location::Location;
 use notafter_core::observation::Possession;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::fingerprint::hex;
@@ -13,6 +14,7 @@ use notafter_store::findings::FindingFilter;
 use notafter_store::rows::{AssetRow, AssetWhole, FindingRow, PlacementRow};
 
 use super::alerts::{Whole, whole};
+use super::filters;
 use super::findings::{cause, item};
 use super::frame::{House, Look, frame};
 use super::inventory::issuer;
@@ -45,9 +47,9 @@ pub(crate) struct AssetView {
     pub(crate) findings_none: String,
     pub(crate) alerts: Vec<AlertItem>,
     pub(crate) alerts_none: String,
-    /// leaf first
-    pub(crate) chain: Vec<Kin>,
-    pub(crate) chain_words: String,
+    /// the longest as an endpoint sent it, then those that differ
+    pub(crate) chains: Vec<Chain>,
+    pub(crate) chains_more: String,
     /// newest first, lapses among them
     pub(crate) line: Vec<Kin>,
     pub(crate) line_words: String,
@@ -119,6 +121,24 @@ pub(crate) struct Kin {
     pub(crate) tone: String,
 }
 
+/// leaf first; words: "as sent by tls://10.0.3.11:443 and 2 more"
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chain {
+    pub(crate) words: String,
+    pub(crate) links: Vec<Kin>,
+}
+
+/// A chain in the store: what is not in it has only its identity.
+pub(crate) struct Sent {
+    links: Vec<(Fingerprint, Option<AssetRow>)>,
+    /// At these places, endpoints first.
+    places: Vec<Location>,
+}
+
+/// So many different chains are told apart.
+const MORE_CHAINS: usize = 20;
+/// So many chains are drawn.
+const CHAINS: usize = 3;
 /// So many places are listed.
 const PLACES: usize = 200;
 /// So many of the past ones are asked what they show now.
@@ -130,8 +150,8 @@ const NAMES: usize = 100;
 /// What the page is made from.
 pub(crate) struct Gathered {
     pub(crate) whole: AssetWhole,
-    /// Leaf first, as sent or stored at one of its places; what is not in the store has only its identity.
-    pub(crate) chain: Vec<(Fingerprint, Option<AssetRow>)>,
+    /// As sent or stored at its places, each once.
+    pub(crate) chains: Vec<Sent>,
     pub(crate) findings: Vec<FindingRow>,
     pub(crate) past: Vec<FindingRow>,
     pub(crate) alerts: Vec<Whole>,
@@ -144,10 +164,14 @@ pub(crate) struct Gathered {
 /// Asks for everything about an asset.
 pub(crate) fn gather(look: &Look, id: &Fingerprint) -> Result<Option<Gathered>, StoreError> {
     let Some(whole_asset) = look.store.asset(id)? else { return Ok(None) };
-    let sent = whole_asset.placements.iter().find(|p| !p.chain.is_empty());
-    let mut chain = Vec::new();
-    for link in sent.map(|p| p.chain.as_slice()).unwrap_or_default().iter().take(20) {
-        chain.push((*link, look.store.by_id(&hex(&link.0))?.into_iter().next()));
+    let mut chains = Vec::new();
+    for (ids, places) in distinct(&whole_asset.placements).into_iter().take(MORE_CHAINS) {
+        let mut links = Vec::new();
+        // Those that are only counted need no names.
+        for link in ids.iter().take(if chains.len() < CHAINS { 20 } else { 0 }) {
+            links.push((*link, look.store.by_id(&hex(&link.0))?.into_iter().next()));
+        }
+        chains.push(Sent { links, places });
     }
     let about = |resolved| FindingFilter {
         asset: Some(id.to_string()),
@@ -185,7 +209,7 @@ pub(crate) fn gather(look: &Look, id: &Fingerprint) -> Result<Option<Gathered>, 
     };
     let document = AssetDocument::of(&asset, &whole_asset.der, look.now);
     Ok(Some(Gathered {
-        chain,
+        chains,
         findings,
         past,
         alerts: whole(look, alerts)?,
@@ -224,14 +248,11 @@ pub(crate) fn view(look: &Look, house: &House, found: &Gathered) -> AssetView {
         findings_none: "None is open.".to_owned(),
         alerts: found.alerts.iter().map(|w| super::alerts::item(look, w)).collect(),
         alerts_none: "None was ever sent.".to_owned(),
-        chain: chain(found, now),
-        chain_words: found
-            .whole
-            .placements
-            .iter()
-            .find(|p| !p.chain.is_empty())
-            .map(|p| format!("at {}", words::clean(p.location.as_str())))
-            .unwrap_or_default(),
+        chains: found.chains.iter().take(CHAINS).map(|sent| chain(found, sent, now)).collect(),
+        chains_more: match found.chains.len().saturating_sub(CHAINS) as u64 {
+            0 => String::new(),
+            n => format!("and {} more that differ", words::number(n)),
+        },
         line: lineage(row, line, now),
         line_words: line_words(line),
         facts: facts(found),
@@ -350,10 +371,38 @@ fn more_places(found: &Gathered) -> Link {
     )
 }
 
-fn chain(found: &Gathered, now: UnixTime) -> Vec<Kin> {
+/// The different chains in which it is now: what endpoints send first, and of these the longest. A file that holds one
+/// certificate says nothing of what is sent with it.
+fn distinct(placements: &[PlacementRow]) -> Vec<(Vec<Fingerprint>, Vec<Location>)> {
+    let mut out: Vec<(Vec<Fingerprint>, Vec<Location>)> = Vec::new();
+    let mut current: Vec<_> = placements.iter().filter(|p| is_current(p) && !p.chain.is_empty()).collect();
+    if current.is_empty() {
+        current = placements.iter().filter(|p| !p.chain.is_empty()).take(1).collect();
+    }
+    current.sort_by_key(|p| (p.location.is_file(), std::cmp::Reverse(p.chain.len())));
+    for placement in current {
+        match out.iter_mut().find(|(chain, _)| *chain == placement.chain) {
+            Some((_, places)) => places.push(placement.location.clone()),
+            None => out.push((placement.chain.clone(), vec![placement.location.clone()])),
+        }
+    }
+    // Alone in a file is how most are stored: worth a drawing only where nothing is sent.
+    if out.iter().any(|(_, places)| !places[0].is_file()) {
+        out.retain(|(chain, places)| chain.len() > 1 || !places[0].is_file());
+    }
+    out
+}
+
+fn chain(found: &Gathered, sent: &Sent, now: UnixTime) -> Chain {
     let leaf_end = found.whole.row.not_after;
-    found
-        .chain
+    let how = if sent.places.first().is_some_and(Location::is_file) { "stored in" } else { "by" };
+    let first = sent.places.first().map(|p| words::clean(p.as_str())).unwrap_or_default();
+    let more = match sent.places.len().saturating_sub(1) as u64 {
+        0 => String::new(),
+        n => format!(" and {} more", words::number(n)),
+    };
+    let links = sent
+        .links
         .iter()
         .map(|(id, row)| {
             let this = *id == found.whole.row.id;
@@ -390,7 +439,8 @@ fn chain(found: &Gathered, now: UnixTime) -> Vec<Kin> {
                 .to_owned(),
             }
         })
-        .collect()
+        .collect();
+    Chain { words: format!("{how} {first}{more}"), links }
 }
 
 /// Newest first, with the gaps between them: a day on which none of the line was valid.
@@ -493,7 +543,8 @@ fn history(found: &Gathered, now: UnixTime) -> Vec<Event> {
     }
     for finding in found.findings.iter().chain(&found.past) {
         let summary = summary_at(&finding.summary, finding.deadline, now);
-        out.push((finding.opened, format!("{} found: {summary}", finding.kind), String::new(), "now"));
+        let tone = if finding.severity == Severity::Critical { "now" } else { "plain" };
+        out.push((finding.opened, format!("{} found: {summary}", finding.kind), String::new(), tone));
         if let Some(at) = finding.resolved {
             out.push((at, format!("{} is seen to be mended", finding.kind), String::new(), "plain"));
         }

@@ -10,6 +10,7 @@ use notafter_store::findings::FindingFilter;
 use notafter_store::rows::FindingRow;
 use serde::Deserialize;
 
+use super::filters;
 use super::frame::{Coverage, House, Look, frame};
 use super::row::left_of;
 use super::{Cause, Chip, FindingItem, Frame, Link, Name, asset_href, place_href, tone};
@@ -304,7 +305,7 @@ pub(crate) fn item(row: &FindingRow, now: UnixTime) -> FindingItem {
         name: Name::of(&row.title),
         href,
         owner: row.owner.as_deref().map(words::clean).unwrap_or_default(),
-        summary: words::sentence(&words::clean(&summary_at(&row.summary, row.deadline, now))),
+        summary: words::said(&words::clean(&summary_at(&row.summary, row.deadline, now))),
         hint: words::clean(&row.hint),
         place_words: places(&row.locations),
         when,

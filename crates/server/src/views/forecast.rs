@@ -9,6 +9,7 @@ use notafter_pki::time::DAY;
 use notafter_store::StoreError;
 use notafter_store::queries::Sort;
 
+use super::filters;
 use super::frame::{Coverage, House, Look, frame};
 use super::horizon::{POLICY_DATES, iso_day};
 use super::row::{Entry, entries};
@@ -128,7 +129,7 @@ pub(crate) fn view(look: &Look, house: &House, found: &Forecast) -> ForecastView
     let midnight = UnixTime(now.0.div_euclid(DAY) * DAY);
     let worst = found.counts.iter().enumerate().max_by_key(|(n, count)| (**count, std::cmp::Reverse(*n)));
     let mut subline = String::new();
-    if let Some((n, count)) = worst.filter(|(_, count)| **count > 0) {
+    if let Some((n, count)) = worst.filter(|(_, count)| **count > 1) {
         let at = midnight.plus(n as i64 * found.step_days * DAY);
         let what = if found.step_days == 7 { "Worst week: from" } else { "Worst day:" };
         subline = format!("{what} {}, with {}. ", words::day(at, now), words::number(*count));
@@ -265,6 +266,9 @@ fn chart(found: &Forecast, now: UnixTime) -> BarChart {
     }
 }
 
+/// The drawing is at least so many high.
+const LEAST_TOP: u64 = 5;
+
 /// The top of the drawing, and two or three round levels below it.
 fn scale(most: u64) -> (u64, Vec<u64>) {
     // 1, 2, 5, 10, 20, 50, ...: the first that fits four times at most.
@@ -278,7 +282,8 @@ fn scale(most: u64) -> (u64, Vec<u64>) {
         }
     }
     let levels: Vec<u64> = (1..=4).map(|n| n * step).filter(|n| *n <= most).collect();
-    (most.max(step), levels)
+    // One or two are not a cliff, and do not look like one.
+    (most.max(step).max(LEAST_TOP), levels)
 }
 
 fn rules(found: &Forecast, now: UnixTime, x_of: &dyn Fn(f64) -> f64) -> Vec<DateRule> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use notafter_core::UnixTime;
 use notafter_core::alert::{Alert, State as AlertState};
-use notafter_core::finding::{Kind, Severity, summary_at};
-use notafter_engine::service::is_stale;
+use notafter_core::finding::{Fact, Kind, Severity, summary_at};
+use notafter_engine::service::{came_to_nothing, is_stale};
 use notafter_engine::setup::Setup;
 use notafter_engine::status::{PULSE, State};
 use notafter_store::findings::FindingFilter;
@@ -76,6 +76,8 @@ impl Look {
 pub(crate) struct Coverage {
     pub(crate) fresh: u64,
     pub(crate) stale: u64,
+    /// Sources that are not late yet, and whose last look came to nothing.
+    pub(crate) failing: u64,
     /// Placements seen at the last look of a source that is not late.
     pub(crate) seen: u64,
     /// All placements.
@@ -103,6 +105,8 @@ impl Coverage {
             if look.is_stale(house, &planned.name) {
                 out.stale += 1;
                 stale_places += row.map_or(0, |r| r.placements);
+            } else if row.is_some_and(came_to_nothing) {
+                out.failing += 1;
             } else {
                 out.fresh += 1;
                 out.oldest = [out.oldest, last].into_iter().flatten().min();
@@ -127,6 +131,10 @@ impl Coverage {
         if self.stale > 0 {
             let are = if self.stale == 1 { "is" } else { "are" };
             parts.push(format!("{} {are} stale", words::counted(self.stale, "source")));
+        }
+        if self.failing > 0 {
+            parts
+                .push(format!("the last look of {} came to nothing", words::counted(self.failing, "source")));
         }
         if self.unseen > 0 {
             parts.push(format!("{} did not answer", words::counted(self.unseen, "place")));
@@ -193,8 +201,11 @@ fn freshness(look: &Look, house: &House, coverage: &Coverage) -> Vec<Freshness> 
     if let Some(oldest) = coverage.oldest {
         let tone = if look.is_alive() { "proven" } else { "stale" };
         let seen = words::counted(coverage.seen, "place");
-        let sources = if coverage.fresh > 1 { ", or later" } else { "" };
-        out.push(line(tone, format!("{seen} looked at {}{sources}", words::ago(oldest, look.now))));
+        let when = words::ago(oldest, look.now);
+        out.push(match coverage.fresh {
+            1 => line(tone, format!("{seen} seen {when}")),
+            _ => line(tone, format!("{seen} seen, the oldest look {when}")),
+        });
     }
     let but = coverage.but();
     if !but.is_empty() {
@@ -311,6 +322,14 @@ pub(crate) fn banners(look: &Look, house: &House) -> Vec<Banner> {
     out
 }
 
+/// A name in a finding's evidence.
+fn fact(finding: &FindingRow, name: &str) -> Option<String> {
+    finding.evidence.iter().find(|(known, _)| known == name).and_then(|(_, fact)| match fact {
+        Fact::Text(text) => Some(words::clean(text)),
+        _ => None,
+    })
+}
+
 fn of_kind(look: &Look, house: &House, kind: Kind, many: &str, link: (&str, &str)) -> Option<Banner> {
     let all: Vec<_> = house.own.iter().filter(|f| f.kind == kind).collect();
     let first = all.first()?;
@@ -322,10 +341,18 @@ fn of_kind(look: &Look, house: &House, kind: Kind, many: &str, link: (&str, &str
     let summary = words::clean(&summary_at(&first.summary, first.deadline, look.now));
     let hint = words::sentence(&words::clean(&first.hint));
     let (title, text) = match all.len() {
-        1 => (format!("{}.", words::sentence(summary.trim_end_matches('.'))), hint),
+        // A banner is on every page: it says what, and where to read why.
+        1 => match (kind, fact(first, "source"), fact(first, "owner")) {
+            (Kind::SourceStale, Some(source), _) => (format!("The source {source} is stale."), hint),
+            (Kind::AlertUndelivered, _, Some(owner)) => {
+                (format!("A message to {owner} was not delivered."), hint)
+            }
+            (Kind::OwnerUnreachable, _, Some(owner)) => (format!("{owner} cannot be told anything."), hint),
+            _ => (format!("{}.", words::said(summary.trim_end_matches('.'))), hint),
+        },
         n => {
             let n = words::sentence(&words::number_word(n as u64));
-            (format!("{n} {many}."), format!("The first: {summary}. {hint}"))
+            (format!("{n} {many}."), hint)
         }
     };
     Some(banner(tone, title, text, Some(link)))

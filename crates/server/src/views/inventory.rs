@@ -3,14 +3,16 @@
 use askama::Template;
 use notafter_core::UnixTime;
 use notafter_core::query::{KEYS, Query, QueryError};
+use notafter_store::StoreError;
 use notafter_store::queries::Sort;
-use notafter_store::{Store, StoreError};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::filters;
 use super::frame::{Coverage, House, Look, frame};
 use super::row::{Entry, entries, grey, left, place_words, todo};
 use super::{Chip, Frame, Left, Name, Pager, Stamp, Todo, asset_href};
 use crate::export::Format;
+use crate::saved::{self, SavedView};
 use crate::words;
 
 #[derive(Clone, Debug, Template)]
@@ -63,11 +65,6 @@ pub(crate) const ROWS: usize = 100;
 const COUNT_MOST: u64 = 10_000;
 /// So many characters of an issuer are shown.
 const ISSUER_MAX: usize = 36;
-/// Where saved views are kept.
-pub(crate) const VIEWS: &str = "views";
-/// So many views may be saved.
-pub(crate) const VIEWS_MAX: usize = 40;
-
 /// What is asked for.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -77,13 +74,6 @@ pub(crate) struct Ask {
     pub(crate) sort: String,
     /// Cursor of the last row of the page before.
     pub(crate) after: String,
-}
-
-/// A query that somebody kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedView {
-    pub(crate) name: String,
-    pub(crate) q: String,
 }
 
 /// What the page is made from.
@@ -116,16 +106,9 @@ impl Ask {
     }
 }
 
-/// The saved views, and the version to change them under.
-pub(crate) fn saved_views(store: &Store) -> Result<(Vec<SavedView>, i64), StoreError> {
-    Ok(store.kept(VIEWS)?.map_or((Vec::new(), 0), |kept| {
-        (serde_json::from_slice(&kept.value).unwrap_or_default(), kept.version)
-    }))
-}
-
 /// Asks.
 pub(crate) fn gather(look: &Look, house: &House, ask: &Ask) -> Result<Inventory, StoreError> {
-    let (views, _) = saved_views(&look.store)?;
+    let views = saved::list(&look.store)?;
     let query = match Query::parse(&ask.q) {
         Ok(query) => query,
         Err(error) => {
@@ -216,7 +199,13 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Inventory) -> 
         pager: Pager {
             before: if first { String::new() } else { ask.href("") },
             after: found.next.as_deref().map(|next| ask.href(next)).unwrap_or_default(),
-            words: if first { format!("the first {shown}") } else { format!("{shown} more") },
+            words: if first && found.next.is_none() {
+                String::new()
+            } else if first {
+                format!("the first {shown}")
+            } else {
+                format!("{shown} more")
+            },
         },
         can_save: found.error.is_none() && !asked.is_empty() && !found.views.iter().any(|v| v.q == asked),
     }

@@ -3,6 +3,7 @@
 use askama::Template;
 use notafter_core::UnixTime;
 use notafter_core::document::tls_version;
+use notafter_core::finding::Severity;
 use notafter_pki::time::DAY;
 use notafter_store::StoreError;
 use notafter_store::alerts::AuditLine;
@@ -10,6 +11,7 @@ use notafter_store::findings::FindingFilter;
 use notafter_store::rows::{AssetRow, FindingRow, PlaceWhole, PlacementRow};
 
 use super::asset::leads;
+use super::filters;
 use super::findings::{cause, item};
 use super::frame::{House, Look, frame};
 use super::row::{grey, row};
@@ -33,6 +35,8 @@ pub(crate) struct PlaceView {
     pub(crate) now_title: String,
     pub(crate) shows: Vec<Row>,
     pub(crate) shows_none: String,
+    /// "" when something else was there before
+    pub(crate) before_none: String,
     pub(crate) timeline: Timeline,
     pub(crate) intervals: Vec<Interval>,
     pub(crate) findings: Vec<FindingItem>,
@@ -162,6 +166,7 @@ pub(crate) fn view(look: &Look, house: &House, found: &Gathered) -> PlaceView {
         } else {
             "Nothing is here any more.".to_owned()
         },
+        before_none: before_none(found, now),
         timeline: timeline(&found.place.placements, now),
         intervals: intervals(found, late, now),
         findings: found.findings.iter().map(|f| item(f, now)).collect(),
@@ -222,7 +227,13 @@ fn show(
     now: UnixTime,
 ) -> Option<Row> {
     let about = |f: &&FindingRow| f.asset == Some(asset.id);
-    let mut out = row(asset, found.findings.iter().find(about), now);
+    let finding = found.findings.iter().find(about);
+    let mut here = asset.clone();
+    if finding.is_none() {
+        // What is wrong with it elsewhere is not wrong here.
+        (here.severity, here.findings) = (None, 0);
+    }
+    let mut out = row(&here, finding, now);
     let end = asset.not_after.map(|end| format!(" · until {}", words::date(end))).unwrap_or_default();
     let possession =
         placement.facts.possession.map(|p| format!(" · possession {}", p.as_str())).unwrap_or_default();
@@ -294,6 +305,19 @@ fn timeline(placements: &[PlacementRow], now: UnixTime) -> Timeline {
         ticks: ticks.to_vec(),
         spans,
     }
+}
+
+/// What is said instead of a drawing while there is nothing but what is there now.
+fn before_none(found: &Gathered, now: UnixTime) -> String {
+    let placements = &found.place.placements;
+    if placements.iter().any(|p| p.gone.is_some()) {
+        return String::new();
+    }
+    let first = placements.iter().map(|p| p.first_seen).min();
+    first.map_or_else(
+        || "Nothing was ever seen here.".to_owned(),
+        |first| format!("Nothing else: the same since it was first seen, {}.", words::ago(first, now)),
+    )
 }
 
 fn intervals(found: &Gathered, late: bool, now: UnixTime) -> Vec<Interval> {
@@ -384,7 +408,9 @@ fn history(found: &Gathered, now: UnixTime) -> Vec<Event> {
         out.push((line.at, format!("{}{detail}", line.what.replace('-', " ")), line.who.clone(), "plain"));
     }
     for finding in &found.findings {
-        out.push((finding.opened, format!("{} found", finding.kind), String::new(), "now"));
+        // A dot that is red wants somebody.
+        let tone = if finding.severity == Severity::Critical { "now" } else { "plain" };
+        out.push((finding.opened, format!("{} found", finding.kind), String::new(), tone));
     }
     for placement in found.place.placements.iter().filter(|p| leads(p.role)).take(HISTORY) {
         let source = format!("source {}", placement.source);

@@ -95,7 +95,7 @@ pub(crate) fn place_words(row: &AssetRow) -> String {
 }
 
 /// The one thing to do about a kind of finding, in a few words.
-fn deed(kind: Kind) -> &'static str {
+pub(crate) fn deed(kind: Kind) -> &'static str {
     match kind {
         Kind::ExpiresSoon => "renew it",
         Kind::ExpiredInUse => "replace it now",
@@ -115,6 +115,11 @@ fn deed(kind: Kind) -> &'static str {
         Kind::LifetimeExceedsPolicy => "it lives longer than allowed",
         Kind::CrlExpires => "publish the next list",
         Kind::Unowned => "give it an owner",
+        Kind::SourceStale => "see why it is late",
+        Kind::OwnerUnreachable => "give the owner a channel",
+        Kind::AlertUndelivered => "mend the channel",
+        Kind::ClockSkew => "check the clock",
+        Kind::CannotRead => "have it reissued, or exclude it",
         other => other.as_str(),
     }
 }
@@ -263,6 +268,7 @@ pub(crate) mod tests {
             kind: AssetKind::Certificate,
             title: title.to_owned(),
             issuer_name: "CN=R11,O=Let's Encrypt,C=US".to_owned(),
+            issuer: "CN=R11,O=Let's Encrypt,C=US".to_owned(),
             not_before: Some(end.plus(-90 * DAY)),
             not_after: Some(end),
             is_ca: false,

@@ -8,10 +8,12 @@ use notafter_store::StoreError;
 use notafter_store::rows::{BlindRow, SourceRow};
 use serde::Deserialize;
 
+use super::filters;
 use super::frame::{Coverage, House, Look, frame};
 use super::starting::progress_words;
 use super::{Frame, Link, Name, Stamp, place_href};
 use crate::words;
+use notafter_engine::service;
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "sources.html")]
@@ -98,7 +100,7 @@ pub(crate) fn gather(look: &Look, ask: &Ask) -> Result<Sources, StoreError> {
 /// The page.
 pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Sources) -> SourcesView {
     let coverage = Coverage::of(look, house);
-    let all = coverage.fresh + coverage.stale;
+    let all = coverage.fresh + coverage.stale + coverage.failing;
     let unseen = coverage.unseen + coverage.blind;
     let mut headline = match (coverage.fresh, all) {
         (_, 0) => "No source is set up".to_owned(),
@@ -123,7 +125,7 @@ pub(crate) fn view(look: &Look, house: &House, ask: &Ask, found: &Sources) -> So
         .map(|planned| source(look, house, planned, ask, found))
         .collect();
     // The late ones first: they are what somebody has to see to.
-    sources.sort_by_key(|s| s.tone != "stale");
+    sources.sort_by_key(|s| s.tone == "proven");
     SourcesView {
         frame: frame(look, house, "Sources", "Sources"),
         headline,
@@ -150,10 +152,22 @@ fn source(look: &Look, house: &House, planned: &Planned, ask: &Ask, found: &Sour
     let stale = look.is_stale(house, &planned.name);
     let running = look.state.running.get(&planned.name);
     let last = row.and_then(|r| r.last_success);
+    // What a look that came to nothing left behind is not fresh, though it is not late yet.
+    let nothing = row
+        .filter(|r| service::came_to_nothing(r))
+        .map(|r| if r.fault.is_some() { "the last look failed" } else { "the last look reached nothing" });
+    let since = last.map_or_else(
+        || "nothing was ever seen to the end".to_owned(),
+        |last| format!("last seen to the end {}", words::weekday(last, now)),
+    );
     let state = match (running, stale, last) {
         (Some((progress, _)), ..) => format!("looking now: {}", progress_words(progress.scan())),
-        (None, true, Some(last)) => format!("stale: last seen to the end {}", words::weekday(last, now)),
-        (None, true, None) => "never seen to the end".to_owned(),
+        (None, true, Some(_)) => match nothing {
+            Some(nothing) => format!("stale: {nothing}; {since}"),
+            None => format!("stale: {since}"),
+        },
+        (None, true, None) => nothing.unwrap_or("never seen to the end").to_owned(),
+        (None, false, _) if nothing.is_some() => format!("{}; {since}", nothing.unwrap_or_default()),
         (None, false, _) => "fresh".to_owned(),
     };
     let next = row.and_then(|r| r.next);
@@ -166,7 +180,12 @@ fn source(look: &Look, house: &House, planned: &Planned, ask: &Ask, found: &Sour
         kind: format!("every {}", words::span(planned.every)),
         targets: targets(planned),
         state,
-        tone: if stale { "stale" } else { "proven" }.to_owned(),
+        tone: match (stale, nothing) {
+            (true, _) => "stale",
+            (false, Some(_)) => "soon",
+            (false, None) => "proven",
+        }
+        .to_owned(),
         busy: running.is_some(),
         last_success: Stamp::past(last, now),
         next: match (running, next) {
@@ -180,14 +199,14 @@ fn source(look: &Look, house: &House, planned: &Planned, ask: &Ask, found: &Sour
         },
         coverage,
         coverage_percent: percent,
-        coverage_class: if stale { "done" } else { "fill" }.to_owned(),
+        coverage_class: if stale || nothing.is_some() { "done" } else { "fill" }.to_owned(),
         error: row
             .and_then(|r| r.fault.as_deref())
-            .map(|fault| words::sentence(&words::clean(fault)))
+            .map(|fault| words::said(&words::clean(fault)))
             .unwrap_or_default(),
         blind_none: match (last, row.map_or(0, |r| r.blind_spots)) {
             (None, _) => "What it cannot see is not known yet.".to_owned(),
-            (Some(_), _) if stale => "What it cannot see now is not known.".to_owned(),
+            (Some(_), _) if stale || nothing.is_some() => "What it cannot see now is not known.".to_owned(),
             (Some(_), 0) => "Nothing was left unseen.".to_owned(),
             (Some(_), n) => format!("{} could not be seen.", words::counted(n, "place")),
         },
@@ -248,7 +267,7 @@ fn groups(planned: &Planned, ask: &Ask, found: &Sources) -> Vec<BlindGroup> {
                 .collect();
             let more = count.saturating_sub(places.len() as u64);
             BlindGroup {
-                words: format!("{}: {}", words::counted(*count, "place"), words::clean(reason)),
+                words: reason_words(reason, *count),
                 hint: hint(reason).to_owned(),
                 more: if more > 0 && ask.source.is_empty() {
                     Link::to(
@@ -264,6 +283,31 @@ fn groups(planned: &Planned, ask: &Ask, found: &Sources) -> Vec<BlindGroup> {
             }
         })
         .collect()
+}
+
+/// What could not be seen, in words: "1 name does not resolve".
+pub(crate) fn reason_words(reason: &str, count: u64) -> String {
+    let one = count == 1;
+    // What it is, and what is said of one and of many.
+    let (what, of_one, of_many) = match reason {
+        "dns" => ("name", "does not resolve", "do not resolve"),
+        "refused" => ("place", "refuses the connection", "refuse the connection"),
+        "timeout" => ("place", "did not answer in time", "did not answer in time"),
+        "no-tls" => ("place", "answers without TLS", "answer without TLS"),
+        "handshake" => ("place", "breaks the handshake off", "break the handshake off"),
+        "permission-denied" => ("place", "may not be read", "may not be read"),
+        "wrong-password" => ("keystore", "opens with no known password", "open with no known password"),
+        "unsupported-format" => ("file", "is of a format not read yet", "are of a format not read yet"),
+        "malformed" => ("file", "is damaged", "are damaged"),
+        "too-large" => ("file", "is too large to be read", "are too large to be read"),
+        "special-file" => ("place", "is no regular file", "are no regular files"),
+        "other-filesystem" => ("folder", "lies on another file system", "lie on another file system"),
+        "excluded" => ("place", "is left out by the configuration", "are left out by the configuration"),
+        "budget" => ("place", "was more than one run may look at", "were more than one run may look at"),
+        "not-found" => ("place", "is not there", "are not there"),
+        other => return format!("{}: {}", words::counted(count, "place"), words::clean(other)),
+    };
+    format!("{} {}", words::counted(count, what), if one { of_one } else { of_many })
 }
 
 /// What to do about a reason.
@@ -301,7 +345,9 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_hint() {
+    fn every_reason_has_words_and_a_hint() {
+        assert_eq!(reason_words("dns", 1), "1 name does not resolve");
+        assert_eq!(reason_words("wrong-password", 37), "37 keystores open with no known password");
         use notafter_core::observation::Reason;
         for reason in [
             Reason::Dns,
@@ -321,6 +367,9 @@ mod tests {
             Reason::NotFound,
         ] {
             assert_ne!(hint(reason.as_str()), "", "{}", reason.as_str());
+            // Its word in the JSON is for programs.
+            let said = reason_words(reason.as_str(), 2);
+            assert!(!said.contains(": "), "{said}");
         }
     }
 }

@@ -6,6 +6,7 @@ use notafter_store::StoreError;
 use notafter_store::queries::Sort;
 use notafter_store::rows::AssetRow;
 
+use super::filters;
 use super::frame::{House, Look, frame};
 use super::row::row;
 use super::{Frame, Row};

@@ -17,6 +17,12 @@ use crate::words;
 pub(crate) struct StatusView {
     pub(crate) title: String,
     pub(crate) stylesheet: String,
+    /// greys the page once `valid_until` has passed; a file, because the policy lets no inline script run
+    pub(crate) script: String,
+    /// RFC 3339: whoever reads this later, from a copy or from a server that died, reads nothing that is known
+    pub(crate) valid_until: String,
+    /// the same for those without script
+    pub(crate) valid_words: String,
     pub(crate) headline: String,
     pub(crate) subline: String,
     pub(crate) banners: Vec<Banner>,
@@ -36,7 +42,9 @@ pub(crate) struct ServiceItem {
     pub(crate) tone: String,
     pub(crate) days: Vec<StripDay>,
     pub(crate) strip_words: String,
+    /// words "" = nobody saw it
     pub(crate) looked: Stamp,
+    /// words "" = never, or it is good now
     pub(crate) good: Stamp,
     pub(crate) next: String,
     pub(crate) next_tone: String,
@@ -50,6 +58,8 @@ pub(crate) struct StripDay {
     pub(crate) y: i32,
     pub(crate) height: i32,
     pub(crate) tone: String,
+    /// of its height so much was seen good, at the foot of a day that was not seen whole
+    pub(crate) part: i32,
     pub(crate) title: String,
 }
 
@@ -79,7 +89,12 @@ pub(crate) struct Gathered<'a> {
     pub(crate) as_of: UnixTime,
     /// Does the engine live, and does the memory take what is seen?
     pub(crate) well: bool,
-    pub(crate) stylesheet: String,
+    /// May the reader see what is inside: the names by which services are configured?
+    pub(crate) inside: bool,
+    /// For so many seconds this may be believed.
+    pub(crate) valid: i64,
+    /// Where stylesheet and script are, with a slash at the end.
+    pub(crate) folder: String,
     pub(crate) version: &'a str,
 }
 
@@ -89,7 +104,7 @@ pub(crate) fn view(found: &Gathered<'_>, now: UnixTime) -> StatusView {
         .services
         .iter()
         .zip(found.days.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..])))
-        .map(|(service, days)| item(service, days, found.well, now))
+        .map(|(service, days)| item(service, days, found, now))
         .collect();
     let banners = if found.well {
         Vec::new()
@@ -104,13 +119,20 @@ pub(crate) fn view(found: &Gathered<'_>, now: UnixTime) -> StatusView {
     };
     StatusView {
         title: "Status".to_owned(),
-        stylesheet: found.stylesheet.clone(),
+        stylesheet: format!("{}notafter.css", found.folder),
+        script: format!("{}status.js", found.folder),
+        valid_until: found.as_of.plus(found.valid).to_string(),
+        valid_words: format!(
+            "If this is older than {}, nothing here is known: it was written {}.",
+            words::span(found.valid),
+            words::moment(found.as_of)
+        ),
         headline: headline(found.services, found.well),
         subline: "What stands here was observed, never typed in. Grey is not known.".to_owned(),
         banners,
         services,
         from: words::day(now.plus(-(BACK - 1) * DAY), now),
-        legend: "Full green: every place of the service was seen good. Red: seen broken. Low grey: looked at, and not known. Dotted: nobody looked."
+        legend: "Full green: every place of the service was seen good. Red: seen broken. Grey: not seen, with as much green at its foot as was seen of the day. Dotted: nobody looked."
             .to_owned(),
         version: found.version.to_owned(),
         as_of: Stamp::moment(found.as_of),
@@ -144,29 +166,16 @@ fn headline(services: &[ServiceState], well: bool) -> String {
     }
 }
 
-fn item(service: &ServiceState, days: &[Day], well: bool, now: UnixTime) -> ServiceItem {
-    let health = if well { service.health } else { Health::Unknown };
-    let (mut state, tone) = match health {
-        Health::Good => ("good".to_owned(), "proven"),
-        Health::Unknown => ("not known".to_owned(), "stale"),
-        Health::Bad => ("broken, or about to break".to_owned(), "now"),
+fn item(service: &ServiceState, days: &[Day], found: &Gathered<'_>, now: UnixTime) -> ServiceItem {
+    let health = if found.well { service.health } else { Health::Unknown };
+    let tone = match health {
+        Health::Good => "proven",
+        Health::Unknown => "stale",
+        Health::Bad => "now",
     };
-    let worst = service.places.first().filter(|_| well && health != Health::Good);
-    if let Some(place) = worst {
-        let alike = service.places.iter().filter(|p| p.health == health).count() as u64;
-        state = match (alike, service.count as u64) {
-            (n, all) if n >= all => format!("{state}: {}", place.why),
-            (n, all) => format!("{state}: {} of {all} {}", n, place.why),
-        };
-    } else if service.count == 0 {
-        state = "not known: no place of it was seen".to_owned();
-    }
-    let good = if health == Health::Good {
-        service.last_looked
-    } else {
-        let last = days.iter().filter(|(_, seconds)| seconds[0] > 0).map(|(day, _)| *day).max();
-        last.map(|day| UnixTime(day * DAY))
-    };
+    // Good at this moment needs no date, and a day of which a minute was seen is not one on which it was good.
+    let good = days.iter().filter(|d| tone_of(**d, now).0 == "proven").map(|(day, _)| *day).max();
+    let good = good.filter(|_| health != Health::Good).map(|day| UnixTime(day * DAY));
     let (next, next_tone) = match service.next_lapse {
         Some(end) if end < now => (format!("ended {}", words::day(end, now)), "now"),
         Some(end) if health == Health::Unknown => {
@@ -176,33 +185,76 @@ fn item(service: &ServiceState, days: &[Day], well: bool, now: UnixTime) -> Serv
         Some(end) => (format!("next lapse {}", words::day(end, now)), ""),
         None => ("no date is known".to_owned(), "stale"),
     };
+    let dated = |at: UnixTime| Stamp { words: words::day(at, now), iso: at.to_string() };
     ServiceItem {
         name: words::clean(&service.name),
-        state,
+        state: state_words(service, health, found),
         tone: tone.to_owned(),
         days: strip(days, now),
-        strip_words: strip_words(days, now),
-        looked: Stamp::past(service.last_looked, now),
-        good: match good {
-            Some(at) if health == Health::Good => Stamp::past(Some(at), now),
-            Some(at) => Stamp { words: words::day(at, now), iso: at.to_string() },
-            None => Stamp::never(),
-        },
+        strip_words: strip_words(service, days, now),
+        looked: service.last_looked.map(|at| Stamp::past(Some(at), now)).unwrap_or_default(),
+        good: good.map(dated).unwrap_or_default(),
         next,
         next_tone: next_tone.to_owned(),
     }
 }
 
-/// What a day was, by its seconds: broken at all is broken; mostly unseen is unseen.
-fn tone_of([good, bad, unknown]: [u32; 3]) -> (&'static str, i32) {
+/// How it is, and why.
+fn state_words(service: &ServiceState, health: Health, found: &Gathered<'_>) -> String {
+    let state = match health {
+        Health::Good => return "good".to_owned(),
+        Health::Unknown => "not known",
+        Health::Bad => "broken, or about to break",
+    };
+    if !found.well {
+        return state.to_owned();
+    }
+    let mut why = Vec::new();
+    if let Some(place) = service.places.first().filter(|p| p.health == health) {
+        let alike = service.places.iter().filter(|p| p.health == health).count() as u64;
+        why.push(match (alike, service.count as u64) {
+            (n, all) if n >= all => place.why.clone(),
+            (n, all) => format!("{n} of {all} {}", place.why),
+        });
+    }
+    match service.missing.as_slice() {
+        [] => {}
+        // A stranger is not told by which names the inside goes.
+        _ if !found.inside => why.push("a part of it is seen nowhere".to_owned()),
+        [one] => why.push(words::clean(one)),
+        [one, rest @ ..] => why.push(format!("{}, and {} more", words::clean(one), rest.len())),
+    }
+    if why.is_empty() {
+        why.push("no place of it was seen".to_owned());
+    }
+    format!("{state}: {}", why.join("; "))
+}
+
+/// How much of a day there was to be seen: all of it, or what has passed of today.
+fn elapsed(day: i64, now: UnixTime) -> u32 {
+    let passed = now.0.saturating_sub(day.saturating_mul(DAY)).clamp(1, DAY);
+    u32::try_from(passed).unwrap_or(1)
+}
+
+/// Seconds good, bad, and not known: whatever of the day nobody accounts for was not seen.
+fn parts_of((day, [good, bad, _]): Day, now: UnixTime) -> [u32; 3] {
+    [good, bad, elapsed(day, now).saturating_sub(good).saturating_sub(bad)]
+}
+
+/// What a day was: broken at all is broken; good is what was seen good for nine tenths of the time that has passed.
+/// With its height, and how much of that was seen good.
+fn tone_of(day: Day, now: UnixTime) -> (&'static str, i32, i32) {
+    let [good, bad, unknown] = parts_of(day, now);
+    let all = u64::from(elapsed(day.0, now));
     if bad > 0 {
-        ("now", TALL)
-    } else if good > 0 && unknown <= good / 10 {
-        ("proven", TALL)
+        ("now", TALL, 0)
+    } else if u64::from(good) * 10 > all * 9 {
+        ("proven", TALL, 0)
     } else if good > 0 {
-        ("stale", 16)
+        let part = u64::from(good) * TALL as u64 / u64::from(good + unknown).max(1);
+        ("stale", TALL, i32::try_from(part).unwrap_or(0).clamp(2, TALL - 4))
     } else {
-        ("stale", 9)
+        ("stale", 9, 0)
     }
 }
 
@@ -212,13 +264,13 @@ fn strip(days: &[Day], now: UnixTime) -> Vec<StripDay> {
     (0..BACK)
         .map(|n| {
             let day = first + n;
-            let known = days.iter().find(|(d, _)| *d == day).map(|(_, seconds)| *seconds);
+            let known = days.iter().find(|(d, _)| *d == day).copied();
             let date = words::day(UnixTime(day * DAY), now);
-            let (tone, height, what) = match known {
-                None => ("gap", TALL, "nobody looked".to_owned()),
-                Some(seconds) => {
-                    let (tone, height) = tone_of(seconds);
-                    (tone, height, seconds_words(seconds))
+            let (tone, height, part, what) = match known {
+                None => ("gap", TALL, 0, "nobody looked".to_owned()),
+                Some(known) => {
+                    let (tone, height, part) = tone_of(known, now);
+                    (tone, height, part, seconds_words(parts_of(known, now)))
                 }
             };
             StripDay {
@@ -227,6 +279,7 @@ fn strip(days: &[Day], now: UnixTime) -> Vec<StripDay> {
                 y: TALL + 1 - height,
                 height,
                 tone: tone.to_owned(),
+                part,
                 title: format!("{date}: {what}"),
             }
         })
@@ -242,24 +295,42 @@ fn seconds_words([good, bad, unknown]: [u32; 3]) -> String {
     if said.is_empty() { "nobody looked".to_owned() } else { said.join(", ") }
 }
 
-fn strip_words(days: &[Day], now: UnixTime) -> String {
+/// The strip in words: of the days on which anything was seen, how many were good.
+fn strip_words(service: &ServiceState, days: &[Day], now: UnixTime) -> String {
     let first = now.0.div_euclid(DAY) - BACK + 1;
-    let known: Vec<_> = days.iter().filter(|(d, _)| *d >= first).collect();
-    if known.is_empty() {
-        return format!("Not observed in the last {BACK} days.");
+    let seen: Vec<Day> =
+        days.iter().filter(|(d, [good, bad, _])| *d >= first && good + bad > 0).copied().collect();
+    if seen.is_empty() {
+        return match (service.last_looked, days.is_empty()) {
+            (None, true) => "Not observed yet.".to_owned(),
+            (None, false) => format!("Not seen in the last {BACK} days."),
+            (Some(_), _) => "Its history begins now: no day of it is known yet.".to_owned(),
+        };
     }
-    let good = known.iter().filter(|(_, s)| tone_of(*s).0 == "proven").count() as u64;
-    let bad: Vec<_> = known.iter().filter(|(_, s)| s[1] > 0).collect();
-    let mut out = format!(
-        "Good on {} of the {} on which it was observed.",
-        good,
-        words::counted(known.len() as u64, "day")
-    );
-    if let Some((day, seconds)) = bad.iter().max_by_key(|(d, _)| *d) {
+    let count = |tone| seen.iter().filter(|d| tone_of(**d, now).0 == tone).count() as u64;
+    let (good, part, all) = (count("proven"), count("stale"), seen.len() as u64);
+    let mut said = Vec::new();
+    if good > 0 || part == 0 {
+        said.push(match (good, all) {
+            (1, 1) => "Good on the one day on which it was seen.".to_owned(),
+            (n, all) if n == all => {
+                format!("Good on all {} on which it was seen.", words::counted(all, "day"))
+            }
+            (0, _) => "Good on no day on which it was seen.".to_owned(),
+            (n, all) => format!("Good on {n} of the {} on which it was seen.", words::counted(all, "day")),
+        });
+    }
+    if part > 0 {
+        said.push(match part {
+            1 => "One day was seen only in part.".to_owned(),
+            n => format!("{} were seen only in part.", words::sentence(&words::counted(n, "day"))),
+        });
+    }
+    if let Some((day, [_, bad, _])) = seen.iter().filter(|(_, s)| s[1] > 0).max_by_key(|(d, _)| *d) {
         let when = words::day(UnixTime(day * DAY), now);
-        out.push_str(&format!(" Last seen broken {when}, for {}.", words::span(seconds[1].into())));
+        said.push(format!("Last seen broken {when}, for {}.", words::span((*bad).into())));
     }
-    out
+    said.join(" ")
 }
 
 #[cfg(test)]
@@ -276,11 +347,21 @@ mod tests {
             next_lapse: Some(NOW.plus(20 * DAY)),
             places: Vec::new(),
             count: 2,
+            missing: Vec::new(),
         }
     }
 
     fn shown(services: &[ServiceState], days: &[Vec<Day>], well: bool) -> StatusView {
-        let found = Gathered { services, days, as_of: NOW, well, stylesheet: "x.css".into(), version: "0" };
+        let found = Gathered {
+            services,
+            days,
+            as_of: NOW,
+            well,
+            inside: true,
+            valid: 900,
+            folder: String::new(),
+            version: "0",
+        };
         view(&found, NOW)
     }
 
@@ -331,6 +412,49 @@ mod tests {
                 .iter()
                 .all(|d| d.x + d.width <= 100.0 && d.y >= 1 && d.y + d.height == TALL + 1)
         );
-        assert!(view.services[0].strip_words.starts_with("Good on 1 of the 4 days"));
+        let item = &view.services[0];
+        assert_eq!(
+            item.strip_words,
+            "Good on 1 of the 3 days on which it was seen. One day was seen only in part. \
+             Last seen broken 19 Nov, for 106 min."
+        );
+        // A day whose last hours nobody saw says so, however few seconds were counted as unknown.
+        assert!(
+            item.days[88].title.ends_with("seen good for 16 min, not known for 23 h"),
+            "{:?}",
+            item.days[88]
+        );
+    }
+
+    #[test]
+    fn one_minute_is_not_a_day() {
+        let today = NOW.0.div_euclid(DAY);
+        let passed = u32::try_from(NOW.0 - today * DAY).unwrap();
+        let tone = |day, good| tone_of((day, [good, 0, 0]), NOW);
+        assert_eq!(tone(today - 1, 60).0, "stale");
+        assert_eq!(tone(today - 1, 77_000).0, "stale", "of 86,400 seconds that is less than nine tenths");
+        assert_eq!(tone(today - 1, 78_000), ("proven", TALL, 0));
+        assert_eq!(tone(today, passed - 60), ("proven", TALL, 0), "of today only what has passed");
+        assert_eq!(tone(today, passed / 2), ("stale", TALL, TALL / 2));
+    }
+
+    #[test]
+    fn nothing_contradicts_itself_in_the_first_minutes() {
+        let mut unseen = service(Health::Unknown);
+        (unseen.last_looked, unseen.next_lapse, unseen.count) = (None, None, 0);
+        unseen.missing = vec!["name:never.test was never seen".into()];
+        let today = NOW.0.div_euclid(DAY);
+        let shown_with = |days: Vec<Day>| shown(&[unseen.clone()], &[days], true).services.remove(0);
+        let first = shown_with(vec![]);
+        assert_eq!(first.strip_words, "Not observed yet.");
+        assert_eq!(first.state, "not known: name:never.test was never seen");
+        assert_eq!((first.looked.words.as_str(), first.good.words.as_str()), ("", ""));
+        let later = shown_with(vec![(today, [0, 0, 600])]);
+        assert_eq!(later.strip_words, "Not seen in the last 90 days.");
+        // A minute of good is not a day on which it was good.
+        assert_eq!(shown_with(vec![(today, [60, 0, 600])]).good.words, "");
+        let page = shown(&[service(Health::Good)], &[vec![]], true);
+        assert_eq!(page.services[0].strip_words, "Its history begins now: no day of it is known yet.");
+        assert!(page.valid_words.starts_with("If this is older than 15 min, nothing here is known"));
     }
 }

@@ -12,6 +12,7 @@ use notafter_store::findings::FindingFilter;
 use notafter_store::queries::Sort;
 use notafter_store::rows::{AssetRow, FindingRow, SourceRow};
 
+use super::filters;
 use super::frame::{Coverage, House, Look, frame, waits};
 use super::headline::{Picture, Thing, headline};
 use super::horizon::{self, horizon};
@@ -155,11 +156,15 @@ pub(crate) fn view(look: &Look, house: &House, today: &Today) -> TodayView {
     if coverage.unseen > 0 {
         subline.push(format!("{} did not answer at the last look", words::number(coverage.unseen)));
     }
+    if coverage.failing > 0 {
+        subline
+            .push(format!("the last look of {} came to nothing", words::counted(coverage.failing, "source")));
+    }
     if coverage.stale > 0 {
         subline.push(format!(
             "{} of {} stale",
             words::number(coverage.stale),
-            words::counted(coverage.stale + coverage.fresh, "source")
+            words::counted(coverage.stale + coverage.failing + coverage.fresh, "source")
         ));
     }
     subline.push(format!("judged {}", words::moment(look.as_of())));
@@ -201,7 +206,7 @@ fn picture(today: &Today, coverage: &Coverage, assets: u64, now: UnixTime) -> Pi
         at_least: today.findings.len() >= FINDINGS,
         assets,
         fresh: coverage.fresh,
-        stale: coverage.stale,
+        stale: coverage.stale + coverage.failing,
         ..Picture::default()
     };
     for finding in &today.findings {
@@ -259,7 +264,7 @@ fn news(finding: &FindingRow, now: UnixTime) -> News {
         words: title.clone(),
         full: title,
         href,
-        detail: words::sentence(&words::clean(&summary_at(&finding.summary, finding.deadline, now))),
+        detail: words::said(&words::clean(&summary_at(&finding.summary, finding.deadline, now))),
     }
 }
 
@@ -291,7 +296,7 @@ fn blind(look: &Look, house: &House, counts: &[(String, String, u64)]) -> Vec<Sp
     counts.sort_by_key(|(.., n)| std::cmp::Reverse(*n));
     for (source, reason, n) in counts {
         out.push(Spot {
-            words: format!("{}: {}", words::counted(*n, "place"), words::clean(reason)),
+            words: super::sources::reason_words(reason, *n),
             detail: format!("source {}", words::clean(source)),
             href: format!("/sources#s-{}", super::sources::html_id(source)),
         });

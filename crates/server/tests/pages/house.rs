@@ -12,7 +12,7 @@ use notafter_core::UnixTime;
 use notafter_core::alert::decide::Patience;
 use notafter_core::clock::Clock;
 use notafter_core::fault::{Fault, FaultKind};
-use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
+use notafter_core::joints::{BoxFuture, Cx, Notifier, Sink, Source};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, FileFacts, Observation, Possession, Process, Reason, Seen};
 use notafter_core::owner::{Match, Owner};
@@ -21,7 +21,7 @@ use notafter_core::query::Query;
 use notafter_core::scan::Scan;
 use notafter_engine::clock::SimulatedClock;
 use notafter_engine::serve::{Engine, Handle};
-use notafter_engine::setup::{Person, Planned, Service, Setup};
+use notafter_engine::setup::{Channel, Person, Planned, Service, Setup};
 use notafter_server::{App, Settings};
 use notafter_store::{Database, Store};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
@@ -55,6 +55,20 @@ impl World {
     }
 }
 
+/// Takes every message.
+struct Post;
+
+impl Notifier for Post {
+    fn notify<'a>(
+        &'a self,
+        _cx: &'a Cx,
+        _to: Option<&'a str>,
+        _notice: &'a notafter_core::notice::Notice,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 struct Looking {
     world: Arc<World>,
     name: String,
@@ -65,19 +79,26 @@ impl Source for Looking {
         Box::pin(async move {
             let seen = self.world.0.lock().unwrap().get(&self.name).cloned().flatten();
             let Some(seen) = seen else {
-                return Err(Fault::new(
-                    FaultKind::Unreachable,
-                    format!("the agent does not answer {HOSTILE}"),
-                ));
+                let odd = if self.name.contains('<') { format!(" {HOSTILE}") } else { String::new() };
+                return Err(Fault::new(FaultKind::Unreachable, format!("the agent does not answer{odd}")));
             };
             let at = cx.clock.now();
-            let n = seen.len() as u64;
+            let (mut n, mut files, mut silent) = (0, 0, 0);
             for (location, seen) in seen {
+                match (location.is_file(), &seen) {
+                    (true, Seen::Failed { .. }) => {}
+                    (true, _) => files += 1,
+                    (false, Seen::Failed { .. }) => (n, silent) = (n + 1, silent + 1),
+                    (false, _) => n += 1,
+                }
                 out.put(Observation { at, location, seen });
             }
             let counts = &cx.progress;
-            notafter_core::scan::Progress::add(&counts.attempted, n);
-            notafter_core::scan::Progress::add(&counts.reached, n);
+            let add = notafter_core::scan::Progress::add;
+            add(&counts.files, files);
+            add(&counts.attempted, n);
+            add(&counts.reached, n - silent);
+            add(&counts.unreachable, silent);
             Ok(cx.progress.scan())
         })
     }
@@ -172,6 +193,18 @@ pub(crate) fn over(
     open_reads: bool,
     start: UnixTime,
 ) -> House {
+    build(database, runtime, open_reads, start, &format!(" {HOSTILE}"), None)
+}
+
+/// `mark` is what strangers have put into names; with a channel, people can be told.
+fn build(
+    database: &Database,
+    runtime: &tokio::runtime::Handle,
+    open_reads: bool,
+    start: UnixTime,
+    mark: &str,
+    channel: Option<Channel>,
+) -> House {
     let clock = Arc::new(SimulatedClock::at(start));
     let store = Arc::new(Store::open(database, clock.now()).unwrap());
     let world = Arc::new(World::default());
@@ -195,12 +228,17 @@ pub(crate) fn over(
         places: Query::parse(place).unwrap().terms,
         public,
     };
-    let web = Person { escalate_to: Some("Platform".into()), ..Person::default() };
+    let notify = |who: &str| {
+        let to = ("mail".to_owned(), Some(format!("{who}@example.com")));
+        channel.iter().map(|_| to.clone()).collect::<Vec<_>>()
+    };
+    let person = |who: &str| Person { notify: notify(who), ..Person::default() };
+    let web = Person { escalate_to: Some("Platform".into()), ..person("web") };
     let setup = Setup {
         sources: vec![
             planned("web ports", 3600, &["10.0.3.0/24", "10.0.4.0/24"]),
             planned("files of this host", 6 * 3600, &["/etc", "/srv", "/opt"]),
-            planned(&format!("agent dc2 {HOSTILE}"), 3600, &["10.8.0.0/22"]),
+            planned(&format!("agent dc2{mark}"), 3600, &["10.8.0.0/22"]),
         ],
         trust: Default::default(),
         policy: Policy { owners_expected: true, gone_after: Some(7 * DAY), max_days: None },
@@ -208,12 +246,17 @@ pub(crate) fn over(
             owner("Web", &["name:shop.example.com", "name:*.edge.example.com"]),
             owner("Mail", &["name:smtp.example.com"]),
         ],
-        people: [("Web".to_owned(), web), ("Platform".to_owned(), Person::default())].into(),
+        people: [
+            ("Web".to_owned(), web),
+            ("Mail".to_owned(), person("mail")),
+            ("Platform".to_owned(), person("platform")),
+        ]
+        .into(),
         last_resort: "Platform".to_owned(),
-        channels: BTreeMap::new(),
+        channels: channel.into_iter().map(|c| ("mail".to_owned(), c)).collect(),
         services: vec![
             service("Shop", "name:shop.example.com", true),
-            service(&format!("Mail {HOSTILE}"), "name:smtp.example.com", true),
+            service(&format!("Mail{mark}"), "name:smtp.example.com", true),
             service("VPN, data centre 2", "name:vpn.dc2.example.com", false),
         ],
         pulse: None,
@@ -316,6 +359,107 @@ impl House {
             house.clock.advance(Duration::from_secs(1200));
             house.rest();
         }
+        house
+    }
+
+    /// A tidy house for pictures of the pages: nobody has put anything into its names.
+    pub(crate) fn demo(runtime: &tokio::runtime::Handle) -> Self {
+        let least = notafter_core::finding::Severity::Warning;
+        let channel = Channel { notifier: Arc::new(Post), least };
+        let start = NOW.plus(-60 * DAY);
+        let mut house = build(&Database::Memory, runtime, true, start, "", Some(channel));
+        let ca = Authority::new("Example Issuing CA 2");
+        let other = Authority::new("Example Device CA");
+        let leaf = |name: &str, from, until| ca.leaf(&[name], name, from, until);
+        let shop_old = leaf("shop.example.com", -75, 15);
+        let shop_new = leaf("shop.example.com", -3, 87);
+        let (svc, smtp) = (leaf("*.svc.example.com", -81, 9), leaf("smtp.example.com", -78, 12));
+        let (old, vpn) = (leaf("old.example.com", -93, -3), leaf("vpn.dc2.example.com", -78, 30));
+        let (api, wiki) = (leaf("api.example.com", -60, 41), leaf("wiki.example.com", -20, 70));
+        let (ldap, git) = (leaf("ldap.example.com", -200, 22), leaf("git.example.com", -40, 50));
+        let edge = leaf("fra-1.edge.example.com", -50, 55);
+        let printer = other.leaf(&["printer-4.office.example.com"], "printer-4", -300, 65);
+        let verified = Possession::Verified;
+        let served = |at: &str, chain: &[&Arc<[u8]>], possession| {
+            let (location, mut seen) = served(at, chain, possession);
+            if let Seen::Chain { facts, .. } = &mut seen {
+                facts.process = None;
+            }
+            (location, seen)
+        };
+        let base = |shop: &Arc<[u8]>| {
+            let tls = |at: &str, leaf: &Arc<[u8]>| served(at, &[leaf, &ca.der], verified);
+            let mut seen = vec![
+                tls("tls://10.0.3.11:443?sni=shop.example.com", shop),
+                tls("tls://10.0.3.12:443?sni=shop.example.com", shop),
+                tls("tls://10.0.3.20:443?sni=api.example.com", &api),
+                tls("tls://10.0.3.21:443?sni=wiki.example.com", &wiki),
+                tls("tls://10.0.3.21:443?sni=intranet", &wiki),
+                tls("tls://10.0.3.22:443?sni=git.example.com", &git),
+                tls("tls://10.0.3.40:443?sni=fra-1.edge.example.com", &edge),
+                tls("smtp://10.0.4.25:25?sni=smtp.example.com", &smtp),
+                served("ldap://10.0.4.31:389?sni=ldap.example.com", &[&ldap], Possession::Unverified),
+                served("tls://10.0.3.30:443?sni=old.example.com", &[&old], Possession::Unverified),
+                served("tls://10.0.4.90:631", &[&printer], Possession::Unverified),
+            ];
+            seen.extend((1..=12).map(|n| tls(&format!("tls://10.0.3.1{n:02}:443"), &svc)));
+            seen
+        };
+        let files = |shop: &Arc<[u8]>| {
+            vec![
+                in_file("file:///srv/app/tls/shop.pem#1", &[shop, &ca.der]),
+                in_file("file:///srv/app/tls/api.pem#1", &[&api]),
+                in_file("file:///srv/mail/tls/smtp.pem#1", &[&smtp, &ca.der]),
+            ]
+        };
+        house.world.set("web ports", Some(base(&shop_old)));
+        house.world.set("files of this host", Some(files(&shop_old)));
+        let at_vpn = served("tls://10.8.0.40:443?sni=vpn.dc2.example.com", &[&vpn, &ca.der], verified);
+        house.world.set("agent dc2", Some(vec![at_vpn]));
+        house.rest();
+        // Renewed yesterday, one port still on the old one; the agent in the other data centre is silent.
+        house.clock.advance(Duration::from_secs((60 * DAY - 20 * 3600) as u64));
+        let mut seen = base(&shop_new);
+        seen.push(served("tls://10.0.3.13:443?sni=shop.example.com", &[&shop_old, &ca.der], verified));
+        seen.push(failed(at("tls://10.0.3.99:443"), Reason::Timeout, "no answer within 5 s"));
+        seen.push(failed(at("tls://crm.example.com:443"), Reason::Dns, "no such name"));
+        house.world.set("web ports", Some(seen));
+        let mut on_disk = files(&shop_new);
+        on_disk.extend((1..=9).map(|n| {
+            let keystore = at(&format!("file:///srv/app/java/node-{n}.p12"));
+            failed(keystore, Reason::WrongPassword, "no password fits")
+        }));
+        on_disk.push(failed(at("file:///srv/vault"), Reason::PermissionDenied, "permission denied"));
+        house.world.set("files of this host", Some(on_disk));
+        house.world.set("agent dc2", None);
+        house.rest();
+        let today = NOW.0.div_euclid(DAY);
+        for (service, broken) in [("Shop", Some(31)), ("Mail", None), ("VPN, data centre 2", None)] {
+            for ago in 1..=60 {
+                let seconds = match ago {
+                    n if Some(n) == broken => [79_000, 7400, 0],
+                    44 => [30_000, 0, 0],
+                    1 | 2 if service.starts_with("VPN") => [0, 0, 86_400],
+                    _ => [86_400, 0, 0],
+                };
+                house.handle.store.add_service_day(service, today - ago, seconds).unwrap();
+            }
+        }
+        for seconds in [20 * 3600 - 1200, 900, 300] {
+            house.clock.advance(Duration::from_secs(seconds));
+            house.rest();
+        }
+        let alert = house.handle.store.open_alerts().unwrap().into_iter().find(|a| a.owner == "Mail");
+        if let Some(alert) = alert {
+            let ask = notafter_engine::hands::Ask {
+                by: "m.keller",
+                until: None,
+                note: "ordered, comes on Tuesday",
+                snooze: false,
+            };
+            notafter_engine::hands::hold(&house.handle.store, &alert.id(), &ask, house.clock.now()).unwrap();
+        }
+        house.rest();
         house
     }
 }

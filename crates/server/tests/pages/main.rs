@@ -170,7 +170,7 @@ fn every_page_shows_the_house() {
     ] {
         assert!(today.contains(word), "{word}: {today}");
     }
-    assert!(today.contains("10 places: wrong-password"), "what cannot be seen");
+    assert!(today.contains("10 keystores open with no known password"), "what cannot be seen");
     assert!(!today.contains("renews itself about"), "nothing is claimed of renewers");
     let asset = assets.rows.iter().find(|r| r.title.contains("onerror")).unwrap();
     assert!(page(&format!("/asset/{}", asset.id)).contains("&#60;img src=x onerror=alert(1)&#62;"));
@@ -184,7 +184,8 @@ fn every_page_shows_the_house() {
     );
     let status = page("/status");
     assert!(status.contains("VPN, data centre 2") && status.contains("not known"), "{status}");
-    assert!(!status.contains("<script") && !status.contains("href=\"/inventory"));
+    assert_eq!(status.matches("<script").count(), 1, "only the one that greys what is old");
+    assert!(status.contains("/status.js\"") && !status.contains("href=\"/inventory"));
     assert!(BIDI.contains('\u{202e}') && HOSTILE.contains('<'));
 }
 
@@ -316,6 +317,17 @@ fn deeds_need_the_form_of_the_session() {
     assert!(inventory.text.contains("Monday &#60;img&#62;"));
     let wrong = browser.post("/views", &format!("csrf={csrf}&name=x&q=expire%3C60d"));
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    // It gets another name, and is gone again: each is written down.
+    let manage = format!("csrf={csrf}&name=Monday+%3Cimg%3E&q=expires%3C60d");
+    assert_eq!(browser.post("/views/rename", &format!("{manage}&to=Tuesday")).status, StatusCode::SEE_OTHER);
+    assert!(browser.get("/inventory").text.contains(">Tuesday</a>"));
+    assert_eq!(browser.post("/views/delete", &manage).status, StatusCode::NOT_FOUND);
+    let gone = browser.post("/views/delete", &format!("csrf={csrf}&name=Tuesday&q="));
+    assert_eq!(gone.status, StatusCode::SEE_OTHER);
+    assert!(!browser.get("/inventory").text.contains("Tuesday"));
+    let audit = house.handle.store.audit_lines(None, None, 3).unwrap();
+    let audit: Vec<_> = audit.iter().map(|(_, line)| line.what.as_str()).collect();
+    assert_eq!(audit, ["view-deleted", "view-renamed", "view-saved"]);
     // A place is retired, and shown so.
     let place = "tls%3A%2F%2F10.8.0.40%3A443%3Fsni%3Dvpn.dc2.example.com";
     let retired =
@@ -350,6 +362,63 @@ fn an_acknowledgement_link_shows_and_acts_once() {
 }
 
 #[test]
+fn of_many_who_use_one_link_at_once_one_acts() {
+    let runtime = runtime();
+    let house = House::lived_in(runtime.handle(), false);
+    let alert = house.handle.store.open_alerts().unwrap()[0].clone();
+    for _ in 0..3 {
+        let (secret, hash) = new_secret();
+        house.handle.store.put_link(&hash, alert.number, NOW.plus(5 * 86_400)).unwrap();
+        let path = format!("/ack/{secret}");
+        let start = std::sync::Barrier::new(8);
+        let acted: usize = std::thread::scope(|scope| {
+            let (start, path) = (&start, &path);
+            let browsers: Vec<_> = (0..8).map(|_| Browser::new(&runtime, &house)).collect();
+            let one = |browser: Browser<'_>| {
+                start.wait();
+                usize::from(browser.post(path, "").text.contains("You have it."))
+            };
+            let all: Vec<_> = browsers.into_iter().map(|b| scope.spawn(move || one(b))).collect();
+            all.into_iter().map(|t| t.join().unwrap()).sum()
+        });
+        assert_eq!(acted, 1);
+    }
+    // What could not be done gives the link back.
+    let (secret, hash) = new_secret();
+    house.handle.store.put_link(&hash, 999_999, NOW.plus(5 * 86_400)).unwrap();
+    let browser = Browser::new(&runtime, &house);
+    assert_eq!(browser.post(&format!("/ack/{secret}"), "").status, StatusCode::NOT_FOUND);
+    let link = house.handle.store.link(&hash, false, NOW).unwrap();
+    assert_eq!(link, notafter_store::alerts::Link::For(999_999));
+}
+
+#[test]
+fn signing_out_ends_the_session_everywhere() {
+    let runtime = runtime();
+    let house = House::lived_in(runtime.handle(), false);
+    let mut browser = Browser::new(&runtime, &house);
+    browser.sign_in(&house);
+    let csrf = browser.csrf("/inventory");
+    assert_eq!(browser.post("/sign-out", "").status, StatusCode::FORBIDDEN, "not without the page's token");
+    assert_eq!(browser.get("/").status, StatusCode::OK);
+    let done = browser.post("/sign-out", &format!("csrf={csrf}"));
+    assert_eq!(done.status, StatusCode::SEE_OTHER);
+    assert!(done.headers[header::SET_COOKIE].to_str().unwrap().starts_with("notafter=; Path=/; Max-Age=0"));
+    assert_eq!(browser.get("/").status, StatusCode::UNAUTHORIZED, "a copy of the cookie is worth nothing");
+    let audit = house.handle.store.audit_lines(Some("session"), None, 10).unwrap();
+    let audit: Vec<_> = audit.iter().map(|(_, line)| line.what.as_str()).collect();
+    assert_eq!(audit, ["signed-out", "signed-in"]);
+    // Nothing is left of sessions that are over.
+    let kept = |name| house.handle.store.kept(name).unwrap().map(|k| String::from_utf8(k.value).unwrap());
+    assert_eq!(kept("sessions").as_deref(), Some("[]"));
+    browser.sign_in(&house);
+    house.clock.advance(std::time::Duration::from_secs(31 * 86_400));
+    assert_eq!(browser.get("/").status, StatusCode::UNAUTHORIZED);
+    browser.sign_in(&house);
+    assert_eq!(kept("sessions").unwrap().matches("hash").count(), 1);
+}
+
+#[test]
 fn the_export_stands_alone() {
     let runtime = runtime();
     let house = House::lived_in(runtime.handle(), true);
@@ -357,8 +426,11 @@ fn the_export_stands_alone() {
     notafter_server::status_export(&house.handle, &dir).unwrap();
     let page = std::fs::read_to_string(dir.join("index.html")).unwrap();
     assert!(
-        page.contains("href=\"notafter.css\"") && !page.contains("href=\"/") && !page.contains("<script")
+        page.contains("href=\"notafter.css\"") && !page.contains("href=\"/") && !page.contains("src=\"/")
     );
+    // Too old is said in words, and by a script that is a file beside it.
+    assert!(page.contains("If this is older than 15 min, nothing here is known"));
+    assert!(page.contains("<script src=\"status.js\"") && dir.join("status.js").exists());
     assert!(page.contains("Shop") && !page.contains("VPN"), "only what is public");
     assert!(dir.join("notafter.css").exists());
     std::fs::remove_dir_all(&dir).unwrap();

@@ -18,22 +18,32 @@ use crate::{StoreError, Trouble, texts};
 
 /// Words and issuers' names by number, once read: their rows never change.
 #[derive(Default)]
-pub(crate) struct Known(Mutex<HashMap<(bool, i64), String>>);
+pub(crate) struct Known(Mutex<HashMap<(Of, i64), String>>);
+
+/// Of what a number is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Of {
+    Word,
+    /// What an issuer is called.
+    IssuerName,
+    /// The whole of its name.
+    Issuer,
+}
 
 /// So many are kept at hand.
 const KNOWN_MAX: usize = 10_000;
 
 impl Known {
-    fn text(&self, c: &mut Conn<'_>, issuer: bool, number: Option<i64>) -> Result<Option<String>> {
+    fn text(&self, c: &mut Conn<'_>, of: Of, number: Option<i64>) -> Result<Option<String>> {
         let Some(number) = number else { return Ok(None) };
         let known = || self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(text) = known().get(&(issuer, number)) {
+        if let Some(text) = known().get(&(of, number)) {
             return Ok(Some(text.clone()));
         }
-        let sql = if issuer {
-            "SELECT name FROM dname WHERE id = $1"
-        } else {
-            "SELECT text FROM word WHERE id = $1"
+        let sql = match of {
+            Of::Word => "SELECT text FROM word WHERE id = $1",
+            Of::IssuerName => "SELECT name FROM dname WHERE id = $1",
+            Of::Issuer => "SELECT text FROM dname WHERE id = $1",
         };
         let Some(mut row) = c.first(sql, args![number])? else { return Ok(None) };
         let text = row.text(0)?;
@@ -41,7 +51,7 @@ impl Known {
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        known.insert((issuer, number), text.clone());
+        known.insert((of, number), text.clone());
         Ok(Some(text))
     }
 }
@@ -105,19 +115,21 @@ pub(crate) fn assets(c: &mut Conn<'_>, known: &Known, ids: &[i64], sort: Sort) -
 fn asset(c: &mut Conn<'_>, known: &Known, mut row: Row, sort: Sort) -> Result<AssetRow> {
     let (not_after, flags, id) = (row.int(6)?, row.int(7)?, row.int(17)?);
     let title = row.text(3)?;
+    let issuer = row.maybe_int(4)?;
     let place = row.maybe_text(13)?.map(|text| texts::location(&text)).transpose()?;
     Ok(AssetRow {
         id: texts::join(row.int(0)?, &row.blob(1)?)?,
         kind: texts::kind(row.int(2)?)?,
         cursor: cursor(sort, not_after, &title, id),
         title,
-        issuer_name: known.text(c, true, row.maybe_int(4)?)?.unwrap_or_default(),
+        issuer_name: known.text(c, Of::IssuerName, issuer)?.unwrap_or_default(),
+        issuer: known.text(c, Of::Issuer, issuer)?.unwrap_or_default(),
         not_before: row.maybe_int(5)?.map(UnixTime),
         not_after: (not_after != NEVER).then_some(UnixTime(not_after)),
         is_ca: flags & CA != 0,
         self_signed: flags & SELF_SIGNED != 0,
-        key: known.text(c, false, row.maybe_int(8)?)?.unwrap_or_default(),
-        owner: known.text(c, false, row.maybe_int(9)?)?,
+        key: known.text(c, Of::Word, row.maybe_int(8)?)?.unwrap_or_default(),
+        owner: known.text(c, Of::Word, row.maybe_int(9)?)?,
         places: row.count(10)?,
         served: row.count(11)?,
         unseen: row.count(12)?,

@@ -1,0 +1,93 @@
+//! The readers of dated things, as `container::open` asks them: one line a format.
+//!
+//! A reader is asked only where its markers stand in the file, and every reader bounds itself. Adding a format
+//! means a file beside this one, a line here, and, where nothing that is there makes the crawler read such
+//! files, a marker in `container/sniff.rs`.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::{authenticode, catalogue, jwk, jwt, mail, openpgp, powershell, release, saml, ssh, tuf};
+use crate::container::sniff::Hint;
+use crate::container::{Content, Format, Found, Place, Session};
+use crate::fingerprint::sha256;
+
+/// JSON longer than this is not taken apart, in octets: a tree of it takes many times the memory.
+const JSON_MAX: usize = 8 << 20;
+
+type Read = fn(&[u8], &mut Session, &mut Vec<Found<'static>>);
+type ReadJson = fn(&serde_json::Value, &[u8], &mut Session, &mut Vec<Found<'static>>);
+
+/// Text: what must stand in it, and who reads it then.
+const TEXT: &[(&[&[u8]], Read)] = &[
+    (&[ssh::MARKER, ssh::AUTHORITY], ssh::read),
+    (&[b"eyJ", jwt::WRAPPED], jwt::read),
+    (&[release::MARKER], release::read),
+    (&[powershell::MARKER], powershell::read),
+    (&[mail::PKCS7, mail::PKIX, mail::VCARD], mail::read),
+];
+
+/// Files that are JSON as a whole.
+const JSON: &[(&[&[u8]], ReadJson)] =
+    &[(&[jwk::MARKER], jwk::read), (catalogue::MARKERS, catalogue::read), (&[tuf::MARKER], tuf::read)];
+
+/// Opens formats told by their first octets.
+pub(crate) fn binary<'a>(
+    hint: Hint,
+    bytes: &'a [u8],
+    session: &mut Session,
+) -> Option<(Format, Vec<Found<'a>>)> {
+    let mut found = Vec::new();
+    let whole = Place::whole();
+    match hint {
+        Hint::Openpgp | Hint::Keybox => openpgp::open(bytes, &whole, session, &mut found),
+        Hint::PortableExecutable => authenticode::open(bytes, session, &mut found),
+        _ => return None,
+    }
+    (!found.is_empty()).then_some((Format::Statement, found))
+}
+
+/// Opens text of which one format takes all.
+pub(crate) fn whole(bytes: &[u8], session: &mut Session) -> Option<(Format, Vec<Found<'static>>)> {
+    saml::open(bytes, session)
+}
+
+/// Adds what the readers of text find to what was found by armour.
+pub(crate) fn text(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'static>>) {
+    let holds = |markers: &[&[u8]]| markers.iter().any(|m| memchr::memmem::find(bytes, m).is_some());
+    let mut more = Vec::new();
+    for (markers, read) in TEXT {
+        if holds(markers) && !session.is_full() {
+            read(bytes, session, &mut more);
+        }
+    }
+    let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    if matches!(start.first(), Some(b'{' | b'['))
+        && start.len() <= JSON_MAX
+        && JSON.iter().any(|(markers, _)| holds(markers))
+        && let Ok(value) = serde_json::from_slice(start)
+    {
+        for (markers, read) in JSON {
+            if holds(markers) && !session.is_full() {
+                read(&value, start, session, &mut more);
+            }
+        }
+    }
+    if more.is_empty() {
+        return;
+    }
+    // The same certificate, found as bare base64 and again by who knows what it is for: the latter counts.
+    let known: HashSet<_> = more.iter().filter_map(certificate).map(sha256).collect();
+    if !known.is_empty() {
+        found.retain(|one| certificate(one).is_none_or(|der| !known.contains(&sha256(der))));
+    }
+    found.append(&mut more);
+}
+
+fn certificate<'f>(found: &'f Found<'_>) -> Option<&'f [u8]> {
+    match &found.content {
+        Content::Certificate(Cow::Owned(der)) => Some(der),
+        Content::Certificate(Cow::Borrowed(der)) => Some(der),
+        _ => None,
+    }
+}

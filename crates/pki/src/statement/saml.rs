@@ -1,0 +1,373 @@
+//! SAML 2.0 metadata (saml-metadata-2.0-os): the keys of identity and service providers, and until when the
+//! document itself may be used.
+//!
+//! Read in chunks, so that a federation's aggregate of 100 MB costs little memory: [`Metadata`] for a stream,
+//! `container::open` for a file. Certificates come with a place that names entity, role and use; `validUntil`
+//! becomes a statement. Signatures are not verified, and messages (responses, requests) are none of its business.
+
+use std::borrow::Cow;
+
+use super::xml::{Event, Tag, Xml, XmlError};
+use super::{Statement, StatementKind, read_rfc3339};
+use crate::certificate::Certificate;
+use crate::container::base64;
+use crate::container::{Content, Format, Found, Place, Problem, Reason, Session};
+use crate::salvage::salvage;
+
+/// The namespace of metadata; also what makes a file worth reading.
+pub(crate) const NAMESPACE: &[u8] = b"urn:oasis:names:tc:SAML:2.0:metadata";
+const SIGNATURES: &[u8] = b"http://www.w3.org/2000/09/xmldsig#";
+
+/// No certificate is longer, in octets of base64.
+const CERTIFICATE_MAX: usize = 128 << 10;
+/// Problems told of one document.
+const PROBLEMS_MAX: usize = 100;
+
+/// What an open element is to us.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Level {
+    Entities,
+    Entity,
+    Role(&'static str),
+    Key(&'static str),
+    Signature,
+    Certificate,
+    Other,
+}
+
+/// Reads metadata as they come in.
+#[derive(Debug, Default)]
+pub struct Metadata {
+    xml: Xml,
+    walk: Walk,
+}
+
+#[derive(Debug, Default)]
+struct Walk {
+    levels: Vec<Level>,
+    entity: String,
+    /// How many certificates of each label the entity has had.
+    counts: Vec<(String, usize)>,
+    text: Vec<u8>,
+    number: usize,
+    problems: Vec<Problem>,
+}
+
+impl Metadata {
+    /// At the beginning of a document.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads on; `put` is given what is found.
+    ///
+    /// # Errors
+    /// Where the document is refused; what was found before stays found.
+    pub fn push(&mut self, chunk: &[u8], mut put: impl FnMut(Found<'static>)) -> Result<(), XmlError> {
+        let walk = &mut self.walk;
+        self.xml.push(chunk, |event| walk.on(event, &mut put))
+    }
+
+    /// Ends the document and gives what in it could not be read.
+    ///
+    /// # Errors
+    /// Where it breaks off.
+    pub fn finish(self) -> Result<Vec<Problem>, XmlError> {
+        self.xml.finish()?;
+        Ok(self.walk.problems)
+    }
+}
+
+impl Walk {
+    fn on(&mut self, event: Event<'_>, put: &mut impl FnMut(Found<'static>)) {
+        match event {
+            Event::Start(tag) => {
+                let level = self.level(&tag);
+                match level {
+                    Level::Entity => {
+                        self.entity = tag.attribute(b"entityID").unwrap_or_default();
+                        self.counts.clear();
+                        self.dated(&tag, "entity", put);
+                    }
+                    Level::Entities => self.dated(&tag, "entities", put),
+                    Level::Certificate => self.text.clear(),
+                    _ => {}
+                }
+                self.levels.push(level);
+            }
+            Event::Text(text) => {
+                if self.levels.last() == Some(&Level::Certificate) && self.text.len() <= CERTIFICATE_MAX {
+                    self.text.extend_from_slice(text);
+                }
+            }
+            Event::End => match self.levels.pop() {
+                Some(Level::Certificate) => self.certificate(put),
+                Some(Level::Entity) => self.entity.clear(),
+                _ => {}
+            },
+        }
+    }
+
+    fn level(&self, tag: &Tag<'_>) -> Level {
+        if tag.namespace == SIGNATURES {
+            return match tag.local {
+                b"Signature" => Level::Signature,
+                b"X509Certificate" => Level::Certificate,
+                _ => Level::Other,
+            };
+        }
+        if tag.namespace != NAMESPACE {
+            return Level::Other;
+        }
+        match tag.local {
+            b"EntitiesDescriptor" => Level::Entities,
+            b"EntityDescriptor" => Level::Entity,
+            b"IDPSSODescriptor" => Level::Role("idp"),
+            b"SPSSODescriptor" => Level::Role("sp"),
+            b"AttributeAuthorityDescriptor" => Level::Role("attribute-authority"),
+            b"AuthnAuthorityDescriptor" => Level::Role("authn-authority"),
+            b"PDPDescriptor" => Level::Role("pdp"),
+            b"RoleDescriptor" => Level::Role("role"),
+            b"KeyDescriptor" => Level::Key(match tag.attribute(b"use").as_deref() {
+                Some("signing") => "signing",
+                Some("encryption") => "encryption",
+                // Without a word it is for both (section 2.4.1.1).
+                _ => "any",
+            }),
+            _ => Level::Other,
+        }
+    }
+
+    /// A statement for an element that says until when it may be used.
+    fn dated(&mut self, tag: &Tag<'_>, what: &str, put: &mut impl FnMut(Found<'static>)) {
+        let Some(written) = tag.attribute(b"validUntil") else { return };
+        let until = read_rfc3339(&written);
+        if until.is_none() {
+            return self
+                .problem(format!("a validUntil that is no date: {}", crate::name::printable(&written)));
+        }
+        self.number += 1;
+        let name = tag.attribute(if what == "entity" { b"entityID" } else { b"Name" }).unwrap_or_default();
+        let title =
+            if name.is_empty() { "SAML metadata".to_owned() } else { format!("SAML metadata of {name}") };
+        let statement = Statement::new(StatementKind::SignedMetadata, title)
+            .name(&name)
+            .dated(None, until)
+            .fact("format", "saml")
+            .fact("element", what)
+            .fact_if("id", tag.attribute(b"ID"))
+            .fact_if("cache_duration", tag.attribute(b"cacheDuration"));
+        let place = Place::whole();
+        let place = if what == "entity" && !name.is_empty() { place.named(&name) } else { place };
+        put(Found { content: Content::Statement(statement), place });
+    }
+
+    fn problem(&mut self, detail: String) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(Problem { reason: Reason::Malformed, detail });
+        }
+    }
+
+    fn certificate(&mut self, put: &mut impl FnMut(Found<'static>)) {
+        let text = std::mem::take(&mut self.text);
+        // Some paste the armour along.
+        let start = memchr::memmem::find(&text, b"CERTIFICATE-----").map_or(0, |at| at + 16);
+        let body = text.get(start..).unwrap_or(&[]);
+        let body = body.get(..memchr::memmem::find(body, b"-----").unwrap_or(body.len())).unwrap_or(&[]);
+        let label = self.label();
+        let number = match self.counts.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                self.counts.push((label.clone(), 1));
+                1
+            }
+        };
+        if body.trim_ascii().is_empty() {
+            return;
+        }
+        let mut der = base64::decode(body);
+        match Certificate::parse(&der).map(|certificate| certificate.der().len()) {
+            Ok(length) => der.truncate(length),
+            Err(_) if text.len() <= CERTIFICATE_MAX && !salvage(&der).is_empty() => {}
+            Err(malformed) => {
+                let entity = crate::name::printable(&self.entity);
+                return self.problem(format!("a certificate of {entity:?} does not parse: {malformed}"));
+            }
+        }
+        let mut place = Place::whole();
+        if !self.entity.is_empty() {
+            place = place.named(&self.entity);
+        }
+        for part in label.split('/') {
+            place = place.named(part);
+        }
+        put(Found { content: Content::Certificate(Cow::Owned(der)), place: place.numbered(number) });
+    }
+
+    /// What the certificate is for: `idp/signing`, `signature`, `other`.
+    fn label(&self) -> String {
+        let mut role = "";
+        let mut label = None;
+        for level in &self.levels {
+            match level {
+                Level::Role(name) => role = name,
+                Level::Key(usage) => label = Some(*usage),
+                Level::Signature => label = Some("signature"),
+                _ => {}
+            }
+        }
+        match (role, label.unwrap_or("other")) {
+            ("", label) => label.to_owned(),
+            (role, label) => format!("{role}/{label}"),
+        }
+    }
+}
+
+/// Whether a document is metadata, by its root: `None` for anything else.
+fn probe(bytes: &[u8]) -> Option<Result<(), XmlError>> {
+    let start = bytes.get(..bytes.len().min(64 << 10))?;
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    if start.first() != Some(&b'<') || memchr::memmem::find(bytes, NAMESPACE).is_none() {
+        return None;
+    }
+    let mut root = None;
+    let read = Xml::new().push(start, |event| {
+        if let Event::Start(tag) = event {
+            let is_ours = tag.namespace == NAMESPACE
+                && matches!(tag.local, b"EntityDescriptor" | b"EntitiesDescriptor");
+            root.get_or_insert(is_ours);
+        }
+    });
+    match (root, read) {
+        (Some(true), _) => Some(Ok(())),
+        // A web page about SAML has a document type, too.
+        (None, Err(XmlError::DocumentType)) => {
+            let page = memchr::memmem::find(start, b"Descriptor").is_none()
+                || memchr::memmem::find(&start.to_ascii_lowercase(), b"<!doctype html").is_some();
+            (!page).then_some(Err(XmlError::DocumentType))
+        }
+        _ => None,
+    }
+}
+
+/// Opens a file that is metadata; `None` for any other, and for those refused, of which certificates may be found
+/// by other means.
+pub(crate) fn open(bytes: &[u8], session: &mut Session) -> Option<(Format, Vec<Found<'static>>)> {
+    let mut found = Vec::new();
+    let refused = |session: &mut Session, error: XmlError| {
+        let reason = match error {
+            XmlError::DocumentType => Reason::UnsupportedFormat,
+            XmlError::Malformed => Reason::Malformed,
+            XmlError::TooLarge => Reason::TooLarge,
+        };
+        session.problem(reason, format!("SAML metadata: {error}"));
+    };
+    if let Err(error) = probe(bytes)? {
+        refused(session, error);
+        return None;
+    }
+    let mut metadata = Metadata::new();
+    let read = metadata
+        .push(bytes, |one| session.keep(&mut found, one.content, one.place))
+        .and_then(|()| metadata.finish());
+    match read {
+        Ok(problems) => problems.into_iter().for_each(|one| session.problem(one.reason, one.detail)),
+        Err(error) => refused(session, error),
+    }
+    Some((Format::Saml, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::{Limits, open as open_any};
+
+    fn certificate() -> Vec<u8> {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let parameters = rcgen::CertificateParams::new(["a.example".to_owned()]).expect("a name");
+        parameters.self_signed(&key).expect("a certificate").der().to_vec()
+    }
+
+    fn document(inner: &str) -> String {
+        let certificate = base64::encode(&certificate());
+        inner
+            .replace("ENTITIES", "md:EntitiesDescriptor xmlns:md='urn:oasis:names:tc:SAML:2.0:metadata' xmlns:ds='http://www.w3.org/2000/09/xmldsig#'")
+            .replace("ENTITY", "EntityDescriptor xmlns='urn:oasis:names:tc:SAML:2.0:metadata' xmlns:ds='http://www.w3.org/2000/09/xmldsig#'")
+            .replace("CERT", &format!("<ds:X509Data><ds:X509Certificate>\n{certificate}\n</ds:X509Certificate></ds:X509Data>"))
+    }
+
+    fn check(text: &str, places: &[&str], problems: usize) {
+        let whole = document(text);
+        let opened = open_any(whole.as_bytes(), &[], &Limits::default());
+        let found: Vec<_> = opened.found.iter().map(|found| found.place.to_string()).collect();
+        assert_eq!(
+            (found.iter().map(String::as_str).collect::<Vec<_>>(), opened.problems.len()),
+            (places.to_vec(), problems),
+            "{text}: {:?}",
+            opened.problems
+        );
+    }
+
+    #[test]
+    fn places_and_dates() {
+        check(
+            "<ENTITY entityID='https://idp/x' validUntil='2030-01-01T00:00:00Z'><ds:Signature>CERT</ds:Signature>\
+             <IDPSSODescriptor><KeyDescriptor use='signing'>CERT</KeyDescriptor><KeyDescriptor use='signing'>CERT\
+             </KeyDescriptor><KeyDescriptor>CERT</KeyDescriptor></IDPSSODescriptor><SPSSODescriptor><KeyDescriptor \
+             use='encryption'>CERT</KeyDescriptor></SPSSODescriptor></EntityDescriptor>",
+            &[
+                "#https%3A%2F%2Fidp%2Fx",
+                "#https%3A%2F%2Fidp%2Fx/signature/1",
+                "#https%3A%2F%2Fidp%2Fx/idp/signing/1",
+                "#https%3A%2F%2Fidp%2Fx/idp/signing/2",
+                "#https%3A%2F%2Fidp%2Fx/idp/any/1",
+                "#https%3A%2F%2Fidp%2Fx/sp/encryption/1",
+            ],
+            0,
+        );
+        check(
+            "<?xml version='1.0'?><!-- x --><ENTITIES Name='f' validUntil='2030-01-01T00:00:00Z'>\
+             <md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>CERT</md:KeyDescriptor>\
+             </md:SPSSODescriptor></md:EntityDescriptor></md:EntitiesDescriptor>",
+            &["", "#a/sp/any/1"],
+            0,
+        );
+        check("<ENTITY entityID='a' validUntil='soon'/>", &[], 1);
+        check(
+            "<ENTITY entityID='a'><SPSSODescriptor><KeyDescriptor><ds:X509Certificate>MIIx</ds:X509Certificate>\
+             </KeyDescriptor></SPSSODescriptor></EntityDescriptor>",
+            &[],
+            1,
+        );
+    }
+
+    #[test]
+    fn what_is_refused_is_told() {
+        check(
+            "<!DOCTYPE EntityDescriptor [<!ENTITY a 'b'>]><ENTITY entityID='a'>CERT</EntityDescriptor>",
+            &["#1"],
+            1,
+        );
+        check("<!DOCTYPE html><p>urn:oasis:names:tc:SAML:2.0:metadata EntityDescriptor</p>", &[], 0);
+        check("<ENTITY entityID='a' validUntil='2030-01-01'><SPSSODescriptor>", &["#a"], 1);
+        check("<other xmlns='urn:oasis:names:tc:SAML:2.0:metadata'/>", &[], 0);
+    }
+
+    #[test]
+    fn an_aggregate_is_read_in_chunks() {
+        let entity = "<md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>CERT\
+                      </md:KeyDescriptor></md:SPSSODescriptor></md:EntityDescriptor>";
+        let text = document(&format!("<ENTITIES>{}</md:EntitiesDescriptor>", entity.repeat(200)));
+        for size in [1000, 4096, 1 << 20] {
+            let mut metadata = Metadata::new();
+            let mut count = 0;
+            for chunk in text.as_bytes().chunks(size) {
+                metadata.push(chunk, |_| count += 1).expect("well-formed");
+            }
+            assert_eq!((metadata.finish().map(|problems| problems.len()), count), (Ok(0), 200));
+        }
+    }
+}
