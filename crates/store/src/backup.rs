@@ -36,7 +36,7 @@ impl Store {
     }
 
     /// Replaces everything by what a backup holds, after checking it. A SQLite file that was there is kept beside
-    /// it as `*.before-restore`. No other process may have the database open meanwhile.
+    /// it as `*.before-restore`. No other process may have the database open meanwhile; a server on PostgreSQL is noticed.
     ///
     /// # Errors
     /// The backup is damaged or newer than this program.
@@ -63,6 +63,8 @@ impl Store {
             }
             Database::Memory | Database::Postgres(_) => {
                 let store = Self::open(database, now)?;
+                // Not under a running server: it would go on with what it remembers of the old rows.
+                store.claim()?;
                 import(&backup, &store.db)?;
                 Ok(store)
             }

@@ -46,6 +46,11 @@ fn only_one_serves() {
     assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
     // Commands beside the server have no claim and may write.
     assert!(two.keep("x", b"1", None).unwrap());
+    // Nothing is put under a running server.
+    let lab = notafter_lab::Lab::new("store-only-one");
+    two.backup(&lab.path().join("copy.db")).unwrap();
+    let error = Store::restore(&database, &lab.path().join("copy.db"), NOW).err().unwrap();
+    assert!(error.to_string().contains("another server"), "{error}");
     drop(one);
     two.claim().unwrap();
     // The session that holds it goes: it is taken anew before the next write.
