@@ -9,6 +9,7 @@ pub mod clock;
 pub mod deadline;
 pub mod document;
 pub mod dossier;
+mod ending;
 pub mod fault;
 pub mod finding;
 pub mod glob;

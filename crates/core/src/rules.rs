@@ -29,6 +29,5 @@ pub mod untrusted_chain;
 pub mod weak_key;
 pub mod weak_signature;
 
-mod ending;
 #[cfg(test)]
 pub(crate) mod scene;

@@ -6,7 +6,7 @@ use crate::finding::Kind;
 use crate::inventory::AssetKind;
 use crate::joints::{Rule, RuleInfo, Verdict};
 
-use super::ending::{self, Ending};
+use crate::ending::{self, Ending};
 
 /// The rule.
 pub struct MetadataExpires;
@@ -37,9 +37,9 @@ impl Rule for MetadataExpires {
 
 #[cfg(test)]
 mod tests {
+    use crate::ending::scene::check;
     use crate::finding::{Kind, Severity};
     use crate::inventory::AssetKind;
-    use crate::rules::ending::scene::check;
 
     #[test]
     fn in_time_and_healthy() {
