@@ -12,7 +12,7 @@ use notafter_core::inventory::Role;
 use notafter_core::policy::Policy;
 use notafter_core::subject::SubjectKey;
 use notafter_store::judge::{Due, FindingChanges, Judged};
-use notafter_store::{Store, StoreError};
+use notafter_store::{Store, StoreError, Trouble};
 
 use crate::assess::assess_part;
 use crate::pipeline::Judgment;
@@ -20,16 +20,58 @@ use crate::pipeline::Judgment;
 /// So many subjects are judged at a time.
 const PART: usize = 2000;
 
-/// Judges one part of what is due. `None`: nothing is.
+/// A verdict that the memory does not take is tried again after so many seconds.
+const REFUSED: i64 = 3600;
+
+/// Judges one part of what is due. `None`: nothing is. A verdict that the memory refuses for what is in it must not
+/// stop all others: it is told by `refused`, and that subject waits.
 ///
 /// # Errors
 /// The store's.
-pub fn judge_due(store: &Store, judgment: &Judgment) -> Result<Option<FindingChanges>, StoreError> {
-    let now = judgment.at;
-    let due = store.due(now, PART)?;
+pub fn judge_due(
+    store: &Store,
+    judgment: &Judgment,
+    refused: &mut dyn FnMut(&SubjectKey, &StoreError),
+) -> Result<Option<FindingChanges>, StoreError> {
+    let due = store.due(judgment.at, PART)?;
     if due.is_empty() {
         return Ok(None);
     }
+    judge_part(store, judgment, due, refused).map(Some)
+}
+
+fn judge_part(
+    store: &Store,
+    judgment: &Judgment,
+    due: Vec<Due>,
+    refused: &mut dyn FnMut(&SubjectKey, &StoreError),
+) -> Result<FindingChanges, StoreError> {
+    match judge(store, judgment, due.clone()) {
+        Err(error) if error.trouble == Trouble::Other => match due.as_slice() {
+            [one] => {
+                refused(&one.subject, &error);
+                let holds_until = Some(judgment.at.plus(REFUSED));
+                let due = one.clone();
+                let nothing =
+                    Judged { due, findings: Vec::new(), holds_until, owner: None, roles: Vec::new() };
+                store.judged(&[nothing], judgment.at)
+            }
+            many => {
+                let (left, right) = many.split_at(many.len() / 2);
+                let mut changes = judge_part(store, judgment, left.to_vec(), refused)?;
+                let more = judge_part(store, judgment, right.to_vec(), refused)?;
+                changes.opened.extend(more.opened);
+                changes.changed.extend(more.changed);
+                changes.resolved.extend(more.resolved);
+                Ok(changes)
+            }
+        },
+        done => done,
+    }
+}
+
+fn judge(store: &Store, judgment: &Judgment, due: Vec<Due>) -> Result<FindingChanges, StoreError> {
+    let now = judgment.at;
     let part = store.load(due, now)?;
     let mut inventory = part.inventory;
     let subjects: BTreeSet<SubjectKey> = part.due.iter().map(|d| d.subject.clone()).collect();
@@ -58,7 +100,7 @@ pub fn judge_due(store: &Store, judgment: &Judgment) -> Result<Option<FindingCha
             }
         })
         .collect();
-    store.judged(&judged, now).map(Some)
+    store.judged(&judged, now)
 }
 
 /// A source, an owner or the clock, as far as they are judged.

@@ -166,7 +166,8 @@ impl Recorder {
         let Some(run) = lock(&self.writing).run.take() else { return Ok(Changed::default()) };
         loop {
             match self.store.finish(&run, outcome, self.clock.now()) {
-                Err(error) if !self.wait() => self.status.trouble(&error),
+                // What is refused for what is in it would be refused for ever.
+                Err(error) if error.trouble != Trouble::Other && !self.wait() => self.status.trouble(&error),
                 done => return done,
             }
         }

@@ -20,6 +20,7 @@ use notafter_core::clock::Clock;
 use notafter_core::dossier::{ClockView, OwnerView, SourceView};
 use notafter_core::fault::Fault;
 use notafter_core::joints::{Cx, Resume, Sink};
+use notafter_core::subject::SubjectKey;
 use notafter_store::observations::Outcome;
 use notafter_store::prune::Keep;
 use notafter_store::{Store, StoreError};
@@ -489,7 +490,11 @@ impl Engine {
         let setup = self.handle.setup();
         let judgment = setup.judgment(now);
         for _ in 0..PARTS {
-            match judge_due(&self.handle.store, &judgment)? {
+            let log = Arc::clone(&self.log);
+            let mut refused = |subject: &SubjectKey, error: &StoreError| {
+                log(&format!("the verdict about {subject} was refused and waits: {error}"));
+            };
+            match judge_due(&self.handle.store, &judgment, &mut refused)? {
                 Some(changes) => {
                     if !(changes.opened.is_empty()
                         && changes.changed.is_empty()

@@ -102,7 +102,11 @@ fn save(global: &Global, report: &Report, cx: &Cx, started: UnixTime) -> Result<
     store.finish(run, &outcome, now).map_err(failed)?;
     let (watched, _) = crate::watches::read(&store).map_err(failed)?;
     let setup = sheet.setup(&watched).map_err(Usage::new)?;
-    while notafter_engine::judge::judge_due(&store, &setup.judgment(now)).map_err(failed)?.is_some() {}
+    let judgment = setup.judgment(now);
+    let mut refused = |subject: &notafter_core::subject::SubjectKey, error: &notafter_store::StoreError| {
+        print::note(&format!("the verdict about {subject} was refused: {error}"));
+    };
+    while notafter_engine::judge::judge_due(&store, &judgment, &mut refused).map_err(failed)?.is_some() {}
     if !global.quiet {
         print::note(&format!(
             "kept in {}: {} new assets, {} new places",
