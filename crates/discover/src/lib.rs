@@ -8,6 +8,7 @@ pub mod exclude;
 pub mod files;
 pub mod local;
 pub mod network;
+pub mod renewers;
 pub mod resolve;
 pub mod target;
 pub mod tree;
