@@ -221,7 +221,7 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
 }
 
 /// A system error in the words of the closed list.
-fn why(error: &std::io::Error) -> (Reason, String) {
+pub(crate) fn why(error: &std::io::Error) -> (Reason, String) {
     use std::io::ErrorKind;
     let reason = match error.kind() {
         ErrorKind::PermissionDenied => Reason::PermissionDenied,

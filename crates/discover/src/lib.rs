@@ -3,12 +3,15 @@
 //! A source looks at the world through `wire` or the file system and puts observations into a sink. It
 //! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
 
+pub mod configs;
 pub mod exclude;
 pub mod files;
 pub mod local;
 pub mod network;
+pub mod renewers;
 pub mod resolve;
 pub mod target;
+pub mod tree;
 
 mod guard;
 mod limits;

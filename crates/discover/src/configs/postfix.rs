@@ -1,0 +1,408 @@
+//! Postfix: `main.cf` and `master.cf` together, for what its servers show to clients and its clients show
+//! to servers.
+//!
+//! A service of `master.cf` sees `main.cf` with its own `-o` in front. Parameters are expanded as postconf(5)
+//! says, with their built-in values where they are needed here. Tables other than text files beside their
+//! source are not read, and said.
+
+mod expand;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use notafter_core::observation::Reason;
+
+use super::reading::{address, address_and_port, folder_of, join};
+use super::{At, Checks, Holds, Listen, Name, Reading, Server, has_word, is_named, words};
+use expand::Parameters;
+
+pub(super) const SERVER: Server = Server {
+    name: "postfix",
+    mains: &["/etc/postfix/main.cf", "/etc/postfix-*/main.cf", "/usr/local/etc/postfix/main.cf"],
+    recognises,
+    read,
+};
+
+fn recognises(path: &Path, head: &[u8]) -> bool {
+    is_named(path, &["main.cf"])
+        && has_word(
+            head,
+            &[
+                "smtpd_tls_cert_file",
+                "smtpd_tls_chain_files",
+                "myhostname",
+                "mydestination",
+                "inet_interfaces",
+                "compatibility_level",
+            ],
+        )
+}
+
+/// What Postfix takes where nothing is said.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("config_directory", "/etc/postfix"),
+    ("inet_interfaces", "all"),
+    ("inet_protocols", "all"),
+    ("smtpd_tls_key_file", "$smtpd_tls_cert_file"),
+    ("smtpd_tls_eckey_file", "$smtpd_tls_eccert_file"),
+    ("smtpd_tls_dkey_file", "$smtpd_tls_dcert_file"),
+    ("smtp_tls_key_file", "$smtp_tls_cert_file"),
+    ("smtp_tls_eckey_file", "$smtp_tls_eccert_file"),
+    ("lmtp_tls_key_file", "$lmtp_tls_cert_file"),
+    ("smtpd_tls_wrappermode", "no"),
+    ("smtpd_use_tls", "no"),
+    ("smtpd_enforce_tls", "no"),
+    ("mail_name", "Postfix"),
+    ("data_directory", "/var/lib/postfix"),
+    ("queue_directory", "/var/spool/postfix"),
+];
+
+/// Ports of /etc/services that Postfix is told to listen on by name.
+const PORTS: &[(&str, u16)] = &[
+    ("smtp", 25),
+    ("smtps", 465),
+    ("submissions", 465),
+    ("submission", 587),
+    ("ssmtp", 465),
+    ("qmtp", 209),
+    ("lmtp", 24),
+];
+
+fn read(reading: &mut Reading<'_>, path: &Path) {
+    let folder = folder_of(path);
+    let mut main = Parameters::default();
+    for (name, value) in BUILT_IN {
+        main.set(name, value, At::file(path));
+    }
+    main.set("config_directory", &folder.to_string_lossy(), At::file(path));
+    let read = reading.main(path, |_, path, text| {
+        for (number, line) in logical(&text) {
+            if let Some((name, value)) = line.split_once('=') {
+                main.set(name.trim(), value.trim(), At::new(path, number));
+            }
+        }
+    });
+    if read.is_none() {
+        return;
+    }
+    let master = folder.join("master.cf");
+    let mut services = Vec::new();
+    if reading.tree.is_file(&master) {
+        reading.main(&master, |_, path, text| {
+            services =
+                logical(&text).into_iter().filter_map(|(n, line)| service(&line, At::new(path, n))).collect();
+        });
+    } else {
+        services.push(Service {
+            name: "smtp".to_owned(),
+            overrides: Vec::new(),
+            at: At::file(path),
+            command: "smtpd".to_owned(),
+        });
+    }
+    for service in &services {
+        let mut own = main.clone();
+        for (name, value) in &service.overrides {
+            own.set(name, value, service.at.clone());
+        }
+        if matches!(service.command.as_str(), "smtpd" | "postscreen") {
+            smtpd(reading, &own, service, &folder);
+        }
+    }
+    for prefix in ["smtp", "lmtp"] {
+        client(reading, &main, prefix, &folder);
+    }
+}
+
+/// A service of `master.cf` that listens on the network.
+struct Service {
+    name: String,
+    command: String,
+    overrides: Vec<(String, String)>,
+    at: At,
+}
+
+/// Lines that begin with a blank go on with the one before; comments and empty lines do not come between.
+fn logical(text: &str) -> Vec<(u32, String)> {
+    let mut out: Vec<(u32, String)> = Vec::new();
+    for (line, number) in text.lines().zip(1u32..) {
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            continue;
+        }
+        match out.last_mut().filter(|_| line.starts_with([' ', '\t'])) {
+            Some((_, whole)) => {
+                whole.push(' ');
+                whole.push_str(line.trim());
+            }
+            None => out.push((number, line.trim_end().to_owned())),
+        }
+    }
+    out
+}
+
+fn service(line: &str, at: At) -> Option<Service> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if words.len() < 8 || words[1] != "inet" {
+        return None;
+    }
+    let mut overrides = Vec::new();
+    let mut rest = &words[8..];
+    while let [word, behind @ ..] = rest {
+        rest = behind;
+        let (pair, used): (String, usize) = match (*word, behind) {
+            // `-o { name = value with blanks }`
+            ("-o", ["{", ..]) => {
+                let end = behind.iter().position(|w| *w == "}").unwrap_or(behind.len());
+                (behind[1..end].join(" "), (end + 1).min(behind.len()))
+            }
+            ("-o", [first, ..]) if first.starts_with('{') => {
+                let end = behind.iter().position(|w| w.ends_with('}')).unwrap_or(behind.len() - 1);
+                (behind[..=end].join(" ").trim_matches(['{', '}']).to_owned(), end + 1)
+            }
+            ("-o", [first, ..]) => ((*first).to_owned(), 1),
+            (other, _) if other.starts_with("-o") && other.len() > 2 => (other[2..].to_owned(), 0),
+            _ => continue,
+        };
+        rest = &rest[used..];
+        if let Some((name, value)) = pair.split_once('=') {
+            overrides.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+    }
+    let command = words[7].rsplit('/').next().unwrap_or_default().to_owned();
+    Some(Service { name: words[0].to_owned(), command, overrides, at })
+}
+
+fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder: &Path) {
+    let is = |name: &str| words::is_on(&own.value(name));
+    let level = own.value("smtpd_tls_security_level");
+    let wrapped = is("smtpd_tls_wrappermode");
+    let on = match level.as_str() {
+        "" => is("smtpd_use_tls") || is("smtpd_enforce_tls"),
+        "none" => false,
+        _ => true,
+    };
+    if !on && !wrapped {
+        return;
+    }
+    let listens = listens(reading, own, service, if wrapped { "tls" } else { "starttls:smtp" });
+    if listens.is_empty() {
+        return;
+    }
+    for (certificate, key, at) in pairs(own, "smtpd", &service.at) {
+        let mut serving = reading.serving(join(folder, &certificate), &at);
+        serving.key = key.filter(|k| *k != certificate).map(|k| join(folder, &k));
+        serving.listens.clone_from(&listens);
+        serving.default = true;
+        reading.serve(serving);
+    }
+    sni(reading, own, &listens, folder);
+    let checks = match () {
+        () if is("smtpd_tls_req_ccert") => Checks::ClientsRequired,
+        () if is("smtpd_tls_ask_ccert") => Checks::ClientsOptional,
+        () => Checks::NobodyAsked,
+    };
+    for (name, holds) in [("smtpd_tls_CAfile", Holds::Cas), ("smtpd_tls_CApath", Holds::FolderOfCas)] {
+        let path = own.value(name);
+        if !path.is_empty() {
+            reading.trust(join(folder, &path), holds, checks, (&listens, &[]), &own.at(name, &service.at));
+        }
+    }
+}
+
+/// The certificates and keys of `smtpd` or `smtp`: all in chain files, or one file for each kind of key.
+fn pairs(own: &Parameters, prefix: &str, or: &At) -> Vec<(String, Option<String>, At)> {
+    let name = format!("{prefix}_tls_chain_files");
+    let chain = own.value(&name);
+    let at = own.at(&name, or);
+    let chains: Vec<_> = list(&chain).map(|file| (file.to_owned(), None, at.clone())).collect();
+    if !chains.is_empty() {
+        return chains;
+    }
+    let mut out = Vec::new();
+    for kind in ["", "ec", "d"] {
+        let name = format!("{prefix}_tls_{kind}cert_file");
+        let certificate = own.value(&name);
+        if !certificate.is_empty() && certificate != "none" {
+            let key = own.value(&format!("{prefix}_tls_{kind}key_file"));
+            out.push((certificate, Some(key).filter(|k| !k.is_empty()), own.at(&name, or)));
+        }
+    }
+    out
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ' ', '\t']).filter(|w| !w.is_empty())
+}
+
+fn listens(
+    reading: &mut Reading<'_>,
+    own: &Parameters,
+    service: &Service,
+    protocol: &'static str,
+) -> Vec<Listen> {
+    let (host, port) = match service.name.rsplit_once(':') {
+        Some((host, port)) => (Some(host), port),
+        None => (None, service.name.as_str()),
+    };
+    let known = PORTS.iter().find(|(name, _)| *name == port).map(|(_, number)| *number);
+    let Some(port) = port.parse().ok().or(known) else {
+        reading.blind(
+            &service.at,
+            Reason::UnsupportedFormat,
+            format!("{port}: not a port that is known by name"),
+        );
+        return Vec::new();
+    };
+    let interfaces = own.value("inet_interfaces");
+    let hosts: Vec<&str> = host.map_or_else(|| list(&interfaces).collect(), |host| vec![host]);
+    let protocols = own.value("inet_protocols");
+    let mut out = Vec::new();
+    for host in hosts {
+        match host {
+            "all" => {
+                let only_four = !protocols.contains("all") && !protocols.contains("ipv6");
+                out.push(only_four.then(|| IpAddr::from([0, 0, 0, 0])));
+            }
+            "loopback-only" => out.extend(["127.0.0.1", "::1"].map(|a| a.parse().ok())),
+            host => match address_and_port(host).map(|(host, _)| address(host)) {
+                Some(Ok(address)) => out.push(address),
+                _ => reading.blind(
+                    &service.at,
+                    Reason::Dns,
+                    format!("{host}: only Postfix's own resolver knows that"),
+                ),
+            },
+        }
+    }
+    out.into_iter().map(|address| Listen { address, port, protocol }).collect()
+}
+
+/// `tls_server_sni_maps`: a name, then the files with its key and chain.
+fn sni(reading: &mut Reading<'_>, own: &Parameters, listens: &[Listen], folder: &Path) {
+    let maps = own.value("tls_server_sni_maps");
+    let at = own.at("tls_server_sni_maps", &At::file(folder));
+    if let Some(inline) = maps.trim().strip_prefix("inline:") {
+        let inner = inline.trim().trim_start_matches('{').trim_end_matches('}');
+        for pair in inner.split(['{', '}', ',']) {
+            if let Some((name, files)) = pair.split_once('=') {
+                sni_entry(reading, name.trim(), files, listens, folder, &at);
+            }
+        }
+        return;
+    }
+    for map in list(&maps) {
+        let Some((kind, path)) = map.split_once(':') else { continue };
+        if !matches!(kind, "hash" | "btree" | "texthash" | "lmdb" | "cdb" | "dbm" | "sdbm") {
+            reading.blind(&at, Reason::UnsupportedFormat, format!("{map}: tables of this kind are not read"));
+            continue;
+        }
+        // The text from which the table was made (`postmap -F`).
+        let path = join(folder, path);
+        reading.enter(&path, &at, |reading, path, text| {
+            for (number, line) in logical(&text) {
+                if let Some((name, files)) = line.split_once(char::is_whitespace) {
+                    sni_entry(reading, name, files, listens, folder, &At::new(path, number));
+                }
+            }
+        });
+    }
+}
+
+fn sni_entry(reading: &mut Reading<'_>, name: &str, files: &str, listens: &[Listen], folder: &Path, at: &At) {
+    let files: Vec<PathBuf> = list(files).map(|file| join(folder, file)).collect();
+    // Key and chain may stand in one file or in two, the key first.
+    let Some(certificate) = files.last() else { return };
+    let mut serving = reading.serving(certificate.clone(), at);
+    serving.key = files.first().filter(|_| files.len() > 1).cloned();
+    serving.listens = listens.to_vec();
+    serving.names = vec![Name::plain(name)];
+    reading.serve(serving);
+}
+
+/// What the SMTP client shows and trusts.
+fn client(reading: &mut Reading<'_>, main: &Parameters, prefix: &str, folder: &Path) {
+    for (certificate, key, at) in pairs(main, prefix, &At::file(folder)) {
+        let key = key.filter(|k| *k != certificate).map(|k| join(folder, &k));
+        reading.client(
+            join(folder, &certificate),
+            key,
+            Some(main.value("relayhost")).filter(|r| !r.is_empty()),
+            &at,
+        );
+    }
+    for (ending, holds) in [("CAfile", Holds::Cas), ("CApath", Holds::FolderOfCas)] {
+        let name = format!("{prefix}_tls_{ending}");
+        let path = main.value(&name);
+        if !path.is_empty() {
+            reading.trust(
+                join(folder, &path),
+                holds,
+                Checks::Peers,
+                (&[], &[]),
+                &main.at(&name, &At::file(folder)),
+            );
+        }
+    }
+}
+
+/// By name, with the place of each.
+pub(super) type Settings = HashMap<String, (String, At)>;
+
+#[cfg(test)]
+mod tests {
+    use crate::configs::testing::check;
+
+    const MASTER: &str = "smtp inet n - y - - smtpd\n# comment\nsubmission inet n - y - - smtpd\n  -o smtpd_tls_security_level=encrypt\n  \
+                          -o { smtpd_tls_cert_file = ${dir}/sub.pem }\nsmtps inet n - y - - smtpd -o smtpd_tls_wrappermode=yes\n\
+                          127.0.0.1:10025 inet n - n - - smtpd -o smtpd_tls_security_level=none\npickup unix n - y 60 1 pickup\n";
+
+    #[test]
+    fn main_and_master() {
+        let main = "dir = /etc/k\nsmtpd_tls_cert_file = ${dir}/a.pem\nsmtpd_tls_key_file =\n  $dir/a.key\nsmtpd_tls_security_level = may\n\
+                    inet_interfaces = all\ninet_protocols = ipv4\nsmtpd_tls_CAfile = ca.pem\nsmtp_tls_CAfile = /up.pem\nsmtp_tls_cert_file=/me.pem\n";
+        check(
+            "postfix",
+            &[("/etc/postfix/main.cf", main), ("/etc/postfix/master.cf", MASTER)],
+            &[
+                "serve /etc/k/a.pem key /etc/k/a.key [starttls:smtp 0.0.0.0:25] default @2",
+                "serve /etc/k/sub.pem key /etc/k/a.key [starttls:smtp 0.0.0.0:587] default @3",
+                "serve /etc/k/a.pem key /etc/k/a.key [tls 0.0.0.0:465] default @2",
+                "cas /etc/postfix/ca.pem nobody @8",
+                "cas /etc/postfix/ca.pem nobody @8",
+                "cas /etc/postfix/ca.pem nobody @8",
+                "cas /up.pem peers @9",
+                "client /me.pem @10",
+            ],
+        );
+    }
+
+    #[test]
+    fn chain_files_and_names() {
+        let main = "smtpd_tls_chain_files = /r.pem,\n /e.pem\nsmtpd_use_tls = yes\nsmtpd_tls_req_ccert=yes\nsmtpd_tls_CAfile=/ca\n\
+                    inet_interfaces = loopback-only, 10.0.0.1\nmydomain = a.test\ntls_server_sni_maps = hash:$config_directory/sni\n";
+        let places = "[starttls:smtp 127.0.0.1:25] [starttls:smtp [::1]:25] [starttls:smtp 10.0.0.1:25]";
+        check(
+            "postfix",
+            &[
+                ("/etc/postfix/main.cf", main),
+                ("/etc/postfix/sni", "mail.b.test /b.key /b.pem\n.c.test /c.pem\n"),
+            ],
+            &[
+                &format!("serve /r.pem {places} default @1"),
+                &format!("serve /e.pem {places} default @1"),
+                &format!("serve /b.pem key /b.key {places} mail.b.test @1"),
+                &format!("serve /c.pem {places} .c.test @2"),
+                "cas /ca required @5",
+            ],
+        );
+        let other = "smtpd_tls_cert_file=/a\nsmtpd_tls_security_level=may\ntls_server_sni_maps = ldap:/x";
+        check(
+            "postfix",
+            &[("/main.cf", other)],
+            &["serve /a [starttls:smtp *:25] default @1", "blind unsupported-format @3"],
+        );
+        let off = "smtpd_tls_cert_file=/a\n";
+        check("postfix", &[("/main.cf", off)], &[]);
+    }
+}

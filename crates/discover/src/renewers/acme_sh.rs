@@ -1,0 +1,197 @@
+//! acme.sh: a folder for each domain with its own plan, `account.conf`, and the log if one is kept.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use notafter_core::UnixTime;
+
+use super::{Renewed, Renewer, State, above, dates};
+use crate::configs::At;
+
+pub(super) const RENEWER: Renewer = Renewer {
+    name: "acme.sh",
+    homes: &[
+        "/root/.acme.sh",
+        "/home/*/.acme.sh",
+        "/etc/acme.sh",
+        "/etc/acme",
+        "/opt/acme.sh",
+        "/var/lib/acme/.acme.sh",
+        "/usr/local/etc/acme",
+    ],
+    home_of: |path| {
+        let name = path.file_name()?.to_str()?;
+        if name == "account.conf" {
+            return above(path, &[]);
+        }
+        // `a.test_ecc/a.test.conf`
+        let folder = path.parent()?.file_name()?.to_str()?;
+        let domain = folder.strip_suffix("_ecc").unwrap_or(folder);
+        (name.strip_suffix(".conf")? == domain && domain.contains('.')).then(|| above(path, &[None]))?
+    },
+    read,
+};
+
+/// So much of the log is read, from its end, in bytes.
+const LOG_MAX: u64 = 1 << 20;
+
+fn read(state: &mut State<'_>, home: &Path) {
+    let account = settings(&state.maybe(&home.join("account.conf")).unwrap_or_default());
+    let get = |all: &HashMap<String, (String, u32)>, name: &str| {
+        all.get(name).map(|(v, _)| v.clone()).filter(|v| !v.is_empty() && v != "no")
+    };
+    let log = get(&account, "LOG_FILE").map_or_else(|| home.join("acme.sh.log"), PathBuf::from);
+    let log =
+        state.tree.tail(&log, LOG_MAX).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+    let timer = state.timers.of("acme.sh").or_else(|| state.timers.of("acme"));
+    // Newer versions keep the certificates apart (`--cert-home`).
+    let mut folders = vec![home.to_owned()];
+    folders.extend(get(&account, "CERT_HOME").map(PathBuf::from).filter(|p| p != home));
+    for folder in folders {
+        for conf in state.tree.glob(&folder.join("*/*.conf")) {
+            let Some(text) = state.text(&conf) else { continue };
+            let own = settings(&text);
+            let Some((domain, line)) = own.get("Le_Domain").cloned() else { continue };
+            let mut out = Renewed::new("acme.sh", &domain, At { line, ..At::file(&conf) });
+            let parent = conf.parent().unwrap_or(home);
+            if parent.to_string_lossy().ends_with("_ecc") {
+                out.lineage.push_str("_ecc");
+            }
+            out.names.push(domain.clone());
+            out.names.extend(
+                get(&own, "Le_Alt")
+                    .iter()
+                    .flat_map(|l| l.split(','))
+                    .filter(|n| !n.is_empty())
+                    .map(str::to_owned),
+            );
+            // Where it was installed to is what is served; its own copies come after.
+            for name in ["Le_RealFullChainPath", "Le_RealCertPath"] {
+                out.certificates.extend(get(&own, name).map(PathBuf::from));
+            }
+            for file in [parent.join("fullchain.cer"), parent.join(format!("{domain}.cer"))] {
+                if state.tree.is_file(&file) {
+                    out.certificates.push(file);
+                }
+            }
+            out.key = get(&own, "Le_RealKeyPath")
+                .map(PathBuf::from)
+                .or_else(|| Some(parent.join(format!("{domain}.key"))));
+            out.planned = get(&own, "Le_NextRenewTime").and_then(|t| t.parse().ok()).map(UnixTime);
+            out.server = get(&own, "Le_API").or_else(|| get(&account, "DEFAULT_ACME_SERVER"));
+            out.account = get(&account, "ACCOUNT_EMAIL");
+            out.solver = get(&own, "Le_Webroot");
+            for name in ["Le_PreHook", "Le_PostHook", "Le_RenewHook", "Le_ReloadCmd"] {
+                out.hooks.extend(get(&own, name).map(|v| decoded(&v)));
+            }
+            out.hooks.extend(get(&own, "Le_DeployHook").map(|h| format!("deploy: {h}")));
+            out.timer.clone_from(&timer);
+            out.last_error = failure(&log, &domain);
+            state.put(out);
+        }
+    }
+}
+
+/// `NAME='value'` lines.
+fn settings(text: &str) -> HashMap<String, (String, u32)> {
+    let pair = |(line, number): (&str, u32)| {
+        let (name, value) = line.trim().split_once('=')?;
+        let name = name.trim_start_matches("export ").trim();
+        (!name.starts_with('#'))
+            .then(|| (name.to_owned(), (value.trim_matches(['\'', '"']).to_owned(), number)))
+    };
+    text.lines().zip(1u32..).filter_map(pair).collect()
+}
+
+/// Commands are kept in base64 between two marks.
+fn decoded(value: &str) -> String {
+    let inner =
+        value.strip_prefix("__ACME_BASE64__START_").and_then(|v| v.strip_suffix("__ACME_BASE64__END_"));
+    let Some(inner) = inner else { return value.to_owned() };
+    let bytes = base64::engine::general_purpose::STANDARD.decode(inner).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The last failure for a domain in the log, unless it went well after that.
+fn failure(log: &str, domain: &str) -> Option<(UnixTime, String)> {
+    let mut ours = false;
+    let mut found: Option<(UnixTime, String)> = None;
+    let mut reason = None;
+    for line in log.lines() {
+        let (at, text) = match line.strip_prefix('[').and_then(|l| l.split_once(']')) {
+            Some((date, text)) => (dates::shell(date), text.trim()),
+            None => (None, line.trim()),
+        };
+        let quoted = |text: &str| text.trim().trim_matches(['\'', '"', '.']) == domain;
+        if let Some(name) = text.strip_prefix("Renewing:").or_else(|| text.strip_prefix("Renew:")) {
+            ours = quoted(name);
+            reason = None;
+        } else if ours && (text.contains("Cert success") || text.contains("Skipping.")) {
+            if text.contains("Cert success") {
+                found = None;
+            }
+            ours = false;
+        } else if let Some(name) = text.strip_prefix("Error renewing") {
+            if quoted(name)
+                && let Some(at) = at
+            {
+                let why: String = reason.take().unwrap_or_else(|| text.to_owned());
+                found = Some((at, why));
+            }
+            ours = false;
+        } else if ours && (text.contains("rror") || text.contains("nvalid status")) && !text.starts_with("_")
+        {
+            reason = Some(text.chars().filter(|c| !c.is_control()).take(500).collect());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::renewers::read_tree;
+    use crate::tree::Tree;
+
+    #[test]
+    fn a_domain() {
+        let conf = "Le_Domain='a.test'\nLe_Alt='b.test,*.a.test'\nLe_Webroot='dns_cf'\nLe_API='https://acme.test/dv'\nLe_NextRenewTime='1766000000'\n\
+                    Le_RealFullChainPath='/etc/nginx/a.pem'\nLe_RealKeyPath='/etc/nginx/a.key'\nLe_ReloadCmd='__ACME_BASE64__START_c3lzdGVtY3RsIHJlbG9hZCBuZ2lueA==__ACME_BASE64__END_'\n";
+        let log = "[Thu Nov 20 00:10:00 UTC 2025] Renewing: 'a.test'\n[Thu Nov 20 00:10:01 UTC 2025] a.test: Invalid status, error detail: no TXT\n\
+                   [Thu Nov 20 00:10:02 UTC 2025] Error renewing a.test.\n";
+        let files = [
+            ("/root/.acme.sh/a.test_ecc/a.test.conf", conf),
+            ("/root/.acme.sh/a.test_ecc/fullchain.cer", "x"),
+            ("/root/.acme.sh/a.test_ecc/a.test.csr.conf", "[req]\n"),
+            ("/root/.acme.sh/account.conf", "ACCOUNT_EMAIL='me@a.test'\n"),
+            ("/root/.acme.sh/acme.sh.log", log),
+            (
+                "/var/spool/cron/root",
+                "8 0 * * * \"/root/.acme.sh\"/acme.sh --cron --home \"/root/.acme.sh\" > /dev/null\n",
+            ),
+        ];
+        let found = read_tree(&Tree::of(&files));
+        let [one] = found.renewed.as_slice() else { panic!("{found:?}") };
+        assert_eq!(
+            (one.lineage.as_str(), one.names.len(), one.planned),
+            ("a.test_ecc", 3, Some(UnixTime(1_766_000_000)))
+        );
+        assert_eq!(
+            one.certificates,
+            [Path::new("/etc/nginx/a.pem"), Path::new("/root/.acme.sh/a.test_ecc/fullchain.cer")]
+        );
+        assert_eq!(
+            (one.hooks.as_slice(), one.account.as_deref()),
+            (&["systemctl reload nginx".to_owned()][..], Some("me@a.test"))
+        );
+        assert!(one.timer.as_ref().is_some_and(|t| t.enabled));
+        let (at, why) = one.last_error.as_ref().unwrap();
+        assert_eq!((at.to_string().as_str(), why.contains("no TXT")), ("2025-11-20T00:10:02Z", true));
+        let well = format!(
+            "{log}[Fri Nov 21 00:10:00 UTC 2025] Renewing: 'a.test'\n[Fri Nov 21 00:10:09 UTC 2025] Cert success.\n"
+        );
+        assert_eq!(failure(&well, "a.test"), None);
+        assert_eq!(failure(log, "b.test"), None);
+    }
+}
