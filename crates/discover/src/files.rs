@@ -7,12 +7,13 @@
 
 mod open;
 mod read;
+mod servers;
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use notafter_core::UnixTime;
@@ -57,6 +58,7 @@ impl Source for Files {
                     stop: Arc::clone(&stop),
                     size_max: self.size_max,
                     passwords: Arc::clone(&self.passwords),
+                    configurations: Mutex::default(),
                 },
             };
             let (done, finished) = tokio::sync::oneshot::channel();
@@ -86,6 +88,8 @@ struct Shared {
     stop: Arc<AtomicBool>,
     size_max: u64,
     passwords: Arc<[String]>,
+    /// Configurations of servers met on the walk: read after it, when all that they include is known.
+    configurations: Mutex<Vec<PathBuf>>,
 }
 
 impl Shared {
@@ -108,6 +112,13 @@ struct Walk {
 
 impl Walk {
     fn run(&self) {
+        self.walk();
+        if !self.shared.stop.load(Ordering::Relaxed) {
+            servers::report(&self.shared);
+        }
+    }
+
+    fn walk(&self) {
         for root in &self.roots {
             let root = absolute(root);
             if self.shared.stop.load(Ordering::Relaxed) {

@@ -8,6 +8,7 @@ mod paths;
 mod stores;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 
 use notafter_core::UnixTime;
 use notafter_core::assess::assess;
@@ -17,6 +18,7 @@ use notafter_core::dossier::{
 };
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
+use notafter_core::location::Location;
 use notafter_core::observation::LinkKind;
 use notafter_core::owner::{Owner, owner_of};
 use notafter_core::subject::SubjectKey;
@@ -369,7 +371,7 @@ impl<'i> Gathered<'i> {
         for (ix, n) in later {
             let file = &self.placement(*n).location;
             for endpoint in &served {
-                let link = self.link(file.container(), endpoint.location.address());
+                let link = self.link(file.container(), &endpoint.location);
                 if link.is_some() || !lies_in_a_file {
                     out.push(Successor {
                         asset: self.inventory.asset(*ix),
@@ -394,9 +396,10 @@ impl<'i> Gathered<'i> {
         served().filter(later).max_by_key(|a| a.not_after)
     }
 
-    fn link(&self, file: &str, endpoint: Option<std::net::SocketAddr>) -> Option<&'i str> {
+    /// How we know that this file is what the endpoint serves.
+    fn link(&self, file: &str, endpoint: &Location) -> Option<&'i str> {
         let serves = |l: &&notafter_core::observation::Link| {
-            l.kind == LinkKind::Serves && l.from.container() == file && l.to.address() == endpoint
+            l.kind == LinkKind::Serves && l.from.container() == file && is_meant(&l.to, endpoint)
         };
         self.inventory.links().iter().find(serves).map(|l| l.evidence.as_str())
     }
@@ -416,7 +419,60 @@ impl<'i> Gathered<'i> {
     }
 }
 
+/// Is the endpoint the one that a link names? A link to `[::]` means every address of the host, one to `0.0.0.0` every
+/// IPv4 address; one without a name means whatever is asked for.
+fn is_meant(link: &Location, endpoint: &Location) -> bool {
+    let (Some(to), Some(at)) = (link.address(), endpoint.address()) else { return false };
+    let address = to.ip() == at.ip()
+        || match to.ip() {
+            IpAddr::V6(ip) => ip.is_unspecified(),
+            IpAddr::V4(ip) => ip.is_unspecified() && at.is_ipv4(),
+        };
+    let name = match (link.sni(), endpoint.sni()) {
+        (None, _) => true,
+        (Some(pattern), Some(name)) => {
+            pattern == name
+                || pattern
+                    .strip_prefix("*.")
+                    .is_some_and(|rest| name.split_once('.').is_some_and(|(_, parent)| parent == rest))
+                || pattern
+                    .strip_prefix('.')
+                    .is_some_and(|rest| name == rest || name.ends_with(pattern) && !rest.is_empty())
+        }
+        (Some(_), None) => false,
+    };
+    link.scheme() == endpoint.scheme() && to.port() == at.port() && address && name
+}
+
 /// Is this an endpoint of the machine we run on?
 fn is_local(placement: &Placement) -> bool {
     placement.facts.process.is_some() || placement.location.ip().is_some_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod meant {
+    use super::*;
+
+    #[test]
+    fn a_link_to_every_address_and_name() {
+        let meant = |link: &str, endpoint: &str| {
+            let parse = |text: &str| Location::parse(text).unwrap_or_else(|| panic!("{text}"));
+            is_meant(&parse(link), &parse(endpoint))
+        };
+        assert!(meant("tls://[::]:443", "tls://10.0.0.5:443?sni=a.test"));
+        assert!(meant("tls://0.0.0.0:443?sni=a.test", "tls://10.0.0.5:443?sni=a.test"));
+        assert!(meant("tls://[::]:443?sni=*.a.test", "tls://[::1]:443?sni=b.a.test"));
+        assert!(meant("tls://10.0.0.5:443", "tls://10.0.0.5:443"));
+        for (link, endpoint) in [
+            ("tls://0.0.0.0:443", "tls://[::1]:443"),
+            ("tls://[::]:443", "tls://10.0.0.5:8443"),
+            ("tls://10.0.0.6:443", "tls://10.0.0.5:443"),
+            ("tls://[::]:443?sni=a.test", "tls://10.0.0.5:443?sni=b.test"),
+            ("tls://[::]:443?sni=a.test", "tls://10.0.0.5:443"),
+            ("tls://[::]:443?sni=*.a.test", "tls://10.0.0.5:443?sni=c.b.a.test"),
+            ("smtp://[::]:25", "tls://10.0.0.5:25"),
+        ] {
+            assert!(!meant(link, endpoint), "{link} {endpoint}");
+        }
+    }
 }

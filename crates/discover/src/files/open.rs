@@ -144,6 +144,7 @@ impl<'s> Opener<'s> {
             Err(error) => return self.failed(path, error),
         };
         let start = &self.buffer[..first];
+        super::servers::note(self.shared, path, start);
         let mut worth = Hint::of_start(start).is_some() || self.markers.first(start).is_some();
         if first as u64 >= size || first < self.buffer.len() {
             return worth && self.report(path, stat, None, first);

@@ -1,0 +1,68 @@
+//! Configurations of servers that a walk met: which file serves which address and name, as links.
+//!
+//! Between the walk and `configs.rs`, which reads them. It opens no certificate: the walk does. What a configuration
+//! names and what is not there is said, because a server that runs goes on with what it has loaded and will not
+//! come up again.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use notafter_core::observation::{Reason, Seen};
+
+use super::Shared;
+use crate::configs::{self, Configured};
+use crate::tree::Tree;
+
+/// So much of a file is looked at to tell what it is.
+const HEAD: usize = 4096;
+/// So many configurations of one walk are read.
+const MOST: usize = 10_000;
+
+/// Remembers a file that looks like the configuration of a server.
+pub(super) fn note(shared: &Shared, path: &Path, start: &[u8]) {
+    if configs::recognise(path, &start[..start.len().min(HEAD)]).is_none() {
+        return;
+    }
+    let mut known = shared.configurations.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() < MOST {
+        known.push(path.to_owned());
+    }
+}
+
+/// Reads what was remembered, main files before what they include, and puts what follows from it.
+pub(super) fn report(shared: &Shared) {
+    let mut files: Vec<PathBuf> =
+        std::mem::take(&mut *shared.configurations.lock().unwrap_or_else(PoisonError::into_inner));
+    // What includes others lies above them.
+    files.sort_by_key(|path| (path.components().count(), path.clone()));
+    let tree = Tree::host();
+    let mut read: HashSet<PathBuf> = HashSet::new();
+    for path in files {
+        if shared.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let known = tree.resolve(&path).is_ok_and(|real| read.contains(&real));
+        let Ok(bytes) = tree.read(&path) else { continue };
+        let Some(server) = configs::recognise(&path, &bytes[..bytes.len().min(HEAD)]).filter(|_| !known)
+        else {
+            continue;
+        };
+        let found = configs::read_with(&tree, server, &path);
+        put(shared, &tree, &found);
+        read.extend(found.files);
+    }
+}
+
+fn put(shared: &Shared, tree: &Tree, found: &Configured) {
+    for link in found.servings.iter().flat_map(|serving| serving.links()) {
+        shared.put(link.from.clone(), Seen::Linked(link));
+    }
+    for blind in &found.blind {
+        shared.blind(&blind.at.path, blind.reason, format!("line {}: {}", blind.at.line, blind.why));
+    }
+    for (file, at) in found.missing(tree) {
+        shared.blind(file, Reason::NotFound, format!("{at} names it, and it is not there"));
+    }
+}
