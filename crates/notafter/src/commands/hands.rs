@@ -160,12 +160,12 @@ pub(crate) fn retire(global: &Global, args: &Retire) -> Result<End, Usage> {
             "write the place as `notafter ls` and the messages do: tls://10.0.0.5:443?sni=a.example.com",
         ));
     };
-    let blind = place.blind.is_some();
-    let ended = store.retire(location, reason, &who(), now).map_err(|e| data.explain(&e))?;
-    let what = match (ended, blind) {
-        (0, true) => "nobody is told any more that it cannot be seen",
-        (0, false) => "nothing was there any more",
-        _ => "what was seen there is history",
+    let seen = place.placements.iter().any(|p| p.gone.is_none()) || !place.keys.is_empty();
+    store.retire(location, reason, &who(), now).map_err(|e| data.explain(&e))?;
+    let what = match (seen, place.blind.is_some()) {
+        (true, _) => "what was seen there is history",
+        (false, true) => "nobody is told any more that it cannot be seen",
+        (false, false) => "nothing was there any more",
     };
     print::out(format!("{location} is retired: {what}; a new sighting revives it\n").as_bytes());
     Ok(End::Done)
