@@ -2,7 +2,7 @@
 //!
 //! Armoured, binary, and GnuPG's keybox. Expiry is computed the way gpg does: of the signatures that a key has made
 //! over itself the latest counts; a direct one before those over user ids; a subkey by its latest binding.
-//! Signatures are told apart by digest only (see `signature.rs`). A signature's own expiry is a fact, because
+//! Signatures are told apart by digest only (see `signature.rs`), and those by way of MD5 do not count. A signature's own expiry is a fact, because
 //! whether it has passed depends on the day, which is not known here. Messages and detached signatures hold no
 //! key and are left alone; secret parts are never looked at.
 

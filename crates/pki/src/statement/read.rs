@@ -4,7 +4,6 @@
 //! means a file beside this one, a line here, and, where nothing that is there makes the crawler read such
 //! files, a marker in `container/sniff.rs`.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{authenticode, catalogue, jwk, jwt, mail, openpgp, powershell, release, saml, ssh, tuf};
@@ -47,8 +46,9 @@ pub(crate) fn binary<'a>(
     (!found.is_empty()).then_some((Format::Statement, found))
 }
 
-/// Opens text of which one format takes all.
-pub(crate) fn whole(bytes: &[u8], session: &mut Session) -> Option<(Format, Vec<Found<'static>>)> {
+/// Opens text of which one format takes all; also says whether that format came to its end. Where it did not, what
+/// it gave is to be [`merge`]d with what is found by other means.
+pub(crate) fn whole(bytes: &[u8], session: &mut Session) -> Option<(Vec<Found<'static>>, bool)> {
     saml::open(bytes, session)
 }
 
@@ -73,10 +73,12 @@ pub(crate) fn text(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'s
             }
         }
     }
-    if more.is_empty() {
-        return;
-    }
-    // The same certificate, found as bare base64 and again by who knows what it is for: the latter counts.
+    merge(found, more);
+}
+
+/// Adds what was found by those who know what it is for to what was found by its looks. A certificate that is among
+/// both, bare base64 to the latter, counts for the former.
+pub(crate) fn merge(found: &mut Vec<Found<'static>>, mut more: Vec<Found<'static>>) {
     let known: HashSet<_> = more.iter().filter_map(certificate).map(sha256).collect();
     if !known.is_empty() {
         found.retain(|one| certificate(one).is_none_or(|der| !known.contains(&sha256(der))));
@@ -86,8 +88,7 @@ pub(crate) fn text(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'s
 
 fn certificate<'f>(found: &'f Found<'_>) -> Option<&'f [u8]> {
     match &found.content {
-        Content::Certificate(Cow::Owned(der)) => Some(der),
-        Content::Certificate(Cow::Borrowed(der)) => Some(der),
+        Content::Certificate(der) => Some(der),
         _ => None,
     }
 }

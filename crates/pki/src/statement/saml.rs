@@ -11,7 +11,7 @@ use super::xml::{Event, Tag, Xml, XmlError};
 use super::{Statement, StatementKind, read_rfc3339};
 use crate::certificate::Certificate;
 use crate::container::base64;
-use crate::container::{Content, Format, Found, Place, Problem, Reason, Session};
+use crate::container::{Content, Found, Place, Problem, Reason, Session};
 use crate::salvage::salvage;
 
 /// The namespace of metadata; also what makes a file worth reading.
@@ -170,10 +170,6 @@ impl Walk {
 
     fn certificate(&mut self, put: &mut impl FnMut(Found<'static>)) {
         let text = std::mem::take(&mut self.text);
-        // Some paste the armour along.
-        let start = memchr::memmem::find(&text, b"CERTIFICATE-----").map_or(0, |at| at + 16);
-        let body = text.get(start..).unwrap_or(&[]);
-        let body = body.get(..memchr::memmem::find(body, b"-----").unwrap_or(body.len())).unwrap_or(&[]);
         let label = self.label();
         let number = match self.counts.iter_mut().find(|(known, _)| *known == label) {
             Some((_, count)) => {
@@ -185,10 +181,10 @@ impl Walk {
                 1
             }
         };
-        if body.trim_ascii().is_empty() {
+        if text.trim_ascii().is_empty() {
             return;
         }
-        let mut der = base64::decode(body);
+        let mut der = decoded(&text);
         match Certificate::parse(&der).map(|certificate| certificate.der().len()) {
             Ok(length) => der.truncate(length),
             Err(_) if text.len() <= CERTIFICATE_MAX && !salvage(&der).is_empty() => {}
@@ -226,6 +222,19 @@ impl Walk {
     }
 }
 
+/// The octets of a certificate. Some paste the armour along, or encode all of it once more.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let within = |text: &[u8]| {
+        let start = memchr::memmem::find(text, b"CERTIFICATE-----")? + 16;
+        let body = text.get(start..)?;
+        Some(base64::decode(body.get(..memchr::memmem::find(body, b"-----").unwrap_or(body.len()))?))
+    };
+    within(text).unwrap_or_else(|| {
+        let once = base64::decode(text);
+        within(&once).unwrap_or(once)
+    })
+}
+
 /// Whether a document is metadata, by its root: `None` for anything else.
 fn probe(bytes: &[u8]) -> Option<Result<(), XmlError>> {
     let start = bytes.get(..bytes.len().min(64 << 10))?;
@@ -253,9 +262,9 @@ fn probe(bytes: &[u8]) -> Option<Result<(), XmlError>> {
     }
 }
 
-/// Opens a file that is metadata; `None` for any other, and for those refused, of which certificates may be found
-/// by other means.
-pub(crate) fn open(bytes: &[u8], session: &mut Session) -> Option<(Format, Vec<Found<'static>>)> {
+/// Opens a file that is metadata; `None` for any other, and for those refused from the start. Also says whether it
+/// was read to its end: where not, more certificates may be found by other means.
+pub(crate) fn open(bytes: &[u8], session: &mut Session) -> Option<(Vec<Found<'static>>, bool)> {
     let mut found = Vec::new();
     let refused = |session: &mut Session, error: XmlError| {
         let reason = match error {
@@ -273,11 +282,12 @@ pub(crate) fn open(bytes: &[u8], session: &mut Session) -> Option<(Format, Vec<F
     let read = metadata
         .push(bytes, |one| session.keep(&mut found, one.content, one.place))
         .and_then(|()| metadata.finish());
+    let whole = read.is_ok();
     match read {
         Ok(problems) => problems.into_iter().for_each(|one| session.problem(one.reason, one.detail)),
         Err(error) => refused(session, error),
     }
-    Some((Format::Saml, found))
+    Some((found, whole))
 }
 
 #[cfg(test)]
@@ -336,6 +346,19 @@ mod tests {
             0,
         );
         check("<ENTITY entityID='a' validUntil='soon'/>", &[], 1);
+        let armour = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            base64::encode(&certificate())
+        );
+        for text in [&armour, &base64::encode(armour.as_bytes())] {
+            check(
+                &format!(
+                    "<ENTITY entityID='a'><ds:X509Certificate>{text}</ds:X509Certificate></EntityDescriptor>"
+                ),
+                &["#a/other/1"],
+                0,
+            );
+        }
         check(
             "<ENTITY entityID='a'><SPSSODescriptor><KeyDescriptor><ds:X509Certificate>MIIx</ds:X509Certificate>\
              </KeyDescriptor></SPSSODescriptor></EntityDescriptor>",

@@ -209,6 +209,9 @@ impl Xml {
                 }
                 break;
             };
+            if length > TAG_MAX {
+                return Err(XmlError::TooLarge);
+            }
             let inner = rest.get(1..length - 1).unwrap_or(&[]);
             match inner.strip_prefix(b"/") {
                 Some(name) => self.close(name.trim_ascii(), on)?,
