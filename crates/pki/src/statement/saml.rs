@@ -306,7 +306,7 @@ mod tests {
         inner
             .replace("ENTITIES", "md:EntitiesDescriptor xmlns:md='urn:oasis:names:tc:SAML:2.0:metadata' xmlns:ds='http://www.w3.org/2000/09/xmldsig#'")
             .replace("ENTITY", "EntityDescriptor xmlns='urn:oasis:names:tc:SAML:2.0:metadata' xmlns:ds='http://www.w3.org/2000/09/xmldsig#'")
-            .replace("CERT", &format!("<ds:X509Data><ds:X509Certificate>\n{certificate}\n</ds:X509Certificate></ds:X509Data>"))
+            .replace("KEYINFO", &format!("<ds:X509Data><ds:X509Certificate>\n{certificate}\n</ds:X509Certificate></ds:X509Data>"))
     }
 
     fn check(text: &str, places: &[&str], problems: usize) {
@@ -324,10 +324,10 @@ mod tests {
     #[test]
     fn places_and_dates() {
         check(
-            "<ENTITY entityID='https://idp/x' validUntil='2030-01-01T00:00:00Z'><ds:Signature>CERT</ds:Signature>\
-             <IDPSSODescriptor><KeyDescriptor use='signing'>CERT</KeyDescriptor><KeyDescriptor use='signing'>CERT\
-             </KeyDescriptor><KeyDescriptor>CERT</KeyDescriptor></IDPSSODescriptor><SPSSODescriptor><KeyDescriptor \
-             use='encryption'>CERT</KeyDescriptor></SPSSODescriptor></EntityDescriptor>",
+            "<ENTITY entityID='https://idp/x' validUntil='2030-01-01T00:00:00Z'><ds:Signature>KEYINFO</ds:Signature>\
+             <IDPSSODescriptor><KeyDescriptor use='signing'>KEYINFO</KeyDescriptor><KeyDescriptor use='signing'>KEYINFO\
+             </KeyDescriptor><KeyDescriptor>KEYINFO</KeyDescriptor></IDPSSODescriptor><SPSSODescriptor><KeyDescriptor \
+             use='encryption'>KEYINFO</KeyDescriptor></SPSSODescriptor></EntityDescriptor>",
             &[
                 "#https%3A%2F%2Fidp%2Fx",
                 "#https%3A%2F%2Fidp%2Fx/signature/1",
@@ -340,7 +340,7 @@ mod tests {
         );
         check(
             "<?xml version='1.0'?><!-- x --><ENTITIES Name='f' validUntil='2030-01-01T00:00:00Z'>\
-             <md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>CERT</md:KeyDescriptor>\
+             <md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>KEYINFO</md:KeyDescriptor>\
              </md:SPSSODescriptor></md:EntityDescriptor></md:EntitiesDescriptor>",
             &["", "#a/sp/any/1"],
             0,
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_told() {
         check(
-            "<!DOCTYPE EntityDescriptor [<!ENTITY a 'b'>]><ENTITY entityID='a'>CERT</EntityDescriptor>",
+            "<!DOCTYPE EntityDescriptor [<!ENTITY a 'b'>]><ENTITY entityID='a'>KEYINFO</EntityDescriptor>",
             &["#1"],
             1,
         );
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn an_aggregate_is_read_in_chunks() {
-        let entity = "<md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>CERT\
+        let entity = "<md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>KEYINFO\
                       </md:KeyDescriptor></md:SPSSODescriptor></md:EntityDescriptor>";
         let text = document(&format!("<ENTITIES>{}</md:EntitiesDescriptor>", entity.repeat(200)));
         for size in [1000, 4096, 1 << 20] {

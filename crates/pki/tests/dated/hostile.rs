@@ -20,7 +20,7 @@ fn exhaust(bytes: &[u8]) {
     let _ = Statement::parse(bytes);
     let _ = OcspResponse::parse(bytes).map(|response| response.statements().count());
     let _ = ssh::SshCertificate::parse(bytes).map(|certificate| certificate.statement());
-    let _ = openpgp::keys(bytes).iter().map(|key| key.statement()).count();
+    openpgp::keys(bytes).iter().for_each(|key| drop((key.statement(), key.subkey_statements().count())));
     let _ = (cms::jar_signature(bytes), cms::certificates(bytes), authenticode::table(bytes));
     let mut metadata = Metadata::new();
     let mut half = bytes.chunks(bytes.len() / 2 + 1);

@@ -21,7 +21,7 @@ fn in_their_words(statement: &Statement) -> Vec<(String, String)> {
         ("Type".to_owned(), format!("{} {} certificate", fact("type"), fact("role"))),
         ("Public key".to_owned(), fact("key")),
         ("Signing CA".to_owned(), statement.issuer_name().unwrap_or("").to_owned()),
-        ("Key ID".to_owned(), format!("\"{}\"", statement.title())),
+        ("Key ID".to_owned(), format!("\"{}\"", fact("key_id"))),
         ("Serial".to_owned(), fact("serial")),
         ("Valid".to_owned(), valid),
         ("Principals".to_owned(), statement.names().join(",")),
@@ -76,7 +76,7 @@ fn the_corpus_by_ssh_keygen() {
         return;
     }
     let (mut agree, mut all) = (0, 0);
-    let mut refused = Vec::new();
+    let (mut refused, mut unread) = (Vec::new(), Vec::new());
     for path in files(&root).into_iter().chain(files(&more)) {
         let bytes = fs::read(&path).unwrap_or_default();
         let found = statements(&bytes, StatementKind::SshCertificate);
@@ -96,10 +96,17 @@ fn the_corpus_by_ssh_keygen() {
                 None => refused.push((name.clone(), statement.fact_of("signature").unwrap_or("").to_owned())),
             }
         }
-        let by_name = name.contains("-cert");
-        assert_eq!(found.len(), usize::from(by_name), "{name}");
+        // Of a type that says so, but not one that can be read: see below.
+        let lines = String::from_utf8_lossy(&bytes).matches("-cert-v01@openssh.com AAAA").count();
+        if found.len() != lines {
+            unread.push(name);
+        }
     }
-    println!("ssh: {agree} of {all} certificates as ssh-keygen -L; refused by it: {refused:?}");
+    println!(
+        "ssh: {agree} of {all} certificates as ssh-keygen -L; refused by it: {refused:?}; unread: {unread:?}"
+    );
+    // Neither for users nor for hosts: ssh-keygen refuses it, too.
+    assert_eq!(unread, ["p256-p256-invalid-cert-type.pub"]);
     // ssh-keygen refuses the one whose signature is bad; we list it and say so.
     assert_eq!(refused, [("id_ed25519-cert-badsig.pub".to_owned(), "bad".to_owned())]);
 }

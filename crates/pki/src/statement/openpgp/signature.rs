@@ -74,7 +74,7 @@ impl<'a> Signature<'a> {
                 out.digest = *tail.get(14)?;
                 out.shown = *tail.get(15..)?.first_chunk()?;
             }
-            [version @ (4 | 5 | 6), class, _, digest, tail @ ..] => {
+            [version @ 4..=6, class, _, digest, tail @ ..] => {
                 (out.class, out.digest) = (*class, *digest);
                 let wide = *version == 6;
                 let (hashed, after) = area(tail, wide)?;
