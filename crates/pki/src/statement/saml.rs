@@ -252,14 +252,22 @@ fn probe(bytes: &[u8]) -> Option<Result<(), XmlError>> {
     });
     match (root, read) {
         (Some(true), _) => Some(Ok(())),
-        // A web page about SAML has a document type, too.
-        (None, Err(XmlError::DocumentType)) => {
-            let page = memchr::memmem::find(start, b"Descriptor").is_none()
-                || memchr::memmem::find(&start.to_ascii_lowercase(), b"<!doctype html").is_some();
-            (!page).then_some(Err(XmlError::DocumentType))
-        }
+        // A schema or a web page about SAML has a document type, too, but no such element.
+        (None, Err(XmlError::DocumentType)) => has_root(start).then_some(Err(XmlError::DocumentType)),
         _ => None,
     }
+}
+
+/// Whether a start tag of metadata stands anywhere in these octets.
+fn has_root(text: &[u8]) -> bool {
+    [&b"EntityDescriptor"[..], b"EntitiesDescriptor"].iter().any(|name| {
+        memchr::memmem::find_iter(text, name).any(|at| {
+            let before = text.get(..at).unwrap_or(&[]);
+            let prefix = before.iter().rev().take(32);
+            let length = prefix.take_while(|octet| octet.is_ascii_alphanumeric() || **octet == b':').count();
+            before.get(..at - length).unwrap_or(&[]).ends_with(b"<")
+        })
+    })
 }
 
 /// Opens a file that is metadata; `None` for any other, and for those refused from the start. Also says whether it
