@@ -8,11 +8,11 @@ use std::collections::HashSet;
 
 use super::{authenticode, catalogue, jwk, jwt, mail, openpgp, powershell, release, saml, ssh, tuf};
 use crate::container::sniff::Hint;
-use crate::container::{Content, Format, Found, Place, Session};
+use crate::container::{Content, Format, Found, Place, Reason, Session};
 use crate::fingerprint::sha256;
 
 /// JSON longer than this is not taken apart, in octets: a tree of it takes many times the memory.
-const JSON_MAX: usize = 8 << 20;
+const JSON_MAX: usize = 4 << 20;
 
 type Read = fn(&[u8], &mut Session, &mut Vec<Found<'static>>);
 type ReadJson = fn(&serde_json::Value, &[u8], &mut Session, &mut Vec<Found<'static>>);
@@ -62,14 +62,18 @@ pub(crate) fn text(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'s
         }
     }
     let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
-    if matches!(start.first(), Some(b'{' | b'['))
-        && start.len() <= JSON_MAX
-        && JSON.iter().any(|(markers, _)| holds(markers))
-        && let Ok(value) = serde_json::from_slice(start)
-    {
-        for (markers, read) in JSON {
-            if holds(markers) && !session.is_full() {
-                read(&value, start, session, &mut more);
+    if matches!(start.first(), Some(b'{' | b'[')) && JSON.iter().any(|(markers, _)| holds(markers)) {
+        if start.len() > JSON_MAX {
+            // Logs are large, too, and tell when something expires; keys and roles are what they seem.
+            if holds(&[jwk::MARKER, tuf::MARKER]) {
+                session
+                    .problem(Reason::TooLarge, "JSON with keys or roles that is too large to be taken apart");
+            }
+        } else if let Ok(value) = serde_json::from_slice(start) {
+            for (markers, read) in JSON {
+                if holds(markers) && !session.is_full() {
+                    read(&value, start, session, &mut more);
+                }
             }
         }
     }

@@ -47,6 +47,8 @@ fn f45_bombs() {
     check("namespaces", SECONDS, format!("{metadata}<x{names}/>").as_bytes());
     check("empty elements", SECONDS, format!("{metadata}{}", "<x/>".repeat(2_000_000)).as_bytes());
     check("deep JSON", SECONDS, format!("{}\"kty\"", "[".repeat(4_000_000)).as_bytes());
+    let log = format!("[{}0]", r#"{"key_id":"a","expires_at":"2027-01-01"},"#.repeat(1_000_000));
+    assert_eq!(open(log.as_bytes(), &[], &Limits::default()).found, []);
     let keys = format!("[{}0]", r#"{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"},"#.repeat(100_000));
     check("keys", SECONDS, keys.as_bytes());
 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use notafter_pki::StatementKind;
+use notafter_pki::container::sniff::Markers;
 use notafter_pki::container::{Content, Format};
 use notafter_pki::statement::cms::jar_signature;
 use notafter_pki::statement::ocsp::OcspResponse;
@@ -123,6 +124,9 @@ fn cms_and_mail_by_openssl() {
             let opened = opened(bytes);
             assert_eq!(opened.certificates().count(), count * times, "{name} {opened:?}");
             assert_eq!(opened.problems, [], "{name}");
+            if count > 0 {
+                assert!(Markers::new().first(bytes).is_some(), "{name}: the crawler would not read it");
+            }
             assert_eq!(statements(bytes, StatementKind::CodeSignature), [], "{name}");
         }
     }

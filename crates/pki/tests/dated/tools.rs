@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use notafter_pki::container::sniff::{Hint, Markers};
 use notafter_pki::container::{Content, Limits, Opened, open};
 use notafter_pki::{Statement, StatementKind};
 
@@ -94,6 +95,16 @@ pub(crate) fn opened(bytes: &[u8]) -> Opened<'_> {
     open(bytes, &[], &Limits::default())
 }
 
+/// Whether the crawler would read a file that holds this.
+fn is_worth_reading(bytes: &[u8]) -> bool {
+    Hint::of_start(bytes).is_some() || Markers::new().first(bytes).is_some()
+}
+
+/// What no marker finds by itself: SAML metadata without a single certificate, and the bare keys of `known_hosts`.
+fn is_found_only_when_named(statement: &Statement) -> bool {
+    statement.fact_of("format") == Some("saml") || statement.fact_of("role") == Some("ssh-authority")
+}
+
 /// The statements of one kind in bytes, with their places.
 pub(crate) fn statements(bytes: &[u8], kind: StatementKind) -> Vec<(String, Statement)> {
     opened(bytes)
@@ -103,6 +114,7 @@ pub(crate) fn statements(bytes: &[u8], kind: StatementKind) -> Vec<(String, Stat
             Content::Statement(statement) if statement.kind() == kind => {
                 // What is kept must come back.
                 assert_eq!(Statement::parse(&statement.to_bytes()).as_ref(), Some(&statement));
+                assert!(is_worth_reading(bytes) || is_found_only_when_named(&statement), "{statement:?}");
                 Some((found.place.to_string(), statement))
             }
             _ => None,
