@@ -25,8 +25,9 @@ fn main() {
                     format!("private key {:?} encrypted {} {algorithm:?}", key.format, key.encrypted)
                 }
                 Content::PublicKey(_) => "public key".to_owned(),
-                Content::Statement(s) => {
-                    format!("{} {} until {:?}", s.kind().as_str(), s.title(), s.not_after())
+                Content::Statement(statement) => {
+                    let until = statement.not_after().map_or("ever".to_owned(), |time| time.to_string());
+                    format!("{} {} until {until}", statement.kind().as_str(), statement.title())
                 }
             };
             println!("  {} {text}", found.place);

@@ -233,11 +233,16 @@ pub fn open<'a>(bytes: &'a [u8], passwords: &[&str], limits: &Limits) -> Opened<
 
 /// Opens text: a document of one format, or armour and whatever else stands between the lines.
 fn open_text(bytes: &[u8], session: &mut Session) -> (Format, Vec<Found<'static>>) {
-    if let Some(opened) = statement::whole(bytes, session) {
-        return opened;
+    let whole = statement::whole(bytes, session);
+    if let Some((found, true)) = whole {
+        return (Format::Saml, found);
     }
     let (format, mut found) = pem::open(bytes, session);
     statement::text(bytes, session, &mut found);
+    if let Some((begun, _)) = whole {
+        statement::merge(&mut found, begun);
+        return (Format::Saml, found);
+    }
     (if format == Format::Nothing && !found.is_empty() { Format::Statement } else { format }, found)
 }
 

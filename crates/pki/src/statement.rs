@@ -27,7 +27,7 @@ mod read;
 use std::fmt::Write;
 
 pub use date::{read_rfc2822, read_rfc3339};
-pub(crate) use read::{binary, text, whole};
+pub(crate) use read::{binary, merge, text, whole};
 
 use crate::fingerprint::Fingerprint;
 use crate::time::UnixTime;

@@ -17,8 +17,8 @@ use crate::time::UnixTime;
 const ENDS: &[&str] = &["endDateTime", "endDate", "expires_at", "expire_time", "token_expires_at"];
 /// The members that tell the beginning.
 const BEGINNINGS: &[&str] = &["startDateTime", "startDate", "created_at", "issue_time", "creation_time"];
-/// The members by which such a secret is known.
-const IDENTIFIERS: &[&str] = &["keyId", "key_id", "secret_id", "token_id", "accessor"];
+/// The members by which such a secret is known. Not `secret_id`, which of Vault's AppRole is the secret itself.
+const IDENTIFIERS: &[&str] = &["keyId", "key_id", "token_id", "accessor"];
 /// Beside a name or number, one of these says that it is an access token.
 const OF_TOKENS: &[&str] = &["scopes", "revoked", "token_last_eight", "access_level"];
 
@@ -56,7 +56,9 @@ fn entry(object: &Map<String, Value>) -> Option<(String, Statement)> {
     };
     let id = IDENTIFIERS.iter().find_map(|key| plain(key)).or_else(|| {
         let of_tokens = OF_TOKENS.iter().any(|key| object.contains_key(*key));
-        of_tokens.then(|| plain("id").or_else(|| plain("name")))?
+        // A number names a token; text under `id` could be the token.
+        let number = || object.get("id").and_then(Value::as_u64).map(|id| id.to_string());
+        of_tokens.then(|| number().or_else(|| plain("name")))?
     })?;
     let name = ["displayName", "display_name", "name", "description"].iter().find_map(|key| plain(key));
     let title = name.as_ref().map_or_else(|| format!("secret {id}"), |name| format!("secret {name}"));
@@ -114,6 +116,7 @@ mod tests {
             &[("#secret/a1", "secret token-x", "2027-01-01T00:00:00Z")],
         );
         check(r#"{"access_token":"x","refresh_token":"y","expires_at":1893456000,"key_id":"k"}"#, &[]);
+        check(r#"{"id":"s.hidden","scopes":[],"expires_at":"2027-01-01"}"#, &[]);
         check(r#"{"name":"milk","expires_at":"2027-01-01"}"#, &[]);
         check(r#"{"keyId":"k","endDateTime":"never"}"#, &[]);
     }

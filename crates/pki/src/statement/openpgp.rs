@@ -2,7 +2,7 @@
 //!
 //! Armoured, binary, and GnuPG's keybox. Expiry is computed the way gpg does: of the signatures that a key has made
 //! over itself the latest counts; a direct one before those over user ids; a subkey by its latest binding.
-//! Signatures are told apart by digest only (see `signature.rs`). A signature's own expiry is a fact, because
+//! Signatures are told apart by digest only (see `signature.rs`), and those by way of MD5 do not count. A signature's own expiry is a fact, because
 //! whether it has passed depends on the day, which is not known here. Messages and detached signatures hold no
 //! key and are left alone; secret parts are never looked at.
 
@@ -376,5 +376,75 @@ pub(crate) fn open<'a>(bytes: &'a [u8], place: &Place, session: &mut Session, fo
     let whole = read_keys(bytes, &mut budget, |key| put(key, session, found));
     if !whole && number > 0 {
         session.problem(Reason::Malformed, "an OpenPGP keyring that breaks off: read as far as it goes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The body of an Ed25519 key that was made at this second, and the octets that frame it.
+    fn public(created: u32) -> (Vec<u8>, Vec<u8>) {
+        let body = [&[4][..], &created.to_be_bytes(), &[27], &[created as u8; 32]].concat();
+        let framed = [&[0x99, 0, body.len() as u8][..], &body].concat();
+        (body, framed)
+    }
+
+    fn packet(id: u8, body: &[u8]) -> Vec<u8> {
+        [&[0xc0 | id, 255][..], &(body.len() as u32).to_be_bytes(), body].concat()
+    }
+
+    /// A signature over these octets, made then, that gives the key so many seconds.
+    fn signature(class: u8, created: u32, lifetime: Option<u32>, signed: &[&[u8]]) -> Vec<u8> {
+        let mut area = [&[5, 2][..], &created.to_be_bytes()].concat();
+        if let Some(lifetime) = lifetime {
+            area.extend([&[5, 9][..], &lifetime.to_be_bytes()].concat());
+        }
+        let hashed = [&[4, class, 27, 8, 0, area.len() as u8][..], &area].concat();
+        let trailer = [&[4, 0xff][..], &(hashed.len() as u32).to_be_bytes()].concat();
+        let digest = crate::fingerprint::sha256(&[&signed.concat()[..], &hashed, &trailer].concat());
+        packet(id::SIGNATURE, &[&hashed[..], &[0, 0], &digest[..2]].concat())
+    }
+
+    fn check(packets: &[Vec<u8>], expires: Option<i64>, user_ids: &[&str], subkeys: &[Option<i64>]) {
+        let found = keys(&packets.concat());
+        let [key] = found.as_slice() else { panic!("one key: {found:?}") };
+        assert_eq!(key.expires, expires.map(UnixTime));
+        assert_eq!(key.user_ids, user_ids);
+        let ends: Vec<_> = key.subkey_statements().map(|subkey| subkey.not_after().map(|t| t.0)).collect();
+        assert_eq!(ends, subkeys);
+    }
+
+    #[test]
+    fn the_latest_word_counts() {
+        let (key, framed) = public(1000);
+        let (subkey, framed_subkey) = public(1005);
+        let primary = packet(id::PUBLIC_KEY, &key);
+        let user = |name: &str| packet(id::USER_ID, name.as_bytes());
+        let of_user = |name: &str, class, created, lifetime| {
+            let head = [&[0xb4][..], &(name.len() as u32).to_be_bytes(), name.as_bytes()].concat();
+            signature(class, created, lifetime, &[&framed, &head])
+        };
+        let a = [user("a"), of_user("a", 0x13, 20, Some(500)), of_user("a", 0x13, 10, Some(100))].concat();
+        check(&[primary.clone(), a.clone()], Some(1500), &["a"], &[]);
+        // A later user id that says nothing leaves it; one that speaks does not; a direct word goes before all.
+        let silent = [user("b"), of_user("b", 0x13, 30, None)].concat();
+        check(&[primary.clone(), a.clone(), silent], Some(1500), &["b", "a"], &[]);
+        let speaks = [user("b"), of_user("b", 0x10, 30, Some(7))].concat();
+        check(&[primary.clone(), a.clone(), speaks], Some(1007), &["b", "a"], &[]);
+        let direct = signature(class::DIRECT, 5, Some(50), &[&framed]);
+        check(&[primary.clone(), direct, a.clone()], Some(1050), &["a"], &[]);
+        // A user id revoked, a signature that is of another, and one of another key do not count.
+        let revoked = [user("b"), of_user("b", 0x13, 30, Some(7)), of_user("b", 0x30, 31, None)].concat();
+        check(&[primary.clone(), a.clone(), revoked], Some(1500), &["a"], &[]);
+        let moved = [user("b"), of_user("x", 0x13, 30, Some(7))].concat();
+        check(&[primary.clone(), a.clone(), moved], Some(1500), &["a"], &[]);
+        // Subkeys end with their primary key at the latest.
+        let bound = |lifetime| {
+            let binding = signature(class::SUBKEY_BINDING, 40, lifetime, &[&framed, &framed_subkey]);
+            [packet(id::PUBLIC_SUBKEY, &subkey), binding].concat()
+        };
+        let subkeys = [bound(Some(5)), bound(None), bound(Some(5000))].concat();
+        check(&[primary, a, subkeys], Some(1500), &["a"], &[Some(1010), Some(1500), Some(1500)]);
     }
 }

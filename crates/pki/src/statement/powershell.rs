@@ -42,3 +42,26 @@ pub(crate) fn read(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'s
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::container::{Limits, open};
+
+    fn check(script: &str, problems: usize) {
+        let opened = open(script.as_bytes(), &[], &Limits::default());
+        assert_eq!((opened.found.len(), opened.problems.len()), (0, problems), "{script}");
+    }
+
+    /// What is signed by a real tool is read in `tests/dated/signatures.rs`.
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        for (before, after) in [("# ", ""), ("<!-- ", " -->"), ("/* ", " */")] {
+            let line = |text: &str| format!("{before}{text}{after}\r\n");
+            let data = line(&"MIAB".repeat(16)).repeat(5);
+            let begin = line("SIG # Begin signature block");
+            check(&format!("x\r\n{begin}{data}{}", line("SIG # End signature block")), 1);
+            check(&format!("x\r\n{begin}{}", line("SIG # End signature block")), 0);
+            check(&format!("x\r\n{begin}{data}"), 0);
+        }
+    }
+}

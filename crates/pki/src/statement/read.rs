@@ -4,16 +4,15 @@
 //! means a file beside this one, a line here, and, where nothing that is there makes the crawler read such
 //! files, a marker in `container/sniff.rs`.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{authenticode, catalogue, jwk, jwt, mail, openpgp, powershell, release, saml, ssh, tuf};
 use crate::container::sniff::Hint;
-use crate::container::{Content, Format, Found, Place, Session};
+use crate::container::{Content, Format, Found, Place, Reason, Session};
 use crate::fingerprint::sha256;
 
 /// JSON longer than this is not taken apart, in octets: a tree of it takes many times the memory.
-const JSON_MAX: usize = 8 << 20;
+const JSON_MAX: usize = 4 << 20;
 
 type Read = fn(&[u8], &mut Session, &mut Vec<Found<'static>>);
 type ReadJson = fn(&serde_json::Value, &[u8], &mut Session, &mut Vec<Found<'static>>);
@@ -47,8 +46,9 @@ pub(crate) fn binary<'a>(
     (!found.is_empty()).then_some((Format::Statement, found))
 }
 
-/// Opens text of which one format takes all.
-pub(crate) fn whole(bytes: &[u8], session: &mut Session) -> Option<(Format, Vec<Found<'static>>)> {
+/// Opens text of which one format takes all; also says whether that format came to its end. Where it did not, what
+/// it gave is to be [`merge`]d with what is found by other means.
+pub(crate) fn whole(bytes: &[u8], session: &mut Session) -> Option<(Vec<Found<'static>>, bool)> {
     saml::open(bytes, session)
 }
 
@@ -62,21 +62,27 @@ pub(crate) fn text(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'s
         }
     }
     let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
-    if matches!(start.first(), Some(b'{' | b'['))
-        && start.len() <= JSON_MAX
-        && JSON.iter().any(|(markers, _)| holds(markers))
-        && let Ok(value) = serde_json::from_slice(start)
-    {
-        for (markers, read) in JSON {
-            if holds(markers) && !session.is_full() {
-                read(&value, start, session, &mut more);
+    if matches!(start.first(), Some(b'{' | b'[')) && JSON.iter().any(|(markers, _)| holds(markers)) {
+        if start.len() > JSON_MAX {
+            // Logs are large, too, and tell when something expires; keys and roles are what they seem.
+            if holds(&[jwk::MARKER, tuf::MARKER]) {
+                session
+                    .problem(Reason::TooLarge, "JSON with keys or roles that is too large to be taken apart");
+            }
+        } else if let Ok(value) = serde_json::from_slice(start) {
+            for (markers, read) in JSON {
+                if holds(markers) && !session.is_full() {
+                    read(&value, start, session, &mut more);
+                }
             }
         }
     }
-    if more.is_empty() {
-        return;
-    }
-    // The same certificate, found as bare base64 and again by who knows what it is for: the latter counts.
+    merge(found, more);
+}
+
+/// Adds what was found by those who know what it is for to what was found by its looks. A certificate that is among
+/// both, bare base64 to the latter, counts for the former.
+pub(crate) fn merge(found: &mut Vec<Found<'static>>, mut more: Vec<Found<'static>>) {
     let known: HashSet<_> = more.iter().filter_map(certificate).map(sha256).collect();
     if !known.is_empty() {
         found.retain(|one| certificate(one).is_none_or(|der| !known.contains(&sha256(der))));
@@ -86,8 +92,7 @@ pub(crate) fn text(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'s
 
 fn certificate<'f>(found: &'f Found<'_>) -> Option<&'f [u8]> {
     match &found.content {
-        Content::Certificate(Cow::Owned(der)) => Some(der),
-        Content::Certificate(Cow::Borrowed(der)) => Some(der),
+        Content::Certificate(der) => Some(der),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use super::xml::{Event, Tag, Xml, XmlError};
 use super::{Statement, StatementKind, read_rfc3339};
 use crate::certificate::Certificate;
 use crate::container::base64;
-use crate::container::{Content, Format, Found, Place, Problem, Reason, Session};
+use crate::container::{Content, Found, Place, Problem, Reason, Session};
 use crate::salvage::salvage;
 
 /// The namespace of metadata; also what makes a file worth reading.
@@ -170,10 +170,6 @@ impl Walk {
 
     fn certificate(&mut self, put: &mut impl FnMut(Found<'static>)) {
         let text = std::mem::take(&mut self.text);
-        // Some paste the armour along.
-        let start = memchr::memmem::find(&text, b"CERTIFICATE-----").map_or(0, |at| at + 16);
-        let body = text.get(start..).unwrap_or(&[]);
-        let body = body.get(..memchr::memmem::find(body, b"-----").unwrap_or(body.len())).unwrap_or(&[]);
         let label = self.label();
         let number = match self.counts.iter_mut().find(|(known, _)| *known == label) {
             Some((_, count)) => {
@@ -185,10 +181,10 @@ impl Walk {
                 1
             }
         };
-        if body.trim_ascii().is_empty() {
+        if text.trim_ascii().is_empty() {
             return;
         }
-        let mut der = base64::decode(body);
+        let mut der = decoded(&text);
         match Certificate::parse(&der).map(|certificate| certificate.der().len()) {
             Ok(length) => der.truncate(length),
             Err(_) if text.len() <= CERTIFICATE_MAX && !salvage(&der).is_empty() => {}
@@ -226,6 +222,19 @@ impl Walk {
     }
 }
 
+/// The octets of a certificate. Some paste the armour along, or encode all of it once more.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let within = |text: &[u8]| {
+        let start = memchr::memmem::find(text, b"CERTIFICATE-----")? + 16;
+        let body = text.get(start..)?;
+        Some(base64::decode(body.get(..memchr::memmem::find(body, b"-----").unwrap_or(body.len()))?))
+    };
+    within(text).unwrap_or_else(|| {
+        let once = base64::decode(text);
+        within(&once).unwrap_or(once)
+    })
+}
+
 /// Whether a document is metadata, by its root: `None` for anything else.
 fn probe(bytes: &[u8]) -> Option<Result<(), XmlError>> {
     let start = bytes.get(..bytes.len().min(64 << 10))?;
@@ -243,19 +252,27 @@ fn probe(bytes: &[u8]) -> Option<Result<(), XmlError>> {
     });
     match (root, read) {
         (Some(true), _) => Some(Ok(())),
-        // A web page about SAML has a document type, too.
-        (None, Err(XmlError::DocumentType)) => {
-            let page = memchr::memmem::find(start, b"Descriptor").is_none()
-                || memchr::memmem::find(&start.to_ascii_lowercase(), b"<!doctype html").is_some();
-            (!page).then_some(Err(XmlError::DocumentType))
-        }
+        // A schema or a web page about SAML has a document type, too, but no such element.
+        (None, Err(XmlError::DocumentType)) => has_root(start).then_some(Err(XmlError::DocumentType)),
         _ => None,
     }
 }
 
-/// Opens a file that is metadata; `None` for any other, and for those refused, of which certificates may be found
-/// by other means.
-pub(crate) fn open(bytes: &[u8], session: &mut Session) -> Option<(Format, Vec<Found<'static>>)> {
+/// Whether a start tag of metadata stands anywhere in these octets.
+fn has_root(text: &[u8]) -> bool {
+    [&b"EntityDescriptor"[..], b"EntitiesDescriptor"].iter().any(|name| {
+        memchr::memmem::find_iter(text, name).any(|at| {
+            let before = text.get(..at).unwrap_or(&[]);
+            let prefix = before.iter().rev().take(32);
+            let length = prefix.take_while(|octet| octet.is_ascii_alphanumeric() || **octet == b':').count();
+            before.get(..at - length).unwrap_or(&[]).ends_with(b"<")
+        })
+    })
+}
+
+/// Opens a file that is metadata; `None` for any other, and for those refused from the start. Also says whether it
+/// was read to its end: where not, more certificates may be found by other means.
+pub(crate) fn open(bytes: &[u8], session: &mut Session) -> Option<(Vec<Found<'static>>, bool)> {
     let mut found = Vec::new();
     let refused = |session: &mut Session, error: XmlError| {
         let reason = match error {
@@ -273,11 +290,12 @@ pub(crate) fn open(bytes: &[u8], session: &mut Session) -> Option<(Format, Vec<F
     let read = metadata
         .push(bytes, |one| session.keep(&mut found, one.content, one.place))
         .and_then(|()| metadata.finish());
+    let whole = read.is_ok();
     match read {
         Ok(problems) => problems.into_iter().for_each(|one| session.problem(one.reason, one.detail)),
         Err(error) => refused(session, error),
     }
-    Some((Format::Saml, found))
+    Some((found, whole))
 }
 
 #[cfg(test)]
@@ -296,7 +314,7 @@ mod tests {
         inner
             .replace("ENTITIES", "md:EntitiesDescriptor xmlns:md='urn:oasis:names:tc:SAML:2.0:metadata' xmlns:ds='http://www.w3.org/2000/09/xmldsig#'")
             .replace("ENTITY", "EntityDescriptor xmlns='urn:oasis:names:tc:SAML:2.0:metadata' xmlns:ds='http://www.w3.org/2000/09/xmldsig#'")
-            .replace("CERT", &format!("<ds:X509Data><ds:X509Certificate>\n{certificate}\n</ds:X509Certificate></ds:X509Data>"))
+            .replace("KEYINFO", &format!("<ds:X509Data><ds:X509Certificate>\n{certificate}\n</ds:X509Certificate></ds:X509Data>"))
     }
 
     fn check(text: &str, places: &[&str], problems: usize) {
@@ -314,10 +332,10 @@ mod tests {
     #[test]
     fn places_and_dates() {
         check(
-            "<ENTITY entityID='https://idp/x' validUntil='2030-01-01T00:00:00Z'><ds:Signature>CERT</ds:Signature>\
-             <IDPSSODescriptor><KeyDescriptor use='signing'>CERT</KeyDescriptor><KeyDescriptor use='signing'>CERT\
-             </KeyDescriptor><KeyDescriptor>CERT</KeyDescriptor></IDPSSODescriptor><SPSSODescriptor><KeyDescriptor \
-             use='encryption'>CERT</KeyDescriptor></SPSSODescriptor></EntityDescriptor>",
+            "<ENTITY entityID='https://idp/x' validUntil='2030-01-01T00:00:00Z'><ds:Signature>KEYINFO</ds:Signature>\
+             <IDPSSODescriptor><KeyDescriptor use='signing'>KEYINFO</KeyDescriptor><KeyDescriptor use='signing'>KEYINFO\
+             </KeyDescriptor><KeyDescriptor>KEYINFO</KeyDescriptor></IDPSSODescriptor><SPSSODescriptor><KeyDescriptor \
+             use='encryption'>KEYINFO</KeyDescriptor></SPSSODescriptor></EntityDescriptor>",
             &[
                 "#https%3A%2F%2Fidp%2Fx",
                 "#https%3A%2F%2Fidp%2Fx/signature/1",
@@ -330,12 +348,25 @@ mod tests {
         );
         check(
             "<?xml version='1.0'?><!-- x --><ENTITIES Name='f' validUntil='2030-01-01T00:00:00Z'>\
-             <md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>CERT</md:KeyDescriptor>\
+             <md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>KEYINFO</md:KeyDescriptor>\
              </md:SPSSODescriptor></md:EntityDescriptor></md:EntitiesDescriptor>",
             &["", "#a/sp/any/1"],
             0,
         );
         check("<ENTITY entityID='a' validUntil='soon'/>", &[], 1);
+        let armour = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            base64::encode(&certificate())
+        );
+        for text in [&armour, &base64::encode(armour.as_bytes())] {
+            check(
+                &format!(
+                    "<ENTITY entityID='a'><ds:X509Certificate>{text}</ds:X509Certificate></EntityDescriptor>"
+                ),
+                &["#a/other/1"],
+                0,
+            );
+        }
         check(
             "<ENTITY entityID='a'><SPSSODescriptor><KeyDescriptor><ds:X509Certificate>MIIx</ds:X509Certificate>\
              </KeyDescriptor></SPSSODescriptor></EntityDescriptor>",
@@ -347,7 +378,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_told() {
         check(
-            "<!DOCTYPE EntityDescriptor [<!ENTITY a 'b'>]><ENTITY entityID='a'>CERT</EntityDescriptor>",
+            "<!DOCTYPE EntityDescriptor [<!ENTITY a 'b'>]><ENTITY entityID='a'>KEYINFO</EntityDescriptor>",
             &["#1"],
             1,
         );
@@ -358,7 +389,7 @@ mod tests {
 
     #[test]
     fn an_aggregate_is_read_in_chunks() {
-        let entity = "<md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>CERT\
+        let entity = "<md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>KEYINFO\
                       </md:KeyDescriptor></md:SPSSODescriptor></md:EntityDescriptor>";
         let text = document(&format!("<ENTITIES>{}</md:EntitiesDescriptor>", entity.repeat(200)));
         for size in [1000, 4096, 1 << 20] {

@@ -8,7 +8,7 @@ use memchr::memmem;
 
 use super::{Statement, StatementKind};
 use crate::container::base64;
-use crate::container::{Content, Found, Place, Session};
+use crate::container::{Content, Found, Place, Reason, Session};
 use crate::der;
 use crate::fingerprint::sha256;
 use crate::key::AlgorithmIdentifier;
@@ -24,6 +24,8 @@ pub(crate) const AUTHORITY: &[u8] = b"@cert-authority";
 
 /// No certificate is longer, in octets of base64.
 const BLOB_MAX: usize = 64 << 10;
+/// Problems told of one file.
+const PROBLEMS_MAX: usize = 10;
 
 /// An SSH certificate: spans over its blob.
 #[derive(Clone, Debug)]
@@ -161,6 +163,7 @@ impl<'a> SshCertificate<'a> {
             .dated(self.valid_after, self.valid_before)
             .fact("type", self.kind)
             .fact("role", role)
+            .fact("key_id", &self.key_id)
             .fact("serial", self.serial.to_string())
             .fact("key", fingerprint(&self.key))
             .fact(
@@ -214,7 +217,7 @@ pub(crate) fn read(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'s
         let place = if alone { Place::whole() } else { Place::whole().named("ssh").numbered(number) };
         session.keep(found, Content::Statement(statement), place);
     };
-    let mut read_to = 0;
+    let (mut read_to, mut troubled) = (0, 0);
     for at in memmem::find_iter(bytes, MARKER) {
         let start = bytes.get(..at).unwrap_or(&[]).iter().rev().take(40).take_while(|o| is_word(**o)).count();
         let start = at - start;
@@ -226,7 +229,13 @@ pub(crate) fn read(bytes: &[u8], session: &mut Session, found: &mut Vec<Found<'s
         let Some((blob, end)) = blob_at(bytes, after) else { continue };
         let decoded = base64::decode(blob);
         let wanted = bytes.get(start..after).unwrap_or(&[]);
-        let Some(certificate) = SshCertificate::parse(&decoded) else { continue };
+        let Some(certificate) = SshCertificate::parse(&decoded) else {
+            if troubled < PROBLEMS_MAX && decoded.len() > 100 {
+                troubled += 1;
+                session.problem(Reason::Malformed, "an SSH certificate that cannot be read");
+            }
+            continue;
+        };
         if certificate.kind.as_bytes() == wanted {
             read_to = end;
             keep(certificate.statement(), session);

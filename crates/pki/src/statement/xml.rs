@@ -209,6 +209,9 @@ impl Xml {
                 }
                 break;
             };
+            if length > TAG_MAX {
+                return Err(XmlError::TooLarge);
+            }
             let inner = rest.get(1..length - 1).unwrap_or(&[]);
             match inner.strip_prefix(b"/") {
                 Some(name) => self.close(name.trim_ascii(), on)?,
@@ -300,26 +303,21 @@ fn attributes(mut rest: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
         if rest.is_empty() {
             return None;
         }
-        let read = |rest: &mut &'_ [u8]| {
-            let equals = memchr::memchr(b'=', rest)?;
-            let name = rest.get(..equals)?.trim_ascii();
-            let after = rest.get(equals + 1..)?.trim_ascii_start();
-            let quote = *after.first().filter(|octet| matches!(octet, b'"' | b'\''))?;
-            let value = after.get(1..)?;
-            let end = memchr::memchr(quote, value)?;
-            let pair = (!name.is_empty()).then_some((equals, name.len(), rest.len() - value.len(), end))?;
-            Some(pair)
-        };
-        let mut view = rest;
-        let Some((equals, _, start, end)) = read(&mut view) else {
-            rest = &[];
-            return Some(None);
-        };
-        let name = rest.get(..equals)?.trim_ascii();
-        let value = rest.get(start..start + end)?;
-        rest = rest.get(start + end + 1..)?;
-        Some(Some((name, value)))
+        let first = attribute(rest);
+        rest = first.map_or(&[], |(_, after)| after);
+        Some(first.map(|(pair, _)| pair))
     })
+}
+
+/// The attribute that stands first, and what follows it.
+#[allow(clippy::type_complexity, reason = "a pair and the rest")]
+fn attribute(bytes: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+    let equals = memchr::memchr(b'=', bytes)?;
+    let name = bytes.get(..equals)?.trim_ascii();
+    let after = bytes.get(equals + 1..)?.trim_ascii_start();
+    let (quote, value) = after.split_first()?;
+    let end = memchr::memchr(*quote, value).filter(|_| matches!(quote, b'"' | b'\''))?;
+    (!name.is_empty()).then_some(((name, value.get(..end)?), value.get(end + 1..)?))
 }
 
 /// Text with its entities resolved; `None` where one is not of the standard's.

@@ -185,21 +185,21 @@ const CENSUS: &[(&str, [usize; 6])] = &[
     ("augeas-root", [129, 0, 0, 0, 0, 0]),
     ("badssl", [39, 35, 0, 0, 2, 0]),
     ("bettertls", [2, 0, 0, 0, 0, 0]),
-    ("boringssl-pki", [551, 308, 27, 0, 25, 4]),
+    ("boringssl-pki", [551, 310, 27, 0, 25, 4]),
     ("certbot-configs", [142, 0, 0, 0, 0, 0]),
     ("certbot-files", [32, 13, 0, 7, 8, 0]),
     ("crossplane-nginx", [23, 0, 0, 0, 0, 0]),
     ("ct", [39, 0, 0, 0, 0, 0]),
     ("gnutls-data", [156, 109, 2, 3, 46, 1]),
-    ("haproxy", [55, 23, 5, 0, 15, 0]),
+    ("haproxy", [55, 25, 5, 0, 15, 0]),
     ("keystores", [53, 45, 0, 0, 34, 2]),
     ("manifests", [439, 42, 0, 0, 33, 14]),
-    ("openpgp", [170, 0, 0, 0, 5, 0]),
+    ("openpgp", [170, 0, 0, 0, 5, 1]),
     ("openssl-certs", [273, 207, 3, 1, 77, 0]),
-    ("pyca-vectors", [198, 109, 14, 14, 58, 4]),
+    ("pyca-vectors", [198, 111, 14, 14, 58, 5]),
     ("rdap", [38, 1, 0, 0, 1, 0]),
     ("rusticata", [38, 24, 9, 4, 0, 1]),
-    ("saml", [289, 56, 0, 0, 5, 0]),
+    ("saml", [289, 56, 0, 0, 5, 2]),
     ("ssh", [29, 0, 0, 0, 7, 0]),
     ("testssl", [6, 762, 0, 0, 0, 0]),
     ("whois", [308, 0, 0, 0, 0, 0]),
@@ -232,6 +232,46 @@ fn census_of_the_corpora() {
     }
     let census: Vec<_> = census.iter().map(|(name, counts)| (name.as_str(), *counts)).collect();
     assert_eq!(census, CENSUS);
+}
+
+/// Statements per corpus: OCSP responses, SSH certificates, OpenPGP keys, tokens, secrets, signed metadata, code
+/// signatures, bare keys.
+#[rustfmt::skip]
+const STATEMENTS: &[(&str, [usize; 8])] = &[
+    ("boringssl-pki", [20, 0, 0, 0, 0, 0, 0, 0]),
+    ("gnutls-data", [0, 0, 9, 0, 0, 0, 11, 0]),
+    ("haproxy", [2, 0, 0, 0, 0, 0, 0, 0]),
+    ("openpgp", [0, 0, 312, 0, 0, 1, 0, 0]),
+    ("pyca-vectors", [8, 11, 0, 0, 0, 0, 1, 0]),
+    ("saml", [0, 0, 0, 0, 0, 10, 0, 0]),
+    ("ssh", [0, 4, 0, 0, 0, 0, 0, 1]),
+    ("zlint", [2, 0, 0, 0, 0, 0, 0, 0]),
+];
+
+#[test]
+fn statements_of_the_corpora() {
+    let Some(root) = corpora::root("statements_of_the_corpora") else { return };
+    let mut census = Vec::new();
+    let mut folders: Vec<_> = fs::read_dir(&root).into_iter().flatten().flatten().map(|f| f.path()).collect();
+    folders.sort();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        let mut counts = [0; 8];
+        for path in corpora::files(folder) {
+            let Ok(bytes) = fs::read(&path) else { continue };
+            let opened = open(&bytes, corpora::PASSWORDS, &Limits::default());
+            for (slot, kind) in counts.iter_mut().zip(notafter_pki::StatementKind::ALL) {
+                *slot +=
+                    count(&opened, |content| matches!(content, Content::Statement(s) if s.kind() == kind));
+            }
+        }
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if counts.iter().any(|count| *count > 0) {
+            println!("    (\"{name}\", {counts:?}),");
+            census.push((name, counts));
+        }
+    }
+    let census: Vec<_> = census.iter().map(|(name, counts)| (name.as_str(), *counts)).collect();
+    assert_eq!(census, STATEMENTS);
 }
 
 fn count(opened: &Opened<'_>, of: impl Fn(&Content<'_>) -> bool) -> usize {

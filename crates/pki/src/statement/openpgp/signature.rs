@@ -130,7 +130,9 @@ impl<'a> Signature<'a> {
             11 => &digest::SHA224,
             12 => &digest::SHA3_256,
             14 => &digest::SHA3_512,
-            // MD5 and RIPEMD-160.
+            // MD5, which gpg takes from nobody (and RFC 9580 section 9.5 from no new signature).
+            1 => return Some(false),
+            // RIPEMD-160.
             _ => return None,
         };
         let mut context = digest::Context::new(algorithm);
