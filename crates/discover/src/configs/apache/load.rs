@@ -31,6 +31,9 @@ impl Host {
     }
 }
 
+/// The parameters of a macro and its lines.
+type Macro = (Vec<String>, Vec<(At, String)>);
+
 /// Everything that was read.
 #[derive(Default)]
 pub(super) struct Loaded {
@@ -40,7 +43,7 @@ pub(super) struct Loaded {
     pub(super) listens: Vec<Vec<String>>,
     variables: HashMap<String, String>,
     modules: HashSet<String>,
-    macros: HashMap<String, (Vec<String>, Vec<(At, String)>)>,
+    macros: HashMap<String, Macro>,
     current: Option<usize>,
     lines: usize,
     depth: usize,
