@@ -4,4 +4,5 @@
 #![allow(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
 
 mod corpora;
+mod hostile;
 mod judges;
