@@ -6,3 +6,4 @@
 mod corpora;
 mod hostile;
 mod judges;
+mod lab;
