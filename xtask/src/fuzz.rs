@@ -35,6 +35,8 @@ const TARGETS: &[(&str, Suits)] = &[
     ("starttls", |_| false),
     ("tds", |_| false),
     ("target", |_| false),
+    ("configs", |bytes| bytes.is_ascii()),
+    ("renewers", |bytes| bytes.is_ascii()),
 ];
 
 pub fn run(arguments: &[String]) -> Result<(), String> {

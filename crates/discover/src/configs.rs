@@ -469,6 +469,15 @@ pub(crate) fn has_word(head: &[u8], words: &[&str]) -> bool {
     })
 }
 
+/// Does a line begin with one of these words?
+pub(crate) fn begins_line(head: &[u8], words: &[&str]) -> bool {
+    head.split(|b| *b == b'\n').any(|line| {
+        let line = line.trim_ascii_start();
+        let end = line.iter().position(|b| b.is_ascii_whitespace()).unwrap_or(line.len());
+        words.iter().any(|word| &line[..end] == word.as_bytes())
+    })
+}
+
 /// Is the file called one of these?
 pub(crate) fn is_named(path: &Path, names: &[&str]) -> bool {
     path.file_name().is_some_and(|n| names.iter().any(|name| n == *name))

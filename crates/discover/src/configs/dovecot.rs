@@ -148,7 +148,7 @@ fn without_comment(line: &str) -> &str {
         return "";
     }
     match line.find(" #").or_else(|| line.find("\t#")) {
-        Some(at) if line[..at].matches('"').count() % 2 == 0 => line[..at].trim_end(),
+        Some(at) if line[..at].matches('"').count().is_multiple_of(2) => line[..at].trim_end(),
         _ => line,
     }
 }

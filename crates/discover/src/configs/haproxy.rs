@@ -14,7 +14,7 @@ use std::sync::Arc;
 use notafter_core::observation::Reason;
 
 use super::reading::{address, folder_of, join};
-use super::{At, Checks, Holds, Listen, Reading, Server, Serving, has_word, is_named};
+use super::{At, Checks, Holds, Listen, Reading, Server, Serving, begins_line, is_named};
 
 pub(super) const SERVER: Server = Server {
     name: "haproxy",
@@ -26,10 +26,8 @@ pub(super) const SERVER: Server = Server {
 fn recognises(path: &Path, head: &[u8]) -> bool {
     is_named(path, &["haproxy.cfg"])
         || path.extension().is_some_and(|e| e == "cfg" || e == "conf")
-            && has_word(head, &["frontend", "listen", "backend"])
-            && has_word(head, &["bind", "server"])
-            && !head.contains(&b'{')
-            && !head.contains(&b'<')
+            && begins_line(head, &["frontend", "listen", "backend", "defaults"])
+            && begins_line(head, &["bind", "server", "mode", "timeout"])
 }
 
 fn read(reading: &mut Reading<'_>, path: &Path) {

@@ -99,7 +99,7 @@ fn load(reading: &mut Reading<'_>, path: &Path, from: &At, server: &mut Settings
                 // `ssl_cert` and `ssl-cert` are the same, and so is `loose-ssl-cert`.
                 let name = name.to_ascii_lowercase().replace('_', "-");
                 let name = name.strip_prefix("loose-").unwrap_or(&name).to_owned();
-                let value = value.split(" #").next().unwrap_or(value).trim().to_owned();
+                let value = words::unquote(value.split(" #").next().unwrap_or(value).trim()).to_owned();
                 if ["mysqld", "mariadbd", "server", "mariadb", "galera"]
                     .iter()
                     .any(|g| group == *g || group.starts_with(&format!("{g}-")))

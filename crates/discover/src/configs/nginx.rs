@@ -175,12 +175,12 @@ impl<'d> Context<'d> {
                 let address = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
                 listens.push(Bound { address, port: 80, tls: false, quic: false, default: false });
             }
-            // `ssl on` is gone since nginx 1.25 and still in use before it.
+            // `ssl on` is gone since nginx 1.25 and still in use before it; it is about this server alone.
             let switch = self.last(own, "ssl").is_some_and(|d| d.first() == "on");
             for one in &mut listens {
-                one.tls |= switch;
                 let socket = sockets.entry((one.address, one.port)).or_default();
                 socket.tls |= one.tls;
+                one.tls |= switch;
                 if one.default || socket.default.is_none() {
                     socket.default = Some(n);
                 }
@@ -207,7 +207,7 @@ impl<'d> Context<'d> {
         let mut by_default = [Vec::new(), Vec::new()];
         for one in bound {
             let socket = socket(one);
-            let protocol = self.protocol(own, one, socket.tls);
+            let protocol = self.protocol(own, one, socket.tls || one.tls);
             if let Some(protocol) = protocol {
                 let listen = Listen { address: one.address, port: one.port, protocol };
                 by_default[usize::from(socket.default == Some(number))].push(listen);

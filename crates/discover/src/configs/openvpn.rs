@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::reading::{address, folder_of, join};
-use super::{At, Checks, Holds, Listen, Password, Reading, Server, has_word, words};
+use super::{At, Checks, Holds, Listen, Password, Reading, Server, begins_line, words};
 
 pub(super) const SERVER: Server = Server {
     name: "openvpn",
@@ -24,10 +24,8 @@ fn recognises(path: &Path, head: &[u8]) -> bool {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
     ending == "ovpn"
         || ending == "conf"
-            && has_word(head, &["remote", "server", "dev"])
-            && has_word(head, &["ca", "pkcs12"])
-            && has_word(head, &["tls-auth", "tls-server", "tls-crypt", "proto", "dh", "client"])
-            && has_word(head, &["dev"])
+            && begins_line(head, &["dev", "dev-type"])
+            && begins_line(head, &["ca", "cert", "pkcs12", "<ca>", "<cert>", "remote", "server"])
 }
 
 #[derive(Default)]

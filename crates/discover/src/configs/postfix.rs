@@ -15,6 +15,7 @@ use notafter_core::observation::Reason;
 
 use super::reading::{address, address_and_port, folder_of, join};
 use super::{At, Checks, Holds, Listen, Name, Reading, Server, has_word, is_named, words};
+use crate::tree::Tree;
 use expand::Parameters;
 
 pub(super) const SERVER: Server = Server {
@@ -189,7 +190,7 @@ fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder:
     if listens.is_empty() {
         return;
     }
-    for (certificate, key, at) in pairs(own, "smtpd", &service.at) {
+    for (certificate, key, at) in pairs((reading.tree, folder), own, "smtpd", &service.at) {
         let mut serving = reading.serving(join(folder, &certificate), &at);
         serving.key = key.filter(|k| *k != certificate).map(|k| join(folder, &k));
         serving.listens.clone_from(&listens);
@@ -211,11 +212,25 @@ fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder:
 }
 
 /// The certificates and keys of `smtpd` or `smtp`: all in chain files, or one file for each kind of key.
-fn pairs(own: &Parameters, prefix: &str, or: &At) -> Vec<(String, Option<String>, At)> {
+fn pairs(
+    (tree, folder): (&Tree, &Path),
+    own: &Parameters,
+    prefix: &str,
+    or: &At,
+) -> Vec<(String, Option<String>, At)> {
     let name = format!("{prefix}_tls_chain_files");
     let chain = own.value(&name);
     let at = own.at(&name, or);
-    let chains: Vec<_> = list(&chain).map(|file| (file.to_owned(), None, at.clone())).collect();
+    // Keys and chains in any number of files: each key in front of its chain, in the same file or before it.
+    let mut key: Option<String> = None;
+    let mut chains = Vec::new();
+    for file in list(&chain) {
+        if only_key(tree, &join(folder, file)) {
+            key = Some(file.to_owned());
+        } else {
+            chains.push((file.to_owned(), key.take(), at.clone()));
+        }
+    }
     if !chains.is_empty() {
         return chains;
     }
@@ -229,6 +244,20 @@ fn pairs(own: &Parameters, prefix: &str, or: &At) -> Vec<(String, Option<String>
         }
     }
     out
+}
+
+/// Has the file a key and no certificate? By its name, where it cannot be read.
+fn only_key(tree: &Tree, path: &Path) -> bool {
+    match tree.read(path) {
+        Ok(bytes) => {
+            let has = |mark: &str| memchr::memmem::find(&bytes, mark.as_bytes()).is_some();
+            has("PRIVATE KEY-----") && !has("BEGIN CERTIFICATE-----")
+        }
+        Err(_) => {
+            let name = path.file_stem().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+            name.ends_with("key") || path.extension().is_some_and(|e| e == "key")
+        }
+    }
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -322,7 +351,7 @@ fn sni_entry(reading: &mut Reading<'_>, name: &str, files: &str, listens: &[List
 
 /// What the SMTP client shows and trusts.
 fn client(reading: &mut Reading<'_>, main: &Parameters, prefix: &str, folder: &Path) {
-    for (certificate, key, at) in pairs(main, prefix, &At::file(folder)) {
+    for (certificate, key, at) in pairs((reading.tree, folder), main, prefix, &At::file(folder)) {
         let key = key.filter(|k| *k != certificate).map(|k| join(folder, &k));
         reading.client(
             join(folder, &certificate),
@@ -379,7 +408,7 @@ mod tests {
 
     #[test]
     fn chain_files_and_names() {
-        let main = "smtpd_tls_chain_files = /r.pem,\n /e.pem\nsmtpd_use_tls = yes\nsmtpd_tls_req_ccert=yes\nsmtpd_tls_CAfile=/ca\n\
+        let main = "smtpd_tls_chain_files = /r.key, /r.pem,\n /e.pem\nsmtpd_use_tls = yes\nsmtpd_tls_req_ccert=yes\nsmtpd_tls_CAfile=/ca\n\
                     inet_interfaces = loopback-only, 10.0.0.1\nmydomain = a.test\ntls_server_sni_maps = hash:$config_directory/sni\n";
         let places = "[starttls:smtp 127.0.0.1:25] [starttls:smtp [::1]:25] [starttls:smtp 10.0.0.1:25]";
         check(
@@ -389,7 +418,7 @@ mod tests {
                 ("/etc/postfix/sni", "mail.b.test /b.key /b.pem\n.c.test /c.pem\n"),
             ],
             &[
-                &format!("serve /r.pem {places} default @1"),
+                &format!("serve /r.pem key /r.key {places} default @1"),
                 &format!("serve /e.pem {places} default @1"),
                 &format!("serve /b.pem key /b.key {places} mail.b.test @1"),
                 &format!("serve /c.pem {places} .c.test @2"),

@@ -1,5 +1,6 @@
 //! One reading of one configuration: what was found so far, and how much may still be read.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +36,10 @@ impl<'t> Reading<'t> {
         Self { tree, server, out, open: Vec::new(), files_left: FILES_MAX, bytes_left: BYTES_MAX }
     }
 
-    pub(crate) fn finish(self) -> Configured {
+    pub(crate) fn finish(mut self) -> Configured {
+        // A part that many hosts include was read for each of them.
+        let mut seen = HashSet::new();
+        self.out.files.retain(|file| seen.insert(file.clone()));
         self.out
     }
 

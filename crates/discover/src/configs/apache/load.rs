@@ -11,6 +11,8 @@ use crate::configs::{At, Reading, words};
 
 /// Lines that come out of macros and includes together: a macro that uses two of itself ends here.
 const LINES_MAX: usize = 2_000_000;
+/// Bytes that come out of macros together.
+const EXPANDED_MAX: usize = 16 << 20;
 /// So deep may macros use one another, and so deep may folders be included.
 const DEPTH_MAX: usize = 16;
 
@@ -31,6 +33,9 @@ impl Host {
     }
 }
 
+/// The parameters of a macro and its lines.
+type Macro = (Vec<String>, Vec<(At, String)>);
+
 /// Everything that was read.
 #[derive(Default)]
 pub(super) struct Loaded {
@@ -40,9 +45,10 @@ pub(super) struct Loaded {
     pub(super) listens: Vec<Vec<String>>,
     variables: HashMap<String, String>,
     modules: HashSet<String>,
-    macros: HashMap<String, (Vec<String>, Vec<(At, String)>)>,
+    macros: HashMap<String, Macro>,
     current: Option<usize>,
     lines: usize,
+    expanded: usize,
     depth: usize,
 }
 
@@ -322,12 +328,16 @@ impl Loaded {
         let mut pairs: Vec<_> = parameters.iter().zip(arguments.iter().skip(1)).collect();
         pairs.sort_by_key(|(parameter, _)| std::cmp::Reverse(parameter.len()));
         let filled = |line: &String| {
-            pairs.iter().fold(line.clone(), |line, (parameter, value)| match line.len() < 65_536 {
+            pairs.iter().fold(line.clone(), |line, (parameter, value)| match line.len() < 8192 {
                 true => line.replace(parameter.as_str(), value),
                 false => line,
             })
         };
-        let lines = body.iter().map(|(at, line)| (at.clone(), filled(line))).collect();
+        let lines: Vec<(At, String)> = body.iter().map(|(at, line)| (at.clone(), filled(line))).collect();
+        self.expanded += lines.iter().map(|(_, line)| line.len() + 64).sum::<usize>();
+        if self.expanded > EXPANDED_MAX {
+            return reading.blind(at, Reason::Budget, "macros give too much: the rest is not read");
+        }
         self.depth += 1;
         self.read(reading, lines);
         self.depth -= 1;

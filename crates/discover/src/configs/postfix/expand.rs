@@ -86,7 +86,8 @@ impl Parameters {
                 let otherwise = otherwise.trim();
                 let otherwise =
                     if otherwise.starts_with('{') { enclosed(otherwise, '{', '}').0 } else { otherwise };
-                self.expand(if known.is_empty() { otherwise } else { known }, depth, left)
+                // Unlike a shell's: a parameter that is not empty gives nothing here.
+                if known.is_empty() { self.expand(otherwise, depth, left) } else { String::new() }
             }
         }
     }
@@ -124,7 +125,7 @@ mod tests {
         for (text, expected) in [
             ("$b", "1/1/1"),
             ("${a?yes}${e?yes}", "yes"),
-            ("${e:no}${a:no}", "no1"),
+            ("${e:no}${a:no}", "no"),
             ("${a?{yes}:{no}}${e?{yes}:{no}}", "yesno"),
             ("$$a", "$a"),
             ("${open", ""),
