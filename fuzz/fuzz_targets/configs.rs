@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     ]);
     let found = read_with(&tree, server, Path::new(path));
     for serving in &found.servings {
-        let _ = serving.links();
+        let _ = serving.links(&tree);
     }
     let _ = (found.missing(&tree).len(), recognise(Path::new(path), text).map(|s| s.name));
 });

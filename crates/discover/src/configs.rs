@@ -333,11 +333,17 @@ impl Serving {
     /// evidence. Every address of this host is `tls://[::]:443`, every IPv4 address `tls://0.0.0.0:443`; where
     /// several fit an endpoint, the most exact one counts, as it does for the socket. With `?sni=` where
     /// the server chooses the file only for a name; without where it is the default, or chosen by what is
-    /// in the certificate. Regular expressions give no link of their own.
-    pub fn links(&self) -> Vec<Link> {
+    /// in the certificate. Regular expressions give no link of their own. A file that is reached through links
+    /// is named by both of its paths, because a walk may have come upon either.
+    pub fn links(&self, tree: &Tree) -> Vec<Link> {
         use std::os::unix::ffi::OsStrExt;
         let fragment = self.alias.as_deref().map(notafter_core::location::fragment).unwrap_or_default();
-        let from = Location::file(self.certificate.as_os_str().as_bytes(), &fragment);
+        let place = |path: &Path| Location::file(path.as_os_str().as_bytes(), &fragment);
+        let mut files = vec![place(&self.certificate)];
+        if let Ok(real) = tree.resolve(&self.certificate) {
+            files.push(place(&real));
+        }
+        files.dedup();
         let by_name = !self.default && !self.by_certificate && !self.names.is_empty();
         let mut out = Vec::new();
         for listen in &self.listens {
@@ -346,8 +352,10 @@ impl Serving {
             let address = SocketAddr::new(ip, listen.port);
             let mut link = |sni: Option<&str>| {
                 let to = Location::endpoint(scheme, address, sni);
-                let evidence = self.at.to_string();
-                out.push(Link { kind: LinkKind::Serves, from: from.clone(), to, evidence });
+                for from in &files {
+                    let (from, to, evidence) = (from.clone(), to.clone(), self.at.to_string());
+                    out.push(Link { kind: LinkKind::Serves, from, to, evidence });
+                }
             };
             if !by_name {
                 link(None);
@@ -501,7 +509,7 @@ mod tests {
     #[test]
     fn links_name_the_endpoint() {
         let check = |serving: &Serving, expected: &[&str]| {
-            let links = serving.links();
+            let links = serving.links(&Tree::of(&[]));
             let got: Vec<_> = links.iter().map(|l| l.to.as_str()).collect();
             assert_eq!(got, expected);
             assert!(
@@ -515,6 +523,13 @@ mod tests {
         check(&default, &["tls://[::1]:443", "tls://[::1]:443?sni=*.a.test"]);
         default.listens[0].protocol = "quic";
         check(&default, &[]);
+        let tree = Tree::memory([
+            ("/etc/a.pem".into(), crate::tree::Entry::link("/archive/a3.pem")),
+            ("/archive/a3.pem".into(), crate::tree::Entry::file(b"")),
+        ]);
+        let links = serving(None, &[]).links(&tree);
+        let from: Vec<_> = links.iter().map(|l| l.from.as_str()).collect();
+        assert_eq!(from, ["file:///etc/a.pem", "file:///archive/a3.pem"]);
     }
 
     #[test]

@@ -107,6 +107,14 @@ impl Tree {
         Ok(at)
     }
 
+    /// Where a path of the tree is for this machine: the root in front. The same in memory.
+    pub fn outside(&self, path: &Path) -> PathBuf {
+        match &self.backing {
+            Backing::Disk(root) => under(root, path),
+            Backing::Memory(_) => path.to_owned(),
+        }
+    }
+
     /// What is at a path, links followed; `None` if there is nothing or it cannot be told.
     pub fn kind(&self, path: &Path) -> Option<Kind> {
         match self.step(&self.resolve(path).ok()?).ok()? {
@@ -333,6 +341,7 @@ mod tests {
         assert_eq!(tree.tail(Path::new("/etc/x"), 4).ok().as_deref(), Some(&b"side"[..]));
         assert!(tree.read(Path::new("/etc")).is_err());
         assert!(tree.modified(Path::new("/absolute")).is_some());
+        assert_eq!(tree.outside(Path::new("/etc/x")), folder.join("etc/x"));
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

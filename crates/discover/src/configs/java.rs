@@ -133,7 +133,6 @@ struct Host {
     checks: Checks,
     certificates: Vec<Found>,
     trusts: Vec<(String, Holds, Option<Password>, At)>,
-    at: At,
 }
 
 struct Found {
@@ -228,7 +227,6 @@ impl Connector {
                     trust.password = password;
                 }
             }
-            let _ = host.at;
         }
     }
 }
@@ -260,7 +258,7 @@ impl Host {
                 trusts.push((path, holds, password, at.clone()));
             }
         }
-        Self { name, checks, certificates: Vec::new(), trusts, at: at.clone() }
+        Self { name, checks, certificates: Vec::new(), trusts }
     }
 }
 

@@ -88,7 +88,6 @@ fn one(state: &State<'_>, home: &Path, conf: &Path, lineage: &str, text: &str) -
             }
             ("renewalparams", "logs_dir") => logs = some().map(PathBuf::from),
             ("webroot_map", name) => out.names.push(name.to_owned()),
-            ("acme_renewal_info", "ari_retry_after") => out.planned = None,
             _ => {}
         }
     }

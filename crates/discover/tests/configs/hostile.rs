@@ -75,7 +75,7 @@ fn mutations_never_panic() {
         ]);
         for server in SERVERS {
             let found = read_with(&tree, server, Path::new(path));
-            found.servings.iter().for_each(|s| drop(s.links()));
+            found.servings.iter().for_each(|s| drop(s.links(&tree)));
         }
         let files = [
             "/h/renewal/a.conf",
