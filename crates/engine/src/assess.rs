@@ -396,12 +396,14 @@ impl<'i> Gathered<'i> {
         served().filter(later).max_by_key(|a| a.not_after)
     }
 
-    /// How we know that this file is what the endpoint serves.
+    /// How we know that this file is what the endpoint serves: of all links that fit it, the most exact ones count, as
+    /// they do for the socket and for the server that chooses by name.
     fn link(&self, file: &str, endpoint: &Location) -> Option<&'i str> {
-        let serves = |l: &&notafter_core::observation::Link| {
-            l.kind == LinkKind::Serves && l.from.container() == file && is_meant(&l.to, endpoint)
-        };
-        self.inventory.links().iter().find(serves).map(|l| l.evidence.as_str())
+        let serves = self.inventory.links().iter().filter(|l| l.kind == LinkKind::Serves);
+        let fits: Vec<_> = serves.filter_map(|l| Some((exactness(&l.to, endpoint)?, l))).collect();
+        let best = fits.iter().map(|(rank, _)| *rank).max()?;
+        let meant = fits.into_iter().find(|(rank, l)| *rank == best && l.from.container() == file);
+        meant.map(|(_, l)| l.evidence.as_str())
     }
 
     fn names(&self) -> Vec<NameView<'i>> {
@@ -419,29 +421,31 @@ impl<'i> Gathered<'i> {
     }
 }
 
-/// Is the endpoint the one that a link names? A link to `[::]` means every address of the host, one to `0.0.0.0` every
-/// IPv4 address; one without a name means whatever is asked for.
-fn is_meant(link: &Location, endpoint: &Location) -> bool {
-    let (Some(to), Some(at)) = (link.address(), endpoint.address()) else { return false };
-    let address = to.ip() == at.ip()
-        || match to.ip() {
-            IpAddr::V6(ip) => ip.is_unspecified(),
-            IpAddr::V4(ip) => ip.is_unspecified() && at.is_ipv4(),
-        };
-    let name = match (link.sni(), endpoint.sni()) {
-        (None, _) => true,
-        (Some(pattern), Some(name)) => {
-            pattern == name
-                || pattern
-                    .strip_prefix("*.")
-                    .is_some_and(|rest| name.split_once('.').is_some_and(|(_, parent)| parent == rest))
-                || pattern
-                    .strip_prefix('.')
-                    .is_some_and(|rest| name == rest || name.ends_with(pattern) && !rest.is_empty())
-        }
-        (Some(_), None) => false,
+/// How exactly a link names this endpoint, if it does: by address, then by name. `[::]` stands for every address of the
+/// host, `0.0.0.0` for every IPv4 address; a link without a name for whatever is asked for.
+fn exactness(link: &Location, endpoint: &Location) -> Option<(u8, u8)> {
+    let (to, at) = (link.address()?, endpoint.address()?);
+    if link.scheme() != endpoint.scheme() || to.port() != at.port() {
+        return None;
+    }
+    let address = match to.ip() {
+        ip if ip == at.ip() => 2,
+        IpAddr::V4(ip) if ip.is_unspecified() && at.is_ipv4() => 1,
+        IpAddr::V6(ip) if ip.is_unspecified() => 0,
+        _ => return None,
     };
-    link.scheme() == endpoint.scheme() && to.port() == at.port() && address && name
+    let parent = |name: &str| name.split_once('.').map(|(_, parent)| parent.to_owned());
+    let name = match (link.sni(), endpoint.sni()) {
+        (None, _) => 0,
+        (Some(wanted), Some(name)) if wanted == name => 2,
+        (Some(wanted), Some(name)) => match wanted.strip_prefix("*.") {
+            Some(rest) if parent(name).as_deref() == Some(rest) => 1,
+            None if wanted.starts_with('.') && (name.ends_with(wanted) || name == &wanted[1..]) => 1,
+            _ => return None,
+        },
+        (Some(_), None) => return None,
+    };
+    Some((address, name))
 }
 
 /// Is this an endpoint of the machine we run on?
@@ -457,7 +461,7 @@ mod meant {
     fn a_link_to_every_address_and_name() {
         let meant = |link: &str, endpoint: &str| {
             let parse = |text: &str| Location::parse(text).unwrap_or_else(|| panic!("{text}"));
-            is_meant(&parse(link), &parse(endpoint))
+            exactness(&parse(link), &parse(endpoint)).is_some()
         };
         assert!(meant("tls://[::]:443", "tls://10.0.0.5:443?sni=a.test"));
         assert!(meant("tls://0.0.0.0:443?sni=a.test", "tls://10.0.0.5:443?sni=a.test"));
@@ -474,5 +478,14 @@ mod meant {
         ] {
             assert!(!meant(link, endpoint), "{link} {endpoint}");
         }
+    }
+
+    #[test]
+    fn the_most_exact_one_counts() {
+        let endpoint = Location::parse("tls://10.0.0.5:443?sni=a.test").unwrap();
+        let rank = |link: &str| exactness(&Location::parse(link).unwrap(), &endpoint).unwrap();
+        assert!(rank("tls://10.0.0.5:443") > rank("tls://0.0.0.0:443?sni=a.test"));
+        assert!(rank("tls://0.0.0.0:443") > rank("tls://[::]:443?sni=a.test"));
+        assert!(rank("tls://[::]:443?sni=a.test") > rank("tls://[::]:443"));
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn report(shared: &Shared) {
 }
 
 fn put(shared: &Shared, tree: &Tree, found: &Configured) {
-    for link in found.servings.iter().flat_map(|serving| serving.links()) {
+    for link in found.servings.iter().flat_map(|serving| serving.links(tree)) {
         shared.put(link.from.clone(), Seen::Linked(link));
     }
     for blind in &found.blind {
