@@ -315,6 +315,64 @@ fn renewed_on_disk_and_not_loaded() {
 }
 
 #[test]
+fn a_configuration_says_what_was_renewed_and_not_loaded() {
+    let scene = Scene::new("configured");
+    let old = scene.authority.issue(&Request::server().between(from_now(-60 * 86_400), from_now(86_400)));
+    let new = scene.authority.issue(&Request::server().days(80));
+    let Some(mut web) = need(notafter_lab::servers::nginx::start(&scene.lab, &old)) else { return };
+    let target = format!("tls://{}?sni=srv.test", web.address());
+    let folder = scene.lab.path().to_string_lossy().into_owned();
+    let look = || scan(&[&target, &folder]);
+    let stale = |found: &Scan| found.findings().contains(&("renewed-not-loaded", "critical"));
+    assert!(!stale(&look()), "loaded");
+    web.replace(&new).expect("the new one is written");
+    let after = look();
+    assert!(stale(&after), "{:?}", after.findings());
+    let finding = after.finding("renewed-not-loaded");
+    assert!(finding["evidence"]["link"].as_str().unwrap().contains("nginx.conf:"), "{finding:#}");
+    web.reload().expect("nginx reloads");
+    let mut left = 50;
+    while stale(&look()) && left > 0 {
+        left -= 1;
+        let _ = std::process::Command::new("sleep").arg("0.1").status();
+    }
+    assert!(left > 0, "after the reload nothing is stale");
+}
+
+#[test]
+fn tokens_keys_and_lists_end_too() {
+    let lab = Lab::new("dated");
+    let folder = lab.subfolder("app");
+    let run = |program: &str, arguments: &[&str]| {
+        let done = std::process::Command::new(program).args(arguments).current_dir(&folder).output();
+        assert!(done.is_ok_and(|o| o.status.success()), "{program} {arguments:?}");
+    };
+    run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
+    run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "host"]);
+    run("ssh-keygen", &["-q", "-s", "ca", "-I", "web", "-h", "-n", "web.test", "-V", "-50w:+2w", "host.pub"]);
+    use base64::Engine as _;
+    let part = |json: String| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json);
+    let claims = format!(
+        r#"{{"iss":"ci","sub":"deploy","iat":{},"exp":{}}}"#,
+        from_now(-350 * 86_400),
+        from_now(5 * 86_400)
+    );
+    let token = format!(
+        "{}.{}.{}",
+        part(r#"{"alg":"HS256","typ":"JWT"}"#.into()),
+        part(claims),
+        part("s".repeat(32))
+    );
+    std::fs::write(folder.join(".env"), format!("DEPLOY_TOKEN={token}\n")).unwrap();
+    let found = scan(&[folder.to_str().unwrap()]);
+    for expected in [("key-expires", "critical"), ("token-expires", "critical")] {
+        assert!(found.findings().contains(&expected), "{expected:?}: {:?}", found.findings());
+    }
+    // The token itself is nowhere in what is told.
+    assert!(!found.text().contains(token.rsplit('.').next().unwrap()));
+}
+
+#[test]
 fn roots_in_a_bundle_say_nothing_however_dead() {
     let lab = Lab::new("bundle");
     let folder = lab.subfolder("store");

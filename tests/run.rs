@@ -52,6 +52,11 @@ impl Scan {
         self.0[name].as_array().map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// All of it, as it came.
+    pub(crate) fn text(&self) -> String {
+        self.0.to_string()
+    }
+
     pub(crate) fn assets(&self) -> &[Value] {
         self.list("assets")
     }
