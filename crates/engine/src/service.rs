@@ -11,6 +11,7 @@ use notafter_core::finding::Severity;
 use notafter_core::inventory::Role;
 use notafter_core::location::Location;
 use notafter_core::query::{Query, State, Term, Test};
+use notafter_core::rules::source_stale::is_fresh;
 use notafter_store::findings::FindingFilter;
 use notafter_store::rows::{AssetRow, PlacementRow, SourceRow};
 use notafter_store::{Store, StoreError};
@@ -227,5 +228,5 @@ pub fn came_to_nothing(row: &SourceRow) -> bool {
 pub fn is_stale(setup: &Setup, sources: &[SourceRow], name: &str, now: UnixTime) -> bool {
     let Some(planned) = setup.sources.iter().find(|s| s.name == name) else { return true };
     let last = sources.iter().find(|s| s.name == name).and_then(|s| s.last_success);
-    last.is_none_or(|last| now.0 > last.0 + (3 * planned.every).max(900))
+    !is_fresh(last, planned.every, now)
 }

@@ -13,6 +13,16 @@ const ROUNDS: i64 = 3;
 /// And so many seconds at least: a restart in between is no alarm.
 const LEAST: i64 = 900;
 
+/// Until when what a success showed counts as fresh.
+pub fn fresh_until(success: UnixTime, every: i64) -> UnixTime {
+    success.plus((ROUNDS * every).max(LEAST))
+}
+
+/// Does a source count as fresh at `now`? A success that lies ahead was written by a wrong clock, and is none.
+pub fn is_fresh(last_success: Option<UnixTime>, every: i64, now: UnixTime) -> bool {
+    last_success.is_some_and(|success| success <= now && now < fresh_until(success, every))
+}
+
 impl Rule for SourceStale {
     fn info(&self) -> &RuleInfo {
         &RuleInfo {
@@ -26,7 +36,7 @@ impl Rule for SourceStale {
         let Subject::Source(source) = &dossier.subject else { return Verdict::NotApplicable };
         // A clock that was set makes every success look old, or lie ahead: one that lies ahead is none.
         let last = source.last_success.filter(|t| *t <= now).unwrap_or(source.since.min(now));
-        let stale_at = last.plus((ROUNDS * source.every).max(LEAST)).max(source.grace);
+        let stale_at = fresh_until(last, source.every).max(source.grace);
         if now < stale_at {
             return Verdict::Pass { holds_until: Some(stale_at) };
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::query::Query;
+use notafter_core::rules::source_stale::is_fresh;
 use notafter_discover::target::{Hosts, NetworkTarget, Target};
 use notafter_engine::clock::SystemClock;
 use notafter_store::Database;
@@ -119,7 +120,7 @@ fn memory(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
             visit.add(Mark::Note, "source", format!("{}: waits for its first run", planned.name));
             continue;
         }
-        let stale = row.last_success.is_none_or(|t| now.0 > t.0 + (3 * planned.every).max(900));
+        let stale = !is_fresh(row.last_success, planned.every, now);
         let last = row.last_success.map_or_else(|| "never".to_owned(), |t| t.to_string());
         let fault = row.fault.as_ref().map(|f| format!(": {f}")).unwrap_or_default();
         let mark = if stale { Mark::Ill } else { Mark::Well };
