@@ -15,7 +15,7 @@ use notafter_discover::target::{COMMON_PORTS, Hosts, NetworkTarget, PortRange, T
 use notafter_engine::pipeline::{Order, Report, run};
 use notafter_engine::serve::Handle;
 use notafter_server::probe::Prober;
-use notafter_server::probe::target::is_metadata;
+use notafter_server::probe::target::NEVER;
 
 use crate::assemble;
 use crate::cli::Look;
@@ -127,8 +127,7 @@ impl Prober for LookOnce {
             if !target.contains("://") {
                 look.starttls = starttls.map(str::to_owned);
             }
-            let sources =
-                assemble::probe_sources(target, &look, is_metadata_range()).map_err(|e| e.message)?;
+            let sources = assemble::probe_sources(target, &look, NEVER).map_err(|e| e.message)?;
             let clock: Arc<dyn Clock> = Arc::clone(&self.handle.clock);
             let judgment = self.handle.setup().judgment(clock.now());
             let cx = Cx::new(clock, assemble::vantage());
@@ -136,30 +135,6 @@ impl Prober for LookOnce {
             Ok(run(&cx, order, std::future::pending()).await)
         })
     }
-}
-
-/// Where clouds keep the credentials of a machine, as exclusions.
-fn is_metadata_range() -> &'static [&'static str] {
-    const NEVER: &[&str] = &[
-        "169.254.169.0/24",
-        "169.254.170.2",
-        "169.254.0.23",
-        "168.63.129.16",
-        "100.100.100.200",
-        "192.0.0.192",
-        "fd00:ec2::/32",
-        "fd20:ce::254",
-        "fd00:42::42",
-        // The same behind NAT64 (RFC 6052) and 6to4 (RFC 3056).
-        "64:ff9b::a9fe:a900/120",
-        "64:ff9b::a83f:8110",
-        "64:ff9b::6464:64c8",
-        "2002:a9fe:a900::/40",
-    ];
-    debug_assert!(
-        NEVER.iter().filter_map(|t| t.parse::<IpAddr>().ok()).filter(IpAddr::is_ipv4).all(is_metadata)
-    );
-    NEVER
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ pub(crate) fn status(global: &Global, folder: &Path) -> Result<End, Usage> {
     // Without a server nobody looks: what is written then says so.
     status_export::write(&store, &setup, data.is_served(), folder, now)
         .map_err(|e| Usage::new(format!("cannot write into {}: {e}", folder.display())))?;
-    print::out(format!("{}: index.html and notafter.css\n", shown(folder)).as_bytes());
+    print::out(format!("{}: index.html, notafter.css and status.js\n", shown(folder)).as_bytes());
     Ok(End::Done)
 }
 

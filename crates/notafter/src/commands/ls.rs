@@ -179,7 +179,7 @@ fn pad(text: &str, width: usize) -> String {
 
 /// One asset as JSON: the API's struct. What a document says is always what the bytes say.
 pub(crate) fn document(store: &Store, row: &AssetRow, at: UnixTime) -> Result<Value, StoreError> {
-    let der = store.asset(&row.id)?.map(|whole| whole.der).unwrap_or_default();
+    let der = store.bytes_of(&[row.id])?.pop().unwrap_or_default();
     Ok(json!(documents::asset(row, &der, at)))
 }
 
