@@ -84,10 +84,13 @@ pub(crate) fn play(options: &Options, top: &Path) -> Result<Board, String> {
     if let Err(why) = &zone {
         program.notes.push(why.to_string());
     }
-    tell(&mut program, &root.pem, &played, zone.is_ok());
-    let zone_target = "zone:drill.test@127.0.1.1:18053";
+    tell(&mut program, root.pem.clone(), &played, zone.is_ok());
+    let zone_target = "zone:drill.test@127.0.0.1:18053";
     let knows_zones = zone.is_ok() && program.knows(zone_target);
     let mut rows: Vec<Row> = played.iter().map(row).collect();
+    let far = played.iter().map(|p| p.text.early()).max().unwrap_or_default();
+    let leads: Vec<i64> = FAR_LOOKS.iter().filter(|lead| **lead <= far).chain(LOOKS).copied().collect();
+    let own = own_looks(&program, &played, t0, &leads, &mut rows);
     for level in 0..3 {
         let targets = match level {
             0 => {
@@ -98,10 +101,7 @@ pub(crate) fn play(options: &Options, top: &Path) -> Result<Board, String> {
             1 => hosts(&played),
             _ => places(&mut program, &played),
         };
-        let far = played.iter().map(|p| p.text.early()).max().unwrap_or_default();
-        let leads: Vec<i64> =
-            FAR_LOOKS.iter().filter(|lead| **lead <= far.max(60)).chain(LOOKS).copied().collect();
-        let looks = look_all(&program, &targets, &played, t0, &leads)?;
+        let looks = look_all(&program, &targets, &own, t0, &leads)?;
         judge(level, &played, &looks, &mut rows);
     }
     let version = tool::finish(program.command().arg("--version"), b"", std::time::Duration::from_secs(10));
@@ -167,21 +167,22 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// What an organisation has anyway is told at every level: roots, owners, passwords, a name server.
-fn tell(program: &mut Program, root: &str, played: &[Played], resolver: bool) {
+fn tell(program: &mut Program, mut roots: String, played: &[Played], resolver: bool) {
     let folder = program.folder.clone();
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         path.display().to_string()
     };
-    write("roots.pem", root.to_owned());
     let sites = || played.iter().flat_map(|p| &p.sites);
+    roots.extend(sites().flat_map(|site| site.trusted.clone()));
+    write("roots.pem", roots);
     let owners: String = sites().map(|site| site.owner() + "\n").collect();
     let owners = write("owners.toml", owners);
     let passwords = write("passwords", sites().flat_map(|s| s.passwords.clone()).collect::<Vec<_>>().join("\n"));
     program.tell(&["--owner-file", &owners, "--password-file", &passwords]);
     if resolver {
-        program.tell(&["--resolver", "127.0.1.1:18053"]);
+        program.tell(&["--resolver", "127.0.0.1:18053"]);
     }
     let config = program.accepted("notafter.toml", &crate::scenes::configuration(&folder));
     program.tell(&["--config", &config.display().to_string()]);
@@ -217,11 +218,49 @@ fn places(program: &mut Program, played: &[Played]) -> Vec<String> {
         .collect()
 }
 
+/// The looks that some scenes bring themselves, once for all levels.
+fn own_looks(
+    program: &Program,
+    played: &[Played],
+    t0: i64,
+    leads: &[i64],
+    rows: &mut [Row],
+) -> Vec<(i64, Seen)> {
+    let mut jobs = VecDeque::new();
+    for (number, played) in played.iter().enumerate() {
+        let wanted = |lead: &&i64| **lead <= played.text.early().max(90) && **lead <= played.text.since_days;
+        for (look, site) in played.scene.look.iter().flat_map(|look| played.sites.iter().map(move |s| (look, s))) {
+            jobs.extend(leads.iter().filter(wanted).map(|lead| (number, *look, site, *lead)));
+        }
+    }
+    let (jobs, done) = (Mutex::new(jobs), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..HANDS {
+            scope.spawn(|| {
+                loop {
+                    let job = jobs.lock().expect("the looks").pop_front();
+                    let Some((number, look, site, lead)) = job else { break };
+                    let seen = look(site, program, moment(t0, lead));
+                    done.lock().expect("what was seen").push((number, lead, seen));
+                }
+            });
+        }
+    });
+    let mut all = Vec::new();
+    for (number, lead, seen) in done.into_inner().expect("what was seen") {
+        match seen {
+            Ok(seen) => all.push((lead, seen)),
+            Err(error) => rows[number].missing.push(format!("its own look {lead} d before T0: {error}")),
+        }
+    }
+    all
+}
+
 /// Lets the program look at everything from each moment.
 fn look_all(
     program: &Program,
     targets: &[String],
-    played: &[Played],
+    own: &[(i64, Seen)],
     t0: i64,
     leads: &[i64],
 ) -> Result<Vec<Looked>, String> {
@@ -232,26 +271,20 @@ fn look_all(
                 loop {
                     let lead = queue.lock().expect("the leads").pop();
                     let Some(lead) = lead else { break };
-                    let at = moment(t0, lead);
-                    let mut seen = program.scan(targets, at);
-                    for played in played {
-                        for site in &played.sites {
-                            match played.scene.look.map(|look| look(site, program, at)) {
-                                Some(Ok(more)) => seen = seen.map(|s| [s, more].concat()),
-                                Some(Err(error)) => eprintln!("drill: {}: {error}", site.id),
-                                None => {}
-                            }
-                        }
-                    }
+                    let seen = program.scan(targets, moment(t0, lead));
                     done.lock().expect("the looks").push((lead, seen));
                 }
             });
         }
     });
     let done: Vec<(i64, Result<Seen, NotRun>)> = done.into_inner().expect("the looks");
-    done.into_iter()
-        .map(|(lead, seen)| Ok(Looked { lead, seen: seen.map_err(|error| error.to_string())? }))
-        .collect()
+    let mut looks = Vec::new();
+    for (lead, seen) in done {
+        let mut seen = seen.map_err(|error| error.to_string())?;
+        seen.extend(own.iter().filter(|(l, _)| *l == lead).flat_map(|(_, more)| more.clone()));
+        looks.push(Looked { lead, seen });
+    }
+    Ok(looks)
 }
 
 /// Gives the grades of one level.
@@ -318,7 +351,7 @@ impl Zone {
         let conf = folder.join("named.conf");
         let text = format!(
             "options {{ directory \"{0}\"; pid-file \"{0}/pid\"; session-keyfile \"{0}/key\"; listen-on port 18053 \
-             {{ 127.0.1.1; }}; listen-on-v6 {{ none; }}; recursion no; allow-transfer {{ any; }}; \
+             {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; allow-transfer {{ any; }}; \
              dnssec-validation no; }};\ncontrols {{ }};\nzone \"drill.test\" {{ type primary; file \"{1}\"; }};\n",
             folder.display(),
             file.display()
@@ -326,7 +359,7 @@ impl Zone {
         write(&conf, text)?;
         let mut command = std::process::Command::new(named);
         command.arg("-g").arg("-c").arg(&conf).args(["-n", "1"]);
-        let address = std::net::SocketAddr::from(([127, 0, 1, 1], 18_053));
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 18_053));
         Ok(Self { _server: server::attend("named", &folder, command, &[address])? })
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Site {
     pub(crate) names: Vec<(String, Ipv4Addr)>,
     /// What is told at level 2: exact places, as words of the command line.
     pub(crate) places: Vec<String>,
+    /// Roots that the organisation trusts besides the house's own.
+    pub(crate) trusted: Vec<String>,
     /// Passwords of keystores that are told at every level.
     pub(crate) passwords: Vec<String>,
     /// What runs.
@@ -69,6 +71,7 @@ impl Site {
             ca,
             names: Vec::new(),
             places: Vec::new(),
+            trusted: Vec::new(),
             passwords: Vec::new(),
             servers: Vec::new(),
             first: FIRST_PORT + number * 20 + if twin { 10 } else { 0 },
@@ -170,6 +173,33 @@ impl Site {
     /// Ends everything that runs here.
     pub(crate) fn close(&mut self) {
         self.servers.clear();
+    }
+
+    /// An RSA key, from the cache where one of this name was made before: making one takes long.
+    pub(crate) fn rsa(&self, name: &str) -> Result<String, NotRun> {
+        let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/drill");
+        let path = cache.join(format!("rsa-2048-{}-{name}.pem", self.id));
+        if let Ok(key) = fs::read_to_string(&path) {
+            return Ok(key);
+        }
+        let key = self.run("openssl", &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])?.text();
+        let fresh = path.with_extension(std::process::id().to_string());
+        let kept = fs::create_dir_all(&cache)
+            .and_then(|()| fs::write(&fresh, &key))
+            .and_then(|()| fs::rename(&fresh, &path));
+        kept.map_err(|error| NotRun::new("the cache of keys", error.to_string()))?;
+        Ok(key)
+    }
+
+    /// Names a place that is told at level 2.
+    pub(crate) fn place(&mut self, place: impl AsRef<Path>) {
+        self.places.push(place.as_ref().display().to_string());
+    }
+
+    /// Names an endpoint that is told at level 2, with the name that is asked for there.
+    pub(crate) fn tls_place(&mut self, host: u8, port: u16, name: &str) {
+        let sni = if name.is_empty() { String::new() } else { format!("?sni={name}") };
+        self.places.push(format!("tls://{}{sni}", self.address(host, port)));
     }
 
     /// Runs a program in this site's work folder to its successful end.
