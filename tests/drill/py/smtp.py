@@ -1,6 +1,6 @@
 """A mail server of few words: greets, offers STARTTLS if it has a certificate, hangs up when told to.
 
-smtp.py ADDRESS PORT [PEM]. It takes no mail.
+smtp.py ADDRESS PORT [PEM]. It forgets what it takes, and refuses what is for old-team@.
 """
 
 import socketserver
@@ -35,6 +35,16 @@ class Conversation(socketserver.StreamRequestHandler):
                 self.connection = context.wrap_socket(self.connection, server_side=True)
                 self.rfile = self.connection.makefile("rb")
                 self.wfile = self.connection.makefile("wb")
+            elif word == b"RCPT":
+                gone = b"old-team@" in line.lower()
+                self.say("550 5.1.1 nobody of this name works here" if gone else "250 ok")
+            elif word in (b"MAIL", b"RSET", b"NOOP"):
+                self.say("250 ok")
+            elif word == b"DATA":
+                self.say("354 go on")
+                while (line := self.rfile.readline(65536)) and line.rstrip() != b".":
+                    pass
+                self.say("250 taken")
             elif word == b"QUIT":
                 self.say("221 bye")
                 return

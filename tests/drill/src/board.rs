@@ -27,7 +27,9 @@ pub(crate) struct Row {
     pub(crate) grades: Vec<Option<(Grade, Option<i64>)>>,
     /// What was missing at level 2, or what was wrong with it.
     pub(crate) missing: Vec<String>,
-    /// False alarms about the twin, with the level.
+    /// What was said about it a day before T0, at each level.
+    pub(crate) heard: Vec<Vec<String>>,
+    /// False alarms about the twin.
     pub(crate) alarms: Vec<String>,
     /// What peers made of it.
     pub(crate) peers: Vec<(String, String)>,
@@ -123,6 +125,9 @@ impl Board {
             }
             if verbose {
                 lines.extend(row.proof.iter().map(|line| format!("{} proof: {line}", row.id)));
+                for (level, heard) in row.heard.iter().enumerate().filter(|(_, heard)| !heard.is_empty()) {
+                    lines.push(format!("{} level {level}, a day before T0: {}", row.id, heard.join(", ")));
+                }
                 lines.extend(row.missing.iter().map(|line| format!("{} missing: {line}", row.id)));
             }
         }

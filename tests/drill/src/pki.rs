@@ -132,8 +132,8 @@ impl Make {
         self
     }
 
-    /// With one more extension.
-    pub(crate) fn extension(mut self, oid: &[u64], content: &[u8]) -> Self {
+    /// With one more extension that nobody may overlook.
+    pub(crate) fn critical(mut self, oid: &[u64], content: &[u8]) -> Self {
         self.extension = Some((oid.to_vec(), content.to_vec()));
         self
     }
@@ -175,7 +175,9 @@ impl Make {
         params.extended_key_usages = self.usages.clone();
         params.key_identifier_method = KeyIdMethod::PreSpecified(params.key_identifier(key));
         if let Some((oid, content)) = &self.extension {
-            params.custom_extensions.push(CustomExtension::from_oid_content(oid, content.clone()));
+            let mut extension = CustomExtension::from_oid_content(oid, content.clone());
+            extension.set_criticality(true);
+            params.custom_extensions.push(extension);
         }
         params
     }

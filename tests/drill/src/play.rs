@@ -29,7 +29,7 @@ const HANDS: usize = 4;
 const AHEAD: i64 = 89;
 
 /// How many days before T0 the program looks, for every scene, and what only scenes with a longer lead need.
-const LOOKS: &[i64] = &[90, 30, 14, 7, 1, -1];
+const LOOKS: &[i64] = &[90, 30, 28, 14, 7, 1, -1];
 const FAR_LOOKS: &[i64] = &[365, 180, 60];
 
 /// A scene with its place and its twin's.
@@ -184,7 +184,7 @@ fn tell(program: &mut Program, mut roots: String, played: &[Played], resolver: b
     if resolver {
         program.tell(&["--resolver", "127.0.0.1:18053"]);
     }
-    let config = program.accepted("notafter.toml", &crate::scenes::configuration(&folder));
+    let config = program.accepted("notafter.toml", &crate::scenes::configuration(&sites().collect::<Vec<_>>()));
     program.tell(&["--config", &config.display().to_string()]);
 }
 
@@ -193,9 +193,10 @@ fn hosts(played: &[Played]) -> Vec<String> {
     let mut all = Vec::new();
     for site in played.iter().flat_map(|p| &p.sites) {
         all.extend(site.hosts().iter().map(|ip| format!("{ip}:{}", site.range())));
-        let mut names: Vec<&String> = site.names.iter().map(|(name, _)| name).collect();
-        names.dedup();
-        all.extend(names.iter().map(|name| format!("{name}:{}", site.range())));
+        let mut endpoints = site.endpoints.clone();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        all.extend(endpoints);
         all.push(site.folder.display().to_string());
     }
     all
@@ -297,6 +298,7 @@ fn judge(level: usize, played: &[Played], looks: &[Looked], rows: &mut [Row]) {
         for (kind, grade) in verdict.missing {
             row.missing.push(format!("level {level}: {kind}: {}", grade.word()));
         }
+        row.heard[level] = score::heard(scene, &looks);
         for alarm in score::false_alarms(&played.text, twin, &looks) {
             let place = alarm.locations.first().cloned().unwrap_or_default();
             let end = alarm.not_after.unwrap_or_default();
@@ -320,6 +322,7 @@ fn row(played: &Played) -> Row {
         proof: played.proof.clone(),
         grades: vec![None; 3],
         missing: Vec::new(),
+        heard: vec![Vec::new(); 3],
         alarms: Vec::new(),
         peers: Vec::new(),
     }

@@ -44,6 +44,8 @@ pub(crate) struct Text {
     /// How long before T0 the state came about, in days; it is not looked for earlier.
     #[serde(default = "long_ago")]
     pub(crate) since_days: i64,
+    /// The same for the twin, where its state is younger.
+    pub(crate) twin_since_days: Option<i64>,
     /// Whether the client fails before T0 too: the service is broken as soon as the state exists.
     #[serde(default)]
     pub(crate) broken_at_once: bool,
@@ -65,6 +67,10 @@ pub(crate) struct Expect {
     pub(crate) locations: Vec<String>,
     /// Whom it must be laid before.
     pub(crate) owner: Option<String>,
+    /// The lead that is early enough for this one, in days, where it is another than the scene's.
+    pub(crate) lead_days: Option<i64>,
+    /// Since when this one can be known, in days before T0, where it is another time than the scene's.
+    pub(crate) since_days: Option<i64>,
     /// Whether it cannot be known before T0 and is asked for right after.
     #[serde(default)]
     pub(crate) after: bool,

@@ -77,7 +77,8 @@ pub(crate) fn judge(text: &Text, site: &Site, looks: &[&Looked]) -> Verdict {
 /// What was said about the twin that should not have been said, once each.
 pub(crate) fn false_alarms(text: &Text, site: &Site, looks: &[&Looked]) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
-    for look in looks.iter().filter(|look| counts(text, look.lead)) {
+    let since = text.twin_since_days.unwrap_or(text.since_days);
+    for look in looks.iter().filter(|look| look.lead <= since && look.lead <= text.early().max(90)) {
         for finding in &look.seen {
             let about = finding.locations.iter().any(|location| site.owns(location));
             let known = found.iter().any(|f| f.kind == finding.kind && f.locations == finding.locations);
@@ -89,9 +90,20 @@ pub(crate) fn false_alarms(text: &Text, site: &Site, looks: &[&Looked]) -> Vec<F
     found
 }
 
-/// Whether the state already existed at a look, and was to be looked for.
-fn counts(text: &Text, lead: i64) -> bool {
-    lead <= text.since_days && lead <= text.early().max(90)
+/// What was said about a scene a day before T0, in a few words, once each.
+pub(crate) fn heard(site: &Site, looks: &[&Looked]) -> Vec<String> {
+    let about = |finding: &&Finding| finding.locations.iter().any(|location| site.owns(location));
+    let last = looks.iter().filter(|look| look.lead == 1).flat_map(|look| &look.seen).filter(about);
+    let mut all: Vec<String> = last
+        .map(|finding| {
+            let lead = finding.lead.map_or(String::new(), |lead| format!(" ({lead} d left)"));
+            let owner = finding.owner.as_deref().unwrap_or("nobody");
+            format!("{} {} to {owner}{lead}", finding.severity, finding.kind)
+        })
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Judges one expectation; with the lead at which it was first met for good.
@@ -102,26 +114,28 @@ fn expectation(
     looks: &[&Looked],
 ) -> (Grade, Option<i64>) {
     let floor = rank(&expect.severity).min(rank("warning"));
+    let (early, since) =
+        (expect.lead_days.unwrap_or(text.early()), expect.since_days.unwrap_or(text.since_days));
     let mut before: Vec<(i64, Meeting)> = looks
         .iter()
-        .filter(|look| look.lead >= 0 && counts(text, look.lead))
+        .filter(|look| (0..=since.min(early.max(90))).contains(&look.lead))
         .map(|look| (look.lead, meet(expect, site, &look.seen)))
         .collect();
     before.sort_by_key(|(lead, _)| *lead);
     let after = looks.iter().find(|look| look.lead < 0).map(|look| meet(expect, site, &look.seen));
     let after_met = matches!(after, Some(Meeting::Met(_)));
     if expect.after {
-        return if after_met { (Grade::Early, Some(text.early())) } else { (Grade::Never, None) };
+        return if after_met { (Grade::Early, Some(early)) } else { (Grade::Never, None) };
     }
     // From T0 backwards, for as long as it was said each time: what is said once and then forgotten does not count.
-    let since = |least: u8| {
+    let met_since = |least: u8| {
         let met = |meeting: &Meeting| matches!(meeting, Meeting::Met(severity) if *severity >= least);
         before.iter().take_while(|(_, meeting)| met(meeting)).map(|(lead, _)| *lead).last()
     };
-    let lead = since(rank(&expect.severity)).and(since(floor));
+    let lead = met_since(rank(&expect.severity)).and(met_since(floor));
     let grade = match lead {
-        Some(lead) if lead >= text.early().min(text.since_days) => Grade::Early,
-        Some(lead) if 2 * lead >= text.early() => Grade::InTime,
+        Some(lead) if lead >= early => Grade::Early,
+        Some(lead) if 2 * lead >= early => Grade::InTime,
         Some(_) => Grade::Late,
         None if after_met => Grade::After,
         None if before.iter().any(|(_, m)| matches!(m, Meeting::Person)) => Grade::WrongPerson,

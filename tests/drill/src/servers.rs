@@ -39,16 +39,6 @@ impl Vhost {
 
 /// Starts nginx.
 pub(crate) fn nginx(site: &mut Site, hosts: &[Vhost]) -> Result<(), NotRun> {
-    nginx_at(site, "etc/nginx/nginx.conf", hosts, None)
-}
-
-/// Starts nginx with another configuration file, its clock so many seconds ahead.
-pub(crate) fn nginx_at(
-    site: &mut Site,
-    config: &str,
-    hosts: &[Vhost],
-    ahead: Option<i64>,
-) -> Result<(), NotRun> {
     let mut servers = String::new();
     for host in hosts {
         servers += "  server {\n";
@@ -72,15 +62,8 @@ pub(crate) fn nginx_at(
          fastcgi_temp_path {work}/fastcgi;\n  uwsgi_temp_path {work}/uwsgi;\n  scgi_temp_path {work}/scgi;\n  \
          ssl_protocols TLSv1.2 TLSv1.3;\n{servers}}}\n"
     );
-    let config = site.write(config, text);
-    let mut command = match ahead {
-        None => Command::new(program::find("nginx")?),
-        Some(seconds) => {
-            let mut command = Command::new(program::find("faketime")?);
-            command.args(["-f", &format!("{seconds:+}")]).arg(program::find("nginx")?);
-            command
-        }
-    };
+    let config = site.write("etc/nginx/nginx.conf", text);
+    let mut command = Command::new(program::find("nginx")?);
     command.arg("-p").arg(&site.work).arg("-c").arg(config).args(["-e", "stderr"]);
     let mut addresses: Vec<SocketAddr> = hosts.iter().flat_map(|host| host.listen.clone()).collect();
     addresses.sort_unstable();

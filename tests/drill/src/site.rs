@@ -36,6 +36,8 @@ pub(crate) struct Site {
     pub(crate) ca: Cert,
     /// Names and their addresses, for the zone.
     pub(crate) names: Vec<(String, Ipv4Addr)>,
+    /// Names with the ports where they are served, for level 1.
+    pub(crate) endpoints: Vec<String>,
     /// What is told at level 2: exact places, as words of the command line.
     pub(crate) places: Vec<String>,
     /// Roots that the organisation trusts besides the house's own.
@@ -70,6 +72,7 @@ impl Site {
             root: root.clone(),
             ca,
             names: Vec::new(),
+            endpoints: Vec::new(),
             places: Vec::new(),
             trusted: Vec::new(),
             passwords: Vec::new(),
@@ -170,11 +173,6 @@ impl Site {
         self.servers.last_mut().map_or(Ok(()), Server::reload)
     }
 
-    /// Ends everything that runs here.
-    pub(crate) fn close(&mut self) {
-        self.servers.clear();
-    }
-
     /// An RSA key, from the cache where one of this name was made before: making one takes long.
     pub(crate) fn rsa(&self, name: &str) -> Result<String, NotRun> {
         let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/drill");
@@ -200,6 +198,9 @@ impl Site {
     pub(crate) fn tls_place(&mut self, host: u8, port: u16, name: &str) {
         let sni = if name.is_empty() { String::new() } else { format!("?sni={name}") };
         self.places.push(format!("tls://{}{sni}", self.address(host, port)));
+        if !name.is_empty() {
+            self.endpoints.push(format!("{name}:{}", self.port(port)));
+        }
     }
 
     /// Runs a program in this site's work folder to its successful end.
@@ -228,7 +229,7 @@ impl Site {
         let named = location.match_indices(&label).any(|(at, _)| {
             at == 0 || !location[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-')
         });
-        ports || named || location.contains(&format!("/{}/", self.id)) || location.contains(&format!("drill-{}.test", self.id))
+        ports || named || location.contains(&format!("/{}/", self.id)) || location.contains(&format!("drill-{}.test", self.id)) || location.contains(&format!("drillhold-{}.test", self.id))
     }
 
     /// The `[[owner]]` of everything here: `team-p07`.
@@ -237,6 +238,8 @@ impl Site {
             format!("path:{}/**", self.folder.display()),
             format!("name:*.{}.drill.test", self.id),
             format!("name:drill-{}.test", self.id),
+            format!("name:*.drill-{}.test", self.id),
+            format!("name:drillhold-{}.test", self.id),
         ];
         for address in self.servers.iter().flat_map(Server::endpoints).map(|e| e.address) {
             matches.extend(["tls", "smtp"].map(|scheme| format!("location:{scheme}://{address}")));

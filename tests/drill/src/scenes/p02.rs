@@ -20,8 +20,8 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         let cert = if site.twin { site.healthy(&[&name]) } else { shared.clone() };
         let path = site.install(&format!("nodes/n{node}/tls"), &cert);
         hosts.push(Vhost::new(site.address(node, 0), "", &path));
-        site.places.push(format!("tls://{}?sni={}", site.address(node, 0), site.fqdn("node.svc")));
-        site.host(&format!("n{node}.svc"), node);
+        let name = site.host(&format!("n{node}.svc"), node);
+        site.tls_place(node, 0, &name);
     }
     for service in ["a", "b", "c"] {
         let cert = if site.twin { site.healthy(&[&name]) } else { shared.clone() };

@@ -22,8 +22,9 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         smtp.arg(site.hide("mail.pem", site.doomed(&[&mail]).combined()));
     }
     site.serve("smtp", smtp, &[address])?;
-    site.places.push(format!("tls://{}?sni={web}", site.address(2, 0)));
+    site.tls_place(2, 0, &web);
     site.places.push(format!("smtp://{address}"));
+    site.endpoints.push(format!("{mail}:{}", address.port()));
     Ok(())
 }
 

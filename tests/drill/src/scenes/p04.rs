@@ -20,7 +20,7 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         site.reload()?;
         settle(site, &name)?;
     }
-    site.places.push(format!("tls://{}?sni={name}", site.address(1, 0)));
+    site.tls_place(1, 0, &name);
     site.places.push(path.display().to_string());
     site.places.push(site.folder.join("etc/nginx/nginx.conf").display().to_string());
     Ok(())

@@ -21,7 +21,7 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     site.hide("node.key", &deployed.key);
     let node = site.hide("node.pem", deployed.chain());
     nginx(site, &[Vhost::new(site.address(1, 0), &name, &node)])?;
-    site.places.push(format!("tls://{}?sni={name}", site.address(1, 0)));
+    site.tls_place(1, 0, &name);
     site.places.extend([stored, staged].map(|path| path.display().to_string()));
     Ok(())
 }

@@ -18,7 +18,7 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     let issuer = Make::authority(&format!("Drill Device CA {}", site.id), site.day(-700), site.day(5 * 365));
     let issuer = current.issue(&issuer);
     let name = site.host("cloud", 1);
-    let leaf = issuer.issue(&Make::server(&[&name], site.day(-100), site.day(260)));
+    let leaf = issuer.issue(&Make::server(&[&name], site.day(-400), site.day(400)));
     let path = site.install("etc/nginx/cloud", &leaf);
     nginx(site, &[Vhost::new(site.address(1, 0), &name, &path)])?;
     site.trusted.push(current.pem.clone());

@@ -15,7 +15,7 @@ pub(crate) const SCENE: Scene =
 fn build(site: &mut Site) -> Result<(), NotRun> {
     let (web, api) = (site.host("web", 1), site.host("api", 1));
     let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let old = Make::server(&[&web, &api], site.day(-345), site.day(40)).usages(&both).key(&site.rsa("old")?);
+    let old = Make::server(&[&web, &api], site.day(-300), site.day(60)).usages(&both).key(&site.rsa("old")?);
     let old = site.ca.issue(&old);
     let new = if site.twin {
         let make = Make::server(&[&web, &api], site.day(-95), site.day(270)).usages(&both).key(&site.rsa("new")?);

@@ -1,6 +1,6 @@
 //! P30: a certificate from the day after tomorrow, ends that break parsers, and a clock that is wrong.
 
-use notafter_lab::{NotRun, program};
+use notafter_lab::NotRun;
 
 use crate::client::{self, Said};
 use crate::scene::Scene;
@@ -32,12 +32,10 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
 
 /// The program on a machine whose clock is 400 days ahead; in the twin, 30 seconds.
 fn skewed(site: &Site, program: &Program, _at: i64) -> Result<Seen, NotRun> {
-    let mut command = site.command("faketime")?;
-    command.args(["-f", if site.twin { "+30s" } else { "+400d" }]).arg(&program.path);
+    let mut command = client::ahead(program.command(), if site.twin { 30 } else { 400 * 86_400 })?;
     command.args(["scan", "--json", "--quiet", &format!("tls://{}?sni={}", site.address(1, 1), site.fqdn("clock"))]);
     command.arg("--owner-file").arg(program.folder.join("owners.toml"));
-    command.env("SSL_CERT_FILE", program.folder.join("roots.pem"));
-    let ran = program::finish(&mut command, b"", std::time::Duration::from_secs(30))?;
+    let ran = notafter_lab::program::finish(&mut command, b"", std::time::Duration::from_secs(30))?;
     let mut seen = findings(&ran.text())?;
     seen.retain(|finding| finding.kind == "clock-skew");
     Ok(seen)
