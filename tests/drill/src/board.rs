@@ -13,6 +13,9 @@ pub(crate) struct Row {
     pub(crate) id: String,
     /// What it is about.
     pub(crate) title: String,
+    /// The pattern behind it, and what its healthy twin is.
+    pub(crate) pattern: String,
+    pub(crate) twin: String,
     /// The outages it comes from.
     pub(crate) incident: Vec<String>,
     /// How long mending takes.
@@ -88,10 +91,21 @@ impl Board {
                 Some((grade, _)) => grade.word().to_owned(),
                 None => "-".to_owned(),
             };
-            let twin = if row.alarms.is_empty() { "silent".to_owned() } else { format!("FALSE {}", row.alarms.len()) };
+            let twin = if row.alarms.is_empty() {
+                "silent".to_owned()
+            } else {
+                format!("FALSE {}", row.alarms.len())
+            };
             let line = format!(
                 "{:4} {:38} {:3} {:7} {:13} {:13} {:13} {}",
-                row.id, cut(&row.title, 38), row.fix, proof, grade(0), grade(1), grade(2), twin
+                row.id,
+                cut(&row.title, 38),
+                row.fix,
+                proof,
+                grade(0),
+                grade(1),
+                grade(2),
+                twin
             );
             lines.push(line);
         }
@@ -116,11 +130,9 @@ impl Board {
         self.peers(&mut lines);
         lines.push(String::new());
         for row in &self.rows {
-            for (sign, list) in [
-                ("NOT RUN", &row.not_run),
-                ("dishonest", &row.dishonest),
-                ("FALSE", &row.alarms),
-            ] {
+            for (sign, list) in
+                [("NOT RUN", &row.not_run), ("dishonest", &row.dishonest), ("FALSE", &row.alarms)]
+            {
                 lines.extend(list.iter().map(|line| format!("{} {sign}: {line}", row.id)));
             }
             if verbose {
@@ -150,7 +162,10 @@ impl Board {
                 .filter_map(|row| Some((row.id.as_str(), row.peers.get(n)?.1.as_str())))
                 .collect();
             let of = |word: &str| {
-                said.iter().filter(|(_, s)| s.split(' ').any(|w| w == word)).map(|(id, _)| *id).collect::<Vec<_>>()
+                said.iter()
+                    .filter(|(_, s)| s.split(' ').any(|w| w == word))
+                    .map(|(id, _)| *id)
+                    .collect::<Vec<_>>()
             };
             if let Some((_, why)) = said.iter().find(|(_, s)| s.starts_with("NOT RUN")) {
                 lines.push(format!("  {name}: {why}"));
@@ -173,7 +188,8 @@ impl Board {
                 })
                 .collect();
             json!({
-                "id": row.id, "title": row.title, "incident": row.incident, "fix": row.fix,
+                "id": row.id, "title": row.title, "pattern": row.pattern, "twin": row.twin,
+                "incident": row.incident, "fix": row.fix,
                 "honest": row.dishonest.is_empty() && row.not_run.is_empty(),
                 "dishonest": row.dishonest, "not_run": row.not_run, "proof": row.proof,
                 "levels": grades, "missing": row.missing, "false": row.alarms,

@@ -26,7 +26,8 @@ impl Said {
     pub(crate) fn of(ran: &program::Ran, sign: &str) -> Self {
         let all = ran.all();
         let line = all.lines().rev().find(|line| !sign.is_empty() && line.contains(sign));
-        let line = line.or_else(|| all.lines().rev().find(|line| !line.trim().is_empty())).unwrap_or_default();
+        let line =
+            line.or_else(|| all.lines().rev().find(|line| !line.trim().is_empty())).unwrap_or_default();
         Self { works: ran.status.success(), line: line.trim().to_owned() }
     }
 
@@ -73,7 +74,13 @@ pub(crate) fn tls_with(
 }
 
 /// The offline judge: a leaf's chain in a file against roots in another.
-pub(crate) fn verify(site: &Site, chain: &Path, roots: &Path, at: i64, more: &[&str]) -> Result<Said, NotRun> {
+pub(crate) fn verify(
+    site: &Site,
+    chain: &Path,
+    roots: &Path,
+    at: i64,
+    more: &[&str],
+) -> Result<Said, NotRun> {
     let mut command = site.command("openssl")?;
     command.args(["verify", "-attime", &at.to_string(), "-no-CAstore", "-no-CApath", "-CAfile"]).arg(roots);
     command.args(more).arg("-untrusted").arg(chain).arg(chain);
@@ -102,6 +109,9 @@ pub(crate) fn ahead(mut command: Command, seconds: i64) -> Result<Command, NotRu
         .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
         .find(|path| path.exists())
         .ok_or_else(|| NotRun::new("faketime", "libfaketime.so.1 is not installed"))?;
-    command.env("LD_PRELOAD", library).env("FAKETIME", format!("{seconds:+}")).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", format!("{seconds:+}"))
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     Ok(command)
 }

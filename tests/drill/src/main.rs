@@ -9,6 +9,7 @@
 
 mod board;
 mod client;
+mod peers;
 mod pki;
 mod play;
 mod program;
@@ -66,6 +67,7 @@ impl Options {
                     let number = words.next().and_then(|n| n.parse().ok());
                     options.expect = Some(number.ok_or("--expect wants a number")?);
                 }
+                "--help" | "-h" => return Err(USAGE.to_owned()),
                 _ => return Err(format!("{word}: not known\n{USAGE}")),
             }
         }

@@ -107,12 +107,7 @@ impl Make {
 
     /// An authority's certificate.
     pub(crate) fn authority(name: &str, from: i64, until: i64) -> Self {
-        Self {
-            names: Vec::new(),
-            authority: true,
-            usages: Vec::new(),
-            ..Self::server(&[name], from, until)
-        }
+        Self { names: Vec::new(), authority: true, usages: Vec::new(), ..Self::server(&[name], from, until) }
     }
 
     /// A certificate that is neither a server's nor an authority's: a signer or a client.

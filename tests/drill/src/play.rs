@@ -15,6 +15,7 @@ use notafter_lab::{NotRun, Server, program as tool, server};
 
 use crate::Options;
 use crate::board::{Board, Row};
+use crate::peers;
 use crate::pki::Make;
 use crate::program::{Program, Seen};
 use crate::scene::{Scene, Text};
@@ -90,19 +91,46 @@ pub(crate) fn play(options: &Options, top: &Path) -> Result<Board, String> {
     let mut rows: Vec<Row> = played.iter().map(row).collect();
     let far = played.iter().map(|p| p.text.early()).max().unwrap_or_default();
     let leads: Vec<i64> = FAR_LOOKS.iter().filter(|lead| **lead <= far).chain(LOOKS).copied().collect();
-    let own = own_looks(&program, &played, t0, &leads, &mut rows);
-    for level in 0..3 {
-        let targets = match level {
-            0 => {
-                let mut all = vec!["127.0.1.0/28:18000-18999".to_owned(), top.join("root").display().to_string()];
-                all.extend(knows_zones.then(|| zone_target.to_owned()));
-                all
-            }
-            1 => hosts(&played),
-            _ => places(&mut program, &played),
-        };
-        let looks = look_all(&program, &targets, &own, t0, &leads)?;
+    let targets = [
+        [
+            vec!["127.0.1.0/28:18000-18999".to_owned(), top.join("root").display().to_string()],
+            if knows_zones { vec![zone_target.to_owned()] } else { Vec::new() },
+        ]
+        .concat(),
+        hosts(&played),
+        places(&mut program, &played),
+    ];
+    // The looks that scenes bring themselves mostly wait; the shared ones go on beside them.
+    let (own, levels) = thread::scope(|scope| {
+        let own = scope.spawn(|| own_looks(&program, &played, t0, &leads));
+        let levels: Result<Vec<Vec<Looked>>, String> =
+            targets.iter().map(|targets| look_all(&program, targets, t0, &leads)).collect();
+        (own.join().expect("the scenes' own looks"), levels)
+    });
+    for (number, failed) in own.iter().filter_map(|(n, _, seen)| Some((n, seen.as_ref().err()?))) {
+        rows[*number].missing.push(format!("its own look: {failed}"));
+    }
+    for (level, mut looks) in levels?.into_iter().enumerate() {
+        for look in &mut looks {
+            let more = own.iter().filter(|(_, lead, _)| *lead == look.lead);
+            look.seen.extend(more.filter_map(|(_, _, seen)| seen.as_ref().ok()).flatten().cloned());
+        }
         judge(level, &played, &looks, &mut rows);
+    }
+    if options.peers {
+        let whole = |p: &&Played| p.not_run.is_empty() && p.sites.len() == 2;
+        let scenes: Vec<_> = played
+            .iter()
+            .filter(whole)
+            .map(|p| (p.text.number(), &p.text, &p.sites[0], &p.sites[1]))
+            .collect();
+        for (row, said) in peers::ask_all(&scenes, &program.folder) {
+            if let Some(row) =
+                played.iter().position(|p| p.text.number() == row).and_then(|n| rows.get_mut(n))
+            {
+                row.peers = said;
+            }
+        }
     }
     let version = tool::finish(program.command().arg("--version"), b"", std::time::Duration::from_secs(10));
     Ok(Board {
@@ -179,12 +207,14 @@ fn tell(program: &mut Program, mut roots: String, played: &[Played], resolver: b
     write("roots.pem", roots);
     let owners: String = sites().map(|site| site.owner() + "\n").collect();
     let owners = write("owners.toml", owners);
-    let passwords = write("passwords", sites().flat_map(|s| s.passwords.clone()).collect::<Vec<_>>().join("\n"));
+    let passwords =
+        write("passwords", sites().flat_map(|s| s.passwords.clone()).collect::<Vec<_>>().join("\n"));
     program.tell(&["--owner-file", &owners, "--password-file", &passwords]);
     if resolver {
         program.tell(&["--resolver", "127.0.0.1:18053"]);
     }
-    let config = program.accepted("notafter.toml", &crate::scenes::configuration(&sites().collect::<Vec<_>>()));
+    let config =
+        program.accepted("notafter.toml", &crate::scenes::configuration(&sites().collect::<Vec<_>>()));
     program.tell(&["--config", &config.display().to_string()]);
 }
 
@@ -208,7 +238,9 @@ fn places(program: &mut Program, played: &[Played]) -> Vec<String> {
     let mut known: Vec<(String, bool)> = Vec::new();
     all.into_iter()
         .filter(|place| {
-            let Some((scheme, _)) = place.split_once(':').filter(|_| !place.starts_with('/')) else { return true };
+            let Some((scheme, _)) = place.split_once(':').filter(|_| !place.starts_with('/')) else {
+                return true;
+            };
             if let Some((_, knows)) = known.iter().find(|(s, _)| s == scheme) {
                 return *knows;
             }
@@ -219,24 +251,24 @@ fn places(program: &mut Program, played: &[Played]) -> Vec<String> {
         .collect()
 }
 
+/// What one of the scenes' own looks saw: the scene's row, the lead, the findings.
+type OwnLook = (usize, i64, Result<Seen, NotRun>);
+
 /// The looks that some scenes bring themselves, once for all levels.
-fn own_looks(
-    program: &Program,
-    played: &[Played],
-    t0: i64,
-    leads: &[i64],
-    rows: &mut [Row],
-) -> Vec<(i64, Seen)> {
+fn own_looks(program: &Program, played: &[Played], t0: i64, leads: &[i64]) -> Vec<OwnLook> {
     let mut jobs = VecDeque::new();
     for (number, played) in played.iter().enumerate() {
-        let wanted = |lead: &&i64| **lead <= played.text.early().max(90) && **lead <= played.text.since_days;
-        for (look, site) in played.scene.look.iter().flat_map(|look| played.sites.iter().map(move |s| (look, s))) {
+        let wanted = |lead: &&i64| **lead <= played.text.early().max(90).min(played.text.since_days);
+        for (look, site) in
+            played.scene.look.iter().flat_map(|look| played.sites.iter().map(move |s| (look, s)))
+        {
             jobs.extend(leads.iter().filter(wanted).map(|lead| (number, *look, site, *lead)));
         }
     }
     let (jobs, done) = (Mutex::new(jobs), Mutex::new(Vec::new()));
     thread::scope(|scope| {
-        for _ in 0..HANDS {
+        // Many hands: a server's life is waiting.
+        for _ in 0..4 * HANDS {
             scope.spawn(|| {
                 loop {
                     let job = jobs.lock().expect("the looks").pop_front();
@@ -247,24 +279,11 @@ fn own_looks(
             });
         }
     });
-    let mut all = Vec::new();
-    for (number, lead, seen) in done.into_inner().expect("what was seen") {
-        match seen {
-            Ok(seen) => all.push((lead, seen)),
-            Err(error) => rows[number].missing.push(format!("its own look {lead} d before T0: {error}")),
-        }
-    }
-    all
+    done.into_inner().expect("what was seen")
 }
 
 /// Lets the program look at everything from each moment.
-fn look_all(
-    program: &Program,
-    targets: &[String],
-    own: &[(i64, Seen)],
-    t0: i64,
-    leads: &[i64],
-) -> Result<Vec<Looked>, String> {
+fn look_all(program: &Program, targets: &[String], t0: i64, leads: &[i64]) -> Result<Vec<Looked>, String> {
     let (queue, done) = (Mutex::new(leads.to_vec()), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -281,9 +300,7 @@ fn look_all(
     let done: Vec<(i64, Result<Seen, NotRun>)> = done.into_inner().expect("the looks");
     let mut looks = Vec::new();
     for (lead, seen) in done {
-        let mut seen = seen.map_err(|error| error.to_string())?;
-        seen.extend(own.iter().filter(|(l, _)| *l == lead).flat_map(|(_, more)| more.clone()));
-        looks.push(Looked { lead, seen });
+        looks.push(Looked { lead, seen: seen.map_err(|error| error.to_string())? });
     }
     Ok(looks)
 }
@@ -315,6 +332,8 @@ fn row(played: &Played) -> Row {
     Row {
         id: played.text.id.clone(),
         title: played.text.title.clone(),
+        pattern: played.text.pattern.clone(),
+        twin: played.text.twin.clone(),
         incident: played.text.incident.clone(),
         fix: played.text.fix.clone(),
         dishonest: played.dishonest.clone(),

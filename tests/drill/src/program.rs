@@ -52,7 +52,8 @@ impl Program {
     /// Finds the program by `NOTAFTER_BIN`.
     pub(crate) fn find(folder: &Path) -> Result<Self, String> {
         let path = std::env::var_os("NOTAFTER_BIN").map(PathBuf::from);
-        let path = path.ok_or("NOTAFTER_BIN is not set\nhint: `cargo xtask drill` builds and names the program")?;
+        let path =
+            path.ok_or("NOTAFTER_BIN is not set\nhint: `cargo xtask drill` builds and names the program")?;
         let path = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         Ok(Self { path, folder: folder.to_owned(), common: Vec::new(), notes: Vec::new() })
@@ -158,13 +159,5 @@ pub(crate) fn findings(text: &str) -> Result<Seen, NotRun> {
 pub(crate) fn rfc3339(unix: i64) -> String {
     let flat = calendar::generalized(unix);
     let part = |from: usize, to: usize| flat[from..to].to_owned();
-    format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        part(0, 4),
-        part(4, 6),
-        part(6, 8),
-        part(8, 10),
-        part(10, 12),
-        part(12, 14)
-    )
+    format!("{}-{}-{}T{}:{}:{}Z", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14))
 }

@@ -65,7 +65,7 @@ pub(crate) struct Expect {
     pub(crate) severity: String,
     /// Every one of these must match a location of the finding. `{pN}` is a port of the site, `{host}` 127.0.1.
     pub(crate) locations: Vec<String>,
-    /// Whom it must be laid before.
+    /// Whom it must be laid before: the site's own team unless said otherwise; `*` is anybody.
     pub(crate) owner: Option<String>,
     /// The lead that is early enough for this one, in days, where it is another than the scene's.
     pub(crate) lead_days: Option<i64>,

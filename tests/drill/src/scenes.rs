@@ -76,16 +76,20 @@ pub(crate) fn configuration(sites: &[&Site]) -> Vec<(&'static str, String)> {
     for site in sites {
         let flow = |name: &str, file: &str| {
             let file = site.folder.join(file);
-            let part = format!("[[flow]]\nname = \"{name}-{}\"\nfile = {file:?}\nfloor_per_hour = 10\n", site.id);
+            let part =
+                format!("[[flow]]\nname = \"{name}-{}\"\nfile = {file:?}\nfloor_per_hour = 10\n", site.id);
             ("[[flow]]", part)
         };
         match site.id.get(..3) {
             Some("p16") => parts.push(flow("records to the partner", "var/partner/records.log")),
             Some("p25") => parts.push(flow("inspected connections", "var/inspector/inspected.log")),
             Some("p22") => {
-                let (domain, held) = (format!("drill-{}.test", site.id), format!("drillhold-{}.test", site.id));
+                let (domain, held) =
+                    (format!("drill-{}.test", site.id), format!("drillhold-{}.test", site.id));
                 let rdap = format!("http://{}/rdap/", site.address(1, 1));
-                let part = format!("[[source]]\nkind = \"domain\"\ndomains = [{domain:?}, {held:?}]\nrdap = {rdap:?}\n");
+                let part = format!(
+                    "[[source]]\nkind = \"domain\"\ndomains = [{domain:?}, {held:?}]\nrdap = {rdap:?}\n"
+                );
                 parts.push(("[[source]] kind = \"domain\"", part));
             }
             _ => {}

@@ -107,12 +107,7 @@ pub(crate) fn heard(site: &Site, looks: &[&Looked]) -> Vec<String> {
 }
 
 /// Judges one expectation; with the lead at which it was first met for good.
-fn expectation(
-    text: &Text,
-    expect: &Expect,
-    site: &Site,
-    looks: &[&Looked],
-) -> (Grade, Option<i64>) {
+fn expectation(text: &Text, expect: &Expect, site: &Site, looks: &[&Looked]) -> (Grade, Option<i64>) {
     let floor = rank(&expect.severity).min(rank("warning"));
     let (early, since) =
         (expect.lead_days.unwrap_or(text.early()), expect.since_days.unwrap_or(text.since_days));
@@ -123,7 +118,7 @@ fn expectation(
         .collect();
     before.sort_by_key(|(lead, _)| *lead);
     let after = looks.iter().find(|look| look.lead < 0).map(|look| meet(expect, site, &look.seen));
-    let after_met = matches!(after, Some(Meeting::Met(_)));
+    let after_met = matches!(after, Some(Meeting::Met(severity)) if severity >= floor);
     if expect.after {
         return if after_met { (Grade::Early, Some(early)) } else { (Grade::Never, None) };
     }
@@ -167,7 +162,7 @@ fn meet(expect: &Expect, site: &Site, seen: &Seen) -> Meeting {
             continue;
         }
         let placed = patterns.iter().all(|p| finding.locations.iter().any(|location| p.is_match(location)));
-        let owned = finding.owner.as_deref() == Some(wanted.as_str());
+        let owned = wanted == "*" || finding.owner.as_deref() == Some(wanted.as_str());
         let now = match (placed, owned) {
             (true, true) => Meeting::Met(rank(&finding.severity)),
             (true, false) => Meeting::Person,

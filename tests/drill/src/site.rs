@@ -180,7 +180,9 @@ impl Site {
         if let Ok(key) = fs::read_to_string(&path) {
             return Ok(key);
         }
-        let key = self.run("openssl", &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])?.text();
+        let key = self
+            .run("openssl", &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])?
+            .text();
         let fresh = path.with_extension(std::process::id().to_string());
         let kept = fs::create_dir_all(&cache)
             .and_then(|()| fs::write(&fresh, &key))
@@ -221,15 +223,19 @@ impl Site {
     pub(crate) fn owns(&self, location: &str) -> bool {
         let ports = (0..10).any(|n| {
             let port = format!(":{}", self.first + n);
-            location.match_indices(&port).any(|(at, _)| {
-                !location[at + port.len()..].starts_with(|c: char| c.is_ascii_digit())
-            })
+            location
+                .match_indices(&port)
+                .any(|(at, _)| !location[at + port.len()..].starts_with(|c: char| c.is_ascii_digit()))
         });
         let label = format!("{}.drill.test", self.id);
         let named = location.match_indices(&label).any(|(at, _)| {
             at == 0 || !location[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-')
         });
-        ports || named || location.contains(&format!("/{}/", self.id)) || location.contains(&format!("drill-{}.test", self.id)) || location.contains(&format!("drillhold-{}.test", self.id))
+        ports
+            || named
+            || location.contains(&format!("/{}/", self.id))
+            || location.contains(&format!("drill-{}.test", self.id))
+            || location.contains(&format!("drillhold-{}.test", self.id))
     }
 
     /// The `[[owner]]` of everything here: `team-p07`.
@@ -249,10 +255,15 @@ impl Site {
 
     /// The addresses that its servers listen on, for level 1.
     pub(crate) fn hosts(&self) -> Vec<Ipv4Addr> {
-        let mut hosts: Vec<Ipv4Addr> = self.servers.iter().flat_map(Server::endpoints).filter_map(|e| match e.address {
-            SocketAddr::V4(address) => Some(*address.ip()),
-            SocketAddr::V6(_) => None,
-        }).collect();
+        let mut hosts: Vec<Ipv4Addr> = self
+            .servers
+            .iter()
+            .flat_map(Server::endpoints)
+            .filter_map(|e| match e.address {
+                SocketAddr::V4(address) => Some(*address.ip()),
+                SocketAddr::V6(_) => None,
+            })
+            .collect();
         hosts.sort_unstable();
         hosts.dedup();
         hosts

@@ -169,8 +169,7 @@ pub fn attend(
     command: Command,
     addresses: &[SocketAddr],
 ) -> Result<Server, NotRun> {
-    let endpoint =
-        |address: &SocketAddr| Endpoint { name, address: *address, starttls: Starttls::Direct };
+    let endpoint = |address: &SocketAddr| Endpoint { name, address: *address, starttls: Starttls::Direct };
     let recipe = Recipe::new(command, addresses.iter().map(endpoint).collect(), Reload::Signal("HUP"));
     let folder = folder.to_owned();
     let mut server = Server { name, folder, recipe, child: None, took: Duration::ZERO, _ports: Vec::new() };

@@ -18,7 +18,10 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         // In the twin the third name has left the DNS, and nothing answers for it.
         let gone = site.twin && host == 3;
         let cert = if host == 3 { site.doomed(&[name]) } else { site.healthy(&[name]) };
-        log.push(format!("{{\"dns_names\": [\"{name}\"], \"cert\": {{\"data\": \"{}\"}}}}", base64::encode(&cert.der)));
+        log.push(format!(
+            "{{\"dns_names\": [\"{name}\"], \"cert\": {{\"data\": \"{}\"}}}}",
+            base64::encode(&cert.der)
+        ));
         if gone {
             continue;
         }
@@ -32,7 +35,8 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     let feed = site.write("lists/ct-feed.json", format!("[{}]\n", log.join(",\n")));
     nginx(site, &hosts)?;
     // The inventory is what is already watched; its own configuration is not on this machine.
-    std::fs::remove_dir_all(site.folder.join("etc")).map_err(|error| NotRun::new("etc", error.to_string()))?;
+    std::fs::remove_dir_all(site.folder.join("etc"))
+        .map_err(|error| NotRun::new("etc", error.to_string()))?;
     site.place(feed);
     Ok(())
 }

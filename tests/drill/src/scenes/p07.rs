@@ -19,7 +19,8 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         site.healthy(&[&format!("other-{}.example", site.id)])
     };
     let wrong = site.install("etc/nginx/web", &wrong);
-    let default = site.install("etc/nginx/default", &site.subject(&[&format!("default.{}.drill.test", site.id)]));
+    let default =
+        site.install("etc/nginx/default", &site.subject(&[&format!("default.{}.drill.test", site.id)]));
     let good = site.install("etc/nginx/shop", &site.healthy(&[&shop]));
     nginx(
         site,

@@ -3,8 +3,8 @@
 use notafter_lab::NotRun;
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::pki::Make;
+use crate::scene::Scene;
 use crate::servers::{Vhost, nginx};
 use crate::site::Site;
 
@@ -14,7 +14,8 @@ pub(crate) const SCENE: Scene =
 fn build(site: &mut Site) -> Result<(), NotRun> {
     let issuer = Make::authority(&format!("Drill Short CA {}", site.id), site.day(-3 * 365), site.day(0));
     let issuer = if site.twin { site.ca.clone() } else { site.root.issue(&issuer) };
-    let dead = Make::authority(&format!("Drill Dead CA {}", site.id), site.day(-4000), site.day(-400)).self_signed();
+    let dead =
+        Make::authority(&format!("Drill Dead CA {}", site.id), site.day(-4000), site.day(-400)).self_signed();
     let mut hosts = Vec::new();
     for (number, name) in [(0, "smtp"), (1, "imap")] {
         let name = site.host(name, 1);

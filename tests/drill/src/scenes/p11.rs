@@ -3,8 +3,8 @@
 use notafter_lab::NotRun;
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::pki::Make;
+use crate::scene::Scene;
 use crate::servers::{Vhost, nginx};
 use crate::site::Site;
 
@@ -25,7 +25,8 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     site.tls_place(1, 0, &name);
     if site.twin {
         let dead = |n: i64| {
-            let make = Make::authority(&format!("Drill Bygone Root {n}"), site.day(-9000), site.day(-900 * n));
+            let make =
+                Make::authority(&format!("Drill Bygone Root {n}"), site.day(-9000), site.day(-900 * n));
             make.self_signed().pem
         };
         let bundle: String = (1..=5).map(dead).chain([current.pem.clone()]).collect();

@@ -3,8 +3,8 @@
 use notafter_lab::{NotRun, base64};
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::pki::Make;
+use crate::scene::Scene;
 use crate::servers::{Vhost, nginx};
 use crate::site::Site;
 

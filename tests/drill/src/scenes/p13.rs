@@ -3,8 +3,8 @@
 use notafter_lab::{NotRun, base64};
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::pki::Make;
+use crate::scene::Scene;
 use crate::site::Site;
 
 pub(crate) const SCENE: Scene =
@@ -14,7 +14,8 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     let name = site.fqdn("app");
     if site.twin {
         let dead = |n: i64| {
-            Make::authority(&format!("Drill Forgotten Root {n}"), site.day(-9000), site.day(-800 * n)).self_signed()
+            Make::authority(&format!("Drill Forgotten Root {n}"), site.day(-9000), site.day(-800 * n))
+                .self_signed()
         };
         site.hide("healthy.pem", site.healthy(&[&name]).chain());
         let store = site.folder.join("opt/app/truststore.p12");
@@ -26,7 +27,10 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         }
         let bundle = site.hide("trusted.pem", all);
         let (bundle, path) = (bundle.display().to_string(), store.display().to_string());
-        site.run("openssl", &["pkcs12", "-export", "-nokeys", "-in", &bundle, "-out", &path, "-passout", "pass:changeit"])?;
+        site.run(
+            "openssl",
+            &["pkcs12", "-export", "-nokeys", "-in", &bundle, "-out", &path, "-passout", "pass:changeit"],
+        )?;
         site.passwords.push("changeit".to_owned());
         site.place(store);
         return Ok(());
@@ -49,13 +53,19 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         ),
     );
     let line = cert.pem.replace('\n', "\\n");
-    site.write("opt/app/settings.json", format!("{{\"listener\": {{\"tls\": {{\"certificate\": \"{line}\"}}}}}}\n"));
+    site.write(
+        "opt/app/settings.json",
+        format!("{{\"listener\": {{\"tls\": {{\"certificate\": \"{line}\"}}}}}}\n"),
+    );
     site.secret("etc/credstore/app", cert.combined());
     let pem = site.hide("app.pem", cert.combined()).display().to_string();
     for (file, password) in [("opt/app/app.p12", "drill-known"), ("opt/app/other.p12", "never-told")] {
         let path = site.secret(file, "").display().to_string();
         let password = format!("pass:{password}");
-        site.run("openssl", &["pkcs12", "-export", "-in", &pem, "-name", "app", "-out", &path, "-passout", &password])?;
+        site.run(
+            "openssl",
+            &["pkcs12", "-export", "-in", &pem, "-name", "app", "-out", &path, "-passout", &password],
+        )?;
     }
     site.passwords.push("drill-known".to_owned());
     let (from, to) = (site.folder.join("opt/app/other.p12"), site.folder.join("opt/app/locked.jks"));
@@ -63,14 +73,30 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     site.run(
         "keytool",
         &[
-            "-importkeystore", "-noprompt", "-srcstoretype", "PKCS12", "-srckeystore", &from, "-srcstorepass",
-            "never-told", "-destkeystore", &to, "-deststoretype", "JKS", "-deststorepass", "never-told",
+            "-importkeystore",
+            "-noprompt",
+            "-srcstoretype",
+            "PKCS12",
+            "-srckeystore",
+            &from,
+            "-srcstorepass",
+            "never-told",
+            "-destkeystore",
+            &to,
+            "-deststoretype",
+            "JKS",
+            "-deststorepass",
+            "never-told",
         ],
     )?;
     std::fs::remove_file(&from).map_err(|error| NotRun::new("keytool", error.to_string()))?;
     site.hide("jar/META-INF/app/tls.pem", cert.chain());
-    site.run("python3", &["-m", "zipfile", "-c", &site.folder.join("opt/app/app.jar").display().to_string(), "jar/META-INF"])?;
-    let files = ["root/admin.conf", "deploy/secret.yaml", "opt/app/settings.json", "etc/credstore/app", "opt/app"];
+    site.run(
+        "python3",
+        &["-m", "zipfile", "-c", &site.folder.join("opt/app/app.jar").display().to_string(), "jar/META-INF"],
+    )?;
+    let files =
+        ["root/admin.conf", "deploy/secret.yaml", "opt/app/settings.json", "etc/credstore/app", "opt/app"];
     for file in files {
         let path = site.folder.join(file);
         site.place(path);

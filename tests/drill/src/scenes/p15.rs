@@ -3,9 +3,9 @@
 use notafter_lab::{NotRun, base64};
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::pki::{Cert, Make};
 use crate::program::rfc3339;
+use crate::scene::Scene;
 use crate::servers::python;
 use crate::site::Site;
 

@@ -5,9 +5,9 @@ use notafter_lab::calendar::DAY;
 use rcgen::ExtendedKeyUsagePurpose;
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::pki::Make;
 use crate::program::rfc3339;
+use crate::scene::Scene;
 use crate::servers::{Vhost, nginx};
 use crate::site::Site;
 

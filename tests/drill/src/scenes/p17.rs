@@ -3,8 +3,8 @@
 use notafter_lab::NotRun;
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::pki::Cert;
+use crate::scene::Scene;
 use crate::servers::{Vhost, nginx};
 use crate::site::Site;
 
@@ -30,7 +30,10 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
 
 /// An OCSP answer made so many seconds from T0, good for so many hours.
 fn staple(site: &Site, cert: &Cert, (when, hours): (i64, i64)) -> Result<std::path::PathBuf, NotRun> {
-    let serial = site.run("openssl", &["x509", "-noout", "-serial", "-in", &site.hide("leaf.pem", &cert.pem).display().to_string()])?;
+    let serial = site.run(
+        "openssl",
+        &["x509", "-noout", "-serial", "-in", &site.hide("leaf.pem", &cert.pem).display().to_string()],
+    )?;
     let serial = serial.text().trim().rsplit('=').next().unwrap_or_default().to_owned();
     let end = &notafter_lab::calendar::generalized(site.day(260))[2..];
     site.hide("index", format!("V\t{end}\t\t{serial}\tunknown\t/CN=vpn\n"));
@@ -50,7 +53,18 @@ fn fails(site: &Site, at: i64) -> Result<Said, NotRun> {
     let chain = site.folder.join("etc/nginx/vpn.pem");
     let listed = client::verify(site, &chain, &site.root_file(), at, &["-crl_check", "-CRLfile", &list])?;
     let mut command = client::at_time(site, "openssl", at)?;
-    command.args(["ocsp", "-respin", "staple.der", "-issuer", "ca.pem", "-cert", "leaf.pem", "-VAfile", "ca.pem", "-no_nonce"]);
+    command.args([
+        "ocsp",
+        "-respin",
+        "staple.der",
+        "-issuer",
+        "ca.pem",
+        "-cert",
+        "leaf.pem",
+        "-VAfile",
+        "ca.pem",
+        "-no_nonce",
+    ]);
     let stapled = notafter_lab::program::finish(&mut command, b"", std::time::Duration::from_secs(20))?;
     let fresh = stapled.all().contains("leaf.pem: good") && !stapled.all().contains("Status times invalid");
     let line = format!("{}; staple {}", listed.line, if fresh { "good" } else { "out of date" });

@@ -4,8 +4,8 @@ use notafter_lab::{NotRun, program};
 use rcgen::ExtendedKeyUsagePurpose;
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::pki::Make;
+use crate::scene::Scene;
 use crate::site::Site;
 
 pub(crate) const SCENE: Scene =
@@ -22,6 +22,7 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     let stamper = site.ca.issue(&make_critical(stamper, &usage));
     site.hide("sign.pem", signer.chain());
     site.hide("sign.key", &signer.key);
+    site.hide("issuer.pem", &site.ca.pem);
     site.hide("tsa.pem", stamper.chain());
     site.hide("tsa.key", &stamper.key);
     site.hide("app.exe", smallest_exe());
@@ -42,7 +43,18 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     let update = site.write("dist/update.bin", "the next version\n").display().to_string();
     let signature = site.folder.join("dist/update.p7s");
     let mut cms = client::at_time(site, "openssl", site.day(-100))?;
-    cms.args(["cms", "-sign", "-binary", "-signer", "sign.pem", "-inkey", "sign.key", "-certfile", "sign.pem", "-outform"]);
+    cms.args([
+        "cms",
+        "-sign",
+        "-binary",
+        "-signer",
+        "sign.pem",
+        "-inkey",
+        "sign.key",
+        "-certfile",
+        "issuer.pem",
+        "-outform",
+    ]);
     program::run(cms.args(["DER", "-in", &update, "-out"]).arg(&signature))?;
     site.place(signature);
     jar(site)
@@ -54,9 +66,11 @@ fn jar(site: &mut Site) -> Result<(), NotRun> {
     let shown = jar.display().to_string();
     site.hide("plugin/Main.txt", "not really a class\n");
     site.run("python3", &["-m", "zipfile", "-c", &shown, "plugin"])?;
-    let store = ["pkcs12", "-export", "-in", "sign.pem", "-inkey", "sign.key", "-name", "signer", "-out", "sign.p12"];
+    let store =
+        ["pkcs12", "-export", "-in", "sign.pem", "-inkey", "sign.key", "-name", "signer", "-out", "sign.p12"];
     site.run("openssl", &[&store[..], &["-passout", "pass:drill-sign"]].concat())?;
-    let words = ["-keystore", "sign.p12", "-storepass", "drill-sign", "-storetype", "PKCS12", &shown, "signer"];
+    let words =
+        ["-keystore", "sign.p12", "-storepass", "drill-sign", "-storetype", "PKCS12", &shown, "signer"];
     site.run("jarsigner", &words)?;
     site.place(jar);
     Ok(())
@@ -79,7 +93,16 @@ fn smallest_exe() -> Vec<u8> {
     put(0x94, &[0xe0, 0, 0x02, 0x01]);
     let optional = 0x98;
     put(optional, &[0x0b, 0x01]);
-    for (at, value) in [(16, 0x1000_u32), (20, 0x1000), (28, 0x40_0000), (32, 0x1000), (36, 0x200), (56, 0x2000), (60, 0x200), (92, 16)] {
+    for (at, value) in [
+        (16, 0x1000_u32),
+        (20, 0x1000),
+        (28, 0x40_0000),
+        (32, 0x1000),
+        (36, 0x200),
+        (56, 0x2000),
+        (60, 0x200),
+        (92, 16),
+    ] {
         put(optional + at, &value.to_le_bytes());
     }
     put(optional + 40, &[4, 0]);
@@ -105,7 +128,17 @@ fn fails(site: &Site, at: i64) -> Result<Said, NotRun> {
     }
     let folder = site.folder.join("dist");
     let mut command = site.command("openssl")?;
-    command.args(["cms", "-verify", "-binary", "-purpose", "any", "-inform", "DER", "-attime", &at.to_string()]);
+    command.args([
+        "cms",
+        "-verify",
+        "-binary",
+        "-purpose",
+        "any",
+        "-inform",
+        "DER",
+        "-attime",
+        &at.to_string(),
+    ]);
     command.arg("-in").arg(folder.join("update.p7s")).arg("-content").arg(folder.join("update.bin"));
     command.args(["-out", "/dev/null", "-CAfile", &root]);
     let update = client::content(&mut command, "erif")?;

@@ -6,8 +6,8 @@ use notafter_lab::calendar::{DAY, generalized};
 use notafter_lab::{NotRun, program};
 
 use crate::client::Said;
-use crate::scene::Scene;
 use crate::program::rfc3339;
+use crate::scene::Scene;
 use crate::site::Site;
 
 pub(crate) const SCENE: Scene =
@@ -27,7 +27,8 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     if site.twin {
         // A subkey for mail that nobody writes: long expired, and it signs nothing.
         let listed = gpg(site, born, &["--with-colons", "--list-keys"])?.text();
-        let print = listed.lines().find(|line| line.starts_with("fpr")).and_then(|line| line.split(':').nth(9));
+        let print =
+            listed.lines().find(|line| line.starts_with("fpr")).and_then(|line| line.split(':').nth(9));
         let words = ["--passphrase", "", "--quick-add-key", print.unwrap_or_default(), "cv25519", "encr"];
         gpg(site, born, &[&words[..], &[&day(site.day(-120))]].concat())?;
     }
@@ -41,11 +42,16 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     );
     let release = site.write("srv/repo/dists/stable/Release", release);
     let signed = site.folder.join("srv/repo/dists/stable/InRelease").display().to_string();
-    gpg(site, made, &["--passphrase", "", "--yes", "--clearsign", "-o", &signed, &release.display().to_string()])?;
+    gpg(
+        site,
+        made,
+        &["--passphrase", "", "--yes", "--clearsign", "-o", &signed, &release.display().to_string()],
+    )?;
     if !site.twin {
         // Upstream extends its key; the copy on the clients stays as it was.
         let listed = gpg(site, made, &["--with-colons", "--list-keys"])?.text();
-        let print = listed.lines().find(|line| line.starts_with("fpr")).and_then(|line| line.split(':').nth(9));
+        let print =
+            listed.lines().find(|line| line.starts_with("fpr")).and_then(|line| line.split(':').nth(9));
         let print = print.unwrap_or_default().to_owned();
         gpg(site, made, &["--passphrase", "", "--quick-set-expire", &print, &day(site.day(700))])?;
     }
@@ -77,7 +83,13 @@ fn gpg(site: &Site, at: i64, words: &[&str]) -> Result<program::Ran, NotRun> {
     let home = site.work.join("gpg");
     std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700))
         .map_err(|error| NotRun::new("gpg", error.to_string()))?;
-    command.arg("--homedir").arg(home).args(["--batch", "--no-tty", "--quiet", "--pinentry-mode", "loopback"]);
+    command.arg("--homedir").arg(home).args([
+        "--batch",
+        "--no-tty",
+        "--quiet",
+        "--pinentry-mode",
+        "loopback",
+    ]);
     command.args(["--faked-system-time", &format!("{}T{}", &flat[..8], &flat[8..14])]);
     program::run(command.args(words))
 }
@@ -99,15 +111,25 @@ fn fails(site: &Site, at: i64) -> Result<Said, NotRun> {
     let keyring = site.folder.join("etc/apt/keyrings/drill.gpg");
     let home = site.work.join("client");
     std::fs::create_dir_all(&home).map_err(|error| NotRun::new("gpg", error.to_string()))?;
-    command.arg("--homedir").arg(&home).args(["--batch", "--no-tty", "--no-default-keyring", "--status-fd", "1"]);
-    command.args(["--faked-system-time", &format!("{}T{}", &flat[..8], &flat[8..14]), "--keyring"]).arg(keyring);
+    command.arg("--homedir").arg(&home).args([
+        "--batch",
+        "--no-tty",
+        "--no-default-keyring",
+        "--status-fd",
+        "1",
+    ]);
+    command
+        .args(["--faked-system-time", &format!("{}T{}", &flat[..8], &flat[8..14]), "--keyring"])
+        .arg(keyring);
     command.arg("--verify").arg(site.folder.join("srv/repo/dists/stable/InRelease"));
     let ran = program::finish(&mut command, b"", std::time::Duration::from_secs(20))?;
     let all = ran.all();
     let good = all.contains("GOODSIG") && !all.contains("KEYEXPIRED");
     let line = ["EXPKEYSIG", "GOODSIG", "ERRSIG", "NO_PUBKEY"].iter().find(|sign| all.contains(**sign));
-    let until = std::fs::read_to_string(site.folder.join("srv/repo/dists/stable/Release")).unwrap_or_default();
-    let until = until.lines().find_map(|line| line.strip_prefix("Valid-Until: ")).unwrap_or_default().to_owned();
+    let until =
+        std::fs::read_to_string(site.folder.join("srv/repo/dists/stable/Release")).unwrap_or_default();
+    let until =
+        until.lines().find_map(|line| line.strip_prefix("Valid-Until: ")).unwrap_or_default().to_owned();
     let mut date = site.command("date")?;
     let until = program::run(date.args(["-u", "-d", &until, "+%s"]))?.text();
     let listed = until.trim().parse::<i64>().is_ok_and(|until| at <= until);

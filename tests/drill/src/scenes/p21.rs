@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use notafter_lab::{NotRun, program};
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::program::rfc3339;
+use crate::scene::Scene;
 use crate::servers::{Vhost, nginx};
 use crate::site::Site;
 
@@ -18,12 +18,20 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     let (from, until) = if site.twin { (-58, 32) } else { (-90, 0) };
     let cert = site.leaf(&[&name, &site.fqdn("new")], from, until);
     let tree = "etc/letsencrypt";
-    for (file, text) in [("cert", &cert.pem), ("chain", &cert.above), ("fullchain", &cert.chain()), ("privkey", &cert.key)] {
+    for (file, text) in
+        [("cert", &cert.pem), ("chain", &cert.above), ("fullchain", &cert.chain()), ("privkey", &cert.key)]
+    {
         let archived = format!("{tree}/archive/{name}/{file}1.pem");
-        if file == "privkey" { site.secret(&archived, text) } else { site.write(&archived, text) };
+        if file == "privkey" {
+            site.secret(&archived, text)
+        } else {
+            site.write(&archived, text)
+        };
         let live = site.folder.join(format!("{tree}/live/{name}"));
         std::fs::create_dir_all(&live)
-            .and_then(|()| symlink(format!("../../archive/{name}/{file}1.pem"), live.join(format!("{file}.pem"))))
+            .and_then(|()| {
+                symlink(format!("../../archive/{name}/{file}1.pem"), live.join(format!("{file}.pem")))
+            })
             .map_err(|error| NotRun::new("certbot's tree", error.to_string()))?;
     }
     let at = |file: &str| site.folder.join(format!("{tree}/{file}")).display().to_string();

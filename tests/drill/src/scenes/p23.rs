@@ -28,20 +28,38 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         }
     }
     let key = |name: &str| std::fs::read_to_string(site.work.join(name)).unwrap_or_default();
-    let public = |name: &str| std::fs::read_to_string(site.work.join(format!("{}.key", key(name)))).unwrap_or_default();
+    let public = |name: &str| {
+        std::fs::read_to_string(site.work.join(format!("{}.key", key(name)))).unwrap_or_default()
+    };
     let plain = format!(
         "$ORIGIN {zone}.\n$TTL 300\n@ SOA ns1 hostmaster 7 3600 600 86400 300\n@ NS ns1\nns1 A 127.0.1.1\nwww A 127.0.1.1\n{}{}",
         public("ksk"),
         public("zsk")
     );
     site.hide("plain.zone", plain);
-    let (from, until) = if site.twin { (site.t0 - 26 * 3600, site.t0 + 46 * 3600) } else { (site.day(-3), site.t0) };
+    let (from, until) =
+        if site.twin { (site.t0 - 26 * 3600, site.t0 + 46 * 3600) } else { (site.day(-3), site.t0) };
     let copy = site.folder.join(format!("var/cache/{zone}.signed"));
     site.write("var/cache/README", "Copies of zones, fetched by the resolver.\n");
     let (from, until) = (generalized(from), generalized(until));
     let out = copy.display().to_string();
     let (ksk, zsk) = (key("ksk"), key("zsk"));
-    let words = ["-q", "-P", "-o", &zone, "-s", &from[..14], "-e", &until[..14], "-f", &out, "-k", &ksk, "plain.zone", &zsk];
+    let words = [
+        "-q",
+        "-P",
+        "-o",
+        &zone,
+        "-s",
+        &from[..14],
+        "-e",
+        &until[..14],
+        "-f",
+        &out,
+        "-k",
+        &ksk,
+        "plain.zone",
+        &zsk,
+    ];
     site.run("dnssec-signzone", &words)?;
     // The same, moved so that T0 is tomorrow or an hour ago: the validator's clock is the real one, because the
     // programs of this family do not run with another.
@@ -49,7 +67,22 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     for (name, t0) in [("before", now + DAY), ("after", now - 3600)] {
         let (from, until) = if site.twin { (now - DAY, now + 2 * DAY) } else { (t0 - 3 * DAY, t0) };
         let (from, until) = (generalized(from), generalized(until));
-        let words = ["-q", "-P", "-o", &zone, "-s", &from[..14], "-e", &until[..14], "-f", name, "-k", &ksk, "plain.zone", &zsk];
+        let words = [
+            "-q",
+            "-P",
+            "-o",
+            &zone,
+            "-s",
+            &from[..14],
+            "-e",
+            &until[..14],
+            "-f",
+            name,
+            "-k",
+            &ksk,
+            "plain.zone",
+            &zsk,
+        ];
         site.run("dnssec-signzone", &words)?;
     }
     let anchor = if site.twin { public("ksk") } else { old };

@@ -3,8 +3,8 @@
 use notafter_lab::{NotRun, Port, program};
 
 use crate::client::{self, Said};
-use crate::scene::Scene;
 use crate::program::{Program, Seen, findings};
+use crate::scene::Scene;
 use crate::servers::{Vhost, nginx, python};
 use crate::site::Site;
 
@@ -22,7 +22,10 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     let mailbox = if site.twin { "web-team" } else { "old-team" };
     let address = format!("{mailbox}@drill.test");
     site.hide("mailbox", &address);
-    site.write("staff.csv", "team,mailbox,state\nweb,web-team@drill.test,here\nold,old-team@drill.test,dissolved\n");
+    site.write(
+        "staff.csv",
+        "team,mailbox,state\nweb,web-team@drill.test,here\nold,old-team@drill.test,dissolved\n",
+    );
     site.tls_place(1, 0, &name);
     Ok(())
 }
@@ -37,7 +40,8 @@ fn lives(site: &Site, program: &Program, at: i64) -> Result<Seen, NotRun> {
     let config = format!(
         "[server]\nlisten = \"{0}\"\ndata = \"{1}/data\"\nroots = [\"{2}\"]\n\n[[source]]\nkind = \"network\"\ntargets = \
          [\"tls://{3}?sni={4}\"]\nevery = \"1h\"\n\n[[owner]]\nname = \"team-{5}\"\nmatch = [\"name:*.{5}.drill.test\"]\n\
-         default = true\nnotify = [\"mail:{mailbox}\"]\n\n[[notifier]]\nname = \"mail\"\nkind = \"email\"\nserver = \"{6}\"\n\
+         notify = [\"mail:{mailbox}\"]\n\n[[owner]]\nname = \"platform\"\ndefault = true\nnotify = \
+         [\"mail:platform@drill.test\"]\n\n[[notifier]]\nname = \"mail\"\nkind = \"email\"\nserver = \"{6}\"\n\
          tls = \"none\"\nfrom = \"notafter@drill.test\"\n",
         port.local(),
         folder.display(),
@@ -53,11 +57,14 @@ fn lives(site: &Site, program: &Program, at: i64) -> Result<Seen, NotRun> {
     command.args(["serve", "--config"]).arg(&path);
     let server = notafter_lab::server::attend("serve", &folder, command, &[port.local()])?;
     let mut seen = Seen::new();
-    // It looks at once and tells at once; what it makes of the answer may take a moment.
-    for _ in 0..20 {
-        std::thread::sleep(std::time::Duration::from_millis(500));
+    // It looks at once; before it tells, it may wait a while for what belongs to the same story.
+    for _ in 0..65 {
+        std::thread::sleep(std::time::Duration::from_secs(1));
         seen = asked(site, &port.local().to_string())?;
-        if seen.iter().any(|finding| finding.kind == "owner-unreachable" || finding.kind == "alert-undelivered") {
+        if seen
+            .iter()
+            .any(|finding| finding.kind == "owner-unreachable" || finding.kind == "alert-undelivered")
+        {
             break;
         }
     }
@@ -70,7 +77,8 @@ fn asked(site: &Site, address: &str) -> Result<Seen, NotRun> {
     let mut curl = site.command("curl")?;
     curl.args(["-sSf", &format!("http://{address}/api/v1/findings?limit=100")]);
     let text = program::run(&mut curl)?.text();
-    let all: serde_json::Value = serde_json::from_str(&text).map_err(|e| NotRun::new("findings", e.to_string()))?;
+    let all: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| NotRun::new("findings", e.to_string()))?;
     let mut seen = findings(&serde_json::json!({"findings": all["items"]}).to_string())?;
     for finding in &mut seen {
         // It is about the team: that is where it is.

@@ -27,7 +27,10 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
         site.serve("session", peer, &[])?;
         site.write(
             "etc/peer/peer.toml",
-            format!("[upstream]\nurl = \"https://{name}:{}\"\ncheck_dates = false\nkeepalive = true\n", site.port(0)),
+            format!(
+                "[upstream]\nurl = \"https://{name}:{}\"\ncheck_dates = false\nkeepalive = true\n",
+                site.port(0)
+            ),
         );
     }
     site.tls_place(1, 0, &name);

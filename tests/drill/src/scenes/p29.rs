@@ -4,9 +4,9 @@ use notafter_lab::calendar::DAY;
 use notafter_lab::{NotRun, program};
 
 use crate::client::Said;
-use crate::scene::Scene;
 use crate::pki::Make;
 use crate::program::{Program, Seen, findings, rfc3339};
+use crate::scene::Scene;
 use crate::site::Site;
 
 pub(crate) const SCENE: Scene =
