@@ -103,6 +103,8 @@ pub fn finish(command: &mut Command, input: &[u8], patience: Duration) -> Result
             break status;
         }
         if began.elapsed() > patience {
+            // What it started holds our pipes too. That is a group where the caller asked for one, else nobody.
+            signal("KILL", &[-i64::from(child.id())]);
             let _ = child.kill();
             let _ = child.wait();
             let so_far = stderr.join().unwrap_or_default();
