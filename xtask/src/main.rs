@@ -1,4 +1,4 @@
-//! Tasks around the code: `cargo xtask test`, `tidy`, `bench`, `fuzz`.
+//! Tasks around the code: `cargo xtask test`, `drill`, `tidy`, `bench`, `fuzz`.
 //!
 //! `test` is the one command that passes all tests, here and in CI: it installs what they need first.
 //! The others are commands of their own, because they take long or need an idle machine.
@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to whoever runs it")]
 
 mod bench;
+mod drill;
 mod fuzz;
 mod packages;
 mod test;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test [FILTER...]   install what the tests need, then run all of them
+cargo xtask drill [WORDS]      play thirty outages and print what the program said of them; --help has the words
 cargo xtask tidy               check the house rules alone
 cargo xtask bench [NAME...]    measure against peers, both sides in one run; --store[=COUNT] the memory alone
 cargo xtask fuzz [SECONDS]     a short run of every fuzz target";
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let rest = arguments.get(1..).unwrap_or_default();
     let result = match arguments.first().map(String::as_str) {
         Some("test") => test::run(rest),
+        Some("drill") => drill::run(rest),
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(rest),
         Some("fuzz") => fuzz::run(rest),

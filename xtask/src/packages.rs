@@ -174,6 +174,36 @@ const BENCH: &[Package] = &[
     install("golang-go", "go", "builds the scanner whose speed ours is compared with"),
 ];
 
+/// What the drill needs: makers, servers and judges of things with dates, and the peers it is compared with.
+const DRILL: &[Package] = &[
+    install("openssl", "openssl", "the client and judge of most scenes"),
+    install("nginx-light", "nginx", "serves most scenes, on many addresses at once"),
+    install("default-jre-headless", "keytool", "writes the store that nobody can open"),
+    install("default-jdk-headless", "jarsigner", "signs a jar without a timestamp"),
+    install("osslsigncode", "osslsigncode", "signs a program for Windows, with and without a timestamp"),
+    install("gpg", "gpg", "makes and extends the key of a repository, and judges with another clock"),
+    install("gpg-agent", "gpg-agent", "without which gpg signs nothing"),
+    install("faketime", "faketime", "a clock ahead, for clients that have no option for it"),
+    install("curl", "curl", "the client of scenes over HTTP"),
+    install("python3", "python3", "plays a mail server, an API, a registry, a partner"),
+    install("bind9", "named", "serves the zone of all scenes, and its transfer"),
+    install("bind9-utils", "dnssec-signzone", "signs a zone with any dates, and verifies it"),
+    install("bind9-dnsutils", "dig", "asks a registry's name server"),
+    // Peers, for `--peers`.
+    install(
+        "monitoring-plugins-contrib",
+        "/usr/lib/nagios/plugins/check_ssl_cert",
+        "a peer: one endpoint or file at a time",
+    ),
+    install("bind9-host", "host", "a program without which check_ssl_cert refuses to run"),
+    install("ssl-cert-check", "ssl-cert-check", "a peer: one endpoint or file at a time"),
+    install(
+        "prometheus-blackbox-exporter",
+        "prometheus-blackbox-exporter",
+        "a peer: one endpoint at a time, as metrics",
+    ),
+];
+
 /// How long we wait for another apt to finish.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -186,6 +216,11 @@ pub fn ensure() -> Result<(), String> {
 /// Installs what the benchmarks need on top of the tests.
 pub fn ensure_bench() -> Result<(), String> {
     ensure_all(BENCH)
+}
+
+/// Installs what the drill needs.
+pub fn ensure_drill() -> Result<(), String> {
+    ensure_all(DRILL)
 }
 
 /// Looks for every package of the list, and gets the missing ones.
@@ -249,7 +284,7 @@ fn unpacked(name: &str) -> PathBuf {
 }
 
 /// The folder of the workspace.
-fn workspace() -> &'static Path {
+pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
@@ -364,8 +399,8 @@ impl Drop for QuietInstall {
     }
 }
 
-/// Tells the person at the terminal what happens.
+/// Tells the person at the terminal what happens; standard output is for what a task was asked.
 fn say(line: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

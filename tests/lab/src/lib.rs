@@ -31,7 +31,7 @@ pub mod material;
 mod orphans;
 pub mod peer;
 mod ports;
-mod program;
+pub mod program;
 pub mod relay;
 pub mod server;
 pub mod servers;

@@ -14,29 +14,33 @@ use crate::NotRun;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a program printed and how it ended.
-pub(crate) struct Ran {
+#[derive(Debug)]
+pub struct Ran {
     /// How it ended.
-    pub(crate) status: ExitStatus,
+    pub status: ExitStatus,
     /// What it printed.
-    pub(crate) stdout: Vec<u8>,
+    pub stdout: Vec<u8>,
     /// What it complained.
-    pub(crate) stderr: Vec<u8>,
+    pub stderr: Vec<u8>,
 }
 
 impl Ran {
     /// What it printed, as text.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
     /// Both outputs, as text.
-    pub(crate) fn all(&self) -> String {
+    pub fn all(&self) -> String {
         self.text() + &String::from_utf8_lossy(&self.stderr)
     }
 }
 
-/// The path of a program: in `PATH`, in the system folders, or unpacked beside the system.
-pub(crate) fn find(name: &str) -> Result<PathBuf, NotRun> {
+/// The path of a program: in `PATH` or in the system folders.
+///
+/// # Errors
+/// When it is in none of them.
+pub fn find(name: &str) -> Result<PathBuf, NotRun> {
     let path = std::env::var("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin"];
     path.split(':')
@@ -63,7 +67,7 @@ pub(crate) fn unpacked(package: &str) -> PathBuf {
 }
 
 /// Runs a program to its end; fails if it fails or takes longer than a minute.
-pub(crate) fn run(command: &mut Command) -> Result<Ran, NotRun> {
+pub fn run(command: &mut Command) -> Result<Ran, NotRun> {
     feed(command, b"")
 }
 
@@ -78,7 +82,7 @@ pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Result<Ran, NotRun> {
 }
 
 /// Runs a program until it ends by itself or its time is up, whatever its exit code.
-pub(crate) fn finish(command: &mut Command, input: &[u8], patience: Duration) -> Result<Ran, NotRun> {
+pub fn finish(command: &mut Command, input: &[u8], patience: Duration) -> Result<Ran, NotRun> {
     let what = name(command);
     let failed = |error: std::io::Error| NotRun::new(&what, error.to_string());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).env("LC_ALL", "C");
@@ -99,6 +103,8 @@ pub(crate) fn finish(command: &mut Command, input: &[u8], patience: Duration) ->
             break status;
         }
         if began.elapsed() > patience {
+            // What it started holds our pipes too. That is a group where the caller asked for one, else nobody.
+            signal("KILL", &[-i64::from(child.id())]);
             let _ = child.kill();
             let _ = child.wait();
             let so_far = stderr.join().unwrap_or_default();
@@ -132,7 +138,7 @@ pub(crate) fn tail(text: &str) -> String {
 }
 
 /// Sends a signal to processes; a negative number means the whole process group.
-pub(crate) fn signal(name: &str, targets: &[i64]) {
+pub fn signal(name: &str, targets: &[i64]) {
     if targets.is_empty() {
         return;
     }

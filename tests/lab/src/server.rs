@@ -156,6 +156,27 @@ pub(crate) fn start(
     Err(last.unwrap_or_else(|| NotRun::new(name, "never started")))
 }
 
+/// Starts a program of the caller's making, where the caller says that it will listen.
+///
+/// For places that must not change from run to run. The caller keeps others off its addresses, and writes into the
+/// folder whatever the program reads; SIGHUP reloads it.
+///
+/// # Errors
+/// When it does not start, or does not listen on every address.
+pub fn attend(
+    name: &'static str,
+    folder: &Path,
+    command: Command,
+    addresses: &[SocketAddr],
+) -> Result<Server, NotRun> {
+    let endpoint = |address: &SocketAddr| Endpoint { name, address: *address, starttls: Starttls::Direct };
+    let recipe = Recipe::new(command, addresses.iter().map(endpoint).collect(), Reload::Signal("HUP"));
+    let folder = folder.to_owned();
+    let mut server = Server { name, folder, recipe, child: None, took: Duration::ZERO, _ports: Vec::new() };
+    server.begin()?;
+    Ok(server)
+}
+
 /// Whether a server ended because somebody else had its port.
 fn lost_its_port(log: &str) -> bool {
     let log = log.to_lowercase();
