@@ -31,7 +31,11 @@ fn check(name: &str, certificates: usize, places: usize) -> Option<Scan> {
     let folder = corpus(name)?;
     let found = scan(&[folder.to_str()?, "--at", "2026-11-21"]);
     let kept = found.assets().iter().filter(|a| a["kind"] == "certificate").count();
-    let placed = found.placements().iter().filter(|p| p["role"] != "key").count();
+    let x509 = |id: &serde_json::Value| {
+        let asset = found.assets().iter().find(|a| a["id"] == *id);
+        asset.is_some_and(|a| a["kind"] == "certificate" || a["kind"] == "crl")
+    };
+    let placed = found.placements().iter().filter(|p| p["role"] != "key" && x509(&p["asset"])).count();
     println!("{name}: {kept} of {certificates} certificates in {placed} of {places} places");
     assert_eq!((kept, placed), (certificates, places), "{name}");
     Some(found)
@@ -41,7 +45,14 @@ fn check(name: &str, certificates: usize, places: usize) -> Option<Scan> {
 fn a_whole_etc_gives_no_false_finding() {
     let Some(found) = check("augeas-root", 0, 0) else { return };
     assert_eq!(found.findings(), []);
-    assert!(found.blind_spots().is_empty(), "{:?}", found.blind_spots());
+    // It is a part of a system: what its two servers name lies elsewhere, and that is said with the line.
+    let conf = |text: &str| text.contains("/nginx.conf") || text.contains("/ssl.conf");
+    for spot in found.blind_spots() {
+        let (place, detail) = (spot["location"].as_str().unwrap(), spot["detail"].as_str().unwrap());
+        let fits = spot["reason"] == "not-found" || spot["reason"] == "dns" && detail.contains("somename");
+        assert!(fits && (conf(place) || conf(detail)), "{spot:#}");
+    }
+    assert_eq!(found.blind_spots().len(), 6, "{:?}", found.blind_spots());
 }
 
 #[test]
@@ -107,15 +118,16 @@ fn openssl(der: &[u8]) -> String {
 
 #[test]
 fn no_corpus_loses_a_certificate() {
-    check("zlint", 645, 686);
+    check("zlint", 645, 684);
     check("gnutls-data", 81, 101);
-    check("boringssl-pki", 237, 332);
+    // Here, in pyca-vectors and in haproxy two places are in OCSP responses.
+    check("boringssl-pki", 239, 334);
     check("keystores", 21, 34);
-    check("pyca-vectors", 67, 107);
+    check("pyca-vectors", 68, 109);
     check("openssl-certs", 144, 206);
     check("manifests", 20, 42);
     check("certbot-files", 12, 13);
-    check("haproxy", 16, 28);
+    check("haproxy", 16, 30);
     check("rusticata", 20, 33);
     check("badssl", 28, 35);
     check("saml", 17, 56);
