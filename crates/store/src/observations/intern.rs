@@ -141,15 +141,12 @@ impl Places {
                 unknown.push(location);
             }
         }
-        let mut unknown: Vec<(i64, &Location)> =
-            in_two(&unknown, |part| part.iter().map(|l| (places::spot(l), *l)).collect());
-        // In the order of the index: neighbours share a page.
-        unknown.sort_unstable();
-        let asked: Vec<Vec<Value<'_>>> = unknown.iter().map(|(spot, _)| vec![(*spot).into()]).collect();
+        let spots = in_two(&unknown, |part| part.iter().map(|l| places::spot(l)).collect());
+        let asked: Vec<Vec<Value<'_>>> = spots.iter().map(|s| vec![(*s).into()]).collect();
         let found = c.query_many("SELECT id, text FROM location WHERE spot = $1", &asked)?;
         let mut next = 0;
         let mut inserts = Vec::new();
-        for ((spot, location), rows) in unknown.into_iter().zip(found) {
+        for ((location, spot), rows) in unknown.into_iter().zip(&spots).zip(found) {
             let mut known = None;
             for mut row in rows {
                 if row.text(1)? == location.as_str() {
@@ -162,7 +159,7 @@ impl Places {
                     if next == 0 {
                         next = next_id(c, "location")?;
                     }
-                    inserts.push(vec![next.into(), spot.into(), location.as_str().into()]);
+                    inserts.push(vec![next.into(), (*spot).into(), location.as_str().into()]);
                     next += 1;
                     next - 1
                 }

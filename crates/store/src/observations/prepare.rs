@@ -142,13 +142,11 @@ impl<'b> Packing<'b> {
 impl Store {
     /// The numbers of the known assets go into the cache, the others are read.
     pub(crate) fn prepare(&self, cache: &mut Cache, batch: &Inventory) -> Result<Prepared> {
-        let mut unsure: Vec<(AssetIx, Fingerprint)> = batch
+        let unsure: Vec<(AssetIx, Fingerprint)> = batch
             .assets()
             .filter(|(_, asset)| !cache.assets.contains_key(&asset.id))
             .map(|(ix, asset)| (ix, asset.id))
             .collect();
-        // In the order of the index, here and where they are inserted: neighbours share a page.
-        unsure.sort_unstable_by_key(|(_, id)| texts::split(id).0);
         let (token, known) = self.db.read(|c| {
             let asked: Vec<Vec<Value<'_>>> =
                 unsure.iter().map(|(_, id)| vec![texts::split(id).0.into()]).collect();

@@ -493,8 +493,7 @@ impl<'r> Recording<'r> {
 
     /// The line each new leaf joins: that of the one it replaces, else of the last with the same names.
     fn lines(&mut self, c: &mut Conn<'_>, fresh: &[Fresh]) -> Result<HashMap<i64, i64>> {
-        let mut named: Vec<&Fresh> = fresh.iter().filter(|f| f.columns.names6.is_some()).collect();
-        named.sort_by_key(|f| f.columns.names6);
+        let named: Vec<&Fresh> = fresh.iter().filter(|f| f.columns.names6.is_some()).collect();
         let asked: Vec<Vec<Value<'_>>> = named.iter().map(|f| vec![f.columns.names6.into()]).collect();
         let rows = c.query_many(
             "SELECT id, lineage, kind, flags FROM asset WHERE names6 = $1 ORDER BY id DESC LIMIT 20",
