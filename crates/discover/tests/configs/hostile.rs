@@ -65,6 +65,7 @@ fn mutated(dice: &mut Dice) -> Vec<u8> {
 #[test]
 fn mutations_never_panic() {
     let mut dice = Dice(7);
+    let (mut servings, mut blind) = (0, 0);
     for round in 0..1000 {
         let (text, second) = (mutated(&mut dice), mutated(&mut dice));
         let path = ["/x.conf", "/x.json", "/x.toml", "/x.config", "/slapd.ldif"][round % 5];
@@ -76,6 +77,8 @@ fn mutations_never_panic() {
         for server in SERVERS {
             let found = read_with(&tree, server, Path::new(path));
             found.servings.iter().for_each(|s| drop(s.links(&tree)));
+            servings += found.servings.len();
+            blind += found.blind.len();
         }
         let files = [
             "/h/renewal/a.conf",
@@ -94,4 +97,6 @@ fn mutations_never_panic() {
             renewers::read_with(&tree, renewer, Path::new("/h"));
         }
     }
+    // Much of it is still read, and what is not is said.
+    assert!(servings > 500 && blind > 1000, "{servings} servings, {blind} blind spots");
 }
