@@ -184,9 +184,34 @@ pub struct Link {
     pub evidence: String,
 }
 
-/// The kinds of link.
+/// The kinds of link. Each reads from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LinkKind {
     /// This file is what that endpoint serves.
     Serves,
+    /// This file is kept alive by that renewer (the place of its state).
+    ManagedBy,
+    /// This one (a configuration, an endpoint) checks others by that file of anchors.
+    Trusts,
+    /// This one (a configuration) signs in as a client with that file.
+    Presents,
+    /// This file is a copy of what that place publishes.
+    CopyOf,
+}
+
+impl LinkKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] =
+        &[Self::Serves, Self::ManagedBy, Self::Trusts, Self::Presents, Self::CopyOf];
+
+    /// The word used in JSON and in the memory.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Serves => "serves",
+            Self::ManagedBy => "managed-by",
+            Self::Trusts => "trusts",
+            Self::Presents => "presents",
+            Self::CopyOf => "copy-of",
+        }
+    }
 }

@@ -49,6 +49,14 @@ impl Exclude {
                 self.this_host = true;
                 self.names.push("localhost".to_owned());
             }
+            Ok(Target::Worded(kind, _)) => {
+                return Err(NoTarget {
+                    message: format!(
+                        "`{text}` names a source ({kind}), which is not asked unless it is named"
+                    ),
+                    hint: "exclude addresses, names and paths".to_owned(),
+                });
+            }
             Ok(Target::Network(target)) => match target.hosts {
                 Hosts::Name(name) => {
                     // A bare word may be a host or a file: neither is looked at.

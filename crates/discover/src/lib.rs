@@ -10,6 +10,7 @@ pub mod local;
 pub mod network;
 pub mod renewers;
 pub mod resolve;
+pub mod sources;
 pub mod target;
 pub mod tree;
 

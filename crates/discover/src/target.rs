@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use notafter_core::location::Location;
 use notafter_wire::starttls::Protocol;
 
+use crate::sources;
+
 /// Something to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -20,6 +22,8 @@ pub enum Target {
     Network(NetworkTarget),
     /// A file or a folder.
     Path(PathBuf),
+    /// What a source of [`crate::sources::SOURCES`] takes: its name, and the whole text.
+    Worded(&'static str, String),
 }
 
 /// Servers on the network.
@@ -143,9 +147,11 @@ impl Target {
             return Ok(Self::Path(PathBuf::from(text)));
         }
         // Before `://` is looked for: some of them have an address behind their colon, as in `vault:https://...`.
-        if let Some((scheme, _)) = text.split_once(':')
-            && RESERVED.contains(&scheme.to_ascii_lowercase().as_str())
-        {
+        let word = text.split_once(':').map(|(word, _)| word.to_ascii_lowercase());
+        if let Some(kind) = word.as_deref().and_then(sources::of_word) {
+            return Ok(Self::Worded(kind.name, text.to_owned()));
+        }
+        if let Some(scheme) = word.filter(|word| RESERVED.contains(&word.as_str())) {
             return wrong(format!("targets of the kind `{scheme}:` are not read yet"), "not in this version");
         }
         if let Some((scheme, rest)) = text.split_once("://") {

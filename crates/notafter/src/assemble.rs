@@ -17,6 +17,7 @@ use notafter_core::trust::TrustStores;
 use notafter_discover::exclude::Exclude;
 use notafter_discover::files::{Files, SIZE_MAX};
 use notafter_discover::network::{Network, Rate, Settings};
+use notafter_discover::sources::{self, Given, Order};
 use notafter_discover::target::{self, NetworkTarget, PortRange, Target};
 use notafter_engine::clock::SystemClock;
 use notafter_engine::pipeline::Judgment;
@@ -25,7 +26,7 @@ use notafter_pki::container::{self, Content, Limits};
 use crate::cli::{Global, Look};
 use crate::commands::Usage;
 use crate::config::plan::Sheet;
-use crate::config::{self, Config};
+use crate::config::{self, Config, SourceTable};
 use crate::moment;
 
 /// A list of targets from a file or standard input may be so long, in bytes.
@@ -67,6 +68,7 @@ pub(crate) struct Assembly {
     pub(crate) targets: Vec<String>,
     pub(crate) network: Option<Network>,
     pub(crate) files: Option<Files>,
+    pub(crate) worded: Vec<Box<dyn Source>>,
     pub(crate) trust: TrustStores,
     pub(crate) policy: Policy,
     pub(crate) owners: Vec<Owner>,
@@ -97,12 +99,16 @@ impl Assembly {
             owners.push(table.owner().map_err(Usage::new)?);
         }
         let texts = expand(texts)?;
-        let (network, files, all_single) = sources(&texts, look, &settings)?;
+        let trust = trust(&look.roots)?;
+        let given = given(look, &settings, &trust)?;
+        let Sources { network, files, worded, all_single } =
+            sources(&texts, &settings, &given, &config.source)?;
         Ok(Self {
             targets: texts,
             network,
             files,
-            trust: trust(&look.roots)?,
+            worded,
+            trust,
             policy: Policy {
                 max_days: config.policy.max_days,
                 gone_after: None,
@@ -129,6 +135,7 @@ impl Assembly {
         if let Some(files) = self.files.take() {
             out.push(Box::new(files));
         }
+        out.append(&mut self.worded);
         out
     }
 
@@ -152,9 +159,30 @@ pub(crate) fn vantage() -> Arc<str> {
     Arc::from(rustix::system::uname().nodename().to_string_lossy().as_ref())
 }
 
-type Sources = (Option<Network>, Option<Files>, bool);
+/// What words became.
+struct Sources {
+    network: Option<Network>,
+    files: Option<Files>,
+    worded: Vec<Box<dyn Source>>,
+    all_single: bool,
+}
 
-fn sources(texts: &[String], look: &Look, settings: &Settings) -> Result<Sources, Usage> {
+impl Sources {
+    fn all(self) -> Vec<Box<dyn Source>> {
+        let network = self.network.map(|n| Box::new(n) as Box<dyn Source>);
+        let files = self.files.map(|f| Box::new(f) as Box<dyn Source>);
+        network.into_iter().chain(files).chain(self.worded).collect()
+    }
+}
+
+/// `tables`: where the settings of sources with a word are, the first of each kind.
+fn sources(
+    texts: &[String],
+    settings: &Settings,
+    given: &Given,
+    tables: &[SourceTable],
+) -> Result<Sources, Usage> {
+    let mut worded: Vec<(&'static str, Vec<String>)> = Vec::new();
     let mut network: Vec<NetworkTarget> = Vec::new();
     let mut this_host = texts.is_empty();
     let mut roots: Vec<PathBuf> = Vec::new();
@@ -180,18 +208,65 @@ fn sources(texts: &[String], look: &Look, settings: &Settings) -> Result<Sources
                 all_single &= !path.is_dir();
                 roots.push(home(path));
             }
+            Target::Worded(kind, text) => match worded.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, texts)) if texts.contains(&text) => {}
+                Some((_, texts)) => texts.push(text),
+                None => worded.push((kind, vec![text])),
+            },
         }
     }
+    let worded = worded.into_iter().map(|(kind, texts)| {
+        let table = tables.iter().find(|table| table.kind.get_ref() == kind);
+        self::worded(kind, &texts, table.map(|t| &t.rest), given)
+    });
+    let worded = worded.collect::<Result<_, _>>()?;
     if texts.is_empty() {
         roots.extend(USUAL_FOLDERS.iter().map(PathBuf::from).filter(|p| p.is_dir()));
     }
-    let passwords = passwords(&look.password_file)?;
+    let passwords = Arc::clone(&given.passwords);
     let exclude = settings.exclude.clone();
     let files =
         (!roots.is_empty()).then_some(Files { roots, exclude, passwords, size_max: SIZE_MAX, threads: 0 });
     let any = this_host || !network.is_empty();
     let network = any.then(|| Network { targets: network, this_host, settings: settings.clone() });
-    Ok((network, files, all_single))
+    Ok(Sources { network, files, worded, all_single })
+}
+
+/// A source that is named by a word, with its targets from the command line or its settings from a table.
+pub(crate) fn worded(
+    name: &str,
+    texts: &[String],
+    rest: Option<&toml::Table>,
+    given: &Given,
+) -> Result<Box<dyn Source>, Usage> {
+    let kind = sources::named(name).ok_or_else(|| Usage::new(format!("no source is called `{name}`")))?;
+    let settings = match rest {
+        Some(rest) => serde_json::to_value(rest).map_err(|e| Usage::new(e.to_string()))?,
+        None => serde_json::json!({}),
+    };
+    Ok((kind.build)(Order { targets: texts, settings: &settings, given })?)
+}
+
+/// The same, as the server runs it.
+pub(crate) fn worded_source(
+    name: &str,
+    texts: &[String],
+    rest: &toml::Table,
+    look: &Look,
+) -> Result<Box<dyn Source>, Usage> {
+    let settings = settings(look, &Config::default())?;
+    let given = given(look, &settings, &trust(&look.roots)?)?;
+    worded(name, texts, Some(rest), &given)
+}
+
+/// What holds for every source that is named by a word.
+pub(crate) fn given(look: &Look, settings: &Settings, trust: &TrustStores) -> Result<Given, Usage> {
+    let roots = trust.mozilla.iter().chain(&trust.system).chain(&trust.given).cloned();
+    Ok(Given {
+        network: settings.clone(),
+        passwords: passwords(&look.password_file)?,
+        roots: roots.collect(),
+    })
 }
 
 /// The usual certificate folders that there are.
@@ -203,9 +278,8 @@ pub(crate) fn usual_folders() -> Vec<String> {
 pub(crate) fn sources_for(texts: &[String], look: &Look) -> Result<Vec<Box<dyn Source>>, Usage> {
     let settings = settings(look, &Config::default())?;
     let texts = expand(texts)?;
-    let (network, files, _) = sources(&texts, look, &settings)?;
-    let network = network.map(|n| Box::new(n) as Box<dyn Source>);
-    Ok(network.into_iter().chain(files.map(|f| Box::new(f) as Box<dyn Source>)).collect())
+    let given = given(look, &settings, &trust(&look.roots)?)?;
+    Ok(sources(&texts, &settings, &given, &[])?.all())
 }
 
 /// The sources for one look at one target, which never touches `never`.
@@ -216,9 +290,8 @@ pub(crate) fn probe_sources(text: &str, look: &Look, never: &[&str]) -> Result<V
     }
     // One look from the outside is one connection: no second ones for other keys and names.
     settings.threads = 1;
-    let (network, files, _) = sources(&[text.to_owned()], look, &settings)?;
-    let network = network.map(|n| Box::new(n) as Box<dyn Source>);
-    Ok(network.into_iter().chain(files.map(|f| Box::new(f) as Box<dyn Source>)).collect())
+    let given = given(look, &settings, &trust(&look.roots)?)?;
+    Ok(sources(&[text.to_owned()], &settings, &given, &[])?.all())
 }
 
 fn home(path: PathBuf) -> PathBuf {

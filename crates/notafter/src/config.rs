@@ -94,11 +94,10 @@ pub(crate) struct ServerTable {
 
 /// `[[source]]`
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct SourceTable {
     /// What it is called on the Sources page [default: its kind].
     pub(crate) name: Option<String>,
-    /// `network` or `files`.
+    /// `network`, `files`, or another source of the reference.
     #[schemars(with = "String")]
     pub(crate) kind: Spanned<String>,
     /// How often [default: 1h for network, 6h for files].
@@ -138,6 +137,10 @@ pub(crate) struct SourceTable {
     /// Never look at these.
     #[serde(default)]
     pub(crate) exclude: Vec<String>,
+    /// The settings of the other kinds; each says its own in docs/guide/configuration.md.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub(crate) rest: toml::Table,
 }
 
 /// A port, or a range of them as text.

@@ -44,7 +44,7 @@ impl Coverage {
                     let path = std::path::absolute(&path).unwrap_or(path);
                     self.paths.push(path.to_string_lossy().trim_end_matches('/').to_owned());
                 }
-                Err(_) => {}
+                Ok(Target::Worded(..)) | Err(_) => {}
             }
         }
     }
@@ -53,7 +53,7 @@ impl Coverage {
         match Target::parse(text, |_| false) {
             Ok(Target::Network(asked)) => self.covers_server(&asked),
             Ok(Target::Path(path)) => self.covers_path(&path),
-            Ok(Target::ThisHost) | Err(_) => false,
+            Ok(Target::ThisHost | Target::Worded(..)) | Err(_) => false,
         }
     }
 

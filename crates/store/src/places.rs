@@ -77,15 +77,12 @@ pub(crate) fn name_group(subject: &SubjectKey) -> i64 {
     hash48(subject.to_string().as_bytes()) >> 16
 }
 
-/// What a link from a file hangs on.
-pub(crate) fn file_hash(location: &Location) -> i64 {
-    hash48(location.container().as_bytes())
-}
-
-/// What a link to an endpoint hangs on: its address and port.
-pub(crate) fn address_hash(location: &Location) -> i64 {
-    let text = location.address().map_or_else(|| location.as_str().to_owned(), |a| a.to_string());
-    hash48(text.as_bytes())
+/// What a link hangs on, at either end: a file whatever the entry in it, an address and port whatever the name.
+pub(crate) fn end_hash(location: &Location) -> i64 {
+    match location.address() {
+        Some(address) => hash48(address.to_string().as_bytes()),
+        None => hash48(location.container().as_bytes()),
+    }
 }
 
 /// DNS labels from the top: `com.example.login`, so that a tree of names is a range. Addresses stay as they are.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use notafter_core::finding::{Fact, Finding, Kind, Severity};
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
-use notafter_core::observation::{Facts, FileFacts, Possession, Process, Reason};
+use notafter_core::observation::{Facts, FileFacts, LinkKind, Possession, Process, Reason};
 use notafter_core::{Fingerprint, UnixTime};
 
 use crate::db::{Result, corrupt};
@@ -90,6 +90,11 @@ pub(crate) fn severity(number: i64) -> Result<Severity> {
 pub(crate) fn reason(word: &str) -> Result<Reason> {
     let found = REASONS.iter().find(|r| r.as_str() == word).copied();
     found.ok_or_else(|| corrupt(format!("`{word}` is no reason for a blind spot")))
+}
+
+pub(crate) fn link_kind(word: &str) -> Result<LinkKind> {
+    let found = LinkKind::ALL.iter().find(|k| k.as_str() == word).copied();
+    found.ok_or_else(|| corrupt(format!("`{word}` is no kind of link")))
 }
 
 pub(crate) fn finding_kind(word: &str) -> Result<Kind> {

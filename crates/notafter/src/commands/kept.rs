@@ -9,7 +9,7 @@ use notafter_core::document::{AssetDocument, PlacementDocument};
 use notafter_core::dossier::days_text;
 use notafter_core::finding::summary_at;
 use notafter_core::inventory::{Asset, AssetIx, BytesAt, Placement, Role};
-use notafter_core::observation::{Link, LinkKind};
+use notafter_core::observation::Link;
 use notafter_server::documents;
 use notafter_store::findings::FindingFilter;
 use notafter_store::rows::{AssetRow, AssetWhole, KeyRow, PlacementRow};
@@ -150,8 +150,7 @@ fn key(row: &KeyRow) -> Value {
 }
 
 fn link(link: &Link) -> Value {
-    let LinkKind::Serves = link.kind;
-    json!({ "kind": "serves", "from": link.from.as_str(), "to": link.to.as_str(), "evidence": link.evidence })
+    json!({ "kind": link.kind.as_str(), "from": link.from.as_str(), "to": link.to.as_str(), "evidence": link.evidence })
 }
 
 fn one_of_line(row: &AssetRow, at: UnixTime) -> String {

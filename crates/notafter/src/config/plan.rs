@@ -15,6 +15,7 @@ use notafter_core::joints::Source;
 use notafter_core::owner::{Match, Owner};
 use notafter_core::policy::Policy;
 use notafter_core::query::{Query, nearest, span};
+use notafter_discover::sources;
 use notafter_engine::setup::{Build, Channel, Person, Planned, Service, Setup};
 use notafter_pki::fingerprint::{hex, sha256};
 use notafter_pki::time::DAY;
@@ -391,39 +392,40 @@ impl Sheet {
                 // A path that looks like a host would be taken for one.
                 (table.paths.iter().map(|p| folder(p)).collect(), 6 * 3600)
             }
-            other => {
-                const LATER: &[&str] = &[
-                    "domain",
-                    "local",
-                    "configs",
-                    "renewers",
-                    "saml",
-                    "oidc",
-                    "ct",
-                    "dnssec",
-                    "zone",
-                    "ssh",
-                    "openpgp",
-                    "tokens",
-                    "signatures",
-                    "targets",
-                    "k8s",
-                    "aws",
-                    "vault",
-                ];
-                let hint = if LATER.contains(&other) {
-                    "not in this version"
-                } else {
-                    "known are network and files"
-                };
-                return Err(format!("no kind of source is called `{other}`\nhint: {hint}"));
-            }
+            other => return self.worded(name, other, table, &look),
         };
+        if let Some(key) = table.rest.keys().next() {
+            return Err(unknown(key, OWN_KEYS));
+        }
         if targets.is_empty() {
             return Err("it names nothing to look at".to_owned());
         }
         let every = self.span(table.every.as_deref(), usual, "every")?;
         planned(name, targets, every, look)
+    }
+
+    /// A source that is named by a word.
+    fn worded(&self, name: &str, kind: &str, table: &SourceTable, look: &Look) -> Result<Planned, String> {
+        let Some(known) = sources::named(kind) else {
+            let names = ["network", "files"].into_iter().chain(sources::SOURCES.iter().map(|k| k.name));
+            let hint = match nearest(kind, names.clone()) {
+                _ if LATER.contains(&kind) => "not in this version".to_owned(),
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            return Err(format!("no kind of source is called `{kind}`\nhint: {hint}"));
+        };
+        if let Some(key) = table.rest.keys().find(|key| !known.keys.contains(&key.as_str())) {
+            return Err(unknown(key, known.keys));
+        }
+        let every = self.span(table.every.as_deref(), known.every, "every")?;
+        let (look, kind, rest) = (look.clone(), known.name, table.rest.clone());
+        let build: Build = Arc::new(move |targets: &[String]| {
+            let source = assemble::worded_source(kind, targets, &rest, &look).map_err(|e| with_hint(&e))?;
+            Ok(vec![Arc::from(source)])
+        });
+        build(&[])?;
+        Ok(Planned { name: name.to_owned(), every, targets: Vec::new(), build })
     }
 
     fn watched(&self, watch: &Watch) -> Result<Planned, String> {
@@ -463,6 +465,37 @@ impl Sheet {
             .map_err(|e| self.wrong(Some(written.span().start), format!("heartbeat: {e}")))?;
         Ok(Some((Arc::new(pulse), every)))
     }
+}
+
+/// Kinds of source that a later version has.
+const LATER: &[&str] = &["k8s", "aws", "azure", "gcp", "vault"];
+
+/// The keys of network and files.
+const OWN_KEYS: &[&str] = &[
+    "targets",
+    "ports",
+    "starttls",
+    "sni",
+    "prove",
+    "both",
+    "gentle",
+    "rate",
+    "concurrency",
+    "timeout",
+    "paths",
+    "password_file",
+    "exclude",
+    "every",
+    "name",
+];
+
+/// A key that this kind of source does not have.
+fn unknown(key: &str, known: &[&str]) -> String {
+    let hint = match nearest(key, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are {}", known.join(", ")),
+    };
+    format!("unknown key `{key}`\nhint: {hint}")
 }
 
 /// Where the server looks when told nothing: what listens here, and the usual certificate folders.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use notafter_core::document::{AssetDocument, FindingDocument, PlacementDocument};
 use notafter_core::finding::{Fact, summary_at};
 use notafter_core::inventory::{Asset, AssetIx, BytesAt, Placement};
-use notafter_core::observation::{Link, LinkKind};
+use notafter_core::observation::Link;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_store::rows::{AssetRow, AssetWhole, BlindRow, FindingRow, KeyRow, PlaceWhole, PlacementRow};
 use serde::Serialize;
@@ -229,10 +229,12 @@ pub(crate) struct LinkItem {
 
 impl LinkItem {
     fn of(link: &Link) -> Self {
-        let kind = match link.kind {
-            LinkKind::Serves => "serves",
-        };
-        Self { kind, from: link.from.to_string(), to: link.to.to_string(), evidence: link.evidence.clone() }
+        Self {
+            kind: link.kind.as_str(),
+            from: link.from.to_string(),
+            to: link.to.to_string(),
+            evidence: link.evidence.clone(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use notafter_core::inventory::{Asset, AssetIx, BlindSpot, Inventory, KeySighting, Placement};
 use notafter_core::location::Location;
-use notafter_core::observation::{Facts, Link, LinkKind};
+use notafter_core::observation::{Facts, Link};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
@@ -424,19 +424,13 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     fn links(&mut self) -> Result<()> {
-        let (mut files, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-        for placement in self.inventory.placements() {
-            if placement.location.is_file() {
-                files.insert(places::file_hash(&placement.location));
-            } else {
-                addresses.insert(places::address_hash(&placement.location));
-            }
-        }
+        let ends: BTreeSet<i64> =
+            self.inventory.placements().iter().map(|p| places::end_hash(&p.location)).collect();
         let mut found: BTreeMap<i64, Row> = BTreeMap::new();
-        for (column, hashes) in [("from_file", files), ("to_address", addresses)] {
-            let asked: Vec<Vec<Value<'_>>> = hashes.iter().map(|h| vec![(*h).into()]).collect();
+        for column in ["from_file", "to_address"] {
+            let asked: Vec<Vec<Value<'_>>> = ends.iter().map(|h| vec![(*h).into()]).collect();
             let sql = format!(
-                "SELECT id, from_place, to_place, evidence FROM link WHERE {column} = $1 AND gone IS NULL"
+                "SELECT id, from_place, to_place, evidence, kind FROM link WHERE {column} = $1 AND gone IS NULL"
             );
             for row in self.c.query_many(&sql, &asked)?.into_iter().flatten() {
                 found.insert(row.int(0)?, row);
@@ -444,7 +438,8 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         for mut row in found.into_values() {
             let (from, to) = (texts::location(&row.text(1)?)?, texts::location(&row.text(2)?)?);
-            self.inventory.add_link(Link { kind: LinkKind::Serves, from, to, evidence: row.text(3)? });
+            let kind = texts::link_kind(&row.text(4)?)?;
+            self.inventory.add_link(Link { kind, from, to, evidence: row.text(3)? });
         }
         Ok(())
     }

@@ -94,15 +94,18 @@ impl Recording<'_> {
     pub(super) fn links(&mut self, c: &mut Conn<'_>) -> Result<()> {
         let at = self.at;
         for link in self.batch.links() {
-            let (from_file, to_address) = (places::file_hash(&link.from), places::address_hash(&link.to));
+            let (from_file, to_address) = (places::end_hash(&link.from), places::end_hash(&link.to));
+            let kind = link.kind.as_str();
             let evidence = printable(&link.evidence);
             let open = c.query(
-                "SELECT id, from_place, to_place, evidence, source FROM link WHERE from_file = $1 AND gone IS NULL",
+                "SELECT id, from_place, to_place, evidence, source, kind FROM link
+                 WHERE from_file = $1 AND gone IS NULL",
                 args![from_file],
             )?;
             let mut found = false;
             for mut row in open {
-                if row.text(1)? != link.from.as_str() || row.text(2)? != link.to.as_str() {
+                let same = row.text(1)? == link.from.as_str() && row.text(2)? == link.to.as_str();
+                if !same || row.text(5)? != kind {
                     continue;
                 }
                 found = true;
@@ -119,7 +122,7 @@ impl Recording<'_> {
             let number = next_id(c, "link")?;
             c.execute(
                 "INSERT INTO link (id, kind, from_place, to_place, from_file, to_address, evidence, source, first_seen)
-                 VALUES ($1, 'serves', $2, $3, $4, $5, $6, $7, $8)",
+                 VALUES ($1, $9, $2, $3, $4, $5, $6, $7, $8)",
                 args![
                     number,
                     link.from.as_str(),
@@ -128,7 +131,8 @@ impl Recording<'_> {
                     to_address,
                     &evidence,
                     self.source,
-                    at
+                    at,
+                    kind
                 ],
             )?;
             self.saw.links.insert(number);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use notafter_core::location::Location;
-use notafter_core::observation::{Link, LinkKind};
+use notafter_core::observation::Link;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
 use super::Sort;
@@ -235,17 +235,15 @@ pub(crate) fn links<'l>(
 ) -> Result<Vec<Link>> {
     let mut found = std::collections::BTreeMap::new();
     for location in locations {
-        let (column, hash) = if location.is_file() {
-            ("from_file", places::file_hash(location))
-        } else {
-            ("to_address", places::address_hash(location))
-        };
-        let sql = format!(
-            "SELECT id, from_place, to_place, evidence FROM link WHERE {column} = $1 AND gone IS NULL"
-        );
-        for mut row in c.query(&sql, args![hash])? {
-            let (from, to) = (texts::location(&row.text(1)?)?, texts::location(&row.text(2)?)?);
-            found.insert(row.int(0)?, Link { kind: LinkKind::Serves, from, to, evidence: row.text(3)? });
+        for column in ["from_file", "to_address"] {
+            let sql = format!(
+                "SELECT id, from_place, to_place, evidence, kind FROM link WHERE {column} = $1 AND gone IS NULL"
+            );
+            for mut row in c.query(&sql, args![places::end_hash(location)])? {
+                let (from, to) = (texts::location(&row.text(1)?)?, texts::location(&row.text(2)?)?);
+                let kind = texts::link_kind(&row.text(4)?)?;
+                found.insert(row.int(0)?, Link { kind, from, to, evidence: row.text(3)? });
+            }
         }
     }
     Ok(found.into_values().collect())

@@ -1,0 +1,65 @@
+//! The list of sources that are named by a word: `domain:example.com`, `kind = "domain"`.
+//!
+//! One file a source, one line in [`SOURCES`]. From the list come the words of the command line, the kinds of
+//! `[[source]]`, the usual rhythm and what `doctor` says of who is asked outside. Servers and files, which are
+//! named by what they are and not by a word, stand in `network.rs` and `files.rs`.
+
+use std::sync::Arc;
+
+use notafter_core::joints::Source;
+
+use crate::network::Settings;
+use crate::target::NoTarget;
+
+/// A kind of source.
+pub struct SourceKind {
+    /// What `kind = "..."` of a `[[source]]` calls it.
+    pub name: &'static str,
+    /// What stands before the colon of a target: `domain` of `domain:example.com`.
+    pub words: &'static [&'static str],
+    /// One line: what it looks at.
+    pub doc: &'static str,
+    /// How often, in seconds, unless the configuration says otherwise.
+    pub every: i64,
+    /// Who is told of what, where it asks others than the servers it is pointed at: `doctor` lists it.
+    pub outside: Option<&'static str>,
+    /// The keys of its `[[source]]`, beside `name`, `kind` and `every`.
+    pub keys: &'static [&'static str],
+    /// Builds one. Opens and asks nothing.
+    pub build: fn(Order<'_>) -> Result<Box<dyn Source>, NoTarget>,
+}
+
+/// What is to be built.
+pub struct Order<'a> {
+    /// The whole words of the command line, `domain:example.com` with their word. Where there are any, they come
+    /// instead of the targets that the settings name.
+    pub targets: &'a [String],
+    /// The keys of a `[[source]]` table as JSON; an empty object where there is none.
+    pub settings: &'a serde_json::Value,
+    /// What holds for every source.
+    pub given: &'a Given,
+}
+
+/// What holds for every source.
+#[derive(Clone)]
+pub struct Given {
+    /// How servers are asked: resolver, exclusions, ports, time limits.
+    pub network: Settings,
+    /// Passwords to try.
+    pub passwords: Arc<[String]>,
+    /// DER of the roots by which servers that we ask ourselves (RDAP, logs, metadata) are checked.
+    pub roots: Arc<[Arc<[u8]>]>,
+}
+
+/// Every kind, in the order of the reference page.
+pub const SOURCES: &[SourceKind] = &[];
+
+/// The kind of this name.
+pub fn named(name: &str) -> Option<&'static SourceKind> {
+    SOURCES.iter().find(|kind| kind.name == name)
+}
+
+/// The kind whose word stands before the colon.
+pub fn of_word(word: &str) -> Option<&'static SourceKind> {
+    SOURCES.iter().find(|kind| kind.words.contains(&word))
+}
