@@ -6,6 +6,7 @@
 pub mod configs;
 pub mod exclude;
 pub mod files;
+pub mod http;
 pub mod local;
 pub mod network;
 pub mod renewers;
