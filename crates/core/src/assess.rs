@@ -15,6 +15,8 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::chain_wrong_order::ChainWrongOrder,
     &rules::clock_skew::ClockSkew,
     &rules::crl_expires::CrlExpires,
+    &rules::domain_expires::DomainExpires,
+    &rules::domain_hold::DomainHold,
     &rules::expired::Expired,
     &rules::expires_soon::ExpiresSoon,
     &rules::inconsistent_endpoint::InconsistentEndpoint,

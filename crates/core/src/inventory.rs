@@ -28,6 +28,7 @@ pub enum AssetKind {
     SignedMetadata,
     CodeSignature,
     BareKey,
+    Domain,
 }
 
 impl AssetKind {
@@ -44,6 +45,7 @@ impl AssetKind {
             Self::SignedMetadata => StatementKind::SignedMetadata.as_str(),
             Self::CodeSignature => StatementKind::CodeSignature.as_str(),
             Self::BareKey => StatementKind::BareKey.as_str(),
+            Self::Domain => StatementKind::Domain.as_str(),
         }
     }
 
@@ -58,6 +60,7 @@ impl AssetKind {
             StatementKind::SignedMetadata => Self::SignedMetadata,
             StatementKind::CodeSignature => Self::CodeSignature,
             StatementKind::BareKey => Self::BareKey,
+            StatementKind::Domain => Self::Domain,
         }
     }
 }

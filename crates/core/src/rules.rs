@@ -8,6 +8,8 @@ pub mod chain_incomplete;
 pub mod chain_wrong_order;
 pub mod clock_skew;
 pub mod crl_expires;
+pub mod domain_expires;
+pub mod domain_hold;
 pub mod expired;
 pub mod expires_soon;
 pub mod inconsistent_endpoint;

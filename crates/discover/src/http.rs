@@ -268,13 +268,46 @@ impl Client {
         if let Some(known) = self.servers().get(&shown) {
             return Ok(known.clone());
         }
+        // Below 1024 are the services that take a request for their own language: mail, directories, files.
+        let pinned = self.judged(host, port, &shown, matches!(port, 80 | 443 | 1024..)).await?;
+        let client = self.pinned(pinned).map_err(|why| Failure::new(Reason::Budget, why))?;
+        let mut servers = self.servers();
+        if servers.len() >= SERVERS_MAX {
+            servers.clear();
+        }
+        servers.insert(shown, client.clone());
+        Ok(client)
+    }
+
+    /// Opens a connection to a server of another protocol under the same rules; `port` is that protocol's own.
+    ///
+    /// # Errors
+    /// When it may not be asked, or does not answer.
+    pub async fn connect(&self, host: &str, port: u16) -> Result<tokio::net::TcpStream, Failure> {
+        let shown = format!("{host}:{port}");
+        let addresses = self.judged(host, port, &shown, true).await?;
+        let connect = tokio::net::TcpStream::connect(&*addresses);
+        match tokio::time::timeout(self.patience, connect).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(_)) => Err(Failure::new(Reason::Refused, format!("{shown} takes no connection"))),
+            Err(_) => Err(Failure::new(Reason::Timeout, format!("{shown} did not answer in time"))),
+        }
+    }
+
+    /// The addresses of a server that may be connected to. `usual`: is the port one that is asked for nothing else?
+    async fn judged(
+        &self,
+        host: &str,
+        port: u16,
+        shown: &str,
+        usual: bool,
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        let refuse = |why: &str| Err(Failure::new(Reason::Excluded, format!("{shown} was not asked: {why}")));
         let named = self.allow.name(host, port);
         let written = literal(host);
         if self.exclude.name(host) {
             return refuse("it is excluded");
         }
-        // Below 1024 are the services that take a request for their own language: mail, directories, files.
-        let usual = matches!(port, 80 | 443 | 1024..);
         if !usual && !named && !written.is_some_and(|ip| self.allow.address(ip, port)) {
             return refuse("its port is one of another service");
         }
@@ -299,13 +332,7 @@ impl Client {
         if pinned.is_empty() {
             return refuse(judged.iter().find_map(|j| j.err()).unwrap_or("its name has no address"));
         }
-        let client = self.pinned(pinned).map_err(|why| Failure::new(Reason::Budget, why))?;
-        let mut servers = self.servers();
-        if servers.len() >= SERVERS_MAX {
-            servers.clear();
-        }
-        servers.insert(shown, client.clone());
-        Ok(client)
+        Ok(pinned)
     }
 
     /// A client that reaches these addresses, whatever name it is given.

@@ -4,6 +4,7 @@
 //! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
 
 pub mod configs;
+pub mod domain;
 pub mod exclude;
 pub mod files;
 pub mod http;

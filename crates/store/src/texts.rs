@@ -24,6 +24,7 @@ const KINDS: &[AssetKind] = &[
     AssetKind::SignedMetadata,
     AssetKind::CodeSignature,
     AssetKind::BareKey,
+    AssetKind::Domain,
 ];
 const ROLES: &[Role] =
     &[Role::Leaf, Role::Intermediate, Role::Root, Role::Client, Role::Signer, Role::TrustAnchor, Role::Key];
