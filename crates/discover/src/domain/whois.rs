@@ -138,6 +138,7 @@ const NOTHING: &[&str] = &[
     "no matching",
     "no object found",
     "no such domain",
+    "not available for second level registration",
     "not been registered",
     "not exist",
     "not find matching",
@@ -146,6 +147,7 @@ const NOTHING: &[&str] = &[
     "not registrated",
     "nothing found",
     "object_not_found",
+    "query returned 0 objects",
     "status: available",
     "status: free",
     "we do not have an entry",
@@ -287,7 +289,8 @@ fn lines(text: &str) -> Vec<(String, String)> {
             Some((key, value))
         });
         let (key, value) = match bracketed.or_else(|| trimmed.split_once(':')) {
-            Some((key, value)) if key.len() <= 60 => (letters(key), value.trim()),
+            // A year before the colon: it is one of a time, and the key is words.
+            Some((key, value)) if key.len() <= 60 && !has_year(key) => (letters(key), value.trim()),
             _ => {
                 // `Record expires on 2027-03-01`, `Registered on 30th April`: a key of words before the first digit.
                 let digit = trimmed.find(|c: char| c.is_ascii_digit()).filter(|at| (4..=40).contains(at));
@@ -317,6 +320,11 @@ fn lines(text: &str) -> Vec<(String, String)> {
         }
     }
     out
+}
+
+/// Are there four digits in a row?
+fn has_year(text: &str) -> bool {
+    text.as_bytes().windows(4).any(|four| four.iter().all(u8::is_ascii_digit))
 }
 
 #[cfg(test)]
@@ -372,6 +380,7 @@ mod tests {
             "ok serverHold",
         );
         check("Domain: x.de\nNserver: ns1.x.de\nStatus: connect\n", "none", "connect");
+        check("   Record expires on 2027-03-01 08:00:00 (UTC+8)\n", "2027-03-01T00:00:00Z", "");
         check("   Record expires on 2027-03-01 (YYYY-MM-DD)\n", "2027-03-01T00:00:00Z", "");
         check(
             "domain............: x.fi\nstatus............: Registered\nexpires............: 1.3.2027 08:30:00\n",

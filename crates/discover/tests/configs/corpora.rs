@@ -9,7 +9,7 @@ use notafter_discover::renewers::{self, RENEWERS};
 use notafter_discover::tree::{Entry, Tree};
 
 /// The folder of a corpus; `None`, and a line that says so, where it is absent.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
     let root = std::env::var_os("NOTAFTER_CORPORA").map_or(default, PathBuf::from);
     let folder = root.join(name);
@@ -20,7 +20,7 @@ fn corpus(name: &str) -> Option<PathBuf> {
     None
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -27,6 +27,11 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 # paths = ["/etc", "/opt"]
 # every = "6h"
 # password_file = ["/etc/notafter/keystore-passwords"]
+#
+# [[source]]
+# kind = "domain"                      # asks public registries (RDAP, WHOIS) about these names
+# domains = ["example.com"]
+# every = "1d"
 
 # Channels to people. Secrets are named, never written here: { env = "X" }, { file = "/path" }, { credential = "x" }.
 # [[notifier]]
