@@ -372,6 +372,73 @@ fn tokens_keys_and_lists_end_too() {
     assert!(!found.text().contains(token.rsplit('.').next().unwrap()));
 }
 
+/// A registry in RDAP that answers with these documents, a name each, on a port of its own.
+fn registry(documents: Vec<(String, String)>) -> std::net::SocketAddr {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 4096];
+            let n = stream.read(&mut request).unwrap_or(0);
+            let line = String::from_utf8_lossy(&request[..n]).lines().next().unwrap_or("").to_owned();
+            let found = documents.iter().find(|(name, _)| line.contains(&format!("/domain/{name} ")));
+            let (status, body) = found.map_or(("404 Not Found", ""), |(_, body)| ("200 OK", body.as_str()));
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/rdap+json\r\nContent-Length: {length}\r\n"
+            );
+            let _ = stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn domains_end_and_are_held() {
+    let lab = Lab::new("domains");
+    let document = |name: &str, days: Option<i64>, status: &str| {
+        let end = days.map(|days| {
+            let end = notafter_lab::calendar::generalized(from_now(days * 86_400));
+            format!(r#"{{"eventAction": "expiration", "eventDate": "{end}"}}"#)
+        });
+        let events = end.unwrap_or_default();
+        let text = format!(
+            r#"{{"objectClassName": "domain", "ldhName": "{name}", "status": ["{status}"], "events": [{events}],
+                "entities": [{{"roles": ["registrant"], "vcardArray": ["vcard", [["email", {{}}, "text", "it@{name}"]]]}}]}}"#
+        );
+        (name.to_owned(), text)
+    };
+    let address = registry(vec![
+        document("lapses.test", Some(40), "active"),
+        document("lapsed.test", Some(-3), "redemption period"),
+        document("held.test", Some(600), "server hold"),
+        document("undated.test", None, "active"),
+        document("healthy.test", Some(300), "client transfer prohibited"),
+        document("renewed.test", Some(-3), "auto renew period"),
+    ]);
+    let text =
+        format!("[[source]]\nkind = \"domain\"\ndomains = [\"x.test\"]\nrdap = \"http://{address}/rdap/\"\n");
+    let config = lab.path().join("notafter.toml");
+    std::fs::write(&config, text).unwrap();
+    let found = |name: &str| scan(&[&format!("domain:www.{name}"), "--config", config.to_str().unwrap()]);
+    for (name, expected) in [
+        ("lapses.test", vec![("domain-expires", "warning")]),
+        ("lapsed.test", vec![("domain-expires", "critical"), ("domain-hold", "critical")]),
+        ("held.test", vec![("domain-hold", "critical")]),
+        ("undated.test", vec![("domain-expires", "info")]),
+        ("healthy.test", vec![]),
+        ("renewed.test", vec![]),
+    ] {
+        let found = found(name);
+        let mut kinds = found.findings();
+        kinds.sort_unstable();
+        assert_eq!(kinds, expected, "{name}: {:#}", found.0);
+    }
+    assert!(found("lapses.test").text().contains("it@lapses.test, which dies with the domain"));
+}
+
 #[test]
 fn roots_in_a_bundle_say_nothing_however_dead() {
     let lab = Lab::new("bundle");

@@ -50,7 +50,10 @@ fn server(answers: &'static [(&'static str, &'static str)]) -> (SocketAddr, Arc<
     (address, lines)
 }
 
-fn run(targets: &[&str], settings: serde_json::Value) -> Vec<(String, Result<Statement, (Reason, String)>)> {
+/// What was seen at each place.
+type SeenAt = Vec<(String, Result<Statement, (Reason, String)>)>;
+
+fn run(targets: &[&str], settings: serde_json::Value) -> SeenAt {
     let given = Given {
         network: crate::network::Settings { timeout: Duration::from_secs(3), ..Default::default() },
         passwords: Arc::default(),
