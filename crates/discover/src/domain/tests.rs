@@ -204,3 +204,46 @@ fn settings_that_make_no_sense() {
         assert!(built.is_err_and(|wrong| !wrong.hint.is_empty()), "{settings}");
     }
 }
+
+/// Replies of any shape are read to the end, whatever was done to them.
+#[test]
+fn mutated_replies_are_read_all_the_same() {
+    let whois: String = WHOIS.iter().map(|(_, text)| *text).collect();
+    let seeds = [
+        whois + "[State] Connected (2027/03/31)\n[\nRegistrar:\n name: \u{e9}\n\n.....: x\nExpires on 1st M\u{e4}rz 2027 10:00+0x\n",
+        "Record expires on 2027-03-01 08:00:00 (UTC+8)\nrefer: whois.x.test\nStatus: ok / http://x (\nhold: YES\n".to_owned(),
+        RDAP[0].1.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned(),
+        "{\"services\": [[[\"com\"], [\"https://x/\"]]]}".to_owned(),
+    ];
+    let mut dice = 7_u64;
+    let mut below = |most: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) as usize % most.max(1)
+    };
+    let (mut found, mut dated) = (0, 0);
+    for _ in 0..20_000 {
+        let mut bytes = seeds[below(seeds.len())].clone().into_bytes();
+        for _ in 0..below(6) {
+            let at = below(bytes.len());
+            match below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, b":. \n[](){}\"\xc3\xff0123456789+-/,T"[below(28)]),
+                2 if at < bytes.len() => bytes[at] = below(256) as u8,
+                _ => {
+                    let part = bytes[at..].to_vec();
+                    bytes.extend_from_slice(&part);
+                }
+            }
+        }
+        let reply = whois::read(&bytes, "x.test");
+        let _ = (whois::referral(&bytes), Bootstrap::read(&bytes), rdap::read(&bytes, "lapses.test"));
+        if let Reply::Found(one) = reply {
+            found += 1;
+            dated += usize::from(one.expires.is_some());
+            let statement = one.statement();
+            assert_eq!(Statement::parse(&statement.to_bytes()).as_ref(), Some(&statement));
+        }
+    }
+    // Were most of them rubbish, nothing would be tried.
+    assert!(found > 5000 && dated > 2000, "{found} {dated}");
+}
