@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::corpora::{corpus, files};
 
 /// Replies whose end the other reader does not have, or has otherwise, and why ours stands.
-const OTHERWISE: &[(&str, &str)] = &[(
-    "jp_google.co.jp",
-    "the end stands in brackets behind the state, where the other reader does not look",
-)];
+const OTHERWISE: &[(&str, &str)] = &[
+    ("jp_google.co.jp", "the end stands in brackets behind the state, where the other reader does not look"),
+    ("tw_google.net.tw", "midnight at UTC+8 is the day before at UTC; the other reader adds the zone"),
+];
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()

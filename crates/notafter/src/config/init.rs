@@ -107,7 +107,7 @@ mod tests {
             })
             .collect();
         let config = crate::config::parse(&on).unwrap();
-        assert_eq!((config.source.len(), config.notifier.len(), config.owner.len()), (2, 2, 2));
+        assert_eq!((config.source.len(), config.notifier.len(), config.owner.len()), (3, 2, 2));
         assert!(config.server.gone_after.is_some() && config.heartbeat.is_some());
     }
 
