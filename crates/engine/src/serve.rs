@@ -27,7 +27,7 @@ use notafter_store::{Store, StoreError};
 
 use crate::digest;
 use crate::judge::{Channels, Own, channel_views, judge_due, judge_own};
-use crate::notify::{Desk, Log};
+use crate::notify::{self, Desk, Log};
 use crate::record::Recorder;
 use crate::schedule::Schedule;
 use crate::service;
@@ -121,6 +121,8 @@ pub struct Engine {
     runtime: tokio::runtime::Handle,
     vantage: Arc<str>,
     desk: Desk,
+    /// Goes into every message: see [`notify::instance`].
+    instance: String,
     log: Log,
     schedule: Schedule,
     running: BTreeMap<String, Running>,
@@ -158,6 +160,7 @@ impl Engine {
     ) -> Result<(Self, Arc<Handle>), StoreError> {
         let (events, inbox) = channel();
         let desk = Desk::open(&store, Arc::clone(&log))?;
+        let instance = notify::instance(&store)?;
         let now = clock.now();
         let status = Arc::new(Status::default());
         status.update(|s| {
@@ -174,6 +177,7 @@ impl Engine {
             runtime,
             vantage,
             desk,
+            instance,
             log,
             schedule,
             running: BTreeMap::new(),
@@ -585,7 +589,8 @@ impl Engine {
         let room = DELIVERIES.saturating_sub(self.delivering.len());
         let due = self.handle.store.outgoing_due(now, DELIVERIES + self.delivering.len())?;
         let due: Vec<_> = due.into_iter().filter(|m| !self.delivering.contains(&m.id)).take(room).collect();
-        for message in due {
+        for mut message in due {
+            message.notice.instance.clone_from(&self.instance);
             self.delivering.insert(message.id.clone());
             let events = self.handle.events.clone();
             let channel = setup.channels.get(&message.notifier).cloned();

@@ -94,9 +94,12 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let stopped = Arc::clone(&over);
     let router = app.router();
     let serving = runtime.spawn(async move { serve(listener, router, stopped.notified_owned()).await });
-    let (global, listen, handle_) = (global.clone(), args.listen, Arc::clone(&handle));
-    let keeper = Keeper { global, listen, data, handle: handle_, store, web, clock, prober };
-    let end = runtime.block_on(keeper.keep(version, &thread));
+    let (global, listen, handle_, store_) =
+        (global.clone(), args.listen, Arc::clone(&handle), Arc::clone(&store));
+    let keeper = Keeper { global, listen, data, handle: handle_, store: store_, web, clock, prober };
+    let end = runtime.block_on(Arc::new(keeper).keep(version, &thread));
+    // A database that says nothing must not keep us, nor whoever waits for our end.
+    store.begin_end();
     over.notify_one();
     handle.stop();
     let _ = thread.join();
@@ -146,7 +149,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self, mut version: i64, engine: &std::thread::JoinHandle<()>) -> End {
+    async fn keep(self: Arc<Self>, mut version: i64, engine: &std::thread::JoinHandle<()>) -> End {
         use tokio::signal::unix::{SignalKind, signal};
         let (Ok(mut hup), Ok(mut term)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
         else {
@@ -154,7 +157,15 @@ impl Keeper {
         };
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let mut tick = tokio::time::interval(LOOK);
+        // The memory may be a database that does not answer: it is asked elsewhere, so that signals are heard meanwhile.
+        let mut looking: Option<tokio::task::JoinHandle<Option<i64>>> = None;
+        let mut loading: Option<tokio::task::JoinHandle<()>> = None;
+        let mut reload = false;
         loop {
+            if reload && loading.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                let keeper = Arc::clone(&self);
+                (loading, reload) = (Some(tokio::task::spawn_blocking(move || keeper.reload())), false);
+            }
             tokio::select! {
                 _ = tick.tick() => {
                     // Pages without an engine would show yesterday for ever: whoever watches this process shall know.
@@ -168,14 +179,18 @@ impl Keeper {
                     if self.handle.status.alive(self.clock.monotonic()) {
                         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                     }
-                    if let Ok((_, now)) = watches::read(&self.store)
+                    if let Some(looked) = looking.take_if(|looking| looking.is_finished())
+                        && let Ok(Some(now)) = looked.await
                         && now != version
                     {
-                        version = now;
-                        self.reload();
+                        (version, reload) = (now, true);
                     }
+                    looking.get_or_insert_with(|| {
+                        let store = Arc::clone(&self.store);
+                        tokio::task::spawn_blocking(move || watches::read(&store).ok().map(|(_, now)| now))
+                    });
                 }
-                _ = hup.recv() => self.reload(),
+                _ = hup.recv() => reload = true,
                 _ = term.recv() => break,
                 _ = tokio::signal::ctrl_c() => break,
             }
