@@ -656,7 +656,8 @@ fn doctor_finds_what_no_longer_agrees() {
                 database.ask("notafter", sql);
                 return;
             }
-            let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nc.execute(sys.argv[2])\nc.commit()\n";
+            let script =
+                "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nc.execute(sys.argv[2])\nc.commit()\n";
             let file = data.join("notafter.db");
             let done = Command::new("python3").args(["-c", script]).arg(file).arg(sql).status();
             assert!(done.is_ok_and(|s| s.success()), "{sql}");
@@ -682,12 +683,17 @@ fn doctor_finds_what_no_longer_agrees() {
                 "UPDATE asset SET fp8 = fp8 - 1 WHERE id = (SELECT min(id) FROM asset)",
                 "are not those of sha256:",
             ),
-            (&format!("UPDATE der {ends} WHERE asset = (SELECT max(asset) FROM der)"), "", "the bytes of asset"),
+            (
+                &format!("UPDATE der {ends} WHERE asset = (SELECT max(asset) FROM der)"),
+                "",
+                "the bytes of asset",
+            ),
         ] {
             change(sql);
             let ill = ask(&["doctor"]);
             assert_eq!(ill.code, 1, "{kind}: {sql}: {}", ill.out);
-            let line = ill.out.lines().find(|l| l.starts_with("failed memory")).unwrap_or_default().to_owned();
+            let line =
+                ill.out.lines().find(|l| l.starts_with("failed memory")).unwrap_or_default().to_owned();
             assert!(line.contains(says), "{kind}: {sql}: {}", ill.out);
             if !back.is_empty() {
                 change(back);

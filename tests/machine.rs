@@ -76,7 +76,11 @@ struct Disk {
 fn done(program: &str, arguments: &[&str]) -> Result<Output, NotRun> {
     let failed = |why: String| NotRun::new("a disk of its own", format!("{program} {arguments:?}: {why}"));
     let out = Command::new(program).args(arguments).output().map_err(|e| failed(e.to_string()))?;
-    if out.status.success() { Ok(out) } else { Err(failed(String::from_utf8_lossy(&out.stderr).into_owned())) }
+    if out.status.success() {
+        Ok(out)
+    } else {
+        Err(failed(String::from_utf8_lossy(&out.stderr).into_owned()))
+    }
 }
 
 impl Disk {
@@ -156,7 +160,8 @@ fn a_disk_that_becomes_read_only_stops_nothing_but_writing() {
     disk.mend();
     serving.crash_and_restart(lab.path());
     serving.until("what came meanwhile", || (!told(&heard, "later.test").is_empty()).then_some(()));
-    serving.until("its recovery", || (get(&format!("{}/healthz", serving.url())).status == 200).then_some(()));
+    serving
+        .until("its recovery", || (get(&format!("{}/healthz", serving.url())).status == 200).then_some(()));
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!((told(&heard, "before.test").len(), told(&heard, "later.test").len()), (1, 1));
     assert_eq!(serving.ask(&["doctor"]).out.matches("failed memory").count(), 0);
@@ -176,20 +181,22 @@ fn a_server_that_stood_still_looks_before_it_speaks() {
     );
     let serving = Serving::start(&lab, &format!("{source}{}", hook(&heard)));
     let findings = || serving.ask(&["ls", "--findings"]).out;
-    serving.until("the first look", || {
-        serving.ask(&["ls", "srv.test"]).out.contains("srv.test").then_some(())
-    });
+    serving
+        .until("the first look", || serving.ask(&["ls", "srv.test"]).out.contains("srv.test").then_some(()));
     assert!(!findings().contains("expires-soon"), "{}", findings());
     serving.signal("STOP");
     web.replace(&authority.issue(&left(89 * DAY))).expect("the new one is written");
     web.reload().expect("nginx reloads");
     std::thread::sleep(Duration::from_secs(100));
     serving.signal("CONT");
-    serving.until("that it looks first", || serving.words().contains("look before anybody is told").then_some(()));
+    serving.until("that it looks first", || {
+        serving.words().contains("look before anybody is told").then_some(())
+    });
     serving.until("the new one", || {
         let listed = serving.ask(&["ls", "name:srv.test", "--json"]);
         let listed: serde_json::Value = serde_json::from_str(&listed.out).ok()?;
-        let ends = listed["items"].as_array()?.iter().any(|i| i["days_left"].as_f64().is_some_and(|d| d > 80.0));
+        let ends =
+            listed["items"].as_array()?.iter().any(|i| i["days_left"].as_f64().is_some_and(|d| d > 80.0));
         ends.then_some(())
     });
     std::thread::sleep(Duration::from_secs(10));
@@ -275,7 +282,8 @@ fn systemd_understands_the_unit() {
     let copy = copy.display().to_string();
     let said = |arguments: &[&str]| {
         let out = Command::new("systemd-analyze").args(arguments).output().expect("it runs");
-        let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         (out.status.success(), text)
     };
     let (well, text) = said(&["verify", "--man=no", "--recursive-errors=no", &copy]);

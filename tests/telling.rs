@@ -281,10 +281,13 @@ fn two_servers_on_one_service_leave_each_others_incidents_alone() {
     let (one, other) = (Lab::new("instance-one"), Lab::new("instance-other"));
     let Some(web) = need(nginx::start(&one, &Authority::new(&one).issue(&left(8)))) else { return };
     let service = Receiver::start(Answer::status(202, "", "{}"));
+    let key = one.path().join("key");
+    std::fs::write(&key, "R0UT1NGKEY\n").expect("written");
     let config = format!(
-        "[[notifier]]\nname = \"pager\"\nkind = \"pagerduty\"\nurl = \"{}\"\nrouting_key = {{ env = \"SMTP_PASSWORD\" }}\n\
+        "[[notifier]]\nname = \"pager\"\nkind = \"pagerduty\"\nurl = \"{}\"\nrouting_key = {{ file = \"{}\" }}\n\
          [[owner]]\nname = \"web\"\nnotify = [\"pager\"]\ndefault = true\n{}",
         service.url("/v2/enqueue"),
+        key.display(),
         source(&web)
     );
     let keys = |about: &str| -> Vec<String> {

@@ -8,7 +8,7 @@
 //! [`Recorder`]. Whatever fails is said in [`Status`] and tried again; one source failing harms no other.
 //! It opens no socket, and it prints nothing: it only tells its log.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, RwLock};
@@ -38,6 +38,8 @@ use crate::status::{PULSE, Status};
 const JUMP: i64 = 300;
 /// After a jump, messages are held for so many seconds.
 const JUMP_HOLD: i64 = 900;
+/// A pass that comes so much later than the one before: the machine slept, or this process stood still.
+const SLEPT: Duration = Duration::from_secs(9 * PULSE.as_secs());
 /// After a start or a jump a source has so many seconds before it counts as stale.
 const GRACE: i64 = 900;
 /// A wait longer than any between two attempts to deliver, in seconds.
@@ -136,6 +138,10 @@ pub struct Engine {
     beating: bool,
     clocks: Option<(UnixTime, Duration)>,
     jump: Option<ClockView>,
+    /// After a sleep: the sources that look before anybody is told anything, and until when they may.
+    awaited: (BTreeSet<String>, UnixTime),
+    /// It was waited for, and nobody was told since: another sleep puts nothing off.
+    owes: bool,
     /// The last deed that was taken note of: people act by other processes, too.
     deed: i64,
     decide_at: UnixTime,
@@ -188,6 +194,8 @@ impl Engine {
             beating: false,
             clocks: None,
             jump: None,
+            awaited: (BTreeSet::new(), now),
+            owes: false,
             deed: 0,
             decide_at: now,
             own_at: now,
@@ -254,6 +262,7 @@ impl Engine {
             }
             Event::Ended(name) => {
                 self.running.remove(&name);
+                self.awaited.0.remove(&name);
                 self.handle.status.update(|s| drop(s.running.remove(&name)));
                 (self.decide_at, self.own_at) = (now, now);
             }
@@ -370,7 +379,11 @@ impl Engine {
         let mut well = true;
         let boot = self.handle.clock.boottime();
         if let Some((then, boot_then)) = self.clocks {
-            let counted = boot.saturating_sub(boot_then).as_secs() as i64;
+            let gap = boot.saturating_sub(boot_then);
+            let counted = gap.as_secs() as i64;
+            if gap > SLEPT {
+                self.woke(gap, now);
+            }
             let jumped = (now.0 - then.0) - counted;
             if jumped.abs() > JUMP {
                 let held_until = now.plus(JUMP_HOLD);
@@ -417,6 +430,22 @@ impl Engine {
 
     fn held(&self, now: UnixTime) -> bool {
         self.jump.is_some_and(|jump| now < jump.held_until)
+    }
+
+    /// What was seen before a sleep may be over: those who would have looked meanwhile look before anybody is told.
+    fn woke(&mut self, gap: Duration, now: UnixTime) {
+        let due: BTreeSet<String> = self.schedule.due(now).into_iter().collect();
+        if due.is_empty() || self.owes {
+            return;
+        }
+        let (seconds, names) = (gap.as_secs(), Vec::from_iter(due.iter().map(String::as_str)).join(", "));
+        let what = format!("nothing was done for {seconds} seconds, asleep or held up");
+        (self.log)(&format!("{what}: {names} look before anybody is told anything"));
+        self.awaited = (due, now.plus(JUMP_HOLD));
+    }
+
+    fn awaits(&self, now: UnixTime) -> bool {
+        !self.awaited.0.is_empty() && now < self.awaited.1
     }
 
     fn start_due(&mut self, now: UnixTime) -> Option<UnixTime> {
@@ -567,6 +596,11 @@ impl Engine {
         if self.held(now) {
             return Ok(self.jump.map(|j| j.held_until));
         }
+        if self.awaits(now) {
+            self.owes = true;
+            return Ok(Some(self.awaited.1));
+        }
+        self.owes = false;
         let deed = self.handle.store.last_deed()?;
         if now < self.decide_at && deed == self.deed {
             return Ok(Some(self.decide_at));
@@ -633,7 +667,7 @@ impl Engine {
 
     fn digest(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
         let setup = self.handle.setup();
-        if self.held(now) {
+        if self.held(now) || self.awaits(now) {
             return Ok(None);
         }
         digest::write_due(&self.handle.store, &setup, &self.desk, now)
