@@ -26,7 +26,8 @@ use notafter_store::prune::Keep;
 use notafter_store::{Store, StoreError};
 
 use crate::digest;
-use crate::judge::{Channels, Own, channel_views, judge_due, judge_own};
+use crate::judge::{Channels, Own, channel_views, judge_crowds, judge_due, judge_own};
+use crate::look::{look, panic_text};
 use crate::notify::{self, Desk, Log};
 use crate::record::Recorder;
 use crate::schedule::Schedule;
@@ -44,6 +45,8 @@ const SLEPT: Duration = Duration::from_secs(9 * PULSE.as_secs());
 const GRACE: i64 = 900;
 /// A wait longer than any between two attempts to deliver, in seconds.
 const WAIT_MOST: i64 = 7 * 3600;
+/// What ends together is counted so often, in seconds.
+const CROWDS_EVERY: i64 = 900;
 /// So many parts are judged in one pass, so that nothing else waits for long.
 const PARTS: usize = 20;
 /// A source that knew so many places, asks so many and reaches none is blind; one host may simply be down.
@@ -146,6 +149,7 @@ pub struct Engine {
     deed: i64,
     decide_at: UnixTime,
     own_at: UnixTime,
+    crowds_at: UnixTime,
     services_at: UnixTime,
     prune_at: UnixTime,
     beat_at: UnixTime,
@@ -199,6 +203,7 @@ impl Engine {
             deed: 0,
             decide_at: now,
             own_at: now,
+            crowds_at: now.plus(60),
             // What was not looked at yet is not a day that was bad.
             services_at: now.plus(SERVICES_EVERY),
             // Not at once: a clock that is wrong at the start is noticed by then, and history is not lost to it.
@@ -255,7 +260,7 @@ impl Engine {
                     Ok(schedule) => {
                         self.schedule = schedule;
                         *self.handle.setup.write().unwrap_or_else(|p| p.into_inner()) = Arc::from(setup);
-                        (self.decide_at, self.own_at) = (now, now);
+                        (self.decide_at, self.own_at, self.crowds_at) = (now, now, now);
                     }
                     Err(error) => self.handle.status.trouble(&error),
                 }
@@ -295,9 +300,10 @@ impl Engine {
         let mut next = NextUp(None);
         next.add(self.start_due(now));
         well &= self.probe_memory(now);
-        let steps: [Step; 7] = [
+        let steps: [Step; 8] = [
             Self::judge,
             Self::judge_own,
+            Self::judge_crowds,
             Self::tell,
             Self::deliver,
             Self::services,
@@ -592,6 +598,20 @@ impl Engine {
         Ok(Some(self.own_at))
     }
 
+    fn judge_crowds(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        // A clock that was set back may have left the next time far ahead.
+        if now < self.crowds_at && self.crowds_at.0 - now.0 <= CROWDS_EVERY {
+            return Ok(Some(self.crowds_at));
+        }
+        let setup = self.handle.setup();
+        let changes = judge_crowds(&self.handle.store, &setup.policy, &setup.last_resort, now)?;
+        if !(changes.opened.is_empty() && changes.resolved.is_empty()) {
+            self.decide_at = self.decide_at.min(now);
+        }
+        self.crowds_at = now.plus(CROWDS_EVERY);
+        Ok(Some(self.crowds_at))
+    }
+
     fn tell(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
         if self.held(now) {
             return Ok(self.jump.map(|j| j.held_until));
@@ -740,34 +760,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Looks: returns why it could not. What was never looked at comes first: a new line of the configuration answers
-/// within seconds.
-async fn look(planned: Planned, fresh: Vec<String>, cx: Cx, out: Arc<dyn Sink>) -> Option<String> {
-    let mut fault = None;
-    for targets in [fresh, planned.targets.clone()] {
-        if targets.is_empty() && !planned.targets.is_empty() {
-            continue;
-        }
-        match (planned.build)(&targets) {
-            Ok(sources) => {
-                for source in sources {
-                    if let Err(error) = source.discover(&cx, Arc::clone(&out)).await {
-                        fault.get_or_insert(error.to_string());
-                    }
-                }
-            }
-            Err(message) => fault = Some(message),
-        }
-    }
-    fault
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 /// The earliest of several instants.

@@ -106,7 +106,11 @@ impl<'l, 'c> Loader<'l, 'c> {
                     self.keys_at(location)?;
                 }
                 SubjectKey::Blind(location) => self.blind_at(location)?,
-                SubjectKey::Asset(_) | SubjectKey::Source(_) | SubjectKey::Owner(_) | SubjectKey::Server => {}
+                SubjectKey::Asset(_)
+                | SubjectKey::Source(_)
+                | SubjectKey::Owner(_)
+                | SubjectKey::Crowd(_)
+                | SubjectKey::Server => {}
             }
         }
         self.groups(groups)?;
