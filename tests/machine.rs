@@ -133,6 +133,8 @@ fn a_disk_that_becomes_read_only_stops_nothing_but_writing() {
     install(&authority, &folder, "before.test", &left(8 * DAY));
     serving.until("the first message", || (!told(&heard, "before.test").is_empty()).then_some(()));
     std::thread::sleep(Duration::from_secs(2));
+    // A disk that fails loses what the kernel had not written yet, as a power cut does: here it has.
+    done("sync", &["-f", &serving.folder.display().to_string()]).expect("it is written");
     disk.fail();
     // Another day, or both would be one alert and one message.
     install(&authority, &folder, "later.test", &left(15 * DAY));
