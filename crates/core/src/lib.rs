@@ -21,6 +21,7 @@ pub mod observation;
 pub mod owner;
 pub mod policy;
 pub mod query;
+pub mod renewal;
 pub mod rules;
 pub mod scan;
 pub mod subject;

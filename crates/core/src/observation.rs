@@ -63,6 +63,8 @@ pub enum Seen {
     },
     /// A relation between two places.
     Linked(Link),
+    /// What a renewer says of one of its lineages.
+    Managed(Box<crate::renewal::Renewal>),
 }
 
 /// Why a place could not be seen: the closed list of interface.md.
