@@ -173,6 +173,32 @@ impl Renewal {
         !self.resident && self.starter_known && self.starter.as_ref().is_none_or(|s| !s.enabled)
     }
 
+    /// One line about it, for a certificate with this life: who, by what, when next, and how it goes.
+    pub fn in_words(&self, not_before: Option<UnixTime>, not_after: Option<UnixTime>) -> String {
+        let mut out = format!("{} ({}, in {})", self.tool, self.lineage, self.state);
+        match (self.automatic, not_before.zip(not_after)) {
+            (false, _) => out.push_str(", not by itself"),
+            (true, Some((begin, end))) => out.push_str(&format!(", next on {}", self.due(begin, end, None))),
+            (true, None) => {}
+        }
+        match &self.starter {
+            Some(starter) if starter.enabled => out.push_str(&format!("; started by {}", starter.what)),
+            Some(starter) => out.push_str(&format!("; {} does not start it", starter.what)),
+            None if self.nothing_starts_it() => out.push_str("; nothing was found that starts it"),
+            None => {}
+        }
+        if let Some(last) = self.last_run {
+            out.push_str(&format!("; last ran {last}"));
+        }
+        if let Some(failed) = &self.failures {
+            out.push_str(&format!("; failed since {}: {}", failed.first, failed.message.trim()));
+        }
+        for why in &self.broken {
+            out.push_str(&format!("; {why}"));
+        }
+        out
+    }
+
     /// What tells it from all others: the tool, its file, its name.
     pub fn key(&self) -> String {
         format!("{} {} {}", self.tool, self.state, self.lineage)
