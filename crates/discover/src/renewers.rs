@@ -325,10 +325,8 @@ impl State<'_> {
         renewed.certificates.retain(|path| seen.insert(path.clone()));
         renewed.home.clone_from(&self.home);
         renewed.timer_known = self.usual && self.timers.known;
-        renewed.last_run = [renewed.last_run, renewed.timer.as_ref().and_then(|t| t.last_run)]
-            .into_iter()
-            .flatten()
-            .max();
+        renewed.last_run =
+            [renewed.last_run, renewed.timer.as_ref().and_then(|t| t.last_run)].into_iter().flatten().max();
         if !renewed.resident && renewed.automatic && self.tree.is_full(&self.home) {
             renewed.broken.push(format!("the file system of {} is full", self.home.display()));
         }
@@ -354,7 +352,8 @@ pub fn read_tree(tree: &Tree) -> Renewals {
                     let same = |k: &Renewed| k.tool == r.tool && k.at == r.at && k.lineage == r.lineage;
                     out.renewed.iter().any(same)
                 };
-                let fresh: Vec<Renewed> = found.renewed.into_iter().filter(|r| r.tool != "dehydrated" || !known(r)).collect();
+                let fresh: Vec<Renewed> =
+                    found.renewed.into_iter().filter(|r| r.tool != "dehydrated" || !known(r)).collect();
                 out.renewed.extend(fresh);
                 out.blind.extend(found.blind);
             }
@@ -365,17 +364,12 @@ pub fn read_tree(tree: &Tree) -> Renewals {
 
 /// Reads the state in one folder, which [`recognise`] or a user named.
 pub fn read_with(tree: &Tree, renewer: &'static Renewer, home: &Path) -> Renewals {
-    let usual = renewer.homes.iter().any(|pattern| fits(pattern, home).is_some_and(|rest| rest == Path::new("/")));
+    let usual =
+        renewer.homes.iter().any(|pattern| fits(pattern, home).is_some_and(|rest| rest == Path::new("/")));
     read_home(tree, &timers::Timers::read(tree), renewer, home, usual)
 }
 
-fn read_home(
-    tree: &Tree,
-    timers: &timers::Timers,
-    renewer: &Renewer,
-    home: &Path,
-    usual: bool,
-) -> Renewals {
+fn read_home(tree: &Tree, timers: &timers::Timers, renewer: &Renewer, home: &Path, usual: bool) -> Renewals {
     let mut state = State { tree, timers, usual, home: home.to_owned(), out: Renewals::default() };
     (renewer.read)(&mut state, home);
     state.out

@@ -304,7 +304,8 @@ impl<'i> Gathered<'i> {
         chains: &'a [Vec<std::borrow::Cow<'i, [u8]>>],
         judgment: &Judgment,
     ) -> AssetView<'a> {
-        let places: Vec<&'i Placement> = self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
+        let places: Vec<&'i Placement> =
+            self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
         let paths = self.paths.get(&ix).map(Vec::as_slice).unwrap_or_default();
         let chains = paths
             .iter()
@@ -336,7 +337,9 @@ impl<'i> Gathered<'i> {
             key_seen: asset.key.is_some_and(|k| self.keys.contains(&k)),
             successors: certificate.map(|c| self.successors(asset, &c, &places)).unwrap_or_default(),
             superseded_by: certificate.and_then(|c| self.superseded_by(asset, &c, judgment.at)),
-            managed: certificate.map(|c| self.managed_by(asset, &c, &places, judgment.at)).unwrap_or_default(),
+            managed: certificate
+                .map(|c| self.managed_by(asset, &c, &places, judgment.at))
+                .unwrap_or_default(),
             places,
         }
     }

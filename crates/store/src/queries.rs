@@ -195,7 +195,17 @@ impl Store {
             let files: Vec<&Location> = links.iter().map(|l| &l.from).collect();
             let said = fetch::renewals(c, states)?.into_iter().map(|(renewal, ..)| renewal);
             let renewals = said.filter(|r| r.certificates.iter().any(|file| files.contains(&file))).collect();
-            Ok(Some(AssetWhole { row, der, key, placements, placements_more, lineage, keys, links, renewals }))
+            Ok(Some(AssetWhole {
+                row,
+                der,
+                key,
+                placements,
+                placements_more,
+                lineage,
+                keys,
+                links,
+                renewals,
+            }))
         })
     }
 

@@ -39,8 +39,7 @@ impl Rule for RenewalOverdue {
         let renewal = one.renewal;
         let (severity, next) = severity(view, now);
         let ended = view.asset.not_after.is_some_and(|end| end <= now);
-        let severity =
-            if ended && view.served_at().next().is_none() { Severity::Warning } else { severity };
+        let severity = if ended && view.served_at().next().is_none() { Severity::Warning } else { severity };
         let cause = Cause::of(one, view, now);
         let verb = if ended { "ended" } else { "ends" };
         let finding = Finding::new(Kind::RenewalOverdue, severity, Some(view.asset.id), "")

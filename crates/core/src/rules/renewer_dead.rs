@@ -43,11 +43,7 @@ impl Rule for RenewerDead {
     }
 }
 
-fn judge(
-    one: &ManagedView<'_>,
-    view: &AssetView<'_>,
-    now: UnixTime,
-) -> (Option<Finding>, Option<UnixTime>) {
+fn judge(one: &ManagedView<'_>, view: &AssetView<'_>, now: UnixTime) -> (Option<Finding>, Option<UnixTime>) {
     let renewal = one.renewal;
     let known = one.known_until(now);
     let due = one.due(view.asset).map(|(due, _)| due);

@@ -53,16 +53,28 @@ impl<'a> Cause<'a> {
     /// What to do now, in order.
     pub(super) fn hint(&self, renewal: &Renewal) -> String {
         let (try_it, renew) = (dry_run(renewal), by_hand(renewal));
-        let then = format!("then `{renew}`, and see that what is served has changed");
+        let then = if try_it == renew {
+            "and see that what is served has changed".to_owned()
+        } else {
+            format!("then `{renew}`, and see that what is served has changed")
+        };
         match self {
             Self::Fails(failures) => {
-                format!("read the reason ({}) and mend it; see that `{try_it}` goes well, {then}", failures.place)
+                format!(
+                    "read the reason ({}) and mend it; see that `{try_it}` goes well, {then}",
+                    failures.place
+                )
             }
             Self::Credential(ended) => {
-                format!("put a new {} into {}; see that `{try_it}` goes well, {then}", ended.what, ended.place)
+                format!(
+                    "put a new {} into {}; see that `{try_it}` goes well, {then}",
+                    ended.what, ended.place
+                )
             }
             Self::Broken(why) => format!("mend it ({why}); see that `{try_it}` goes well, {then}"),
-            Self::Dead => format!("run `{renew}` now; {}; see that what is served has changed", revive(renewal)),
+            Self::Dead => {
+                format!("run `{renew}` now; {}; see that what is served has changed", revive(renewal))
+            }
             Self::Unknown => format!("run `{try_it}` and read what it says, {then}"),
         }
     }
@@ -88,7 +100,9 @@ pub(super) fn revive(renewal: &Renewal) -> String {
         }
         Some(s) if s.what.ends_with(".timer") => {
             let unit = plain(&s.what).unwrap_or("the timer");
-            format!("then see why it is not started: `systemctl status {unit}`, `systemctl list-timers {unit}`")
+            format!(
+                "then see why it is not started: `systemctl status {unit}`, `systemctl list-timers {unit}`"
+            )
         }
         Some(s) => format!("then see why cron does not run the line in {}", s.place),
         None => format!("then give {} a timer or a line of cron, twice a day", renewal.tool),

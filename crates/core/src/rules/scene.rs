@@ -8,7 +8,8 @@ use notafter_pki::time::DAY;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, ManagedView, NameView, PathEnd, PathView, Subject, Successor,
+    AssetView, ChainView, Dependent, Dossier, KeyBeside, ManagedView, NameView, PathEnd, PathView, Subject,
+    Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};

@@ -23,7 +23,8 @@ pub(super) const RENEWER: Renewer = Renewer {
     home_of: |path, start| {
         let name = path.file_name()?.to_str()?;
         if name == "account.conf" {
-            let words = ["ACCOUNT_", "SAVED_", "LOG_FILE", "UPGRADE_HASH", "USER_PATH", "DEFAULT_ACME_SERVER"];
+            let words =
+                ["ACCOUNT_", "SAVED_", "LOG_FILE", "UPGRADE_HASH", "USER_PATH", "DEFAULT_ACME_SERVER"];
             return above(path, &[]).filter(|_| says(start, &words));
         }
         if !name.ends_with(".conf") || !says(start, &["Le_Domain="]) {

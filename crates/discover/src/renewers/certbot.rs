@@ -206,8 +206,7 @@ fn logs(state: &State<'_>, folder: &Path) -> Vec<Log> {
 /// How a lineage fared: the failures after which nothing went well.
 fn failures(logs: &[Log], lineage: &str) -> Option<Failed> {
     let path = format!("/renewal/{lineage}.conf");
-    let quoted =
-        [format!("certificate {lineage} with"), format!("({lineage})"), format!("/live/{lineage}/")];
+    let quoted = [format!("certificate {lineage} with"), format!("({lineage})"), format!("/live/{lineage}/")];
     let mut found = None;
     // Lines before the first date of a log belong to the run that began it.
     for log in logs.iter().rev() {
@@ -352,10 +351,14 @@ mod tests {
 
     #[test]
     fn what_it_signs_in_with() {
-        let conf = CONF.replace("authenticator = webroot", "authenticator = dns-x\ndns_x_credentials = /root/x.ini");
+        let conf =
+            CONF.replace("authenticator = webroot", "authenticator = dns-x\ndns_x_credentials = /root/x.ini");
         let found = tree(&conf, &[("/root/x.ini", "dns_x_token = abc\n# expires: 2026-12-01\n")]);
         let [(path, ends)] = found.renewed[0].credentials.as_slice() else { panic!("{found:?}") };
-        assert_eq!((path.to_str(), ends.until.to_string().as_str()), (Some("/root/x.ini"), "2026-12-01T23:59:59Z"));
+        assert_eq!(
+            (path.to_str(), ends.until.to_string().as_str()),
+            (Some("/root/x.ini"), "2026-12-01T23:59:59Z")
+        );
         let found = tree(&CONF.replace("webroot\n", "manual\n"), &[]);
         assert!(found.renewed[0].broken[0].contains("by hand"), "{found:?}");
     }

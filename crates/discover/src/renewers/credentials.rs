@@ -33,8 +33,17 @@ const LINE_MAX: usize = 16 << 10;
 const ENDS_MAX: usize = 8;
 
 /// Words beside which a date is an end.
-const WORDS: &[&str] =
-    &["expir", "valid_until", "validuntil", "valid until", "valid_to", "notafter", "not_after", "enddate", "end_date"];
+const WORDS: &[&str] = &[
+    "expir",
+    "valid_until",
+    "validuntil",
+    "valid until",
+    "valid_to",
+    "notafter",
+    "not_after",
+    "enddate",
+    "end_date",
+];
 
 /// The ends of what is in a file.
 pub(super) fn ends(tree: &Tree, path: &Path) -> Vec<Ends> {
@@ -65,7 +74,11 @@ fn in_container(bytes: &[u8]) -> Vec<Ends> {
             Content::Certificate(der) if key => {
                 let leaf = Certificate::parse(der).ok().filter(|c| !c.is_ca());
                 out.extend(leaf.and_then(|c| {
-                    Some(Ends { what: "client certificate".into(), from: c.not_before(), until: c.not_after()? })
+                    Some(Ends {
+                        what: "client certificate".into(),
+                        from: c.not_before(),
+                        until: c.not_after()?,
+                    })
                 }));
             }
             _ => {}
@@ -143,8 +156,7 @@ mod tests {
         let check = |text: &str, expected: &[(&str, &str)]| {
             let found = ends(&Tree::of(&[("/x", text)]), Path::new("/x"));
             let got: Vec<_> = found.iter().map(|e| (e.what.clone(), e.until.to_string())).collect();
-            let expected: Vec<_> =
-                expected.iter().map(|(w, t)| ((*w).to_owned(), (*t).to_owned())).collect();
+            let expected: Vec<_> = expected.iter().map(|(w, t)| ((*w).to_owned(), (*t).to_owned())).collect();
             assert_eq!(got, expected, "{text}");
         };
         check(

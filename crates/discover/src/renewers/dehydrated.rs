@@ -181,13 +181,20 @@ mod tests {
             ("/var/lib/dehydrated/c/alias/config".into(), Entry::file(b"RENEW_DAYS=10\n")),
         ]));
         let [one, two] = found.renewed.as_slice() else { panic!("{found:?}") };
-        assert_eq!((one.lineage.as_str(), one.names.len(), one.before), ("alias", 2, Some(Before::Seconds(864_000))));
+        assert_eq!(
+            (one.lineage.as_str(), one.names.len(), one.before),
+            ("alias", 2, Some(Before::Seconds(864_000)))
+        );
         assert!(found.blind[0].why.contains("never obtained"), "{found:?}");
         assert_eq!(one.failures.as_ref().map(|f| f.last.0), Some(1_763_700_000));
         assert!(one.certificates.contains(&PathBuf::from("/var/lib/dehydrated/c/alias/cert-1763600000.pem")));
         assert_eq!(
             (two.solver.as_deref(), two.before, two.broken.as_slice()),
-            (Some("dns-01"), Some(Before::Seconds(2_592_000)), &["its hook /h.sh is not there".to_owned()][..])
+            (
+                Some("dns-01"),
+                Some(Before::Seconds(2_592_000)),
+                &["its hook /h.sh is not there".to_owned()][..]
+            )
         );
     }
 }

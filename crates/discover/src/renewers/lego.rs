@@ -112,7 +112,9 @@ fn command(timer: &super::Timer) -> Vec<String> {
 fn failures(log: &str, names: &[String], path: &Path) -> (Option<Failed>, Option<UnixTime>) {
     let (mut found, mut ran, mut ours) = (None, None, false);
     for line in log.lines() {
-        let Some(at) = line.get(..19).and_then(|date| dates::parse(&date.replacen('/', "-", 2))) else { continue };
+        let Some(at) = line.get(..19).and_then(|date| dates::parse(&date.replacen('/', "-", 2))) else {
+            continue;
+        };
         ran = Some(at);
         let text = line[19..].trim();
         if let Some(domain) = text.split('[').nth(2).and_then(|t| t.split(']').next()) {

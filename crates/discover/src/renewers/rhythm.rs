@@ -98,7 +98,10 @@ pub(super) fn of_cron(line: &str) -> Option<i64> {
     }
     let (hours, days, month, weekdays) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let field = |f: &str| f.bytes().all(|b| b.is_ascii_alphanumeric() || b"*/,-~".contains(&b));
-    [first, hours, days, month, weekdays].iter().all(|f| field(f)).then(|| rhythm(hours, days, month, weekdays))?
+    [first, hours, days, month, weekdays]
+        .iter()
+        .all(|f| field(f))
+        .then(|| rhythm(hours, days, month, weekdays))?
 }
 
 /// The rhythm of a folder whose scripts cron runs.

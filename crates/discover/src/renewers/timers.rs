@@ -76,7 +76,8 @@ const PLACES: &[&str] = &[
     "/var/spool/cron",
 ];
 /// Options that say where a tool's state is.
-const HOMES: &[&str] = &["--path", "--config-dir", "--home", "--config-home", "--cert-home", "--config", "-f"];
+const HOMES: &[&str] =
+    &["--path", "--config-dir", "--home", "--config-home", "--cert-home", "--config", "-f"];
 /// So much of a script is looked at, in bytes, and of so many.
 const SCRIPT_MAX: usize = 64 << 10;
 const SCRIPTS_MAX: usize = 500;
@@ -280,7 +281,9 @@ mod tests {
         let check =
             |files: &[(PathBuf, Entry)], program: &str, expected: Option<(&str, bool, Option<i64>)>| {
                 let timers = Timers::read(&Tree::memory(files.to_vec()));
-                let got = timers.of(program, Path::new("/x"), true).map(|t| (t.what, t.enabled, t.last_run.map(|t| t.0)));
+                let got = timers
+                    .of(program, Path::new("/x"), true)
+                    .map(|t| (t.what, t.enabled, t.last_run.map(|t| t.0)));
                 assert_eq!(got, expected.map(|(w, e, l)| (w.to_owned(), e, l)), "{program}");
             };
         let line =

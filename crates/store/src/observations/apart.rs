@@ -106,7 +106,12 @@ fn places(batch: &Inventory) -> BTreeSet<&Location> {
     let keys = batch.keys().iter().map(|k| &k.location);
     let links = batch.links().iter().map(|l| &l.from);
     let renewals = batch.renewals().iter().map(|r| &r.renewal.state);
-    placed.chain(keys).chain(links).chain(renewals).chain(batch.blind_spots().iter().map(|b| &b.location)).collect()
+    placed
+        .chain(keys)
+        .chain(links)
+        .chain(renewals)
+        .chain(batch.blind_spots().iter().map(|b| &b.location))
+        .collect()
 }
 
 /// What a batch says of these places.

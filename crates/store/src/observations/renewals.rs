@@ -16,8 +16,7 @@ impl Recording<'_> {
     pub(super) fn renewals(&mut self, c: &mut Conn<'_>) -> Result<()> {
         for sighting in self.batch.renewals() {
             let renewal = &sighting.renewal;
-            let (state, name) =
-                (places::end_hash(&renewal.state), places::hash48(renewal.key().as_bytes()));
+            let (state, name) = (places::end_hash(&renewal.state), places::hash48(renewal.key().as_bytes()));
             let body = texts::renewal_json(renewal)?;
             let open = c.query(
                 "SELECT id, body, source FROM renewal WHERE name = $1 AND gone IS NULL",
