@@ -427,8 +427,14 @@ fn certbot(scene: &Scene, lived: i64, cron: bool, log: &str) -> String {
 
 /// A line of certbot's log, so many days ago.
 fn said(days: i64, text: &str) -> String {
-    let at = notafter_lab::calendar::rfc3339(from_now(-days * 86_400 - 60));
-    format!("{},000:{text}\n", at.replace('T', " ").replace('Z', ""))
+    let at = notafter_lab::calendar::generalized(from_now(-days * 86_400 - 60));
+    let (time, date) = (&at[8..], date(&at));
+    format!("{date} {}:{}:{},000:{text}\n", &time[..2], &time[2..4], &time[4..6])
+}
+
+/// `2026-12-01` of `20261201...`.
+fn date(at: &str) -> String {
+    format!("{}-{}-{}", &at[..4], &at[4..6], &at[6..8])
 }
 
 #[test]
@@ -465,8 +471,8 @@ fn what_a_renewer_signs_in_with_ends() {
     let log = said(0, "DEBUG:certbot._internal.main:nothing to do");
     let machine = certbot(&scene, 20, true, &log);
     assert_eq!(kinds(&scan(&[&machine])), []);
-    let day = notafter_lab::calendar::rfc3339(from_now(20 * 86_400));
-    let text = format!("dns_x_token = 0123456789\n# expires {}\n", &day[..10]);
+    let day = date(&notafter_lab::calendar::generalized(from_now(20 * 86_400)));
+    let text = format!("dns_x_token = 0123456789\n# expires {day}\n");
     std::fs::write(Path::new(&machine).join("etc/x.ini"), text).unwrap();
     assert_eq!(kinds(&scan(&[&machine])), pair("renewer-credential-expires", "warning"));
 }
