@@ -24,6 +24,7 @@ pub mod owner;
 pub mod policy;
 pub mod query;
 pub mod renewal;
+mod renewers;
 pub mod rules;
 pub mod scan;
 pub mod subject;

@@ -26,7 +26,6 @@ pub mod renewal_overdue;
 pub mod renewed_not_loaded;
 pub mod renewer_credential_expires;
 pub mod renewer_dead;
-mod renewers;
 pub mod signature_dies;
 pub mod source_stale;
 pub mod staple_expires;

@@ -9,7 +9,7 @@ use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 use notafter_pki::time::DAY;
 
-use super::renewers::{Cause, failures, severity};
+use crate::renewers::{Cause, failures, severity};
 
 /// The rule.
 pub struct RenewalFailing;

@@ -8,7 +8,7 @@ use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
-use super::renewers::{Cause, severity};
+use crate::renewers::{Cause, severity};
 
 /// The rule.
 pub struct RenewalOverdue;

@@ -10,7 +10,7 @@ use crate::joints::{Rule, RuleInfo, Verdict};
 use crate::renewal::Credential;
 use notafter_pki::time::DAY;
 
-use super::renewers::dry_run;
+use crate::renewers::dry_run;
 
 /// The rule.
 pub struct RenewerCredentialExpires;

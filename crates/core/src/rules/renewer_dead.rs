@@ -9,7 +9,7 @@ use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
 use notafter_pki::time::DAY;
 
-use super::renewers::{by_hand, dead, revive, severity};
+use crate::renewers::{by_hand, dead, revive, severity};
 
 /// The rule.
 pub struct RenewerDead;

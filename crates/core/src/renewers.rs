@@ -7,7 +7,7 @@ use crate::finding::Severity;
 use crate::renewal::Renewal;
 
 /// Why a renewal did not come, the likeliest first.
-pub(super) enum Cause<'a> {
+pub(crate) enum Cause<'a> {
     /// It is tried and fails.
     Fails(&'a crate::renewal::Failures),
     /// Something it signs in with has ended.
@@ -21,7 +21,7 @@ pub(super) enum Cause<'a> {
 }
 
 impl<'a> Cause<'a> {
-    pub(super) fn of(one: &ManagedView<'a>, view: &AssetView<'_>, now: UnixTime) -> Self {
+    pub(crate) fn of(one: &ManagedView<'a>, view: &AssetView<'_>, now: UnixTime) -> Self {
         let renewal = one.renewal;
         if let Some(ended) = renewal.credentials.iter().find(|c| c.until <= now) {
             return Self::Credential(ended);
@@ -36,7 +36,7 @@ impl<'a> Cause<'a> {
         if dead || renewal.nothing_starts_it() { Self::Dead } else { Self::Unknown }
     }
 
-    pub(super) fn words(&self, renewal: &Renewal) -> String {
+    pub(crate) fn words(&self, renewal: &Renewal) -> String {
         match self {
             Self::Fails(failures) => {
                 format!("it has failed since {}: {}", failures.first, failures.message.trim())
@@ -51,7 +51,7 @@ impl<'a> Cause<'a> {
     }
 
     /// What to do now, in order.
-    pub(super) fn hint(&self, renewal: &Renewal) -> String {
+    pub(crate) fn hint(&self, renewal: &Renewal) -> String {
         let (try_it, renew) = (dry_run(renewal), by_hand(renewal));
         let then = if try_it == renew {
             "and see that what is served has changed".to_owned()
@@ -81,7 +81,7 @@ impl<'a> Cause<'a> {
 }
 
 /// What starts it, or does not, in words.
-pub(super) fn dead(renewal: &Renewal) -> String {
+pub(crate) fn dead(renewal: &Renewal) -> String {
     let ran = renewal.last_run.map_or_else(String::new, |last| format!(", and it last ran on {last}"));
     match &renewal.starter {
         Some(starter) if !starter.enabled => format!("{} is there and will not start it{ran}", starter.what),
@@ -92,7 +92,7 @@ pub(super) fn dead(renewal: &Renewal) -> String {
 }
 
 /// How to have it started again.
-pub(super) fn revive(renewal: &Renewal) -> String {
+pub(crate) fn revive(renewal: &Renewal) -> String {
     match &renewal.starter {
         Some(s) if s.what.ends_with(".timer") && !s.enabled => {
             let unit = plain(&s.what).unwrap_or("the timer");
@@ -110,7 +110,7 @@ pub(super) fn revive(renewal: &Renewal) -> String {
 }
 
 /// The failures that count now: not what lies ahead, not what this very certificate came after.
-pub(super) fn failures<'a>(
+pub(crate) fn failures<'a>(
     one: &ManagedView<'a>,
     view: &AssetView<'_>,
     now: UnixTime,
@@ -120,7 +120,7 @@ pub(super) fn failures<'a>(
 }
 
 /// Where on the ladder to its end the certificate is: warning at least, critical where it is near.
-pub(super) fn severity(view: &AssetView<'_>, now: UnixTime) -> (Severity, Option<UnixTime>) {
+pub(crate) fn severity(view: &AssetView<'_>, now: UnixTime) -> (Severity, Option<UnixTime>) {
     let Some(end) = view.asset.not_after else { return (Severity::Warning, None) };
     let life = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
     let ladder = Ladder::for_leaf(life);
@@ -138,7 +138,7 @@ fn plain(word: &str) -> Option<&str> {
 }
 
 /// A command that tries the renewal and changes nothing, where the tool has one.
-pub(super) fn dry_run(renewal: &Renewal) -> String {
+pub(crate) fn dry_run(renewal: &Renewal) -> String {
     match (renewal.tool.as_str(), plain(&renewal.lineage)) {
         ("certbot", Some(name)) => format!("certbot renew --cert-name {name} --dry-run"),
         ("certbot", None) => "certbot renew --dry-run".to_owned(),
@@ -148,7 +148,7 @@ pub(super) fn dry_run(renewal: &Renewal) -> String {
 }
 
 /// The command that renews it.
-pub(super) fn by_hand(renewal: &Renewal) -> String {
+pub(crate) fn by_hand(renewal: &Renewal) -> String {
     let name = renewal.names.first().and_then(|n| plain(n));
     match (renewal.tool.as_str(), plain(&renewal.lineage)) {
         ("certbot", Some(name)) => format!("certbot renew --cert-name {name}"),
