@@ -406,6 +406,9 @@ fn certbot(scene: &Scene, lived: i64, cron: bool, log: &str) -> String {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     write("etc/letsencrypt/archive/a/fullchain1.pem", &read(&leaf.fullchain_pem));
     write("etc/letsencrypt/archive/a/privkey1.pem", &read(&leaf.key_pem));
+    let key = machine.join("etc/letsencrypt/archive/a/privkey1.pem");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(key, private).unwrap();
     let live = machine.join("etc/letsencrypt/live/a");
     std::fs::create_dir_all(&live).unwrap();
     let mut conf = "version = 2.1.0\narchive_dir = /etc/letsencrypt/archive/a\n".to_owned();
