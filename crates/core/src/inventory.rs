@@ -222,6 +222,7 @@ pub struct Inventory {
     links: Vec<Link>,
     renewals: Vec<RenewalSighting>,
     renewed: HashMap<String, u32>,
+    times: Vec<(Location, i64)>,
     blind_spots: Vec<BlindSpot>,
     blind: HashSet<(Location, Reason)>,
 }
@@ -245,6 +246,7 @@ impl Inventory {
             links: Vec::new(),
             renewals: Vec::new(),
             renewed: HashMap::new(),
+            times: Vec::new(),
             blind_spots: Vec::new(),
             blind: HashSet::new(),
         }
@@ -319,6 +321,16 @@ impl Inventory {
                 self.renewals.push(sighting);
             }
         }
+    }
+
+    /// Records by how many seconds our clock is ahead of a server's.
+    pub fn add_time(&mut self, location: Location, ahead: i64) {
+        self.times.push((location, ahead));
+    }
+
+    /// By how many seconds our clock is ahead of those of servers that were asked.
+    pub fn times(&self) -> &[(Location, i64)] {
+        &self.times
     }
 
     /// Records what could not be seen; the same place and reason once.

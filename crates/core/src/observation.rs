@@ -65,6 +65,11 @@ pub enum Seen {
     Linked(Link),
     /// What a renewer says of one of its lineages.
     Managed(Box<crate::renewal::Renewal>),
+    /// A server was asked for the time: by so many seconds our clock is ahead of its (behind: negative).
+    Time {
+        /// In seconds.
+        ahead: i64,
+    },
 }
 
 /// Why a place could not be seen: the closed list of interface.md.
