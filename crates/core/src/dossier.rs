@@ -315,7 +315,7 @@ impl AssetView<'_> {
             Role::Leaf | Role::Client | Role::Signer => true,
             Role::Root => p.location.is_file() && p.chain.is_some(),
             Role::Intermediate => p.location.is_file() && p.chain.is_some() && self.key_seen,
-            Role::TrustAnchor | Role::Key => false,
+            Role::TrustAnchor | Role::Key | Role::Logged => false,
         })
     }
 

@@ -83,6 +83,8 @@ pub enum Role {
     TrustAnchor,
     /// A private key.
     Key,
+    /// In a public log: it was issued, and nothing says that anybody uses it.
+    Logged,
 }
 
 impl Role {
@@ -96,6 +98,7 @@ impl Role {
             Self::Signer => "signer",
             Self::TrustAnchor => "trust-anchor",
             Self::Key => "key",
+            Self::Logged => "logged",
         }
     }
 }

@@ -45,6 +45,16 @@ pub trait Resume: Send + Sync {
     fn cursor(&self) -> Option<Vec<u8>>;
     /// Everything up to here was seen and put into the sink.
     fn reached(&self, cursor: Vec<u8>);
+
+    /// What earlier runs of the same source left for later ones, finished or not. `None`: nothing.
+    fn note(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Leaves a note for later runs, once everything that was put before is kept.
+    fn leave(&self, note: Vec<u8>) {
+        let _ = note;
+    }
 }
 
 /// Every run is the first.

@@ -55,6 +55,18 @@ impl Location {
         Self(text.into())
     }
 
+    /// An entry of a certificate transparency log: `ct:log.example/2026h1/4711`; without `entry` the log itself. No
+    /// place where anything is used.
+    pub fn logged(log: &str, entry: Option<&str>) -> Self {
+        let mut text = "ct:".to_owned();
+        encode(log.trim_end_matches('/').as_bytes(), &mut text, true);
+        if let Some(entry) = entry {
+            text.push('/');
+            encode(entry.as_bytes(), &mut text, false);
+        }
+        Self(text.into())
+    }
+
     /// The text, as printed.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -70,9 +82,14 @@ impl Location {
         self.0.starts_with("file://")
     }
 
+    /// Is this an entry of a certificate transparency log?
+    pub fn is_logged(&self) -> bool {
+        self.0.starts_with("ct:")
+    }
+
     /// Is this a network endpoint?
     pub fn is_endpoint(&self) -> bool {
-        !self.is_file() && self.0.contains("://")
+        !self.is_file() && !self.is_logged() && self.0.contains("://")
     }
 
     /// The address connected to, for an endpoint with one.
@@ -258,6 +275,9 @@ mod tests {
         let domain = Location::domain("example.com");
         check(&domain, "domain:example.com");
         assert_eq!((domain.is_endpoint(), domain.is_file(), domain.address()), (false, false, None));
+        let logged = Location::logged("log.example/2026h1/", Some("4711"));
+        check(&logged, "ct:log.example/2026h1/4711");
+        assert_eq!((logged.is_logged(), logged.is_endpoint(), logged.is_file()), (true, false, false));
     }
 
     #[test]

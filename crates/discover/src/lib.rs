@@ -4,6 +4,7 @@
 //! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
 
 pub mod configs;
+pub mod ct;
 pub mod domain;
 pub mod exclude;
 pub mod files;
@@ -18,5 +19,6 @@ pub mod tree;
 
 mod guard;
 mod limits;
+mod named_file;
 mod passwd;
 mod permutation;

@@ -145,6 +145,11 @@ impl Recorder {
         }
     }
 
+    /// Under which name the notes of this source are kept.
+    fn note_name(&self) -> Option<String> {
+        lock(&self.writing).run.as_ref().map(|run| format!("note of source {}", run.source()))
+    }
+
     /// Does a batch wait for the memory to work again?
     pub fn waits(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
@@ -201,6 +206,29 @@ impl Resume for Recorder {
         }
         if let Some(run) = lock(&self.writing).run.as_ref()
             && let Err(error) = self.store.checkpoint(run, &cursor)
+        {
+            self.status.trouble(&error);
+        }
+    }
+
+    fn note(&self) -> Option<Vec<u8>> {
+        let name = self.note_name()?;
+        match self.store.kept(&name) {
+            Ok(kept) => kept.map(|kept| kept.value),
+            Err(error) => {
+                self.status.trouble(&error);
+                None
+            }
+        }
+    }
+
+    fn leave(&self, note: Vec<u8>) {
+        // What the note stands for must be kept before the note is.
+        if !self.flush() {
+            return;
+        }
+        if let Some(name) = self.note_name()
+            && let Err(error) = self.store.keep(&name, &note, None)
         {
             self.status.trouble(&error);
         }

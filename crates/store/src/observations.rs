@@ -220,6 +220,11 @@ impl Run {
         self.position.as_deref()
     }
 
+    /// The number of its source.
+    pub fn source(&self) -> i64 {
+        self.source
+    }
+
     /// When it began.
     pub fn started(&self) -> UnixTime {
         self.started

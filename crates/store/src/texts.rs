@@ -27,8 +27,16 @@ const KINDS: &[AssetKind] = &[
     AssetKind::BareKey,
     AssetKind::Domain,
 ];
-const ROLES: &[Role] =
-    &[Role::Leaf, Role::Intermediate, Role::Root, Role::Client, Role::Signer, Role::TrustAnchor, Role::Key];
+const ROLES: &[Role] = &[
+    Role::Leaf,
+    Role::Intermediate,
+    Role::Root,
+    Role::Client,
+    Role::Signer,
+    Role::TrustAnchor,
+    Role::Key,
+    Role::Logged,
+];
 const REASONS: &[Reason] = &[
     Reason::Dns,
     Reason::Refused,

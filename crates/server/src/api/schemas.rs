@@ -256,7 +256,7 @@ fn placement() -> Value {
 }
 
 fn role() -> Value {
-    words(&["leaf", "intermediate", "root", "client", "signer", "trust-anchor", "key"])
+    words(&["leaf", "intermediate", "root", "client", "signer", "trust-anchor", "key", "logged"])
 }
 
 fn key() -> Value {

@@ -69,6 +69,10 @@ impl<'r> Finishing<'r> {
             let (flags, first_seen, unseen) = (row.int(4)?, row.int(5)?, row.maybe_int(6)?);
             let mut text = c.one("SELECT text FROM location WHERE id = $1", args![place])?;
             let location = texts::location(&text.text(0)?)?;
+            // What a log has once shown stays in it; nobody reads it twice.
+            if location.is_logged() {
+                continue;
+            }
             let last = looked.map_or(first_seen, |looked| looked.max(first_seen));
             let gone = if flags & AT_ENDPOINT != 0 {
                 // Another leaf at the same place in this run: it was replaced.
