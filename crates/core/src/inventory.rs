@@ -28,6 +28,8 @@ pub enum AssetKind {
     SignedMetadata,
     CodeSignature,
     BareKey,
+    DnssecSignature,
+    CaaPolicy,
 }
 
 impl AssetKind {
@@ -44,6 +46,8 @@ impl AssetKind {
             Self::SignedMetadata => StatementKind::SignedMetadata.as_str(),
             Self::CodeSignature => StatementKind::CodeSignature.as_str(),
             Self::BareKey => StatementKind::BareKey.as_str(),
+            Self::DnssecSignature => StatementKind::DnssecSignature.as_str(),
+            Self::CaaPolicy => StatementKind::CaaPolicy.as_str(),
         }
     }
 
@@ -58,6 +62,8 @@ impl AssetKind {
             StatementKind::SignedMetadata => Self::SignedMetadata,
             StatementKind::CodeSignature => Self::CodeSignature,
             StatementKind::BareKey => Self::BareKey,
+            StatementKind::DnssecSignature => Self::DnssecSignature,
+            StatementKind::CaaPolicy => Self::CaaPolicy,
         }
     }
 }

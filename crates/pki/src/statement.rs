@@ -9,6 +9,7 @@
 pub mod authenticode;
 pub mod catalogue;
 pub mod cms;
+pub mod dnssec;
 pub mod jwk;
 pub mod jwt;
 pub mod mail;
@@ -49,13 +50,17 @@ pub enum StatementKind {
     SignedMetadata,
     /// A signature over code or a document, which dies with its signer's certificate.
     CodeSignature,
-    /// A public key without a date, told by an identifier: JWK, SSH authority.
+    /// A public key without a date, told by an identifier: JWK, SSH authority, DNSSEC trust anchor.
     BareKey,
+    /// The signatures of a DNS zone, by the one that ends first, RFC 4034.
+    DnssecSignature,
+    /// Who may issue certificates for a name, RFC 8659.
+    CaaPolicy,
 }
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::OcspResponse,
         Self::SshCertificate,
         Self::OpenpgpKey,
@@ -64,6 +69,8 @@ impl StatementKind {
         Self::SignedMetadata,
         Self::CodeSignature,
         Self::BareKey,
+        Self::DnssecSignature,
+        Self::CaaPolicy,
     ];
 
     /// The word for it.
@@ -77,6 +84,8 @@ impl StatementKind {
             Self::SignedMetadata => "signed-metadata",
             Self::CodeSignature => "code-signature",
             Self::BareKey => "bare-key",
+            Self::DnssecSignature => "dnssec-signature",
+            Self::CaaPolicy => "caa-policy",
         }
     }
 

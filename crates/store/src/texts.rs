@@ -24,6 +24,8 @@ const KINDS: &[AssetKind] = &[
     AssetKind::SignedMetadata,
     AssetKind::CodeSignature,
     AssetKind::BareKey,
+    AssetKind::DnssecSignature,
+    AssetKind::CaaPolicy,
 ];
 const ROLES: &[Role] =
     &[Role::Leaf, Role::Intermediate, Role::Root, Role::Client, Role::Signer, Role::TrustAnchor, Role::Key];

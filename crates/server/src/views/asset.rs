@@ -278,6 +278,8 @@ fn kind_words(row: &AssetRow) -> String {
         (AssetKind::SignedMetadata, _) => "signed metadata",
         (AssetKind::CodeSignature, _) => "code signature",
         (AssetKind::BareKey, _) => "key",
+        (AssetKind::DnssecSignature, _) => "DNSSEC signatures",
+        (AssetKind::CaaPolicy, _) => "CAA records",
     }
     .to_owned()
 }
