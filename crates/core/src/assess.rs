@@ -8,6 +8,7 @@ use crate::{UnixTime, rules};
 /// Every rule, by the name of its file. The order has no meaning; a test keeps it sorted.
 pub const RULES: &[&dyn Rule] = &[
     &rules::alert_undelivered::AlertUndelivered,
+    &rules::caa_forbids::CaaForbids,
     &rules::cannot_read::CannotRead,
     &rules::cannot_see::Unseen,
     &rules::chain_expires_first::ChainExpiresFirst,
@@ -15,6 +16,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::chain_wrong_order::ChainWrongOrder,
     &rules::clock_skew::ClockSkew,
     &rules::crl_expires::CrlExpires,
+    &rules::dnssec_signature_expires::DnssecSignatureExpires,
     &rules::expired::Expired,
     &rules::expires_soon::ExpiresSoon,
     &rules::inconsistent_endpoint::InconsistentEndpoint,
@@ -31,6 +33,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::source_stale::SourceStale,
     &rules::staple_expires::StapleExpires,
     &rules::token_expires::TokenExpires,
+    &rules::trust_anchor_stale::TrustAnchorStale,
     &rules::unowned::Unowned,
     &rules::untrusted_chain::UntrustedChain,
     &rules::weak_key::WeakKey,

@@ -4,6 +4,7 @@
 //! builds a chain and never checks a signature.
 
 use notafter_pki::certificate::Certificate;
+use notafter_pki::dns::KeyIdentity;
 use notafter_pki::statement::Statement;
 
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
@@ -131,6 +132,33 @@ pub struct AssetView<'a> {
     pub successors: Vec<Successor<'a>>,
     /// A later certificate for the same names that is served, where this one is served nowhere.
     pub superseded_by: Option<&'a Asset>,
+    /// For signatures, keys and trust anchors of a zone: what else was seen of that zone.
+    pub zone: Option<ZoneView<'a>>,
+    /// For a certificate that is served: who may issue for its names, as far as CAA records were seen.
+    pub caa: Vec<CaaView<'a>>,
+}
+
+/// What was seen of a zone of the DNS beside the thing that is judged.
+pub struct ZoneView<'a> {
+    /// The keys at which trust in it begins, as the copy has them that was signed last; `None`: none was seen, and
+    /// empty: it has none.
+    pub keys: Option<Vec<KeyIdentity>>,
+    /// Where that copy is.
+    pub keys_at: Option<&'a Location>,
+    /// A copy that was signed later than this one.
+    pub newer: Option<&'a Location>,
+}
+
+/// Who may issue for a name: the CAA records nearest above it.
+pub struct CaaView<'a> {
+    /// The name of the certificate.
+    pub name: String,
+    /// The name that has the records.
+    pub records_of: String,
+    /// The values of `issue`, or of `issuewild` for a wildcard.
+    pub allowed: Vec<String>,
+    /// Where they were seen.
+    pub seen_at: &'a Location,
 }
 
 /// A chain as sent or stored, and what comes of it.
@@ -232,6 +260,26 @@ pub struct NameView<'a> {
     pub port: u16,
     /// Each address with what it serves as leaf.
     pub served: Vec<(&'a Placement, &'a Asset)>,
+}
+
+impl<'a> AssetView<'a> {
+    /// An asset at its places, with nothing else known.
+    pub fn bare(asset: &'a Asset, places: Vec<&'a Placement>) -> Self {
+        Self {
+            asset,
+            certificate: None,
+            statement: None,
+            places,
+            chains: Vec::new(),
+            outlived_by: Vec::new(),
+            keys_beside: Vec::new(),
+            key_seen: false,
+            successors: Vec::new(),
+            superseded_by: None,
+            zone: None,
+            caa: Vec::new(),
+        }
+    }
 }
 
 impl AssetView<'_> {

@@ -129,16 +129,8 @@ pub(crate) mod scene {
             facts: Arc::new(Facts::default()),
         };
         let view = AssetView {
-            asset: &asset,
-            certificate: None,
             statement: Some(Statement::new(StatementKind::Token, "the thing")),
-            places: vec![&place],
-            chains: Vec::new(),
-            outlived_by: Vec::new(),
-            keys_beside: Vec::new(),
-            key_seen: false,
-            successors: Vec::new(),
-            superseded_by: None,
+            ..AssetView::bare(&asset, vec![&place])
         };
         judge(Subject::Asset(view), rule, None, expected);
     }

@@ -1,6 +1,7 @@
 //! The rules, one a file: dated, cited, pure. `core/assess.rs` has the list.
 
 pub mod alert_undelivered;
+pub mod caa_forbids;
 pub mod cannot_read;
 pub mod cannot_see;
 pub mod chain_expires_first;
@@ -8,6 +9,7 @@ pub mod chain_incomplete;
 pub mod chain_wrong_order;
 pub mod clock_skew;
 pub mod crl_expires;
+pub mod dnssec_signature_expires;
 pub mod expired;
 pub mod expires_soon;
 pub mod inconsistent_endpoint;
@@ -24,6 +26,7 @@ pub mod signature_dies;
 pub mod source_stale;
 pub mod staple_expires;
 pub mod token_expires;
+pub mod trust_anchor_stale;
 pub mod unowned;
 pub mod untrusted_chain;
 pub mod weak_key;

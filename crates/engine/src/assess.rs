@@ -6,6 +6,7 @@
 mod beside;
 mod paths;
 mod stores;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -175,6 +176,7 @@ struct Gathered<'i> {
     outlived: HashMap<Fingerprint, Vec<(AssetIx, UnixTime)>>,
     beside: beside::Index<'i>,
     keys: HashSet<KeyId>,
+    zones: zones::Zones<'i>,
     /// Leaf certificates by their names, where something of these names is served and something lies in a file.
     named: HashMap<String, Named>,
 }
@@ -196,6 +198,7 @@ impl<'i> Gathered<'i> {
         for (n, placement) in inventory.placements().iter().enumerate() {
             places[placement.asset.0 as usize].push(n as u32);
         }
+        let zones = zones::Zones::new(inventory, &places);
         let (paths, outlived) = Paths::build(inventory, &judgment.trust, &places);
         let mut out = Self {
             inventory,
@@ -204,6 +207,7 @@ impl<'i> Gathered<'i> {
             outlived,
             beside: beside::Index::new(inventory),
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
+            zones,
             named: HashMap::new(),
         };
         out.named = out.by_names();
@@ -260,7 +264,8 @@ impl<'i> Gathered<'i> {
             };
             // Chains are parsed here, so that the views can borrow them.
             let chains = self.chains_of(ix);
-            let view = AssetView { statement, ..self.view(ix, asset, certificate, &chains, judgment) };
+            let zone = statement.as_ref().and_then(|statement| self.zones.view(ix, statement));
+            let view = AssetView { statement, zone, ..self.view(ix, asset, certificate, &chains, judgment) };
             let locations: Vec<_> = view.locations().cloned().collect();
             let owner = owner_of(&judgment.owners, &names, &locations);
             judge(Dossier { subject: Subject::Asset(view), policy, owner }, &names);
@@ -329,6 +334,8 @@ impl<'i> Gathered<'i> {
             key_seen: asset.key.is_some_and(|k| self.keys.contains(&k)),
             successors: certificate.map(|c| self.successors(asset, &c, &places)).unwrap_or_default(),
             superseded_by: certificate.and_then(|c| self.superseded_by(asset, &c, judgment.at)),
+            zone: None,
+            caa: certificate.map(|c| self.zones.policies(&c, &places)).unwrap_or_default(),
             places,
         }
     }

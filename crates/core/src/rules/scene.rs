@@ -8,7 +8,7 @@ use notafter_pki::time::DAY;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, PathEnd, PathView, Subject, Successor,
+    AssetView, CaaView, ChainView, Dependent, Dossier, KeyBeside, NameView, PathEnd, PathView, Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     successor: Option<Option<&'static str>>,
     owner: Option<Owner>,
     superseded: bool,
+    issued_by: Option<&'static str>,
+    caa: Option<Vec<String>>,
 }
 
 impl Scene {
@@ -75,6 +77,8 @@ impl Scene {
             successor: None,
             owner: None,
             superseded: false,
+            issued_by: None,
+            caa: None,
         }
     }
 
@@ -171,6 +175,18 @@ impl Scene {
         self
     }
 
+    /// Its issuer's organisation.
+    pub(crate) fn issued_by(mut self, organisation: &'static str) -> Self {
+        self.issued_by = Some(organisation);
+        self
+    }
+
+    /// Only these may issue.
+    pub(crate) fn caa(mut self, allowed: &[&str]) -> Self {
+        self.caa = Some(allowed.iter().map(|&value| value.to_owned()).collect());
+        self
+    }
+
     /// A later one is served, and this one nowhere.
     pub(crate) fn superseded(mut self) -> Self {
         self.superseded = true;
@@ -228,6 +244,18 @@ impl Scene {
                 .map(|not_after| Dependent { leaf: Fingerprint([1; 32]), not_after, locations: vec![&file] })
                 .into_iter()
                 .collect(),
+            zone: None,
+            caa: self
+                .caa
+                .clone()
+                .map(|allowed| CaaView {
+                    name: self.name.to_owned(),
+                    records_of: self.name.to_owned(),
+                    allowed,
+                    seen_at: &file,
+                })
+                .into_iter()
+                .collect(),
             superseded_by: self.superseded.then_some(&newer),
             keys_beside: self
                 .key_fits
@@ -268,7 +296,11 @@ fn chain(scene: &Scene) -> Vec<Vec<u8>> {
         params
     };
     let mut out = Vec::new();
-    let first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    let mut first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    if let Some(organisation) = scene.issued_by {
+        // Its own issuer: only the name counts.
+        first.distinguished_name.push(DnType::OrganizationName, organisation);
+    }
     if scene.order.len() == 1 && scene.order[0] == 0 {
         let key = KeyPair::generate().unwrap();
         return vec![first.self_signed(&key).unwrap().der().to_vec()];
@@ -296,10 +328,20 @@ pub(crate) fn judge(
     owner: Option<Owner>,
     expected: Option<(Kind, Severity)>,
 ) {
+    judge_at(subject, rule, owner, expected, NOW);
+}
+
+pub(crate) fn judge_at(
+    subject: Subject<'_>,
+    rule: &dyn Rule,
+    owner: Option<Owner>,
+    expected: Option<(Kind, Severity)>,
+    now: UnixTime,
+) {
     let policy = Policy { gone_after: Some(7 * DAY), owners_expected: owner.is_some(), ..Policy::default() };
-    let verdict = rule.check(&Dossier { subject, policy: &policy, owner: owner.as_ref() }, NOW);
+    let verdict = rule.check(&Dossier { subject, policy: &policy, owner: owner.as_ref() }, now);
     if let Some(next) = verdict.holds_until() {
-        assert!(next > NOW, "holds_until lies in the past: {next}");
+        assert!(next > now, "holds_until lies in the past: {next}");
     }
     let found = match &verdict {
         Verdict::Found { findings, .. } => findings.as_slice(),
