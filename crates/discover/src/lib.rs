@@ -4,6 +4,7 @@
 //! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
 
 pub mod configs;
+pub mod dnssec;
 pub mod exclude;
 pub mod files;
 pub mod local;
@@ -13,7 +14,9 @@ pub mod resolve;
 pub mod sources;
 pub mod target;
 pub mod tree;
+pub mod zone;
 
+mod dns;
 mod guard;
 mod limits;
 mod passwd;
