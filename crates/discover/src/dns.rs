@@ -52,8 +52,7 @@ impl Asker<'_> {
     }
 
     fn by_udp(&self, server: SocketAddr, id: u16, asked: &[u8]) -> Result<Message, String> {
-        let own: IpAddr =
-            if server.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
+        let own: IpAddr = if server.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
         let tell = |error: std::io::Error| format!("{server} by UDP: {error}");
         let socket = UdpSocket::bind((own, 0)).map_err(tell)?;
         socket.connect(server).map_err(tell)?;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use notafter_core::fault::Fault;
 use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
@@ -69,6 +70,9 @@ impl Source for Dnssec {
                 let resolver = given.network.resolver.or_else(dns::system_resolver);
                 let asker = Asker { patience: given.network.timeout, stop };
                 for one in zones {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
                     let exclude = &given.network.exclude;
                     Asked { cx: &own, out: &*out, asker: &asker, resolver, exclude, zone: &one.zone }
                         .look(&one.from);
@@ -117,6 +121,10 @@ impl Asked<'_> {
     }
 
     fn failed(&self, location: Location, reason: Reason, detail: String) {
+        // Called off: that nobody answered any more says nothing.
+        if self.asker.stop.load(Ordering::Relaxed) {
+            return;
+        }
         Progress::add(&self.cx.progress.attempted, 1);
         Progress::add(&self.cx.progress.unreachable, 1);
         let at = self.cx.clock.now();
@@ -142,7 +150,8 @@ impl Asked<'_> {
             })
             .collect();
         if hosts.is_empty() {
-            let why = if answer.code == 3 { "the zone does not exist" } else { "nobody is named as its server" };
+            let why =
+                if answer.code == 3 { "the zone does not exist" } else { "nobody is named as its server" };
             return Err(why.to_owned());
         }
         let mut found: Vec<SocketAddr> =

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notafter_core::fault::{Fault, FaultKind};
@@ -175,6 +175,8 @@ impl Zones {
                         reading.put(&cx, &location, &*out);
                         return reading.found;
                     }
+                    // Called off: that is no answer.
+                    Err(_) if stop.load(Ordering::Relaxed) => return reading.found,
                     Err(why) => {
                         let reason = if why.contains("hand out") { Reason::Refused } else { Reason::Timeout };
                         let detail = format!("{why}: the hosts of the zone are not known from here");
@@ -233,7 +235,12 @@ impl Zones {
         }
         // Behind an alias stands another's host, which serves what it serves under our name.
         for host in &found.elsewhere {
-            first.push(NetworkTarget { hosts: Hosts::Name(host.clone()), ports: None, start: None, sni: None });
+            first.push(NetworkTarget {
+                hosts: Hosts::Name(host.clone()),
+                ports: None,
+                start: None,
+                sni: None,
+            });
         }
         let noting = Arc::new(Noting { out: Arc::clone(&out), open: Mutex::default() });
         self.ask(cx, first, Arc::clone(&noting) as Arc<dyn Sink>).await?;
@@ -430,7 +437,11 @@ fn from_file(cx: &Cx, zone: &str, path: &Path, out: &dyn Sink) -> Found {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let location = Location::file(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()), "");
     let blind = |reason, detail: String| {
-        out.put(Observation { at: cx.clock.now(), location: location.clone(), seen: Seen::Failed { reason, detail } });
+        out.put(Observation {
+            at: cx.clock.now(),
+            location: location.clone(),
+            seen: Seen::Failed { reason, detail },
+        });
     };
     Progress::add(&cx.progress.files, 1);
     let bytes = match slurp(&path) {
@@ -450,7 +461,10 @@ fn from_file(cx: &Cx, zone: &str, path: &Path, out: &dyn Sink) -> Found {
         text::read(&bytes, Some(zone), &mut include, &mut each)
     };
     for file in &outcome.missing {
-        blind(Reason::NotFound, format!("it includes {file:?}, which could not be read: hosts in it are not known"));
+        blind(
+            Reason::NotFound,
+            format!("it includes {file:?}, which could not be read: hosts in it are not known"),
+        );
     }
     if reading.signatures.zone().is_none() {
         blind(Reason::Malformed, format!("it has no SOA of {zone}: is it the file of this zone?"));

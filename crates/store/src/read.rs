@@ -96,6 +96,11 @@ pub(crate) fn columns(id: Fingerprint, kind: AssetKind, bytes: &[u8]) -> Columns
     out
 }
 
+/// What all CAA records share: there are few, and any may be above a certificate's name.
+pub(crate) fn caa_group() -> i64 {
+    hash48(b"caa")
+}
+
 impl Columns {
     fn certificate(&mut self, certificate: &Certificate<'_>) {
         (self.not_before, self.not_after) = (certificate.not_before(), certificate.not_after());
@@ -131,6 +136,9 @@ impl Columns {
         // What is of one zone is judged together: copies of it, and by which keys it is trusted.
         if let Some((zone, _)) = notafter_pki::dns::zone::keys_of(&statement) {
             self.names6 = Some(hash48(format!("zone {zone}").as_bytes()));
+        }
+        if statement.kind() == notafter_pki::statement::StatementKind::CaaPolicy {
+            self.names6 = Some(caa_group());
         }
         self.set_names(statement.names().to_vec());
     }

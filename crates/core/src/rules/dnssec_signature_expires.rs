@@ -76,9 +76,9 @@ fn has_newer_beside(view: &AssetView<'_>) -> bool {
     let folder = |text: &str| text.rsplit_once('/').map(|(folder, _)| folder.to_owned());
     let newer = view.zone.as_ref().and_then(|zone| zone.newer).filter(|place| place.is_file());
     newer.is_some_and(|newer| {
-        view.places.iter().all(|p| {
-            p.location.is_file() && folder(p.location.container()) == folder(newer.container())
-        })
+        view.places
+            .iter()
+            .all(|p| p.location.is_file() && folder(p.location.container()) == folder(newer.container()))
     })
 }
 

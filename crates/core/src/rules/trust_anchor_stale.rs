@@ -130,7 +130,10 @@ impl Anchor<'_, '_> {
             return Verdict::Pass { holds_until: None };
         }
         let (severity, summary) = if missing.len() == present.len() {
-            (Severity::Warning, format!("none of the trust anchors for {zone} is a key of the zone as it is now"))
+            (
+                Severity::Warning,
+                format!("none of the trust anchors for {zone} is a key of the zone as it is now"),
+            )
         } else {
             (Severity::Info, format!("the zone {zone} has a new key that the trust anchors for it lack"))
         };
@@ -152,9 +155,13 @@ impl Anchor<'_, '_> {
         }
         let zone = self.zone;
         let summary = if present.is_empty() {
-            format!("the parent of {zone} has a DS record and the zone is not signed: validating resolvers answer SERVFAIL")
+            format!(
+                "the parent of {zone} has a DS record and the zone is not signed: validating resolvers answer SERVFAIL"
+            )
         } else {
-            format!("no DS record of {zone} is for a key that the zone has: validating resolvers answer SERVFAIL")
+            format!(
+                "no DS record of {zone} is for a key that the zone has: validating resolvers answer SERVFAIL"
+            )
         };
         let finding = self
             .found(Severity::Critical)
@@ -170,7 +177,8 @@ fn is_only_kept(location: &Location) -> bool {
     let file = location.container();
     let name = file.rsplit('/').next().unwrap_or(file);
     let key = name.starts_with('K') && name.contains(".+") && name.ends_with(".key");
-    let examples = ["/doc/", "/docs/", "/test/", "/tests/", "/testdata/", "/fixtures/", "/examples/", "/src/"];
+    let examples =
+        ["/doc/", "/docs/", "/test/", "/tests/", "/testdata/", "/fixtures/", "/examples/", "/src/"];
     location.is_file()
         && (key
             || name.starts_with("dsset-")
@@ -243,8 +251,15 @@ mod tests {
     #[test]
     fn the_root_has_its_dates() {
         let at = |has: &[u16], now: i64, initial: bool, expected| {
-            let case =
-                Case { zone: ".", usage: "dnssec-anchor", has, present: None, path: "/etc/root.key", initial, now };
+            let case = Case {
+                zone: ".",
+                usage: "dnssec-anchor",
+                has,
+                present: None,
+                path: "/etc/root.key",
+                initial,
+                now,
+            };
             check(&case, expected);
         };
         at(&[20326], AFTER, false, Some(Severity::Critical));

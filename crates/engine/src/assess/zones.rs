@@ -96,8 +96,7 @@ impl<'i> Zones<'i> {
             }
         };
         let issue = || statement.fact_of("issue");
-        let values =
-            if wild.is_some() { statement.fact_of("issuewild").or_else(issue) } else { issue() };
+        let values = if wild.is_some() { statement.fact_of("issuewild").or_else(issue) } else { issue() };
         // Without such a record anybody may.
         let values = values?;
         Some(CaaView {

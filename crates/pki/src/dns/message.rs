@@ -63,8 +63,7 @@ impl Message {
             }
             Some(out)
         };
-        let (answers, authority, additional) =
-            (section(word(6)?)?, section(word(8)?)?, section(word(10)?)?);
+        let (answers, authority, additional) = (section(word(6)?)?, section(word(8)?)?, section(word(10)?)?);
         (flags & 0x8000 != 0).then_some(Self {
             id: word(0)?,
             authoritative: flags & 0x0400 != 0,

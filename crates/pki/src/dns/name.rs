@@ -154,7 +154,8 @@ fn push(out: &mut String, label: &[u8]) {
     }
     for octet in label {
         match octet.to_ascii_lowercase() {
-            c @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'*' | b'/' | b'+' | b'=' | b':' | b'!' | b'~') => {
+            c
+            @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'*' | b'/' | b'+' | b'=' | b':' | b'!' | b'~') => {
                 out.push(char::from(c));
             }
             c => out.push_str(&format!("\\{c:03}")),

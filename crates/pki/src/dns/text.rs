@@ -276,7 +276,8 @@ fn time(word: &str) -> Option<UnixTime> {
         return word.parse::<u32>().ok().map(|seconds| UnixTime(seconds.into()));
     }
     let part = |from: usize, to: usize| word.get(from..to);
-    let (date, clock) = ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(8, 10)?, part(10, 12)?, part(12, 14)?));
+    let (date, clock) =
+        ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(8, 10)?, part(10, 12)?, part(12, 14)?));
     read_rfc3339(&format!("{}-{}-{}T{}:{}:{}Z", date.0, date.1, date.2, clock.0, clock.1, clock.2))
 }
 
@@ -401,24 +402,50 @@ mod tests {
 
     fn check(text: &str, expected: &[&str], unread: u64) {
         let (found, outcome) = records(text, Some("example.com"));
-        let shown: Vec<String> =
-            found.iter().map(|r| format!("{} {} {}", r.owner, r.ttl, super::super::word_of(r.kind))).collect();
-        assert_eq!((shown, outcome.unread), (expected.iter().map(|s| (*s).to_owned()).collect(), unread), "{text}");
+        let shown: Vec<String> = found
+            .iter()
+            .map(|r| format!("{} {} {}", r.owner, r.ttl, super::super::word_of(r.kind)))
+            .collect();
+        assert_eq!(
+            (shown, outcome.unread),
+            (expected.iter().map(|s| (*s).to_owned()).collect(), unread),
+            "{text}"
+        );
     }
 
     #[test]
     fn every_form_of_an_entry() {
         check("www 300 IN A 10.0.0.1", &["www.example.com 300 A"], 0);
-        check("$TTL 1h30m\nwww IN A 10.0.0.1\n\tAAAA ::1\n", &["www.example.com 5400 A", "www.example.com 5400 AAAA"], 0);
-        check("a IN 60 A 10.0.0.1 ; text ( in a comment\nb A 10.0.0.2", &["a.example.com 60 A", "b.example.com 60 A"], 0);
+        check(
+            "$TTL 1h30m\nwww IN A 10.0.0.1\n\tAAAA ::1\n",
+            &["www.example.com 5400 A", "www.example.com 5400 AAAA"],
+            0,
+        );
+        check(
+            "a IN 60 A 10.0.0.1 ; text ( in a comment\nb A 10.0.0.2",
+            &["a.example.com 60 A", "b.example.com 60 A"],
+            0,
+        );
         check(
             "@ SOA ns1 admin (\n 7 ; serial\n 3600 600\n 86400 300 )\n$ORIGIN sub\nx A 10.0.0.1",
             &["example.com 0 SOA", "x.sub.example.com 0 A"],
             0,
         );
-        check("$INCLUDE more sub.test.\nafter A 10.0.0.1", &["in.sub.test 60 A", "after.example.com 60 A"], 0);
-        check("a TXT \"one ; ( two\" three\nb TXT \"never closed\nc A 10.0.0.1", &["a.example.com 0 TXT", "c.example.com 0 A"], 1);
-        check("a TYPE1 \\# 4 0a000001\nb TYPE65280 \\# 1 ff\nc A \\# 3 0a0000", &["a.example.com 0 A", "b.example.com 0 TYPE65280"], 1);
+        check(
+            "$INCLUDE more sub.test.\nafter A 10.0.0.1",
+            &["in.sub.test 60 A", "after.example.com 60 A"],
+            0,
+        );
+        check(
+            "a TXT \"one ; ( two\" three\nb TXT \"never closed\nc A 10.0.0.1",
+            &["a.example.com 0 TXT", "c.example.com 0 A"],
+            1,
+        );
+        check(
+            "a TYPE1 \\# 4 0a000001\nb TYPE65280 \\# 1 ff\nc A \\# 3 0a0000",
+            &["a.example.com 0 A", "b.example.com 0 TYPE65280"],
+            1,
+        );
         check("a A 10.0.0.300\na A\nb NOSUCH x\n$GENERATE 1-2 h$ A 10.0.0.$\n)", &[], 4);
         check("a A ( 10.0.0.1", &[], 1);
         check("\t A 10.0.0.1", &[], 1);

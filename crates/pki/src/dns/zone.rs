@@ -173,7 +173,9 @@ pub fn anchors(zone: &str, keys: &BTreeSet<KeyIdentity>, usage: &str, initial: b
 pub fn keys_of(statement: &Statement) -> Option<(&str, Vec<KeyIdentity>)> {
     let about = match statement.kind() {
         StatementKind::DnssecSignature => true,
-        StatementKind::BareKey => statement.fact_of("usage").is_some_and(|usage| usage.starts_with("dnssec-")),
+        StatementKind::BareKey => {
+            statement.fact_of("usage").is_some_and(|usage| usage.starts_with("dnssec-"))
+        }
         _ => false,
     };
     let zone = about.then(|| statement.names().first()).flatten()?;

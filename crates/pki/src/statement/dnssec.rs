@@ -165,7 +165,8 @@ fn words(source: &str) -> Vec<&str> {
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
         let after = rest.get(first.len_utf8()..).unwrap_or_default();
-        let until = |end: &str| after.find(end).and_then(|at| after.get(at + end.len()..)).unwrap_or_default();
+        let until =
+            |end: &str| after.find(end).and_then(|at| after.get(at + end.len()..)).unwrap_or_default();
         rest = match first {
             '#' => until("\n"),
             '/' if after.starts_with('/') => until("\n"),

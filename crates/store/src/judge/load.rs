@@ -15,7 +15,7 @@ use notafter_core::{Fingerprint, KeyId, UnixTime};
 use super::{Due, Part};
 use crate::db::{Conn, Result, Row, Value, args};
 use crate::observations::intern::{find_place, members};
-use crate::read::{CA, NEVER, key32};
+use crate::read::{CA, NEVER, caa_group, key32};
 use crate::shelf::Shelf;
 use crate::{places, texts};
 
@@ -118,6 +118,9 @@ impl<'l, 'c> Loader<'l, 'c> {
         for asset in &judged {
             let Some(Some(about)) = self.abouts.get(asset) else { continue };
             names.extend(about.names6);
+            if about.kind == AssetKind::Certificate && about.flags & CA == 0 {
+                names.insert(caa_group());
+            }
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
                 authorities.extend(about.subject.map(|subject| (*asset, subject, about.not_after)));
