@@ -4,8 +4,8 @@ mod run;
 
 use std::process::Command;
 
+use notafter_lab::Port;
 use notafter_lab::calendar::{DAY, generalized, now};
-use notafter_lab::ports::Port;
 use notafter_lab::servers::nginx;
 use notafter_lab::{Authority, Lab, NotRun, Request, Server, need, program, server};
 use run::scan;
