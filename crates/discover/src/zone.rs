@@ -14,12 +14,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use notafter_core::document::names;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::inventory::AssetKind;
 use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Observation, Reason, Seen};
+use notafter_core::rules::name_mismatch::covers;
 use notafter_core::scan::{Progress, Scan};
+use notafter_pki::certificate::Certificate;
 use notafter_pki::dns::zone::{Signatures, caa, is_host};
 use notafter_pki::dns::{Data, Record, name, raw, text};
 use notafter_pki::statement::Statement;
@@ -196,20 +199,20 @@ impl Zones {
     /// Looks at the hosts: first what is open, then everything open under every name that leads there.
     async fn look(&self, cx: &Cx, found: Found, out: Arc<dyn Sink>) -> Result<(), Fault> {
         let found = found.followed();
-        let mut names: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
+        let mut leading: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
         for (host, addresses) in &found.hosts {
             // Excluded addresses are the network's to pass over, and to say so.
             for ip in addresses.iter().filter(|_| !self.given.network.exclude.name(host)) {
-                names.entry(*ip).or_default().insert(host);
+                leading.entry(*ip).or_default().insert(host);
             }
         }
-        if names.is_empty() && found.elsewhere.is_empty() {
+        if leading.is_empty() && found.elsewhere.is_empty() {
             return Ok(());
         }
         let whole = |ip: IpAddr| Hosts::Addresses(AddressRange { first: ip, last: ip });
         let single = |port: u16| Some(vec![PortRange { first: port, last: port }]);
         let mut first = Vec::new();
-        for (ip, hosts) in &names {
+        for (ip, hosts) in &leading {
             let mut ports = self.given.network.ports.clone();
             // Where a range is looked at on other ports, the names in it are there, too.
             for beside in self.given.beside.iter() {
@@ -242,7 +245,10 @@ impl Zones {
                 sni: None,
             });
         }
-        let noting = Arc::new(Noting { out: Arc::clone(&out), open: Mutex::default() });
+        // Whoever follows an alias, comes for the web.
+        let aliases = found.elsewhere.iter().map(|host| (host.clone(), 443));
+        let services = found.services.iter().cloned().chain(aliases).collect();
+        let noting = Arc::new(Noting { out: Arc::clone(&out), open: Mutex::default(), services });
         self.ask(cx, first, Arc::clone(&noting) as Arc<dyn Sink>).await?;
         let open = std::mem::take(&mut *noting.open.lock().unwrap_or_else(PoisonError::into_inner));
         let mut second = Vec::new();
@@ -251,7 +257,7 @@ impl Zones {
                 Ok(protocol) => Start::Starttls(protocol),
                 Err(_) => Start::Tls,
             };
-            for host in names.get(&address.ip()).into_iter().flatten() {
+            for host in leading.get(&address.ip()).into_iter().flatten() {
                 if second.len() < NAMES_MAX {
                     second.push(NetworkTarget {
                         hosts: whole(address.ip()),
@@ -277,17 +283,35 @@ impl Zones {
 }
 
 /// Passes on what is seen, remembers what is open, and drops silence.
+///
+/// That a name leads to a host says nothing of which of its ports are for that name: an answer under the name counts
+/// only where it is for it, or where a record says that the service is there.
 struct Noting {
     out: Arc<dyn Sink>,
     open: Mutex<BTreeSet<(String, SocketAddr)>>,
+    /// Names with the ports that records name.
+    services: BTreeSet<(String, u16)>,
+}
+
+impl Noting {
+    fn belongs(&self, chain: &[Arc<[u8]>], name: &str, port: u16) -> bool {
+        let leaf = chain.first().and_then(|der| Certificate::parse(der).ok());
+        let fits = |names: Vec<String>| names.iter().any(|presented| covers(presented, name));
+        self.services.contains(&(name.to_owned(), port))
+            || leaf.is_some_and(|leaf| fits(names(&leaf).dns_and_ip))
+    }
 }
 
 impl Sink for Noting {
     fn put(&self, observation: Observation) {
         match &observation.seen {
             Seen::Failed { reason: Reason::Refused | Reason::Timeout | Reason::Dns, .. } => return,
-            Seen::Chain { .. } => {
+            Seen::Chain { chain, .. } => {
                 if let Some(address) = observation.location.address() {
+                    let name = observation.location.sni();
+                    if name.is_some_and(|name| !self.belongs(chain, name, address.port())) {
+                        return;
+                    }
                     let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
                     open.insert((observation.location.scheme().to_owned(), address));
                 }
