@@ -28,6 +28,8 @@ pub enum AssetKind {
     SignedMetadata,
     CodeSignature,
     BareKey,
+    Manual,
+    Flow,
 }
 
 impl AssetKind {
@@ -44,6 +46,8 @@ impl AssetKind {
             Self::SignedMetadata => StatementKind::SignedMetadata.as_str(),
             Self::CodeSignature => StatementKind::CodeSignature.as_str(),
             Self::BareKey => StatementKind::BareKey.as_str(),
+            Self::Manual => StatementKind::Manual.as_str(),
+            Self::Flow => StatementKind::Flow.as_str(),
         }
     }
 
@@ -58,6 +62,8 @@ impl AssetKind {
             StatementKind::SignedMetadata => Self::SignedMetadata,
             StatementKind::CodeSignature => Self::CodeSignature,
             StatementKind::BareKey => Self::BareKey,
+            StatementKind::Manual => Self::Manual,
+            StatementKind::Flow => Self::Flow,
         }
     }
 }

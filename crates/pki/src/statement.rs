@@ -51,11 +51,15 @@ pub enum StatementKind {
     CodeSignature,
     /// A public key without a date, told by an identifier: JWK, SSH authority.
     BareKey,
+    /// A date that a person typed in.
+    Manual,
+    /// A counter that ought to move.
+    Flow,
 }
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::OcspResponse,
         Self::SshCertificate,
         Self::OpenpgpKey,
@@ -64,6 +68,8 @@ impl StatementKind {
         Self::SignedMetadata,
         Self::CodeSignature,
         Self::BareKey,
+        Self::Manual,
+        Self::Flow,
     ];
 
     /// The word for it.
@@ -77,6 +83,8 @@ impl StatementKind {
             Self::SignedMetadata => "signed-metadata",
             Self::CodeSignature => "code-signature",
             Self::BareKey => "bare-key",
+            Self::Manual => "manual",
+            Self::Flow => "flow",
         }
     }
 

@@ -278,6 +278,8 @@ fn kind_words(row: &AssetRow) -> String {
         (AssetKind::SignedMetadata, _) => "signed metadata",
         (AssetKind::CodeSignature, _) => "code signature",
         (AssetKind::BareKey, _) => "key",
+        (AssetKind::Manual, _) => "date entered by hand",
+        (AssetKind::Flow, _) => "counter",
     }
     .to_owned()
 }

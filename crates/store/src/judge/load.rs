@@ -25,6 +25,8 @@ const NEIGHBOURS_MAX: usize = 20_000;
 const SAME_NAMES_MAX: usize = 1000;
 /// So many that depend on one CA.
 const DEPENDENTS_MAX: usize = 1000;
+/// So many copies of one thing are loaded with their folders.
+const COPIES_MAX: usize = 100;
 /// Issuers above an asset.
 const DEPTH_MAX: usize = 8;
 
@@ -96,21 +98,27 @@ impl<'l, 'c> Loader<'l, 'c> {
         for asset in &judged {
             let Some(about) = self.about(*asset)? else { continue };
             self.placements_of(*asset, NEIGHBOURS_MAX)?;
-            names.extend(about.names6);
+            // What has neither issuer nor subject nor key is a statement.
+            let is_statement = about.issuer.is_none() && about.key6.is_none();
+            names.extend(about.names6.map(|names| (names, is_statement)));
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
                 self.dependents(*asset, &about)?;
             }
         }
-        for names in names {
-            self.same_names(names)?;
+        let mut copies = BTreeSet::new();
+        for (names, is_statement) in names {
+            let same = self.same_names(names)?;
+            if is_statement {
+                copies.extend(same.into_iter().take(COPIES_MAX));
+            }
         }
-        // Everything at the same names and in the same folders.
+        // Everything at the same names and in the same folders; of metadata also what the copies hold.
         let near: BTreeSet<i64> = self
             .placements
             .values()
             .filter_map(|row| Some((row.int(1).ok()?, row.int(2).ok()?)))
-            .filter(|(asset, _)| judged.contains(asset))
+            .filter(|(asset, _)| judged.contains(asset) || copies.contains(asset))
             .map(|(_, place)| place)
             .collect();
         for place in near {
@@ -194,15 +202,17 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.take(rows)
     }
 
-    fn same_names(&mut self, names: i64) -> Result<()> {
+    fn same_names(&mut self, names: i64) -> Result<Vec<i64>> {
+        let mut out = Vec::new();
         let rows = self.c.query(
             "SELECT id FROM asset WHERE names6 = $1 AND places > 0 ORDER BY id DESC LIMIT $2",
             args![names, SAME_NAMES_MAX],
         )?;
         for row in rows {
             self.placements_of(row.int(0)?, SAME_NAMES_MAX)?;
+            out.push(row.int(0)?);
         }
-        Ok(())
+        Ok(out)
     }
 
     /// What lives longer than a CA and is served below it.
