@@ -216,7 +216,10 @@ impl Blind {
             }
             match path.rsplit_once('/') {
                 // `file://` alone is the root folder.
-                Some((above, _)) if above.len() >= "file:/".len() => path = above,
+                // Above the members of an archive is the archive.
+                Some((above, _)) if above.len() >= "file:/".len() => {
+                    path = above.strip_suffix('!').unwrap_or(above);
+                }
                 _ => return self.0.contains("file:") || self.0.contains("file://"),
             }
         }
