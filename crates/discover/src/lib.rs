@@ -6,16 +6,21 @@
 pub mod configs;
 pub mod exclude;
 pub mod files;
+pub mod flow;
 pub mod http;
 pub mod local;
+pub mod manual;
 pub mod network;
+pub mod oidc;
 pub mod renewers;
 pub mod resolve;
+pub mod saml;
 pub mod sources;
 pub mod target;
 pub mod tree;
 
 mod guard;
 mod limits;
+mod parts;
 mod passwd;
 mod permutation;

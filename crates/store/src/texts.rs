@@ -185,7 +185,10 @@ pub(crate) fn facts(json: &str) -> Result<Facts> {
         file: read.file.map(|(mode, uid, owner, mtime, reachable_by_others)| {
             Arc::new(FileFacts { mode, uid, owner, mtime: UnixTime(mtime), reachable_by_others })
         }),
-        part: read.part.map(|(of, name, usage, crowd)| whole(&of).map(|of| Arc::new(Part { of, name, usage, crowd }))).transpose()?,
+        part: read
+            .part
+            .map(|(of, name, usage, crowd)| whole(&of).map(|of| Arc::new(Part { of, name, usage, crowd })))
+            .transpose()?,
         flow: read.flow.map(|(floor, moved, first, last)| {
             let (first, last) = (UnixTime(first), UnixTime(last));
             Arc::new(Flow { floor, moved: moved.map(UnixTime), first, last })
@@ -305,12 +308,7 @@ mod tests {
                 usage: "sig".into(),
                 crowd: true,
             })),
-            flow: Some(Arc::new(Flow {
-                floor: 10,
-                moved: None,
-                first: UnixTime(1),
-                last: UnixTime(2),
-            })),
+            flow: Some(Arc::new(Flow { floor: 10, moved: None, first: UnixTime(1), last: UnixTime(2) })),
         };
         for facts_in in [full, Facts::default()] {
             assert_eq!(facts(&facts_json(&facts_in)).unwrap(), facts_in);

@@ -44,7 +44,11 @@ impl Rule for ClientCertificateExpires {
         let verdict = ending::judge(view, &ending, now);
         let verdict = match view.around.presented.as_slice() {
             [] => verdict,
-            by => ending::with_fact(verdict, "presented_by", by.iter().map(|b| (*b).to_owned()).collect::<Vec<_>>()),
+            by => ending::with_fact(
+                verdict,
+                "presented_by",
+                by.iter().map(|b| (*b).to_owned()).collect::<Vec<_>>(),
+            ),
         };
         if let Some(later) = view.around.replaced_by {
             return ending::at_most(ending::with_fact(verdict, "replaced_by", later), Severity::Info);

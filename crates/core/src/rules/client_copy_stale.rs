@@ -40,7 +40,8 @@ impl Rule for ClientCopyStale {
             return Verdict::Pass { holds_until: None };
         };
         // A file that has the newer copy, too, is read with the newer one.
-        let has_newer = |container: &str| view.around.extended.iter().any(|(_, l)| l.container() == container);
+        let has_newer =
+            |container: &str| view.around.extended.iter().any(|(_, l)| l.container() == container);
         let stale: Vec<_> = view.locations().filter(|l| !has_newer(l.container())).collect();
         if stale.is_empty() {
             return Verdict::Pass { holds_until: None };

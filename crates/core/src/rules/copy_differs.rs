@@ -32,7 +32,11 @@ impl Rule for CopyDiffers {
         };
         let copies = &view.around.copies;
         let latest = |copy: &&CopyView<'_>| {
-            (copy.certificates.iter().filter_map(|a| a.not_before).max(), copy.certificates.len(), !copy.crowd)
+            (
+                copy.certificates.iter().filter_map(|a| a.not_before).max(),
+                copy.certificates.len(),
+                !copy.crowd,
+            )
         };
         let Some(newest) = copies.iter().max_by_key(latest).filter(|_| copies.len() > 1) else {
             return Verdict::NotApplicable;

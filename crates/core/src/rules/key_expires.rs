@@ -35,7 +35,8 @@ impl Rule for KeyExpires {
         // A subkey that signs nothing takes no signature with it; its owner merely gets no more encrypted mail.
         let statement = view.statement.as_ref();
         let fact = |key| statement.and_then(|s| s.fact_of(key));
-        let signs = |usage: &str| usage.split(',').any(|word| matches!(word, "sign" | "certify" | "authenticate"));
+        let signs =
+            |usage: &str| usage.split(',').any(|word| matches!(word, "sign" | "certify" | "authenticate"));
         let idle = fact("primary").is_some() && fact("usage").is_some_and(|usage| !signs(usage));
         if idle { ending::at_most(verdict, Severity::Info) } else { verdict }
     }

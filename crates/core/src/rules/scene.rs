@@ -8,7 +8,8 @@ use notafter_pki::time::DAY;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::dossier::{
-    Around, AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, PathEnd, PathView, Subject, Successor,
+    Around, AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, PathEnd, PathView, Subject,
+    Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};

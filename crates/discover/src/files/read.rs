@@ -18,6 +18,7 @@ use notafter_pki::private_key::KeyFormat;
 use notafter_pki::statement::cms;
 
 use super::document::{self, Value};
+use crate::parts;
 
 /// How a file was come upon.
 #[derive(Clone, Copy, Default)]
@@ -187,7 +188,8 @@ fn identity(content: &Content<'_>) -> Option<[u8; 32]> {
 
 fn put(holder: &Holder<'_>, within: Within<'_>, opened: &Opened<'_>, facts: &Facts) {
     certificates(holder, within, opened.format, &opened.found, facts);
-    for found in &opened.found {
+    let parts = parts::parts(opened.format, &opened.found);
+    for (found, part) in opened.found.iter().zip(parts) {
         let seen = match &found.content {
             Content::Crl(der) => {
                 Seen::Dated { kind: AssetKind::Crl, der: shared_bytes(der), facts: facts.clone() }
@@ -206,7 +208,7 @@ fn put(holder: &Holder<'_>, within: Within<'_>, opened: &Opened<'_>, facts: &Fac
             Content::Statement(statement) => Seen::Dated {
                 kind: AssetKind::of_statement(statement.kind()),
                 der: statement.to_bytes().into(),
-                facts: facts.clone(),
+                facts: Facts { part, ..facts.clone() },
             },
             // Neither a request nor a bare public key has a date.
             Content::Certificate(_) | Content::Csr(_) | Content::PublicKey(_) => continue,
@@ -217,9 +219,14 @@ fn put(holder: &Holder<'_>, within: Within<'_>, opened: &Opened<'_>, facts: &Fac
 
 fn certificates(holder: &Holder<'_>, within: Within<'_>, format: Format, found: &[Found<'_>], facts: &Facts) {
     let mut certificates: Vec<(&Found<'_>, Arc<[u8]>)> = Vec::new();
-    for one in found {
+    for (one, part) in found.iter().zip(parts::parts(format, found)) {
         let Content::Certificate(der) = &one.content else { continue };
-        if is_placeholder(holder, der) {
+        if let Some(part) = part {
+            // It leads no chain: what verifies metadata, tokens and signatures builds its own.
+            let (role, facts) = (Some(Role::Signer), Facts { part: Some(part), ..facts.clone() });
+            let seen = Seen::Chain { chain: vec![shared_bytes(der)], role, leads: false, facts };
+            (holder.put)(within.place(holder, &one.place), seen);
+        } else if is_placeholder(holder, der) {
             let detail = "what is marked as a certificate here is a placeholder or a fragment".to_owned();
             let place = within.place(holder, &one.place);
             (holder.put)(place, Seen::Failed { reason: Reason::Malformed, detail });
@@ -263,7 +270,8 @@ fn certificates(holder: &Holder<'_>, within: Within<'_>, format: Format, found: 
         let role = match within.value.and_then(|value| value.role) {
             Some(Role::TrustAnchor) if trusted => Some(Role::TrustAnchor),
             Some(role) if role != Role::TrustAnchor && !is_authority(n) => Some(role),
-            _ => (bundle && trusted && !follows).then_some(Role::TrustAnchor),
+            _ if bundle && trusted && !follows => Some(Role::TrustAnchor),
+            _ => parsed[n].as_ref().and_then(parts::role_by_purpose),
         };
         let place = within.place(holder, &certificates[n].0.place);
         (holder.put)(place, Seen::Chain { chain, role, leads: !follows, facts: facts.clone() });

@@ -185,11 +185,7 @@ impl<'i> Index<'i> {
         };
         let copies = self.entities.get(part.name.as_str()).into_iter().flat_map(BTreeMap::values);
         let stated = copies.filter_map(|copy| {
-            Some(CopyView {
-                place: copy.stated?,
-                certificates: copy.certificates.clone(),
-                crowd: copy.crowd,
-            })
+            Some(CopyView { place: copy.stated?, certificates: copy.certificates.clone(), crowd: copy.crowd })
         });
         stated.take(COPIES_MAX).collect()
     }
