@@ -105,6 +105,10 @@ impl<'r> Finishing<'r> {
             if role == texts::role_number(Role::Root) && location.is_file() {
                 self.ledger.root_folders.insert(places::group(&location));
             }
+            // A signer's end is judged by what else stands in its document.
+            if role == texts::role_number(Role::Signer) {
+                self.ledger.folders.insert(places::group(&location));
+            }
         }
         Ok(())
     }
