@@ -59,7 +59,13 @@ impl World {
     /// Metadata of an entity with these certificates.
     fn metadata(&mut self, file: &str, entity: &str, certificates: &[&Arc<[u8]>]) {
         for (n, der) in certificates.iter().enumerate() {
-            self.signer(&format!("{file}#e/idp/signing/{}", n + 1), der, Whole::Metadata, entity, "idp/signing");
+            self.signer(
+                &format!("{file}#e/idp/signing/{}", n + 1),
+                der,
+                Whole::Metadata,
+                entity,
+                "idp/signing",
+            );
         }
         let part = Part { of: Whole::Metadata, name: entity.into(), usage: "entity".into(), crowd: false };
         let facts = Facts { part: Some(Arc::new(part)), ..Facts::default() };
