@@ -21,7 +21,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::expired::Expired,
     &rules::expires_in_freeze::ExpiresInFreeze,
     &rules::expires_soon::ExpiresSoon,
-    &rules::manual_date::ManualDate,
+    &rules::expires_soon_by_hand::ManualDate,
     &rules::expiry_cliff::ExpiryCliff,
     &rules::flow_silent::FlowSilent,
     &rules::inconsistent_endpoint::InconsistentEndpoint,
