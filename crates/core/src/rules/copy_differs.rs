@@ -98,9 +98,12 @@ mod tests {
     use crate::observation::Facts;
     use crate::rules::scene::days;
 
-    /// Copies as paths with the certificates in them: number, first day, last day.
-    fn check(copies: &[(&str, &[(u8, i64, i64)])], expected: Option<Severity>) {
-        let asset = |(n, from, until): &(u8, i64, i64)| Asset {
+    /// A certificate: number, first day, last day.
+    type Dated = (u8, i64, i64);
+
+    /// Copies as paths with the certificates in them.
+    fn check(copies: &[(&str, &[Dated])], expected: Option<Severity>) {
+        let asset = |(n, from, until): &Dated| Asset {
             id: Fingerprint([*n; 32]),
             kind: AssetKind::Certificate,
             bytes: BytesAt { offset: 0, length: 0 },
@@ -108,7 +111,7 @@ mod tests {
             not_after: Some(days(*until)),
             key: None,
         };
-        let view = |(path, certificates): &(&str, &[(u8, i64, i64)])| CopyView {
+        let view = |(path, certificates): &(&str, &[Dated])| CopyView {
             place: Box::leak(Box::new(Location::file(path.as_bytes(), "idp"))),
             certificates: certificates.iter().map(|c| &*Box::leak(Box::new(asset(c)))).collect(),
             crowd: path.contains("federation"),
@@ -125,8 +128,8 @@ mod tests {
         );
     }
 
-    const OLD: (u8, i64, i64) = (1, -700, 30);
-    const NEW: (u8, i64, i64) = (2, -10, 900);
+    const OLD: Dated = (1, -700, 30);
+    const NEW: Dated = (2, -10, 900);
 
     #[test]
     fn an_old_copy() {
