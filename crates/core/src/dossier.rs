@@ -9,6 +9,7 @@ use notafter_pki::statement::Statement;
 use crate::census::CrowdView;
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
+use crate::observation::{Part, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::renewal::Renewal;
@@ -142,6 +143,8 @@ pub struct AssetView<'a> {
     pub superseded_by: Option<&'a Asset>,
     /// Who renews it, as far as renewers' own state says it.
     pub managed: Vec<ManagedView<'a>>,
+    /// What else there is of the same thing elsewhere.
+    pub around: Around<'a>,
 }
 
 /// A lineage of a renewer whose present certificate an asset is.
@@ -174,6 +177,31 @@ impl ManagedView<'_> {
             _ => now.min(self.looked),
         }
     }
+}
+
+/// What else there is of the same thing: the next key beside it, other copies of it.
+#[derive(Default)]
+pub struct Around<'a> {
+    /// Beside it in the same metadata or the same key set, for the same use, and there for longer.
+    pub next: Option<&'a Location>,
+    /// For the metadata of an entity: every copy of them that was seen, its own included, where there are several.
+    pub copies: Vec<CopyView<'a>>,
+    /// For an OpenPGP key: other copies of the same key, which end later or never.
+    pub extended: Vec<(&'a Asset, &'a Location)>,
+    /// For a certificate that is shown as a client: by which configuration, as evidence.
+    pub presented: Vec<&'a str>,
+    /// A later certificate of the same client in the same folder or above it, where nothing is known to use this one.
+    pub replaced_by: Option<&'a Location>,
+}
+
+/// One copy of the metadata of an entity.
+pub struct CopyView<'a> {
+    /// Where it says that it is about the entity.
+    pub place: &'a Location,
+    /// The certificates that it names for it.
+    pub certificates: Vec<&'a Asset>,
+    /// Is the entity one of very many there?
+    pub crowd: bool,
 }
 
 /// A chain as sent or stored, and what comes of it.
@@ -277,7 +305,7 @@ pub struct NameView<'a> {
     pub served: Vec<(&'a Placement, &'a Asset)>,
 }
 
-impl AssetView<'_> {
+impl<'a> AssetView<'a> {
     /// Is it in this role anywhere?
     pub fn has_role(&self, role: Role) -> bool {
         self.places.iter().any(|p| p.role == role)
@@ -312,10 +340,19 @@ impl AssetView<'_> {
     /// leaf is renewed), not where it merely travels with a chain or stands in a trust store.
     pub fn is_ours_to_renew(&self) -> bool {
         self.places.iter().any(|p| match p.role {
-            Role::Leaf | Role::Client | Role::Signer => true,
+            Role::Leaf | Role::Client | Role::Signer => p.facts.part.is_none(),
             Role::Root => p.location.is_file() && p.chain.is_some(),
             Role::Intermediate => p.location.is_file() && p.chain.is_some() && self.key_seen,
             Role::TrustAnchor | Role::Key => false,
+        })
+    }
+
+    /// Its places within metadata, key sets or signatures, as the case may be; what is one of very many there is others'.
+    pub fn parts(&self, of: Whole) -> impl Iterator<Item = (&'a Placement, &'a Part)> {
+        let places = self.places.iter().filter(|p| !p.location.is_published());
+        places.filter_map(move |p| {
+            let part = p.facts.part.as_deref().filter(|part| part.of == of && !part.crowd)?;
+            Some((*p, part))
         })
     }
 

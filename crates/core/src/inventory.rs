@@ -30,6 +30,8 @@ pub enum AssetKind {
     CodeSignature,
     BareKey,
     Domain,
+    Manual,
+    Flow,
 }
 
 impl AssetKind {
@@ -47,6 +49,8 @@ impl AssetKind {
             Self::CodeSignature => StatementKind::CodeSignature.as_str(),
             Self::BareKey => StatementKind::BareKey.as_str(),
             Self::Domain => StatementKind::Domain.as_str(),
+            Self::Manual => StatementKind::Manual.as_str(),
+            Self::Flow => StatementKind::Flow.as_str(),
         }
     }
 
@@ -62,6 +66,8 @@ impl AssetKind {
             StatementKind::CodeSignature => Self::CodeSignature,
             StatementKind::BareKey => Self::BareKey,
             StatementKind::Domain => Self::Domain,
+            StatementKind::Manual => Self::Manual,
+            StatementKind::Flow => Self::Flow,
         }
     }
 }

@@ -52,7 +52,7 @@ pub struct Given {
 }
 
 /// Every kind, in the order of the reference page.
-pub const SOURCES: &[SourceKind] = &[crate::domain::KIND];
+pub const SOURCES: &[SourceKind] = &[crate::domain::KIND, crate::saml::SAML, crate::oidc::OIDC];
 
 /// The kind of this name.
 pub fn named(name: &str) -> Option<&'static SourceKind> {

@@ -3,6 +3,7 @@
 //! All that joins several assets happens here, once: paths to roots, keys beside certificates, the
 //! addresses of one name, newer files. Rules get the result and never query. No rule is known here.
 
+mod around;
 mod beside;
 mod managed;
 mod paths;
@@ -16,7 +17,8 @@ use notafter_core::assess::assess;
 use notafter_core::census::{self, Member};
 use notafter_core::document;
 use notafter_core::dossier::{
-    AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, ManagedView, NameView, Subject, Successor,
+    Around, AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, ManagedView, NameView, Subject,
+    Successor,
 };
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
@@ -35,13 +37,14 @@ use paths::{Paths, ServedPath};
 /// Judges everything in an inventory at one instant: findings, worst first, each cause once.
 pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding> {
     stores::recognise(inventory, &judgment.trust);
+    around::recognise_clients(inventory);
     let gathered = Gathered::new(inventory, judgment);
     let mut findings = Findings::default();
     let mut ending = Vec::new();
     gathered.each_dossier(judgment, None, |dossier, names| {
         ending.extend(member(&dossier, judgment.at));
         for mut finding in assess(&dossier, judgment.at).findings {
-            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+            finding.owner = answers(&dossier, judgment, names, &finding);
             finding.summary = finding.summary_at(judgment.at);
             findings.add(finding);
         }
@@ -104,6 +107,7 @@ pub fn assess_part(
     hands: &HashMap<Fingerprint, String>,
 ) -> BTreeMap<SubjectKey, Verdicts> {
     stores::recognise(inventory, &judgment.trust);
+    around::recognise_clients(inventory);
     let gathered = Gathered::new(inventory, judgment);
     let mut out: BTreeMap<SubjectKey, Verdicts> =
         subjects.iter().map(|s| (s.clone(), Verdicts::default())).collect();
@@ -126,11 +130,28 @@ pub fn assess_part(
         let assessment = assess(&dossier, judgment.at);
         verdicts.holds_until = earlier(verdicts.holds_until, assessment.holds_until);
         for mut finding in assessment.findings {
-            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+            finding.owner = answers(&dossier, judgment, names, &finding);
             verdicts.findings.push(finding);
         }
     });
     out
+}
+
+/// Who answers for a finding: whom the entry itself names, else by its names and places.
+fn answers(
+    dossier: &Dossier<'_>,
+    judgment: &Judgment,
+    names: &[String],
+    finding: &Finding,
+) -> Option<String> {
+    let stated = dossier.asset().and_then(|view| stated_owner(view.statement.as_ref()?));
+    let by_rule = || owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+    stated.map(str::to_owned).or_else(by_rule)
+}
+
+/// Whom an entry made by hand names.
+fn stated_owner(statement: &Statement) -> Option<&str> {
+    (statement.kind() == StatementKind::Manual).then(|| statement.fact_of("owner")).flatten()
 }
 
 /// What is no certificate, as a statement.
@@ -213,6 +234,7 @@ struct Gathered<'i> {
     paths: HashMap<AssetIx, Vec<ServedPath>>,
     outlived: HashMap<Fingerprint, Vec<(AssetIx, UnixTime)>>,
     beside: beside::Index<'i>,
+    around: around::Index<'i>,
     keys: HashSet<KeyId>,
     managed: managed::Index<'i>,
     /// Leaf certificates by their names, where something of these names is served and something lies in a file, or a
@@ -246,6 +268,7 @@ impl<'i> Gathered<'i> {
             paths,
             outlived,
             beside: beside::Index::new(inventory),
+            around: around::Index::new(inventory),
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
             managed: managed::Index::new(inventory),
             named: HashMap::new(),
@@ -305,9 +328,13 @@ impl<'i> Gathered<'i> {
             };
             // Chains are parsed here, so that the views can borrow them.
             let chains = self.chains_of(ix);
-            let view = AssetView { statement, ..self.view(ix, asset, certificate, &chains, judgment) };
+            let mut view = self.view(ix, asset, certificate, &chains, judgment);
+            view.around = self.around.of(asset, certificate.as_ref(), statement.as_ref(), &view.places);
+            view.statement = statement;
             let locations: Vec<_> = view.locations().cloned().collect();
-            let owner = owner_of(&judgment.owners, &names, &locations);
+            let stated = view.statement.as_ref().and_then(stated_owner);
+            let stated = stated.and_then(|name| judgment.owners.iter().find(|o| o.name == name));
+            let owner = stated.or_else(|| owner_of(&judgment.owners, &names, &locations));
             judge(Dossier { subject: Subject::Asset(view), policy, owner }, &names);
         }
         for view in self.names() {
@@ -379,6 +406,7 @@ impl<'i> Gathered<'i> {
                 .map(|c| self.managed_by(asset, &c, &places, judgment.at))
                 .unwrap_or_default(),
             places,
+            around: Around::default(),
         }
     }
 

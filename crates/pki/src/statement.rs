@@ -53,11 +53,15 @@ pub enum StatementKind {
     BareKey,
     /// The registration of a domain, as its registry states it.
     Domain,
+    /// A date that a person typed in.
+    Manual,
+    /// A counter that ought to move.
+    Flow,
 }
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::OcspResponse,
         Self::SshCertificate,
         Self::OpenpgpKey,
@@ -67,6 +71,8 @@ impl StatementKind {
         Self::CodeSignature,
         Self::BareKey,
         Self::Domain,
+        Self::Manual,
+        Self::Flow,
     ];
 
     /// The word for it.
@@ -81,6 +87,8 @@ impl StatementKind {
             Self::CodeSignature => "code-signature",
             Self::BareKey => "bare-key",
             Self::Domain => "domain",
+            Self::Manual => "manual",
+            Self::Flow => "flow",
         }
     }
 

@@ -128,6 +128,7 @@ impl Columns {
         (self.not_before, self.not_after) = (statement.not_before(), statement.not_after());
         self.title = statement.title().to_owned();
         self.label = statement.kind().as_str().to_owned();
+        self.names6 = document::statement_key(&statement).map(|key| hash48(key.as_bytes()));
         self.set_names(statement.names().to_vec());
     }
 

@@ -127,7 +127,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::Fingerprint;
-    use crate::dossier::Subject;
+    use crate::dossier::{Around, Subject};
     use crate::inventory::{Asset, AssetIx, BytesAt, Placement, Role};
     use crate::location::Location;
     use crate::observation::Facts;
@@ -174,6 +174,8 @@ pub(super) mod tests {
             key_seen: false,
             successors: Vec::new(),
             superseded_by: None,
+            managed: Vec::new(),
+            around: Around::default(),
         };
         judge(Subject::Asset(view), rule, None, expected);
     }

@@ -29,7 +29,9 @@ impl Rule for ExpiresSoon {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, certificate)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
-        if !view.is_ours_to_renew() || now > end || end >= UnixTime::NO_EXPIRY {
+        // What signs in as a client has a rule of its own.
+        let only_client = view.places.iter().all(|p| p.role == Role::Client || p.facts.part.is_some());
+        if !view.is_ours_to_renew() || only_client || now > end || end >= UnixTime::NO_EXPIRY {
             return Verdict::NotApplicable;
         }
         let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);

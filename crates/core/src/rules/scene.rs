@@ -8,14 +8,14 @@ use notafter_pki::time::DAY;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, ManagedView, NameView, PathEnd, PathView, Subject,
-    Successor,
+    Around, AssetView, ChainView, Dependent, Dossier, KeyBeside, ManagedView, NameView, PathEnd, PathView,
+    Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
 use crate::joints::{Rule, Verdict};
 use crate::location::Location;
-use crate::observation::{Facts, FileFacts, Reason};
+use crate::observation::{Facts, FileFacts, Part, Reason, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::renewal::{Before, Renewal, Starter};
@@ -45,6 +45,9 @@ pub(crate) struct Scene {
     superseded: bool,
     managed: Vec<Renewal>,
     left_behind: bool,
+    next: bool,
+    replaced: bool,
+    presented: bool,
 }
 
 impl Scene {
@@ -81,6 +84,9 @@ impl Scene {
             superseded: false,
             managed: Vec::new(),
             left_behind: false,
+            next: false,
+            replaced: false,
+            presented: false,
         }
     }
 
@@ -195,6 +201,34 @@ impl Scene {
         self
     }
 
+    /// Its last place is a part of this.
+    pub(crate) fn part_of(mut self, of: Whole, crowd: bool) -> Self {
+        if let Some(place) = self.places.last_mut() {
+            let part = Part { of, name: "one".into(), usage: "signing".into(), crowd };
+            place.facts = Arc::new(Facts { part: Some(Arc::new(part)), ..Facts::default() });
+            place.chain = None;
+        }
+        self
+    }
+
+    /// The next one lies beside it.
+    pub(crate) fn with_next(mut self) -> Self {
+        self.next = true;
+        self
+    }
+
+    /// A later one of the same client lies above it.
+    pub(crate) fn replaced(mut self) -> Self {
+        self.replaced = true;
+        self
+    }
+
+    /// A configuration shows it to others.
+    pub(crate) fn presented(mut self) -> Self {
+        self.presented = true;
+        self
+    }
+
     /// Its last place has not been seen for so many days.
     pub(crate) fn unseen_for(mut self, n: i64) -> Self {
         if let Some(place) = self.places.last_mut() {
@@ -263,6 +297,12 @@ impl Scene {
                 .into_iter()
                 .collect(),
             key_seen: self.key_fits == Some(true),
+            around: Around {
+                next: self.next.then_some(&file),
+                replaced_by: self.replaced.then_some(&file),
+                presented: if self.presented { vec!["a.conf, line 1"] } else { Vec::new() },
+                ..Around::default()
+            },
             successors: self
                 .successor
                 .map(|link| Successor {

@@ -279,6 +279,8 @@ fn kind_words(row: &AssetRow) -> String {
         (AssetKind::CodeSignature, _) => "code signature",
         (AssetKind::BareKey, _) => "key",
         (AssetKind::Domain, _) => "domain",
+        (AssetKind::Manual, _) => "date entered by hand",
+        (AssetKind::Flow, _) => "counter",
     }
     .to_owned()
 }

@@ -27,6 +27,8 @@ const NEIGHBOURS_MAX: usize = 20_000;
 const SAME_NAMES_MAX: usize = 1000;
 /// So many that depend on one CA.
 const DEPENDENTS_MAX: usize = 1000;
+/// So many copies of one thing are loaded with their folders.
+const COPIES_MAX: usize = 100;
 /// Issuers above an asset.
 const DEPTH_MAX: usize = 8;
 
@@ -120,10 +122,14 @@ impl<'l, 'c> Loader<'l, 'c> {
         let mut names = BTreeSet::new();
         self.know(judged.iter().copied())?;
         self.placements_of(&judged, NEIGHBOURS_MAX)?;
-        let mut authorities = Vec::new();
+        let (mut authorities, mut stated) = (Vec::new(), BTreeSet::new());
         for asset in &judged {
             let Some(Some(about)) = self.abouts.get(asset) else { continue };
             names.extend(about.names6);
+            // What has neither issuer nor key is a statement: of it, copies count wherever they lie.
+            if about.issuer.is_none() && about.key6.is_none() {
+                stated.extend(about.names6);
+            }
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
                 authorities.extend(about.subject.map(|subject| (*asset, subject, about.not_after)));
@@ -133,12 +139,13 @@ impl<'l, 'c> Loader<'l, 'c> {
             self.dependents(asset, subject, not_after)?;
         }
         self.same_names(&names)?;
-        // Everything at the same names and in the same folders.
+        let copies = self.copies(&stated)?;
+        // Everything at the same names and in the same folders; of metadata also what the copies hold.
         let near: BTreeSet<i64> = self
             .placements
             .values()
             .filter_map(|row| Some((row.int(1).ok()?, row.int(2).ok()?)))
-            .filter(|(asset, _)| judged.contains(asset))
+            .filter(|(asset, _)| judged.contains(asset) || copies.contains(asset))
             .map(|(_, place)| place)
             .collect();
         self.places_of(near.iter().copied())?;
@@ -249,6 +256,15 @@ impl<'l, 'c> Loader<'l, 'c> {
             same.insert(row.int(0)?);
         }
         self.placements_of(&same, SAME_NAMES_MAX)
+    }
+
+    /// Everything of these names: their placements are loaded already.
+    fn copies(&mut self, names: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+        let sql = format!(
+            "SELECT id FROM asset WHERE names6 = $1 AND places > 0 ORDER BY id DESC LIMIT {COPIES_MAX}"
+        );
+        let rows = self.c.query_many(&sql, &numbers(names))?;
+        rows.into_iter().flatten().map(|row| row.int(0)).collect()
     }
 
     /// What lives longer than a CA and is served below it.
