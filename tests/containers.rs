@@ -31,8 +31,12 @@ impl Folder {
         fs::create_dir_all(&work).unwrap();
         fs::copy(&leaf.cert_pem, work.join("c.pem")).unwrap();
         stores::der(&work.join("c.der"), &leaf);
-        need(stores::java(&work.join("keys.jks"), &leaf, Java::Jks, "secret word"));
-        need(stores::pkcs12(&work.join("c.p12"), &leaf, Pkcs12::Modern, "secret word"));
+        for made in [
+            stores::java(&work.join("keys.jks"), &leaf, Java::Jks, "secret word"),
+            stores::pkcs12(&work.join("c.p12"), &leaf, Pkcs12::Modern, "secret word"),
+        ] {
+            let _ = need(made);
+        }
         Self { lab, tree, leaf }
     }
 
@@ -272,4 +276,63 @@ fn manifests_and_kubeconfigs() {
         .collect();
     blind.sort_unstable();
     assert_eq!(blind, [("app", "unsupported-format"), ("nowhere.pem", "not-found")]);
+}
+
+/// Every certificate that a plain search sees in the corpus, in base64 or not: found, and all but one by its name.
+#[test]
+fn published_manifests() {
+    let root = std::env::var_os("NOTAFTER_CORPORA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
+        PathBuf::from,
+    );
+    let Ok(folder) = root.join("manifests").canonicalize() else {
+        println!("NOT RUN: no corpus manifests at {}", root.display());
+        return;
+    };
+    let mut seen = 0;
+    let mut without: Vec<String> = Vec::new();
+    let found = scan(&[folder.to_str().unwrap(), "--at", "2026-11-21"]);
+    let (mut all, mut named) = (0, 0);
+    for path in yaml(&folder) {
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        let count = |text: &str| text.matches("-----BEGIN CERTIFICATE-----").count();
+        let runs = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '/' | '='));
+        let encoded = runs.filter(|run| run.len() >= 24).map(base64::decode);
+        let here = count(&text) + encoded.map(|b| count(&String::from_utf8_lossy(&b))).sum::<usize>();
+        seen += here;
+        let file = format!("file://{}#", path.display());
+        let places: Vec<_> = found
+            .placements()
+            .iter()
+            .filter(|p| p["role"] != "key")
+            .filter_map(|p| p["location"].as_str()?.strip_prefix(&file))
+            .collect();
+        all += places.len();
+        named += places.iter().filter(|p| !p.starts_with(|c: char| c.is_ascii_digit())).count();
+        if places.len() < here {
+            assert!(places.is_empty(), "{file}: {places:?}");
+            without.push(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    without.sort();
+    println!(
+        "manifests: {all} of {seen} certificates, {named} by the name of their value; none in {without:?}"
+    );
+    // The others are headers with nothing between them, which is what those tests of Traefik are about; the one
+    // without a name stands in a comment.
+    assert_eq!((all, named, seen, without.len()), (27, 26, 48, 13));
+}
+
+fn yaml(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            out.extend(yaml(&path));
+        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            out.push(path);
+        }
+    }
+    out.sort();
+    out
 }
