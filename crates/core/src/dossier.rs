@@ -6,6 +6,7 @@
 use notafter_pki::certificate::Certificate;
 use notafter_pki::statement::Statement;
 
+use crate::census::CrowdView;
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
 use crate::owner::Owner;
@@ -38,7 +39,9 @@ pub enum Subject<'a> {
     /// An owner, and whether word gets through.
     Owner(OwnerView<'a>),
     /// The server's own clock.
-    Clock(ClockView),
+    Clock(ClockView<'a>),
+    /// Many of one owner's that end together.
+    Crowd(CrowdView<'a>),
 }
 
 /// A source, and when it last succeeded.
@@ -84,7 +87,9 @@ pub struct ChannelView<'a> {
 
 /// How the wall clock has moved against the one that only counts.
 #[derive(Clone, Copy, Debug)]
-pub struct ClockView {
+pub struct ClockView<'a> {
+    /// By how many seconds it is ahead of those of servers that were asked.
+    pub peers: &'a [(Location, i64)],
     /// By so many seconds it was set, forwards or back (negative), while the server ran.
     pub jumped: i64,
     /// When, by the clock as it is now.
