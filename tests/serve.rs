@@ -250,7 +250,8 @@ fn doctor_asks_those_it_depends_on() {
         &lab,
         &format!(
             "[server]\nresolver = \"127.0.0.1:{port}\"\n[[source]]\nname = \"shop\"\nkind = \"network\"\n\
-             targets = [\"shop.test\"]\n[[notifier]]\nname = \"mail\"\nkind = \"email\"\n\
+             targets = [\"shop.test\"]\n[[source]]\nkind = \"domain\"\ndomains = [\"shop.test\"]\n\
+             rdap = \"http://127.0.0.1:1/\"\n[[notifier]]\nname = \"mail\"\nkind = \"email\"\n\
              server = \"127.0.0.1:{port}\"\ntls = \"none\"\nfrom = \"a@b.test\"\n"
         ),
     );
@@ -263,7 +264,15 @@ fn doctor_asks_those_it_depends_on() {
     fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("opened");
     let visit = ask(&["doctor"]);
     assert_eq!(visit.code, 1, "{}", visit.out);
-    for says in ["does not answer", "shop: never ran", "it says \"SSH-2.0-x\"", "chmod 700"] {
+    for says in [
+        "does not answer",
+        "shop: never ran",
+        "it says \"SSH-2.0-x\"",
+        "chmod 700",
+        "source domain: ",
+        "rdap = http://127.0.0.1:1/",
+        "notifier mail (email): ",
+    ] {
         assert!(visit.out.contains(says), "no `{says}` in {}", visit.out);
     }
     let line = visit.out.lines().find(|l| l.contains("data folder")).unwrap_or_default();

@@ -11,6 +11,7 @@ use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
 use crate::owner::Owner;
 use crate::policy::Policy;
+use crate::renewal::Renewal;
 use crate::{Fingerprint, UnixTime};
 
 /// One subject with everything a rule may ask about it.
@@ -22,6 +23,9 @@ pub struct Dossier<'a> {
     /// Who answers for it.
     pub owner: Option<&'a Owner>,
 }
+
+/// So long after its end nobody waits for a renewal any more, in seconds.
+const GIVEN_UP: i64 = 30 * notafter_pki::time::DAY;
 
 /// What can be judged. One at a time, on the stack: its size costs nothing.
 #[allow(clippy::large_enum_variant)]
@@ -136,6 +140,40 @@ pub struct AssetView<'a> {
     pub successors: Vec<Successor<'a>>,
     /// A later certificate for the same names that is served, where this one is served nowhere.
     pub superseded_by: Option<&'a Asset>,
+    /// Who renews it, as far as renewers' own state says it.
+    pub managed: Vec<ManagedView<'a>>,
+}
+
+/// A lineage of a renewer whose present certificate an asset is.
+pub struct ManagedView<'a> {
+    /// What the renewer says.
+    pub renewal: &'a Renewal,
+    /// When that was read last.
+    pub looked: UnixTime,
+    /// So many seconds before their ends its predecessors were renewed, usually.
+    pub usual: Option<i64>,
+    /// Does a later certificate of the same names lie or stand somewhere else, and this one is served nowhere? Then
+    /// nobody waits for this lineage.
+    pub left_behind: bool,
+}
+
+impl ManagedView<'_> {
+    /// The day on which this certificate should change, and the instant from which it is late.
+    pub fn due(&self, asset: &Asset) -> Option<(UnixTime, UnixTime)> {
+        let (begin, end) = (asset.not_before?, asset.not_after?);
+        let due = self.renewal.due(begin, end, self.usual);
+        let grace = self.renewal.grace(end.0.saturating_sub(begin.0));
+        Some((due, due.plus(grace).min(end)))
+    }
+
+    /// Until when the renewer's state is known: the instant of judgment, unless it was looked at before that. A state
+    /// that speaks of what comes after the look was made for the instant of judgment.
+    pub fn known_until(&self, now: UnixTime) -> UnixTime {
+        match self.renewal.last_run {
+            Some(last) if last > self.looked => now,
+            _ => now.min(self.looked),
+        }
+    }
 }
 
 /// A chain as sent or stored, and what comes of it.
@@ -248,6 +286,20 @@ impl AssetView<'_> {
     /// The endpoints where it is the leaf.
     pub fn served_at(&self) -> impl Iterator<Item = &Location> {
         self.places.iter().filter(|p| p.location.is_endpoint() && p.role == Role::Leaf).map(|p| &p.location)
+    }
+
+    /// Those lineages of it that renew by themselves, unless its time is long over.
+    pub fn automatic(&self, now: UnixTime) -> impl Iterator<Item = &ManagedView<'_>> {
+        let over = self.asset.not_after.is_none_or(|end| end.plus(GIVEN_UP) < now);
+        self.managed.iter().filter(move |m| m.renewal.automatic && !over)
+    }
+
+    /// The day on which it should change by itself, and the instant from which it is late: of several plans the last.
+    /// `None` where nobody renews it.
+    pub fn changes(&self, now: UnixTime) -> Option<(&ManagedView<'_>, UnixTime, UnixTime)> {
+        let plans = self.automatic(now).filter_map(|m| Some((m, m.due(self.asset)?)));
+        let (one, (due, late)) = plans.max_by_key(|(_, (_, late))| *late)?;
+        Some((one, due, late))
     }
 
     /// Is it only ever a member of a trust store?

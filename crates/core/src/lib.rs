@@ -23,6 +23,8 @@ pub mod observation;
 pub mod owner;
 pub mod policy;
 pub mod query;
+pub mod renewal;
+mod renewers;
 pub mod rules;
 pub mod scan;
 pub mod subject;

@@ -74,6 +74,13 @@ impl Location {
         if fragment.is_empty() { Self(plain.into()) } else { Self(format!("{plain}#{fragment}").into()) }
     }
 
+    /// The registration of a domain, by its registrable name in ASCII: `domain:example.com`.
+    pub fn domain(name: &str) -> Self {
+        let mut text = "domain:".to_owned();
+        encode(name.as_bytes(), &mut text, false);
+        Self(text.into())
+    }
+
     /// The text, as printed.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -294,6 +301,9 @@ mod tests {
         check(&six, "smtp://[::1]:25");
         assert_eq!((six.scheme(), six.is_endpoint(), six.sni()), ("smtp", true, None));
         check(&Location::named_endpoint("tls", "nosuch.test", Some(443)), "tls://nosuch.test:443");
+        let domain = Location::domain("example.com");
+        check(&domain, "domain:example.com");
+        assert_eq!((domain.is_endpoint(), domain.is_file(), domain.address()), (false, false, None));
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub enum Seen {
     },
     /// A relation between two places.
     Linked(Link),
+    /// What a renewer says of one of its lineages.
+    Managed(Box<crate::renewal::Renewal>),
     /// A server was asked for the time: by so many seconds our clock is ahead of its (behind: negative).
     Time {
         /// In seconds.

@@ -63,7 +63,7 @@ impl Source for Files {
                     stop: Arc::clone(&stop),
                     size_max: self.size_max,
                     passwords: Arc::clone(&self.passwords),
-                    configurations: Mutex::default(),
+                    met: Mutex::default(),
                 },
             };
             let (done, finished) = tokio::sync::oneshot::channel();
@@ -95,8 +95,8 @@ struct Shared {
     stop: Arc<AtomicBool>,
     size_max: u64,
     passwords: Arc<[String]>,
-    /// Configurations of servers met on the walk: read after it, when all that they include is known.
-    configurations: Mutex<Vec<PathBuf>>,
+    /// Configurations of servers and renewers' state met on the walk: read after it, when all that they include is known.
+    met: Mutex<servers::Met>,
 }
 
 impl Shared {

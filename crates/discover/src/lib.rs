@@ -4,8 +4,10 @@
 //! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
 
 pub mod configs;
+pub mod domain;
 pub mod exclude;
 pub mod files;
+pub mod http;
 pub mod local;
 pub mod network;
 pub mod renewers;

@@ -52,7 +52,7 @@ pub struct Given {
 }
 
 /// Every kind, in the order of the reference page.
-pub const SOURCES: &[SourceKind] = &[];
+pub const SOURCES: &[SourceKind] = &[crate::domain::KIND];
 
 /// The kind of this name.
 pub fn named(name: &str) -> Option<&'static SourceKind> {

@@ -466,7 +466,6 @@ mod tests {
             "-x-.",
             "http://x",
             "gopher://x",
-            "domain:example.com",
             "k8s:prod",
             "ex..ample",
             "$(x)",

@@ -4,6 +4,7 @@
 //! addresses of one name, newer files. Rules get the result and never query. No rule is known here.
 
 mod beside;
+mod managed;
 mod paths;
 mod stores;
 
@@ -15,7 +16,7 @@ use notafter_core::assess::assess;
 use notafter_core::census::{self, Member};
 use notafter_core::document;
 use notafter_core::dossier::{
-    AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, NameView, Subject, Successor,
+    AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, ManagedView, NameView, Subject, Successor,
 };
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
@@ -213,7 +214,9 @@ struct Gathered<'i> {
     outlived: HashMap<Fingerprint, Vec<(AssetIx, UnixTime)>>,
     beside: beside::Index<'i>,
     keys: HashSet<KeyId>,
-    /// Leaf certificates by their names, where something of these names is served and something lies in a file.
+    managed: managed::Index<'i>,
+    /// Leaf certificates by their names, where something of these names is served and something lies in a file, or a
+    /// renewer keeps one of them.
     named: HashMap<String, Named>,
 }
 
@@ -226,6 +229,8 @@ struct Named {
     served: Vec<AssetIx>,
     /// Is one of the endpoints on this machine?
     served_here: bool,
+    /// Is one of the files a renewer's?
+    managed: bool,
 }
 
 impl<'i> Gathered<'i> {
@@ -242,6 +247,7 @@ impl<'i> Gathered<'i> {
             outlived,
             beside: beside::Index::new(inventory),
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
+            managed: managed::Index::new(inventory),
             named: HashMap::new(),
         };
         out.named = out.by_names();
@@ -264,13 +270,14 @@ impl<'i> Gathered<'i> {
             let Some(key) = document::names_key(&certificate) else { continue };
             let entry = out.entry(key).or_default();
             entry.served_here |= is_local(placement);
+            entry.managed |= self.managed.keeps(placement);
             if placement.location.is_file() {
                 entry.files.push((placement.asset, n as u32));
             } else if entry.served.last() != Some(&placement.asset) {
                 entry.served.push(placement.asset);
             }
         }
-        out.retain(|_, named| !named.served.is_empty() && !named.files.is_empty());
+        out.retain(|_, named| named.managed || !named.served.is_empty() && !named.files.is_empty());
         out
     }
 
@@ -335,7 +342,8 @@ impl<'i> Gathered<'i> {
         chains: &'a [Vec<std::borrow::Cow<'i, [u8]>>],
         judgment: &Judgment,
     ) -> AssetView<'a> {
-        let places: Vec<&Placement> = self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
+        let places: Vec<&'i Placement> =
+            self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
         let paths = self.paths.get(&ix).map(Vec::as_slice).unwrap_or_default();
         let chains = paths
             .iter()
@@ -367,8 +375,26 @@ impl<'i> Gathered<'i> {
             key_seen: asset.key.is_some_and(|k| self.keys.contains(&k)),
             successors: certificate.map(|c| self.successors(asset, &c, &places)).unwrap_or_default(),
             superseded_by: certificate.and_then(|c| self.superseded_by(asset, &c, judgment.at)),
+            managed: certificate
+                .map(|c| self.managed_by(asset, &c, &places, judgment.at))
+                .unwrap_or_default(),
             places,
         }
+    }
+
+    fn managed_by(
+        &self,
+        asset: &Asset,
+        certificate: &Certificate<'_>,
+        places: &[&'i Placement],
+        at: UnixTime,
+    ) -> Vec<ManagedView<'i>> {
+        let named = || document::names_key(certificate).and_then(|key| self.named.get(&key));
+        let kept = places.iter().any(|p| self.managed.keeps(p));
+        if !kept {
+            return Vec::new();
+        }
+        self.managed.views(self.inventory, asset, certificate, places, named(), at)
     }
 
     fn dependents(&self, asset: &Asset) -> Vec<Dependent<'i>> {

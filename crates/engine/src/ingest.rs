@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use notafter_core::inventory::{
-    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, Role,
+    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, RenewalSighting, Role,
 };
 use notafter_core::joints::Sink;
 use notafter_core::location::Location;
@@ -84,6 +84,12 @@ impl Sink for Ingest {
                 let mut state = self.lock();
                 if state.keep {
                     state.inventory.add_link(link);
+                }
+            }
+            Seen::Managed(renewal) => {
+                let mut state = self.lock();
+                if state.keep {
+                    state.inventory.add_renewal(RenewalSighting { renewal: *renewal, seen: at });
                 }
             }
         }

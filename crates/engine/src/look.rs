@@ -10,10 +10,9 @@ use crate::setup::Planned;
 /// within seconds.
 pub(crate) async fn look(planned: Planned, fresh: Vec<String>, cx: Cx, out: Arc<dyn Sink>) -> Option<String> {
     let mut fault = None;
-    for targets in [fresh, planned.targets.clone()] {
-        if targets.is_empty() && !planned.targets.is_empty() {
-            continue;
-        }
+    // A source that is named by a word has no list of targets, and looks once all the same.
+    let first = (!fresh.is_empty()).then_some(fresh);
+    for targets in first.into_iter().chain([planned.targets.clone()]) {
         match (planned.build)(&targets) {
             Ok(sources) => {
                 for source in sources {

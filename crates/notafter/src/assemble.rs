@@ -222,7 +222,7 @@ fn sources(
     });
     let worded = worded.collect::<Result<_, _>>()?;
     if texts.is_empty() {
-        roots.extend(USUAL_FOLDERS.iter().map(PathBuf::from).filter(|p| p.is_dir()));
+        roots.extend(usual_roots());
     }
     let passwords = Arc::clone(&given.passwords);
     let exclude = settings.exclude.clone();
@@ -272,7 +272,18 @@ pub(crate) fn given(look: &Look, settings: &Settings, trust: &TrustStores) -> Re
 
 /// The usual certificate folders that there are.
 pub(crate) fn usual_folders() -> Vec<String> {
-    USUAL_FOLDERS.iter().filter(|p| Path::new(p).is_dir()).map(|p| (*p).to_owned()).collect()
+    usual_roots().iter().filter_map(|path| path.to_str().map(str::to_owned)).collect()
+}
+
+/// The same as paths: those above, and where renewers keep their state.
+fn usual_roots() -> Vec<PathBuf> {
+    let mut out: Vec<PathBuf> = USUAL_FOLDERS.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
+    for home in notafter_discover::renewers::usual_homes() {
+        if !out.iter().any(|known| home.starts_with(known)) {
+            out.push(home);
+        }
+    }
+    out
 }
 
 /// The sources for some targets, as the server runs them.

@@ -51,11 +51,13 @@ pub enum StatementKind {
     CodeSignature,
     /// A public key without a date, told by an identifier: JWK, SSH authority.
     BareKey,
+    /// The registration of a domain, as its registry states it.
+    Domain,
 }
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OcspResponse,
         Self::SshCertificate,
         Self::OpenpgpKey,
@@ -64,6 +66,7 @@ impl StatementKind {
         Self::SignedMetadata,
         Self::CodeSignature,
         Self::BareKey,
+        Self::Domain,
     ];
 
     /// The word for it.
@@ -77,6 +80,7 @@ impl StatementKind {
             Self::SignedMetadata => "signed-metadata",
             Self::CodeSignature => "code-signature",
             Self::BareKey => "bare-key",
+            Self::Domain => "domain",
         }
     }
 

@@ -9,6 +9,7 @@ use notafter_core::finding::{Fact, Finding, Kind, Severity};
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, FileFacts, LinkKind, Possession, Process, Reason};
+use notafter_core::renewal::Renewal;
 use notafter_core::{Fingerprint, UnixTime};
 
 use crate::db::{Result, corrupt};
@@ -24,6 +25,7 @@ const KINDS: &[AssetKind] = &[
     AssetKind::SignedMetadata,
     AssetKind::CodeSignature,
     AssetKind::BareKey,
+    AssetKind::Domain,
 ];
 const ROLES: &[Role] =
     &[Role::Leaf, Role::Intermediate, Role::Root, Role::Client, Role::Signer, Role::TrustAnchor, Role::Key];
@@ -166,6 +168,15 @@ pub(crate) fn facts(json: &str) -> Result<Facts> {
             Arc::new(FileFacts { mode, uid, owner, mtime: UnixTime(mtime), reachable_by_others })
         }),
     })
+}
+
+/// What a renewer said.
+pub(crate) fn renewal(json: &str) -> Result<Renewal> {
+    serde_json::from_str(json).map_err(|e| corrupt(format!("a renewal in the database cannot be read: {e}")))
+}
+
+pub(crate) fn renewal_json(renewal: &Renewal) -> Result<String> {
+    serde_json::to_string(renewal).map_err(|e| corrupt(format!("a renewal cannot be written: {e}")))
 }
 
 /// A finding as it is kept: what one subject gave, or what came of all of them.

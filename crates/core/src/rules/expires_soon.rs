@@ -2,7 +2,8 @@
 //!
 //! The window is the ladder of `core/deadline.rs`. It speaks about what somebody here must renew: a
 //! leaf anywhere, a CA certificate kept in a file; not an intermediate that merely travels with a chain
-//! (that is `chain-expires-first`), not a trust store.
+//! (that is `chain-expires-first`), not a trust store. What renews by itself is `renewal-overdue`'s: its warning is
+//! silent here, its critical step never.
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
@@ -43,6 +44,7 @@ impl Rule for ExpiresSoon {
         let (step, next) = ladder.step(due.at, now);
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
+            Step::Warning if view.changes(now).is_some() => return Verdict::Pass { holds_until: next },
             Step::Warning => Severity::Warning,
             Step::Critical | Step::Page => Severity::Critical,
         };

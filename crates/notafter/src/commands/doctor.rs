@@ -63,6 +63,7 @@ pub(crate) fn run(global: &Global) -> Result<End, Usage> {
     folder(&mut visit, &data);
     resolver(&mut visit, &sheet, &data, now);
     names(&mut visit, &sheet);
+    outside(&mut visit, &sheet);
     Ok(report(global, &visit))
 }
 
@@ -287,6 +288,35 @@ fn names(visit: &mut Visit, sheet: &Sheet) {
             Ok(text) => visit.add(Mark::Well, "channel", format!("{name}: {text}")),
             Err(text) => visit.add(Mark::Ill, "channel", format!("{name}: {place}: {text}")),
         }
+    }
+}
+
+/// Who outside is asked or told anything, and of what, besides the servers that targets name. Nothing else is: there is
+/// no update check.
+fn outside(visit: &mut Visit, sheet: &Sheet) {
+    let before = visit.0.len();
+    for table in &sheet.config.source {
+        let kind = table.kind.get_ref();
+        let Some(known) = notafter_discover::sources::named(kind) else { continue };
+        let Some(whom) = known.outside else { continue };
+        let name = table.name.as_deref().unwrap_or(kind);
+        // An address in its table is whom it asks.
+        let addresses: Vec<_> =
+            table.rest.iter().filter_map(|(key, value)| Some((key, value.as_str()?))).collect();
+        let own: Vec<_> = addresses.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        let own = if own.is_empty() { String::new() } else { format!(" (here: {})", own.join(", ")) };
+        visit.add(Mark::Well, "outside", format!("source {name}: {whom}{own}"));
+    }
+    for table in &sheet.config.notifier {
+        let text = format!("notifier {} ({}): alerts and summaries", table.name.get_ref(), table.kind);
+        visit.add(Mark::Well, "outside", text);
+    }
+    if sheet.config.heartbeat.is_some() {
+        visit.add(Mark::Well, "outside", "heartbeat: that this server is alive");
+    }
+    if visit.0.len() == before {
+        let text = "nobody is asked or told anything, besides the servers that targets name";
+        visit.add(Mark::Well, "outside", text);
     }
 }
 

@@ -27,6 +27,11 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 # paths = ["/etc", "/opt"]
 # every = "6h"
 # password_file = ["/etc/notafter/keystore-passwords"]
+#
+# [[source]]
+# kind = "domain"                      # asks public registries (RDAP, WHOIS) about these names
+# domains = ["example.com"]
+# every = "1d"
 
 # Channels to people. Secrets are named, never written here: { env = "X" }, { file = "/path" }, { credential = "x" }.
 # [[notifier]]
@@ -102,7 +107,7 @@ mod tests {
             })
             .collect();
         let config = crate::config::parse(&on).unwrap();
-        assert_eq!((config.source.len(), config.notifier.len(), config.owner.len()), (2, 2, 2));
+        assert_eq!((config.source.len(), config.notifier.len(), config.owner.len()), (3, 2, 2));
         assert!(config.server.gone_after.is_some() && config.heartbeat.is_some());
     }
 

@@ -670,7 +670,7 @@ mod tests {
             "\n[[source]]\nkind = 'netwok'\n",
             "line 3: source `netwok`: no kind of source is called `netwok`",
         );
-        check("[[source]]\nkind = 'domain'\n", "hint: not in this version");
+        check("[[source]]\nkind = 'k8s'\n", "hint: not in this version");
         check("[[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\n", "line 2");
         check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nevery = 'often'\n", "90s, 5m, 6h or 30d");
         check("[[owner]]\nname = 'web'\nnotify = ['mail']\n", "add a [[notifier]] with name = \"mail\"");

@@ -278,6 +278,7 @@ fn kind_words(row: &AssetRow) -> String {
         (AssetKind::SignedMetadata, _) => "signed metadata",
         (AssetKind::CodeSignature, _) => "code signature",
         (AssetKind::BareKey, _) => "key",
+        (AssetKind::Domain, _) => "domain",
     }
     .to_owned()
 }

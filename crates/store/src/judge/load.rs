@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use notafter_core::inventory::{Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement};
+use notafter_core::inventory::{
+    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, RenewalSighting,
+};
 use notafter_core::location::Location;
-use notafter_core::observation::{Facts, Link};
+use notafter_core::observation::{Facts, Link, LinkKind};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
@@ -148,6 +150,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.fill()?;
         self.key_sightings()?;
         self.links()?;
+        self.renewals()?;
         Ok(Part { inventory: self.inventory, due, hands })
     }
 
@@ -479,6 +482,18 @@ impl<'l, 'c> Loader<'l, 'c> {
             let (from, to) = (texts::location(&row.text(1)?)?, texts::location(&row.text(2)?)?);
             let kind = texts::link_kind(&row.text(4)?)?;
             self.inventory.add_link(Link { kind, from, to, evidence: row.text(3)? });
+        }
+        Ok(())
+    }
+
+    /// What renewers say of the files that are loaded: by the links from these to their state.
+    fn renewals(&mut self) -> Result<()> {
+        let managed = self.inventory.links().iter().filter(|l| l.kind == LinkKind::ManagedBy);
+        let states: BTreeSet<i64> = managed.map(|l| places::end_hash(&l.to)).collect();
+        for (renewal, seen, source) in crate::queries::fetch::renewals(self.c, states)? {
+            let looked = self.looked(source)?;
+            let seen = UnixTime(last_seen(seen, None, None, looked));
+            self.inventory.add_renewal(RenewalSighting { renewal, seen });
         }
         Ok(())
     }

@@ -17,10 +17,10 @@ use crate::ledger::{AT_ENDPOINT, Ledger};
 use crate::{alerts, places, texts};
 
 pub(super) struct Finishing<'r> {
-    run: &'r Run,
+    pub(super) run: &'r Run,
     now: UnixTime,
-    ledger: Ledger,
-    changed: Changed,
+    pub(super) ledger: Ledger,
+    pub(super) changed: Changed,
 }
 
 impl<'r> Finishing<'r> {
@@ -35,6 +35,7 @@ impl<'r> Finishing<'r> {
             self.placements(c, &blind)?;
             self.keys(c, &blind)?;
             self.links(c)?;
+            self.renewals(c)?;
         }
         let Self { run, now, ledger, mut changed, .. } = self;
         changed.writes += ledger.settle(c)?;

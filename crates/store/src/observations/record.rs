@@ -100,6 +100,7 @@ impl<'r> Recording<'r> {
         self.insert_assets(c)?;
         self.keys(c)?;
         self.links(c)?;
+        self.renewals(c)?;
         self.blind_spots(c)?;
         let Self { ledger, mut changed, saw, .. } = self;
         changed.writes += ledger.settle(c)?;
