@@ -10,6 +10,7 @@
 use std::collections::HashSet;
 
 use notafter_core::inventory::Role;
+use notafter_core::observation::LinkKind;
 use notafter_pki::container::base64;
 use notafter_pki::container::sniff::{Hint, Markers};
 
@@ -49,6 +50,50 @@ pub(super) fn values(path: &str, bytes: &[u8]) -> Vec<Value> {
         walk.node(node, &mut path, "");
     }
     walk.out
+}
+
+/// A file that a kubeconfig names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// Where it is named, as a fragment.
+    pub(super) at: String,
+    /// Its path as it is written: relative ones begin at the folder of the kubeconfig.
+    pub(super) file: String,
+    /// What it is there for.
+    pub(super) kind: LinkKind,
+}
+
+/// Does a file that begins like this look like a kubeconfig?
+pub(super) fn is_kubeconfig(start: &[u8]) -> bool {
+    const BEGINNINGS: &[&[u8]] =
+        &[b"apiVersion:", b"kind:", b"clusters:", b"contexts:", b"current-context:", b"---", b"#"];
+    let kind = |at: usize| !start.get(at + KIND.len()).is_some_and(u8::is_ascii_alphanumeric);
+    BEGINNINGS.iter().any(|beginning| start.starts_with(beginning))
+        && memchr::memmem::find_iter(start, KIND).any(kind)
+}
+
+const KIND: &[u8] = b"kind: Config";
+
+/// The files that a kubeconfig names instead of holding what is in them (client-go, `clientcmd` API v1).
+pub(super) fn references(bytes: &[u8]) -> Vec<Reference> {
+    const NAMES: &[(&str, &str, &str, LinkKind)] = &[
+        ("users", "user", "client-certificate", LinkKind::Presents),
+        ("clusters", "cluster", "certificate-authority", LinkKind::Trusts),
+    ];
+    let text = Some(bytes).filter(|b| b.len() <= SIZE_MAX && is_kubeconfig(b));
+    let Some(text) = text.and_then(|b| std::str::from_utf8(b).ok()) else { return Vec::new() };
+    let mut out = Vec::new();
+    for config in Node::yaml(text).iter().filter(|n| n.get("kind").text() == Some("Config")) {
+        for (list, entry, name, kind) in NAMES {
+            for (n, item) in config.get(list).items().iter().enumerate().take(VALUES_MAX) {
+                if let Some(file) = item.at(&[entry, name]).text().filter(|file| !file.is_empty()) {
+                    let at = format!("{list}[{n}].{entry}.{name}");
+                    out.push(Reference { at, file: file.to_owned(), kind: *kind });
+                }
+            }
+        }
+    }
+    out
 }
 
 /// The text, if this is YAML or JSON.
@@ -177,4 +222,71 @@ fn role(key: &str) -> Option<Role> {
 /// A name as part of a fragment.
 fn encoded(name: &str) -> String {
     notafter_core::location::fragment(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Base64 of DER as it begins, long enough to be looked at.
+    const DER: &str = "MIIC0123456789012345678901234567890123456789012345";
+
+    fn check(path: &str, text: &str, expected: &[(&str, Option<Role>)]) {
+        let found = values(path, text.as_bytes());
+        let got: Vec<_> = found.iter().map(|value| (value.path.as_str(), value.role)).collect();
+        assert_eq!(got, expected, "{text}");
+    }
+
+    #[test]
+    fn paths() {
+        let (ca, client) = (Some(Role::TrustAnchor), Some(Role::Client));
+        let secret =
+            format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata:\n  tls.crt: {DER}\n");
+        check("/a", &secret, &[("data.tls.crt", None)]);
+        let hook = format!("kind: Hook\nmetadata:\n  name: h\n  namespace: n\nx:\n- caBundle: {DER}\n");
+        let both = [("Secret/a.data.tls.crt", None), ("Hook/n/h.x[0].caBundle", ca)];
+        check("/a", &format!("{secret}---\n{hook}"), &both);
+        // Two that are called alike are told by their order.
+        let twice = [("Secret/a.data.tls.crt", None), ("[1].data.tls.crt", None)];
+        check("/a", &format!("{secret}---\n{secret}"), &twice);
+        let list = format!(
+            r#"{{"kind": "List", "items": [{{"kind": "Secret", "metadata": {{"name": "a"}}, "data": {{"k": "{DER}"}}}}, ["{DER}"]]}}"#
+        );
+        check("/a", &list, &[("Secret/a.data.k", None), ("items[1][0]", None)]);
+        let config = format!(
+            "apiVersion: v1\nkind: Config\nusers:\n- name: x\n  user:\n    client-certificate-data: {DER}\n"
+        );
+        check("/a", &config, &[("users[0].user.client-certificate-data", client)]);
+        check("/values.yaml", &format!("tls:\n  a b/c: '{DER}'\n"), &[("tls.a%20b%2Fc", None)]);
+        // No document: nothing says that these are names.
+        check("/a", &format!("tls:\n  cert: {DER}\n"), &[]);
+        check("/a.yaml", "a: short\nb: nothing that would be of any interest to anybody at all\n", &[]);
+    }
+
+    #[test]
+    fn aliases_are_counted() {
+        let bomb: String = (0..200).map(|n| format!("k{n}: *a\n")).collect();
+        let text = format!("a: &a {}\n{bomb}", DER.repeat(20_000));
+        let octets: usize = values("/a.yaml", text.as_bytes()).iter().map(|value| value.bytes.len()).sum();
+        assert!((1..=OCTETS_MAX).contains(&octets), "{octets}");
+    }
+
+    #[test]
+    fn files_of_kubeconfigs() {
+        let text = "apiVersion: v1\nkind: Config\nclusters:\n- cluster: {certificate-authority: pki/ca.crt}\nusers:\n- user:\n    client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem\n";
+        let got: Vec<_> = references(text.as_bytes()).into_iter().map(|r| (r.at, r.file, r.kind)).collect();
+        let own = |text: &str| text.to_owned();
+        let expected = [
+            (
+                own("users[0].user.client-certificate"),
+                own("/var/lib/kubelet/pki/kubelet-client-current.pem"),
+                LinkKind::Presents,
+            ),
+            (own("clusters[0].cluster.certificate-authority"), own("pki/ca.crt"), LinkKind::Trusts),
+        ];
+        assert_eq!(got, expected);
+        for other in ["apiVersion: v1\nkind: ConfigMap\n", "kind: Secret\n", ""] {
+            assert!(!is_kubeconfig(other.as_bytes()) && references(other.as_bytes()).is_empty(), "{other}");
+        }
+    }
 }

@@ -171,7 +171,7 @@ impl Layers {
         let mut above = self
             .images
             .iter()
-            .filter_map(|image| Some(image.get(image.iter().rposition(|l| l == layer)? + 1..)?))
+            .filter_map(|image| image.get(image.iter().rposition(|l| l == layer)? + 1..))
             .peekable();
         above.peek().is_some()
             && above.all(|above| {

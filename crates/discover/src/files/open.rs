@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use notafter_core::UnixTime;
 use notafter_core::location::Location;
-use notafter_core::observation::{FileFacts, Reason};
+use notafter_core::observation::{FileFacts, Link, Reason, Seen};
 use notafter_core::scan::Progress;
 use notafter_pki::container::sniff::{Hint, Markers};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 
 use super::archive::{self, Kind};
 use super::members::Members;
-use super::{Shared, read, why};
+use super::{Shared, document, read, why};
 
 /// How much is read at once: most files whole.
 const CHUNK: usize = 128 << 10;
@@ -164,7 +164,9 @@ impl<'s> Opener<'s> {
             self.shared.blind(path, Reason::TooLarge, detail);
             return true;
         }
-        let mut worth = Hint::of_start(start).is_some() || self.markers.first(start).is_some();
+        let mut worth = Hint::of_start(start).is_some()
+            || self.markers.first(start).is_some()
+            || document::is_kubeconfig(start);
         if first as u64 >= size || first < self.buffer.len() {
             return worth && self.report(path, stat, None, first);
         }
@@ -227,9 +229,27 @@ impl<'s> Opener<'s> {
             passwords: &passwords,
             put: &|place, seen| shared.put(place, seen),
         };
-        let said = read::report(&holder, bytes, || self.reachable(path));
+        let mut said = read::report(&holder, bytes, || self.reachable(path));
+        for reference in document::references(bytes) {
+            said = true;
+            self.refers(path, &holder.place.entry(&reference.at), reference);
+        }
         self.buffer = buffer;
         said
+    }
+
+    /// What a kubeconfig names, as a link; what is not there, as a gap.
+    fn refers(&self, path: &Path, from: &Location, reference: document::Reference) {
+        let folder = path.parent().unwrap_or(path);
+        let file = folder.join(&reference.file);
+        let evidence = format!("{from} names it");
+        if !file.exists() {
+            let detail = format!("{evidence}, and it is not there");
+            return self.shared.blind(&file, Reason::NotFound, detail);
+        }
+        let to = Location::file(bytes_of(&file), "");
+        let link = Link { kind: reference.kind, from: from.clone(), to, evidence };
+        self.shared.put(from.clone(), Seen::Linked(link));
     }
 
     /// Can everyone pass through all the folders above this file?

@@ -83,9 +83,11 @@ impl Within<'_> {
         let own = place.offset().map(|octets| holder.place.offset(octets));
         let own = own.as_ref().unwrap_or(&holder.place);
         let Some(value) = self.value else { return own.entry(place.as_str()) };
-        let inner = match place.as_str().strip_prefix('1') {
-            Some(rest) if self.only => rest.trim_start_matches('/'),
-            _ => place.as_str(),
+        let inner = match place.as_str() {
+            "token/1" if self.only => "",
+            "1" if self.only => "",
+            inner if self.only => inner.strip_prefix("1/").unwrap_or(inner),
+            inner => inner,
         };
         match inner {
             "" => own.entry(&value.path),
@@ -129,7 +131,8 @@ pub(super) fn report(holder: &Holder<'_>, bytes: &[u8], reachable: impl FnOnce()
     let facts = Facts { file: Some(Arc::new(file)), ..Facts::default() };
     put(holder, Within::default(), &opened, &facts);
     for (value, opened) in &inner {
-        let only = opened.found.iter().all(|f| matches!(f.place.as_str().split('/').next(), Some("1" | "")));
+        let first = |f: &Found<'_>| matches!(f.place.as_str().split('/').next(), Some("1" | ""));
+        let only = opened.found.iter().all(first) || opened.found.len() == 1;
         put(holder, Within { value: Some(value), only }, opened, &facts);
     }
     true
@@ -269,7 +272,7 @@ fn certificates(holder: &Holder<'_>, within: Within<'_>, format: Format, found: 
         let trusted = is_authority(n) || parsed[n].is_some_and(|c| c.is_self_issued());
         let role = match within.value.and_then(|value| value.role) {
             Some(Role::TrustAnchor) if trusted => Some(Role::TrustAnchor),
-            Some(role) if role != Role::TrustAnchor && !is_authority(n) => Some(role),
+            Some(role) if role != Role::TrustAnchor && n == 0 => Some(role),
             _ if bundle && trusted && !follows => Some(Role::TrustAnchor),
             _ => parsed[n].as_ref().and_then(parts::role_by_purpose),
         };

@@ -49,6 +49,8 @@ pub(crate) fn open(bytes: &[u8], session: &mut Session) -> (Format, Vec<Found<'s
 /// Is this no text, so that an offset says more of a block than its number?
 fn is_binary(bytes: &[u8]) -> bool {
     let start = bytes.get(..BINARY_WITHIN).unwrap_or(bytes);
+    // Only what stands before the first block: a text with stray zeros in its blocks is a text.
+    let start = start.get(..memmem::find(start, b"-----BEGIN ").unwrap_or(start.len())).unwrap_or(start);
     !matches!(start, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) && memchr::memchr(0, start).is_some()
 }
 

@@ -26,9 +26,10 @@ const WRAPPED: &[&[u8]] = &[b"HDR0", b"\x27\x05\x19\x56"];
 pub(super) fn name(start: &[u8]) -> Option<&'static str> {
     let fits =
         |(at, magic, _): &&(usize, &[u8], &str)| start.get(*at..).is_some_and(|rest| rest.starts_with(magic));
-    // Four octets of text are a word: nothing that is one has a zero so soon.
-    let image = start.len() >= 64;
-    NAMES.iter().find(fits).filter(|_| image).map(|(_, _, name)| *name).or_else(|| {
+    // Letters alone are a word, unless there is a zero soon.
+    let image = start.get(..64).is_some_and(|head| head.contains(&0));
+    let told = |(_, magic, _): &&(usize, &[u8], &str)| image || !magic.is_ascii() || magic.contains(&0x1a);
+    NAMES.iter().filter(fits).find(told).map(|(_, _, name)| *name).or_else(|| {
         let wrapped = image && WRAPPED.iter().any(|magic| start.starts_with(magic));
         (wrapped && memchr::memmem::find(start, b"hsqs").is_some())
             .then_some("a firmware image with SquashFS")

@@ -20,15 +20,17 @@ pub(super) fn begins(start: &[u8]) -> bool {
     let Some(header) = start.first_chunk::<BLOCK>() else { return false };
     let magic = header[257..].starts_with(b"ustar");
     let digits = |field: &[u8]| field.iter().all(|b| matches!(b, b'0'..=b'7' | b' ' | 0));
-    let old = header[0] > b' ' && digits(&header[100..136]) && header[257..].iter().all(|b| *b == 0);
+    let old = header[0] > b' ' && digits(&header[100..136]) && header[257..265] == [0; 8];
     (magic || old) && sums_up(header)
 }
 
-/// The sum of all octets, those of the sum itself as spaces.
+/// The sum of all octets, those of the sum itself as spaces; some old programs took octets as signed.
 fn sums_up(header: &[u8; BLOCK]) -> bool {
-    let of = |octets: &[u8]| octets.iter().map(|b| u64::from(*b)).sum::<u64>();
-    let sum = of(&header[..148]) + 8 * u64::from(b' ') + of(&header[156..]);
-    number(&header[148..156]) == Some(sum)
+    let told = number(&header[148..156]).and_then(|sum| i64::try_from(sum).ok());
+    let all = || header[..148].iter().chain(&header[156..]);
+    let spaces = 8 * i64::from(b' ');
+    let plain = spaces + all().map(|b| i64::from(*b)).sum::<i64>();
+    told == Some(plain) || told == Some(spaces + all().map(|b| i64::from(b.cast_signed())).sum::<i64>())
 }
 
 /// A number in octal digits, or in binary where the first bit is set.
