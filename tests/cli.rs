@@ -24,7 +24,7 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["scan", "bar:99999"], "hint: write ports from 1 to 65535");
     refused(&["scan", "10.0.0.9-10.0.0.1"], "hint: write first-last");
     refused(&["scan", "gopher://x"], "hint: known are");
-    refused(&["scan", "domain:example.com"], "hint: not in this version");
+    refused(&["scan", "k8s:prod"], "hint: not in this version");
     refused(&["scan", "k8s:prod"], "hint: not in this version");
     refused(&["scan", "10.0.0.0/8"], "hint: if you may scan all of them, say --yes");
     refused(&["scan", "8.0.0.0/23:443"], "public range beyond /24");
@@ -47,7 +47,7 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["--config", "/nonexistent.toml", "renew", "x"], "hint: not in this version");
     refused(&["ls", "--bogus", "--data", "/tmp"], "unexpected argument '--bogus'");
     refused(&["scan", "vault:https://x"], "hint: not in this version");
-    refused(&["scan", "oidc:https://x/.well-known"], "hint: not in this version");
+    refused(&["scan", "ct:example.com"], "hint: not in this version");
     refused(&["scan", "nats://x"], "hint: not in this version");
     refused(&["scan", "127.0.0.1:1", "--exclude", "127.0.0.0/99"], "`127.0.0.0/99` is neither an address");
     refused(&["scan", "127.0.0.1:1", "--exclude", "127.0.0.*"], "hint: write 10.0.0.5");
@@ -82,7 +82,7 @@ fn a_wrong_configuration_is_never_right() {
         ("[scan]\nexclude = [\"@/nonexistent\"]\n", "line 2: cannot read /nonexistent"),
         ("[scan]\nexclude = [\"127.0.0.0/99\"]\n", "line 2: `127.0.0.0/99` is neither"),
         ("[server]\nroles = [\"web\"]\n", "hint: not in this version"),
-        ("[[source]]\nkind = \"domain\"\ndomains = [\"example.com\"]\n", "hint: not in this version"),
+        ("[[source]]\nkind = \"k8s\"\n", "hint: not in this version"),
         ("[[source]]\nkind = \"local\"\n", "hint: not in this version"),
         ("[[source]]\nkind = \"network\"\nports = [99999]\n", "hint: write ports from 1 to 65535"),
     ] {

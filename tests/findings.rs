@@ -372,6 +372,73 @@ fn tokens_keys_and_lists_end_too() {
     assert!(!found.text().contains(token.rsplit('.').next().unwrap()));
 }
 
+/// A registry in RDAP that answers with these documents, a name each, on a port of its own.
+fn registry(documents: Vec<(String, String)>) -> std::net::SocketAddr {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 4096];
+            let n = stream.read(&mut request).unwrap_or(0);
+            let line = String::from_utf8_lossy(&request[..n]).lines().next().unwrap_or("").to_owned();
+            let found = documents.iter().find(|(name, _)| line.contains(&format!("/domain/{name} ")));
+            let (status, body) = found.map_or(("404 Not Found", ""), |(_, body)| ("200 OK", body.as_str()));
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/rdap+json\r\nContent-Length: {length}\r\n"
+            );
+            let _ = stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn domains_end_and_are_held() {
+    let lab = Lab::new("domains");
+    let document = |name: &str, days: Option<i64>, status: &str| {
+        let end = days.map(|days| {
+            let end = notafter_lab::calendar::generalized(from_now(days * 86_400));
+            format!(r#"{{"eventAction": "expiration", "eventDate": "{end}"}}"#)
+        });
+        let events = end.unwrap_or_default();
+        let text = format!(
+            r#"{{"objectClassName": "domain", "ldhName": "{name}", "status": ["{status}"], "events": [{events}],
+                "entities": [{{"roles": ["registrant"], "vcardArray": ["vcard", [["email", {{}}, "text", "it@{name}"]]]}}]}}"#
+        );
+        (name.to_owned(), text)
+    };
+    let address = registry(vec![
+        document("lapses.test", Some(40), "active"),
+        document("lapsed.test", Some(-3), "redemption period"),
+        document("held.test", Some(600), "server hold"),
+        document("undated.test", None, "active"),
+        document("healthy.test", Some(300), "client transfer prohibited"),
+        document("renewed.test", Some(-3), "auto renew period"),
+    ]);
+    let text =
+        format!("[[source]]\nkind = \"domain\"\ndomains = [\"x.test\"]\nrdap = \"http://{address}/rdap/\"\n");
+    let config = lab.path().join("notafter.toml");
+    std::fs::write(&config, text).unwrap();
+    let found = |name: &str| scan(&[&format!("domain:www.{name}"), "--config", config.to_str().unwrap()]);
+    for (name, expected) in [
+        ("lapses.test", vec![("domain-expires", "warning")]),
+        ("lapsed.test", vec![("domain-expires", "critical"), ("domain-hold", "critical")]),
+        ("held.test", vec![("domain-hold", "critical")]),
+        ("undated.test", vec![("domain-expires", "info")]),
+        ("healthy.test", vec![]),
+        ("renewed.test", vec![]),
+    ] {
+        let found = found(name);
+        let mut kinds = found.findings();
+        kinds.sort_unstable();
+        assert_eq!(kinds, expected, "{name}: {:#}", found.0);
+    }
+    assert!(found("lapses.test").text().contains("it@lapses.test, which dies with the domain"));
+}
+
 #[test]
 fn roots_in_a_bundle_say_nothing_however_dead() {
     let lab = Lab::new("bundle");
@@ -388,4 +455,94 @@ fn roots_in_a_bundle_say_nothing_however_dead() {
     assert_eq!(found.assets().len(), 4);
     assert_eq!(found.findings(), []);
     assert!(found.placements().iter().all(|p| p["role"] == "trust-anchor"));
+}
+
+/// certbot's state below a folder that stands for a machine: a lineage of a certificate that has lived for so many of
+/// its ninety days, a line of cron, and a log that says this of its last runs.
+fn certbot(scene: &Scene, lived: i64, cron: bool, log: &str) -> String {
+    const DAY: i64 = 86_400;
+    let leaf = scene
+        .authority
+        .issue(&Request::server().between(from_now(-lived * DAY), from_now((90 - lived) * DAY)));
+    let machine = scene.lab.path().join("machine");
+    let write = |path: &str, text: &str| {
+        let path = machine.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    write("etc/letsencrypt/archive/a/fullchain1.pem", &read(&leaf.fullchain_pem));
+    write("etc/letsencrypt/archive/a/privkey1.pem", &read(&leaf.key_pem));
+    let key = machine.join("etc/letsencrypt/archive/a/privkey1.pem");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(key, private).unwrap();
+    let live = machine.join("etc/letsencrypt/live/a");
+    std::fs::create_dir_all(&live).unwrap();
+    let mut conf = "version = 2.1.0\narchive_dir = /etc/letsencrypt/archive/a\n".to_owned();
+    for kind in ["fullchain", "privkey"] {
+        let target = format!("../../archive/a/{kind}1.pem");
+        std::os::unix::fs::symlink(target, live.join(format!("{kind}.pem"))).unwrap();
+        conf += &format!("{kind} = /etc/letsencrypt/live/a/{kind}.pem\n");
+    }
+    conf += "[renewalparams]\nauthenticator = dns-x\ndns_x_credentials = /etc/x.ini\n";
+    write("etc/letsencrypt/renewal/a.conf", &conf);
+    write("etc/x.ini", "dns_x_token = 0123456789012345678901234567890123456789\n");
+    write("etc/cron.d/other", "5 5 * * * root /bin/true # a machine with cron that has other things to do\n");
+    if cron {
+        write("etc/cron.d/certbot", "0 */12 * * * root certbot -q renew --no-random-sleep-on-renew\n");
+    }
+    write("var/log/letsencrypt/letsencrypt.log", log);
+    machine.to_string_lossy().into_owned()
+}
+
+/// A line of certbot's log, so many days ago.
+fn said(days: i64, text: &str) -> String {
+    let at = notafter_lab::calendar::generalized(from_now(-days * 86_400 - 60));
+    let (time, date) = (&at[8..], date(&at));
+    format!("{date} {}:{}:{},000:{text}\n", &time[..2], &time[2..4], &time[4..6])
+}
+
+/// `2026-12-01` of `20261201...`.
+fn date(at: &str) -> String {
+    format!("{}-{}-{}", &at[..4], &at[4..6], &at[6..8])
+}
+
+#[test]
+fn a_renewer_that_is_late_fails_or_is_dead() {
+    let fine = said(0, "DEBUG:certbot._internal.main:nothing to do");
+    let failed = "ERROR:certbot._internal.renewal:Failed to renew certificate a with error: no TXT";
+    let check = |name: &str, lived: i64, cron: bool, log: &str, expected: &[(&str, &str)]| {
+        let scene = Scene::new(name);
+        let mut got = kinds(&scan(&[&certbot(&scene, lived, cron, log)]));
+        got.sort();
+        let expected: Vec<_> = expected.iter().map(|(k, s)| ((*k).to_owned(), (*s).to_owned())).collect();
+        assert_eq!(got, expected, "{name}");
+    };
+    check("renewed", 58, true, &fine, &[]);
+    check("late", 62, true, &fine, &[("renewal-overdue", "warning")]);
+    let fails = said(2, failed) + &said(1, failed) + &said(0, failed);
+    let both = [("renewal-failing", "warning"), ("renewal-overdue", "warning")];
+    check("failing", 62, true, &fails, &both);
+    check(
+        "mended",
+        40,
+        true,
+        &(fails + &said(0, "DEBUG:x: /etc/letsencrypt/live/a/fullchain.pem (success)")),
+        &[],
+    );
+    let long_ago = said(40, "DEBUG:certbot._internal.main:nothing to do");
+    check("dead", 50, false, &long_ago, &[("renewer-dead", "warning")]);
+    check("otherwise", 50, false, &fine, &[]);
+}
+
+#[test]
+fn what_a_renewer_signs_in_with_ends() {
+    let scene = Scene::new("credential");
+    let log = said(0, "DEBUG:certbot._internal.main:nothing to do");
+    let machine = certbot(&scene, 20, true, &log);
+    assert_eq!(kinds(&scan(&[&machine])), []);
+    let day = date(&notafter_lab::calendar::generalized(from_now(20 * 86_400)));
+    let text = format!("dns_x_token = 0123456789\n# expires {day}\n");
+    std::fs::write(Path::new(&machine).join("etc/x.ini"), text).unwrap();
+    assert_eq!(kinds(&scan(&[&machine])), pair("renewer-credential-expires", "warning"));
 }

@@ -38,6 +38,7 @@ const TARGETS: &[(&str, Suits)] = &[
     ("target", |_| false),
     ("configs", |bytes| bytes.is_ascii()),
     ("renewers", |bytes| bytes.is_ascii()),
+    ("archive", |bytes| bytes.starts_with(b"PK") || bytes.starts_with(&[0x1f, 0x8b])),
 ];
 
 pub fn run(arguments: &[String]) -> Result<(), String> {

@@ -34,7 +34,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("notafter-lab", &[]),
     ("notafter-drill", &["notafter-lab"]),
-    ("notafter-benches", &["notafter-core", "notafter-pki", "notafter-store", "notafter-wire"]),
+    (
+        "notafter-benches",
+        &["notafter-core", "notafter-engine", "notafter-pki", "notafter-store", "notafter-wire"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use notafter_pki::GeneralName;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::crl::Crl;
-use notafter_pki::statement::Statement;
+use notafter_pki::statement::{Statement, StatementKind};
 
 use crate::UnixTime;
 use crate::finding::{Fact, Finding};
@@ -223,6 +223,20 @@ pub fn names_key(certificate: &Certificate<'_>) -> Option<String> {
     names.sort_unstable();
     names.dedup();
     (!names.is_empty()).then(|| names.join(" "))
+}
+
+/// The same for what is no certificate: a key by its fingerprint, metadata by their entity. Copies of one thing are
+/// found by it, whatever date each of them says.
+pub fn statement_key(statement: &Statement) -> Option<String> {
+    let kind = statement.kind();
+    let same = match kind {
+        StatementKind::OpenpgpKey => statement.fact_of("fingerprint"),
+        StatementKind::SignedMetadata if statement.fact_of("element") == Some("entity") => {
+            statement.names().first().map(String::as_str)
+        }
+        _ => None,
+    };
+    Some(format!("{} {}", kind.as_str(), same?))
 }
 
 /// Days with one decimal.

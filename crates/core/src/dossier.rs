@@ -7,10 +7,13 @@ use notafter_pki::certificate::Certificate;
 use notafter_pki::dns::KeyIdentity;
 use notafter_pki::statement::Statement;
 
+use crate::census::CrowdView;
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
+use crate::observation::{Part, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
+use crate::renewal::Renewal;
 use crate::{Fingerprint, UnixTime};
 
 /// One subject with everything a rule may ask about it.
@@ -22,6 +25,9 @@ pub struct Dossier<'a> {
     /// Who answers for it.
     pub owner: Option<&'a Owner>,
 }
+
+/// So long after its end nobody waits for a renewal any more, in seconds.
+const GIVEN_UP: i64 = 30 * notafter_pki::time::DAY;
 
 /// What can be judged. One at a time, on the stack: its size costs nothing.
 #[allow(clippy::large_enum_variant)]
@@ -39,7 +45,9 @@ pub enum Subject<'a> {
     /// An owner, and whether word gets through.
     Owner(OwnerView<'a>),
     /// The server's own clock.
-    Clock(ClockView),
+    Clock(ClockView<'a>),
+    /// Many of one owner's that end together.
+    Crowd(CrowdView<'a>),
 }
 
 /// A source, and when it last succeeded.
@@ -85,7 +93,9 @@ pub struct ChannelView<'a> {
 
 /// How the wall clock has moved against the one that only counts.
 #[derive(Clone, Copy, Debug)]
-pub struct ClockView {
+pub struct ClockView<'a> {
+    /// By how many seconds it is ahead of those of servers that were asked.
+    pub peers: &'a [(Location, i64)],
     /// By so many seconds it was set, forwards or back (negative), while the server ran.
     pub jumped: i64,
     /// When, by the clock as it is now.
@@ -132,6 +142,10 @@ pub struct AssetView<'a> {
     pub successors: Vec<Successor<'a>>,
     /// A later certificate for the same names that is served, where this one is served nowhere.
     pub superseded_by: Option<&'a Asset>,
+    /// Who renews it, as far as renewers' own state says it.
+    pub managed: Vec<ManagedView<'a>>,
+    /// What else there is of the same thing elsewhere.
+    pub around: Around<'a>,
     /// For signatures, keys and trust anchors of a zone: what else was seen of that zone.
     pub zone: Option<ZoneView<'a>>,
     /// For a certificate that is served: who may issue for its names, as far as CAA records were seen.
@@ -159,6 +173,63 @@ pub struct CaaView<'a> {
     pub allowed: Vec<String>,
     /// Where they were seen.
     pub seen_at: &'a Location,
+}
+
+/// A lineage of a renewer whose present certificate an asset is.
+pub struct ManagedView<'a> {
+    /// What the renewer says.
+    pub renewal: &'a Renewal,
+    /// When that was read last.
+    pub looked: UnixTime,
+    /// So many seconds before their ends its predecessors were renewed, usually.
+    pub usual: Option<i64>,
+    /// Does a later certificate of the same names lie or stand somewhere else, and this one is served nowhere? Then
+    /// nobody waits for this lineage.
+    pub left_behind: bool,
+}
+
+impl ManagedView<'_> {
+    /// The day on which this certificate should change, and the instant from which it is late.
+    pub fn due(&self, asset: &Asset) -> Option<(UnixTime, UnixTime)> {
+        let (begin, end) = (asset.not_before?, asset.not_after?);
+        let due = self.renewal.due(begin, end, self.usual);
+        let grace = self.renewal.grace(end.0.saturating_sub(begin.0));
+        Some((due, due.plus(grace).min(end)))
+    }
+
+    /// Until when the renewer's state is known: the instant of judgment, unless it was looked at before that. A state
+    /// that speaks of what comes after the look was made for the instant of judgment.
+    pub fn known_until(&self, now: UnixTime) -> UnixTime {
+        match self.renewal.last_run {
+            Some(last) if last > self.looked => now,
+            _ => now.min(self.looked),
+        }
+    }
+}
+
+/// What else there is of the same thing: the next key beside it, other copies of it.
+#[derive(Default)]
+pub struct Around<'a> {
+    /// Beside it in the same metadata or the same key set, for the same use, and there for longer.
+    pub next: Option<&'a Location>,
+    /// For the metadata of an entity: every copy of them that was seen, its own included, where there are several.
+    pub copies: Vec<CopyView<'a>>,
+    /// For an OpenPGP key: other copies of the same key, which end later or never.
+    pub extended: Vec<(&'a Asset, &'a Location)>,
+    /// For a certificate that is shown as a client: by which configuration, as evidence.
+    pub presented: Vec<&'a str>,
+    /// A later certificate of the same client in the same folder or above it, where nothing is known to use this one.
+    pub replaced_by: Option<&'a Location>,
+}
+
+/// One copy of the metadata of an entity.
+pub struct CopyView<'a> {
+    /// Where it says that it is about the entity.
+    pub place: &'a Location,
+    /// The certificates that it names for it.
+    pub certificates: Vec<&'a Asset>,
+    /// Is the entity one of very many there?
+    pub crowd: bool,
 }
 
 /// A chain as sent or stored, and what comes of it.
@@ -276,13 +347,13 @@ impl<'a> AssetView<'a> {
             key_seen: false,
             successors: Vec::new(),
             superseded_by: None,
+            managed: Vec::new(),
+            around: Around::default(),
             zone: None,
             caa: Vec::new(),
         }
     }
-}
 
-impl AssetView<'_> {
     /// Is it in this role anywhere?
     pub fn has_role(&self, role: Role) -> bool {
         self.places.iter().any(|p| p.role == role)
@@ -291,6 +362,20 @@ impl AssetView<'_> {
     /// The endpoints where it is the leaf.
     pub fn served_at(&self) -> impl Iterator<Item = &Location> {
         self.places.iter().filter(|p| p.location.is_endpoint() && p.role == Role::Leaf).map(|p| &p.location)
+    }
+
+    /// Those lineages of it that renew by themselves, unless its time is long over.
+    pub fn automatic(&self, now: UnixTime) -> impl Iterator<Item = &ManagedView<'_>> {
+        let over = self.asset.not_after.is_none_or(|end| end.plus(GIVEN_UP) < now);
+        self.managed.iter().filter(move |m| m.renewal.automatic && !over)
+    }
+
+    /// The day on which it should change by itself, and the instant from which it is late: of several plans the last.
+    /// `None` where nobody renews it.
+    pub fn changes(&self, now: UnixTime) -> Option<(&ManagedView<'_>, UnixTime, UnixTime)> {
+        let plans = self.automatic(now).filter_map(|m| Some((m, m.due(self.asset)?)));
+        let (one, (due, late)) = plans.max_by_key(|(_, (_, late))| *late)?;
+        Some((one, due, late))
     }
 
     /// Is it only ever a member of a trust store?
@@ -303,10 +388,19 @@ impl AssetView<'_> {
     /// leaf is renewed), not where it merely travels with a chain or stands in a trust store.
     pub fn is_ours_to_renew(&self) -> bool {
         self.places.iter().any(|p| match p.role {
-            Role::Leaf | Role::Client | Role::Signer => true,
+            Role::Leaf | Role::Client | Role::Signer => p.facts.part.is_none(),
             Role::Root => p.location.is_file() && p.chain.is_some(),
             Role::Intermediate => p.location.is_file() && p.chain.is_some() && self.key_seen,
             Role::TrustAnchor | Role::Key => false,
+        })
+    }
+
+    /// Its places within metadata, key sets or signatures, as the case may be; what is one of very many there is others'.
+    pub fn parts(&self, of: Whole) -> impl Iterator<Item = (&'a Placement, &'a Part)> {
+        let places = self.places.iter().filter(|p| !p.location.is_published());
+        places.filter_map(move |p| {
+            let part = p.facts.part.as_deref().filter(|part| part.of == of && !part.crowd)?;
+            Some((*p, part))
         })
     }
 

@@ -12,6 +12,7 @@ use notafter_pki::statement::StatementKind;
 
 use crate::location::Location;
 use crate::observation::{Facts, Link, Reason};
+use crate::renewal::Renewal;
 use crate::{Fingerprint, KeyId, UnixTime};
 
 /// What kind of thing has a deadline.
@@ -28,6 +29,9 @@ pub enum AssetKind {
     SignedMetadata,
     CodeSignature,
     BareKey,
+    Domain,
+    Manual,
+    Flow,
     DnssecSignature,
     CaaPolicy,
 }
@@ -46,6 +50,9 @@ impl AssetKind {
             Self::SignedMetadata => StatementKind::SignedMetadata.as_str(),
             Self::CodeSignature => StatementKind::CodeSignature.as_str(),
             Self::BareKey => StatementKind::BareKey.as_str(),
+            Self::Domain => StatementKind::Domain.as_str(),
+            Self::Manual => StatementKind::Manual.as_str(),
+            Self::Flow => StatementKind::Flow.as_str(),
             Self::DnssecSignature => StatementKind::DnssecSignature.as_str(),
             Self::CaaPolicy => StatementKind::CaaPolicy.as_str(),
         }
@@ -62,6 +69,9 @@ impl AssetKind {
             StatementKind::SignedMetadata => Self::SignedMetadata,
             StatementKind::CodeSignature => Self::CodeSignature,
             StatementKind::BareKey => Self::BareKey,
+            StatementKind::Domain => Self::Domain,
+            StatementKind::Manual => Self::Manual,
+            StatementKind::Flow => Self::Flow,
             StatementKind::DnssecSignature => Self::DnssecSignature,
             StatementKind::CaaPolicy => Self::CaaPolicy,
         }
@@ -162,6 +172,15 @@ pub struct KeySighting {
     pub facts: Arc<Facts>,
 }
 
+/// What a renewer said of one of its lineages, and when it was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RenewalSighting {
+    /// What it said.
+    pub renewal: Renewal,
+    /// When that was read last.
+    pub seen: UnixTime,
+}
+
 /// A place that could not be seen, and why. Silence is never taken for health.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BlindSpot {
@@ -216,6 +235,9 @@ pub struct Inventory {
     placed: HashMap<(AssetIx, Location), u32>,
     keys: Vec<KeySighting>,
     links: Vec<Link>,
+    renewals: Vec<RenewalSighting>,
+    renewed: HashMap<String, u32>,
+    times: Vec<(Location, i64)>,
     blind_spots: Vec<BlindSpot>,
     blind: HashSet<(Location, Reason)>,
 }
@@ -237,6 +259,9 @@ impl Inventory {
             placed: HashMap::new(),
             keys: Vec::new(),
             links: Vec::new(),
+            renewals: Vec::new(),
+            renewed: HashMap::new(),
+            times: Vec::new(),
             blind_spots: Vec::new(),
             blind: HashSet::new(),
         }
@@ -297,6 +322,32 @@ impl Inventory {
         self.links.push(link);
     }
 
+    /// Records what a renewer says of a lineage; what was said later counts.
+    pub fn add_renewal(&mut self, sighting: RenewalSighting) {
+        match self.renewed.get(&sighting.renewal.key()) {
+            Some(&at) => {
+                let known = &mut self.renewals[at as usize];
+                if sighting.seen >= known.seen {
+                    *known = sighting;
+                }
+            }
+            None => {
+                self.renewed.insert(sighting.renewal.key(), self.renewals.len() as u32);
+                self.renewals.push(sighting);
+            }
+        }
+    }
+
+    /// Records by how many seconds our clock is ahead of a server's.
+    pub fn add_time(&mut self, location: Location, ahead: i64) {
+        self.times.push((location, ahead));
+    }
+
+    /// By how many seconds our clock is ahead of those of servers that were asked.
+    pub fn times(&self) -> &[(Location, i64)] {
+        &self.times
+    }
+
     /// Records what could not be seen; the same place and reason once.
     pub fn add_blind_spot(&mut self, spot: BlindSpot) {
         if self.blind.insert((spot.location.clone(), spot.reason)) {
@@ -332,6 +383,11 @@ impl Inventory {
     /// All links.
     pub fn links(&self) -> &[Link] {
         &self.links
+    }
+
+    /// What renewers say.
+    pub fn renewals(&self) -> &[RenewalSighting] {
+        &self.renewals
     }
 
     /// All that could not be seen.

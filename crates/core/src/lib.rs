@@ -5,6 +5,8 @@
 
 pub mod alert;
 pub mod assess;
+pub mod calendar;
+pub mod census;
 pub mod clock;
 pub mod deadline;
 pub mod document;
@@ -21,6 +23,8 @@ pub mod observation;
 pub mod owner;
 pub mod policy;
 pub mod query;
+pub mod renewal;
+mod renewers;
 pub mod rules;
 pub mod scan;
 pub mod subject;

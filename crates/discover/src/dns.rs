@@ -9,8 +9,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use notafter_core::clock::Clock;
 use notafter_pki::dns::message::{Message, question};
 use notafter_pki::dns::{Data, Record, kind};
 
@@ -27,6 +28,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) patience: Duration,
     /// Set: stop.
     pub(crate) stop: &'a AtomicBool,
+    /// By which it waits.
+    pub(crate) clock: &'a dyn Clock,
 }
 
 impl Asker<'_> {
@@ -58,11 +61,12 @@ impl Asker<'_> {
         socket.connect(server).map_err(tell)?;
         socket.set_read_timeout(Some(SLICE)).map_err(tell)?;
         let mut buffer = vec![0u8; 65_535];
-        let end = Instant::now() + self.patience.min(Duration::from_secs(2));
+        let end = self.clock.monotonic() + self.patience.min(Duration::from_secs(2));
         for _ in 0..2 {
             socket.send(asked).map_err(tell)?;
-            let half = Instant::now() + end.saturating_duration_since(Instant::now()) / 2;
-            while Instant::now() < half {
+            let now = self.clock.monotonic();
+            let half = now + end.saturating_sub(now) / 2;
+            while self.clock.monotonic() < half {
                 self.go_on()?;
                 match socket.recv(&mut buffer) {
                     Ok(length) => match buffer.get(..length).and_then(Message::parse) {
@@ -139,7 +143,7 @@ struct Line<'a> {
     asker: &'a Asker<'a>,
     stream: TcpStream,
     server: SocketAddr,
-    end: Instant,
+    end: Duration,
     took: u64,
 }
 
@@ -150,7 +154,7 @@ impl<'a> Line<'a> {
             TcpStream::connect_timeout(&server, asker.patience.min(Duration::from_secs(3))).map_err(tell)?;
         stream.set_read_timeout(Some(SLICE)).map_err(tell)?;
         stream.set_write_timeout(Some(asker.patience)).map_err(tell)?;
-        Ok(Self { asker, stream, server, end: Instant::now() + patience, took: 0 })
+        Ok(Self { asker, stream, server, end: asker.clock.monotonic() + patience, took: 0 })
     }
 
     fn send(&mut self, message: &[u8]) -> Result<(), String> {
@@ -171,7 +175,7 @@ impl<'a> Line<'a> {
         let mut at = 0;
         while at < buffer.len() {
             self.asker.go_on()?;
-            if Instant::now() >= self.end {
+            if self.asker.clock.monotonic() >= self.end {
                 return Err(format!("{} did not answer in time", self.server));
             }
             match self.stream.read(&mut buffer[at..]) {

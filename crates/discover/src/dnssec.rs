@@ -68,7 +68,7 @@ impl Source for Dnssec {
             let (own, zones, given) = (cx.clone(), self.zones.clone(), self.given.clone());
             in_thread("dnssec", move |stop| {
                 let resolver = given.network.resolver.or_else(dns::system_resolver);
-                let asker = Asker { patience: given.network.timeout, stop };
+                let asker = Asker { patience: given.network.timeout, stop, clock: &*own.clock };
                 for one in zones {
                     if stop.load(Ordering::Relaxed) {
                         return;

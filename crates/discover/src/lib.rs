@@ -5,12 +5,18 @@
 
 pub mod configs;
 pub mod dnssec;
+pub mod domain;
 pub mod exclude;
 pub mod files;
+pub mod flow;
+pub mod http;
 pub mod local;
+pub mod manual;
 pub mod network;
+pub mod oidc;
 pub mod renewers;
 pub mod resolve;
+pub mod saml;
 pub mod sources;
 pub mod target;
 pub mod tree;
@@ -19,5 +25,6 @@ pub mod zone;
 mod dns;
 mod guard;
 mod limits;
+mod parts;
 mod passwd;
 mod permutation;

@@ -23,6 +23,8 @@ pub(crate) use pattern::matches;
 
 /// No larger file is read whole, in bytes. Configurations are small; the largest met are maps of names.
 pub const FILE_MAX: u64 = 8 << 20;
+/// With less than that left, in bytes, a file system is full: no certificate with its key fits.
+const FULL: u64 = 8 << 10;
 /// So many links may stand in one path, as on Linux.
 const LINKS_MAX: usize = 40;
 /// So many parts may a path have once links are followed.
@@ -113,6 +115,28 @@ impl Tree {
             Backing::Disk(root) => under(root, path),
             Backing::Memory(_) => path.to_owned(),
         }
+    }
+
+    /// A path as the tree has it, where a file in the tree calls it by its place on this machine: a state folder that
+    /// was moved names where it is, not where it would be below the root.
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        match &self.backing {
+            Backing::Disk(root) if root != Path::new("/") => {
+                path.strip_prefix(root).map_or_else(|_| path.to_owned(), |rest| Path::new("/").join(rest))
+            }
+            _ => path.to_owned(),
+        }
+    }
+
+    /// Is the file system that holds this full, though it could be written to? Then nothing can be renewed in it.
+    pub fn is_full(&self, path: &Path) -> bool {
+        let Backing::Disk(root) = &self.backing else { return false };
+        let Ok(found) = self.resolve(path) else { return false };
+        rustix::fs::statvfs(under(root, &found)).is_ok_and(|s| {
+            let writable = !s.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+            let room = s.f_bavail.saturating_mul(s.f_frsize);
+            writable && s.f_blocks > 0 && (room < FULL || s.f_files > 0 && s.f_favail == 0)
+        })
     }
 
     /// What is at a path, links followed; `None` if there is nothing or it cannot be told.

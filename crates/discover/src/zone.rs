@@ -71,7 +71,7 @@ impl Source for Zones {
                 let (host, servers) = match &one.from {
                     From::File(_) => (&one.zone, Ok(Vec::new())),
                     From::Server(server) => (server, self.servers(server).await),
-                    From::Its => (&one.zone, self.own_servers(&one.zone).await),
+                    From::Its => (&one.zone, self.own_servers(cx, &one.zone).await),
                 };
                 let servers = match servers {
                     Ok(servers) => servers,
@@ -119,12 +119,12 @@ impl Zones {
     }
 
     /// The servers that have the zone.
-    async fn own_servers(&self, zone: &str) -> Result<Vec<SocketAddr>, String> {
+    async fn own_servers(&self, cx: &Cx, zone: &str) -> Result<Vec<SocketAddr>, String> {
         let asked = self.given.network.resolver.or_else(dns::system_resolver);
         let asked = asked.ok_or("there is no resolver to ask for the servers of the zone")?;
-        let (zone, patience) = (zone.to_owned(), self.given.network.timeout);
+        let (zone, patience, clock) = (zone.to_owned(), self.given.network.timeout, Arc::clone(&cx.clock));
         let hosts = in_thread("zone", move |stop| {
-            let asker = Asker { patience, stop };
+            let asker = Asker { patience, stop, clock: &*clock };
             let answer = asker.ask(asked, &zone, notafter_pki::dns::kind::NS, true)?;
             let hosts = answer.answers.into_iter().filter_map(|record| match record.data {
                 Data::Ns(host) if record.owner == zone => Some(host),
@@ -160,7 +160,7 @@ impl Zones {
             if let From::File(path) = &one.from {
                 return from_file(&cx, &one.zone, path, &*out);
             }
-            let asker = Asker { patience, stop };
+            let asker = Asker { patience, stop, clock: &*cx.clock };
             let mut best = Found::default();
             for server in servers {
                 let location = Location::zone(server, &one.zone);

@@ -3,7 +3,9 @@
 //! All that joins several assets happens here, once: paths to roots, keys beside certificates, the
 //! addresses of one name, newer files. Rules get the result and never query. No rule is known here.
 
+mod around;
 mod beside;
+mod managed;
 mod paths;
 mod stores;
 mod zones;
@@ -13,9 +15,11 @@ use std::net::IpAddr;
 
 use notafter_core::UnixTime;
 use notafter_core::assess::assess;
+use notafter_core::census::{self, Member};
 use notafter_core::document;
 use notafter_core::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, Subject, Successor,
+    Around, AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, ManagedView, NameView, Subject,
+    Successor,
 };
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
@@ -34,16 +38,53 @@ use paths::{Paths, ServedPath};
 /// Judges everything in an inventory at one instant: findings, worst first, each cause once.
 pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding> {
     stores::recognise(inventory, &judgment.trust);
+    around::recognise_clients(inventory);
     let gathered = Gathered::new(inventory, judgment);
     let mut findings = Findings::default();
+    let mut ending = Vec::new();
     gathered.each_dossier(judgment, None, |dossier, names| {
+        ending.extend(member(&dossier, judgment.at));
         for mut finding in assess(&dossier, judgment.at).findings {
-            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+            finding.owner = answers(&dossier, judgment, names, &finding);
             finding.summary = finding.summary_at(judgment.at);
             findings.add(finding);
         }
     });
+    for (owner, crowd) in census::of_members(ending, &judgment.policy) {
+        let subject = Subject::Crowd(crowd.view(owner.as_deref()));
+        let dossier = Dossier { subject, policy: &judgment.policy, owner: None };
+        for mut finding in assess(&dossier, judgment.at).findings {
+            finding.owner = owner.clone().or_else(|| default_owner(judgment));
+            finding.summary = finding.summary_at(judgment.at);
+            findings.add(finding);
+        }
+    }
+    if !gathered.inventory.times().is_empty() {
+        let peers = gathered.inventory.times();
+        let clock = ClockView { peers, jumped: 0, at: judgment.at, held_until: judgment.at };
+        let dossier = Dossier { subject: Subject::Clock(clock), policy: &judgment.policy, owner: None };
+        for mut finding in assess(&dossier, judgment.at).findings {
+            finding.owner = default_owner(judgment);
+            findings.add(finding);
+        }
+    }
     findings.in_order()
+}
+
+/// Who answers for what nobody answers for.
+fn default_owner(judgment: &Judgment) -> Option<String> {
+    judgment.owners.iter().find(|o| o.default).map(|o| o.name.clone())
+}
+
+/// What counts in a census: a certificate that somebody here has to renew, and that no later one stands for.
+fn member(dossier: &Dossier<'_>, now: UnixTime) -> Option<(Option<String>, Member)> {
+    let (view, _) = dossier.certificate()?;
+    let (begins, ends) = (view.asset.not_before?, view.asset.not_after?);
+    let counts = view.is_ours_to_renew() && view.superseded_by.is_none() && !view.is_only_published();
+    let near = ends >= now && ends.0 - now.0 <= census::HORIZON;
+    let location = view.locations().next()?.clone();
+    let owner = dossier.owner.map(|o| o.name.clone());
+    (counts && near).then_some((owner, Member { asset: view.asset.id, begins, ends, location }))
 }
 
 /// What was judged of one subject. Empty findings are an answer too: nothing is wrong, any more.
@@ -67,6 +108,7 @@ pub fn assess_part(
     hands: &HashMap<Fingerprint, String>,
 ) -> BTreeMap<SubjectKey, Verdicts> {
     stores::recognise(inventory, &judgment.trust);
+    around::recognise_clients(inventory);
     let gathered = Gathered::new(inventory, judgment);
     let mut out: BTreeMap<SubjectKey, Verdicts> =
         subjects.iter().map(|s| (s.clone(), Verdicts::default())).collect();
@@ -89,11 +131,28 @@ pub fn assess_part(
         let assessment = assess(&dossier, judgment.at);
         verdicts.holds_until = earlier(verdicts.holds_until, assessment.holds_until);
         for mut finding in assessment.findings {
-            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+            finding.owner = answers(&dossier, judgment, names, &finding);
             verdicts.findings.push(finding);
         }
     });
     out
+}
+
+/// Who answers for a finding: whom the entry itself names, else by its names and places.
+fn answers(
+    dossier: &Dossier<'_>,
+    judgment: &Judgment,
+    names: &[String],
+    finding: &Finding,
+) -> Option<String> {
+    let stated = dossier.asset().and_then(|view| stated_owner(view.statement.as_ref()?));
+    let by_rule = || owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+    stated.map(str::to_owned).or_else(by_rule)
+}
+
+/// Whom an entry made by hand names.
+fn stated_owner(statement: &Statement) -> Option<&str> {
+    (statement.kind() == StatementKind::Manual).then(|| statement.fact_of("owner")).flatten()
 }
 
 /// What is no certificate, as a statement.
@@ -130,6 +189,7 @@ fn key_of(dossier: &Dossier<'_>) -> Option<SubjectKey> {
         }
         Subject::Key(key) => SubjectKey::Key(key.location.clone()),
         Subject::Blind(spot) => SubjectKey::Blind(spot.location.clone()),
+        Subject::Crowd(view) => SubjectKey::Crowd(view.owner.map(str::to_owned)),
         Subject::Source(_) | Subject::Owner(_) | Subject::Clock(_) => return None,
     })
 }
@@ -175,9 +235,12 @@ struct Gathered<'i> {
     paths: HashMap<AssetIx, Vec<ServedPath>>,
     outlived: HashMap<Fingerprint, Vec<(AssetIx, UnixTime)>>,
     beside: beside::Index<'i>,
+    around: around::Index<'i>,
     keys: HashSet<KeyId>,
     zones: zones::Zones<'i>,
-    /// Leaf certificates by their names, where something of these names is served and something lies in a file.
+    managed: managed::Index<'i>,
+    /// Leaf certificates by their names, where something of these names is served and something lies in a file, or a
+    /// renewer keeps one of them.
     named: HashMap<String, Named>,
 }
 
@@ -190,6 +253,8 @@ struct Named {
     served: Vec<AssetIx>,
     /// Is one of the endpoints on this machine?
     served_here: bool,
+    /// Is one of the files a renewer's?
+    managed: bool,
 }
 
 impl<'i> Gathered<'i> {
@@ -206,7 +271,9 @@ impl<'i> Gathered<'i> {
             paths,
             outlived,
             beside: beside::Index::new(inventory),
+            around: around::Index::new(inventory),
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
+            managed: managed::Index::new(inventory),
             zones,
             named: HashMap::new(),
         };
@@ -230,13 +297,14 @@ impl<'i> Gathered<'i> {
             let Some(key) = document::names_key(&certificate) else { continue };
             let entry = out.entry(key).or_default();
             entry.served_here |= is_local(placement);
+            entry.managed |= self.managed.keeps(placement);
             if placement.location.is_file() {
                 entry.files.push((placement.asset, n as u32));
             } else if entry.served.last() != Some(&placement.asset) {
                 entry.served.push(placement.asset);
             }
         }
-        out.retain(|_, named| !named.served.is_empty() && !named.files.is_empty());
+        out.retain(|_, named| named.managed || !named.served.is_empty() && !named.files.is_empty());
         out
     }
 
@@ -264,10 +332,14 @@ impl<'i> Gathered<'i> {
             };
             // Chains are parsed here, so that the views can borrow them.
             let chains = self.chains_of(ix);
-            let zone = statement.as_ref().and_then(|statement| self.zones.view(ix, statement));
-            let view = AssetView { statement, zone, ..self.view(ix, asset, certificate, &chains, judgment) };
+            let mut view = self.view(ix, asset, certificate, &chains, judgment);
+            view.around = self.around.of(asset, certificate.as_ref(), statement.as_ref(), &view.places);
+            view.zone = statement.as_ref().and_then(|statement| self.zones.view(ix, statement));
+            view.statement = statement;
             let locations: Vec<_> = view.locations().cloned().collect();
-            let owner = owner_of(&judgment.owners, &names, &locations);
+            let stated = view.statement.as_ref().and_then(stated_owner);
+            let stated = stated.and_then(|name| judgment.owners.iter().find(|o| o.name == name));
+            let owner = stated.or_else(|| owner_of(&judgment.owners, &names, &locations));
             judge(Dossier { subject: Subject::Asset(view), policy, owner }, &names);
         }
         for view in self.names() {
@@ -302,7 +374,8 @@ impl<'i> Gathered<'i> {
         chains: &'a [Vec<std::borrow::Cow<'i, [u8]>>],
         judgment: &Judgment,
     ) -> AssetView<'a> {
-        let places: Vec<&Placement> = self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
+        let places: Vec<&'i Placement> =
+            self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
         let paths = self.paths.get(&ix).map(Vec::as_slice).unwrap_or_default();
         let chains = paths
             .iter()
@@ -334,10 +407,29 @@ impl<'i> Gathered<'i> {
             key_seen: asset.key.is_some_and(|k| self.keys.contains(&k)),
             successors: certificate.map(|c| self.successors(asset, &c, &places)).unwrap_or_default(),
             superseded_by: certificate.and_then(|c| self.superseded_by(asset, &c, judgment.at)),
+            managed: certificate
+                .map(|c| self.managed_by(asset, &c, &places, judgment.at))
+                .unwrap_or_default(),
             zone: None,
             caa: certificate.map(|c| self.zones.policies(&c, &places)).unwrap_or_default(),
             places,
+            around: Around::default(),
         }
+    }
+
+    fn managed_by(
+        &self,
+        asset: &Asset,
+        certificate: &Certificate<'_>,
+        places: &[&'i Placement],
+        at: UnixTime,
+    ) -> Vec<ManagedView<'i>> {
+        let named = || document::names_key(certificate).and_then(|key| self.named.get(&key));
+        let kept = places.iter().any(|p| self.managed.keeps(p));
+        if !kept {
+            return Vec::new();
+        }
+        self.managed.views(self.inventory, asset, certificate, places, named(), at)
     }
 
     fn dependents(&self, asset: &Asset) -> Vec<Dependent<'i>> {

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use notafter_core::inventory::{
-    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, Role,
+    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, RenewalSighting, Role,
 };
 use notafter_core::joints::Sink;
 use notafter_core::location::Location;
@@ -79,10 +79,17 @@ impl Sink for Ingest {
                 self.lock().key(KeySighting { key, format, encrypted, location, seen: at, facts });
             }
             Seen::Failed { reason, detail } => self.lock().blind(BlindSpot { location, reason, detail }),
+            Seen::Time { ahead } => self.lock().inventory.add_time(location, ahead),
             Seen::Linked(link) => {
                 let mut state = self.lock();
                 if state.keep {
                     state.inventory.add_link(link);
+                }
+            }
+            Seen::Managed(renewal) => {
+                let mut state = self.lock();
+                if state.keep {
+                    state.inventory.add_renewal(RenewalSighting { renewal: *renewal, seen: at });
                 }
             }
         }

@@ -110,7 +110,7 @@ pub enum Own<'a> {
     /// An owner, with what its findings are told to.
     Owner(OwnerView<'a>),
     /// The clock.
-    Clock(ClockView),
+    Clock(ClockView<'a>),
 }
 
 /// Judges what the server knows of itself. All of it, every time: it is little.
@@ -139,6 +139,29 @@ pub fn judge_own(
         }
         let due = Due { subject: key, token: 0 };
         // Judged anew on every round: time alone need not wake anybody.
+        judged.push(Judged { due, findings, holds_until: None, owner: None, roles: Vec::new() });
+    }
+    store.judged(&judged, now)
+}
+
+/// Judges what ends together, owner by owner.
+///
+/// # Errors
+/// The store's.
+pub fn judge_crowds(
+    store: &Store,
+    policy: &Policy,
+    last_resort: &str,
+    now: UnixTime,
+) -> Result<FindingChanges, StoreError> {
+    let mut judged = Vec::new();
+    for (owner, crowd) in store.crowds(policy, now)? {
+        let subject = Subject::Crowd(crowd.view(owner.as_deref()));
+        let mut findings = assess(&Dossier { subject, policy, owner: None }, now).findings;
+        for finding in &mut findings {
+            finding.owner = Some(owner.clone().unwrap_or_else(|| last_resort.to_owned()));
+        }
+        let due = Due { subject: SubjectKey::Crowd(owner), token: 0 };
         judged.push(Judged { due, findings, holds_until: None, owner: None, roles: Vec::new() });
     }
     store.judged(&judged, now)

@@ -69,6 +69,8 @@ pub(crate) struct Assembly {
     pub(crate) network: Option<Network>,
     pub(crate) files: Option<Files>,
     pub(crate) worded: Vec<Box<dyn Source>>,
+    /// What the configuration knows by itself: dates typed in, counters.
+    entries: Vec<Arc<dyn Source>>,
     pub(crate) trust: TrustStores,
     pub(crate) policy: Policy,
     pub(crate) owners: Vec<Owner>,
@@ -86,7 +88,10 @@ impl Assembly {
             Some(text) => moment::parse_at(text, clock.now()).map_err(at_hint)?,
             None => clock.now(),
         };
-        let config = read_config(global.config.as_deref())?;
+        let sheet = read_sheet(global.config.as_deref())?;
+        let named = sheet.file.clone().unwrap_or_default();
+        let entries = sheet.entries().map_err(|e| explain(&named, &e))?;
+        let config = sheet.config;
         let settings = settings(look, &config)?;
         let mut owners = Vec::new();
         if let Some(file) = &look.owner_file {
@@ -108,10 +113,12 @@ impl Assembly {
             network,
             files,
             worded,
+            entries: entries.into_iter().map(|(_, _, source)| source).collect(),
             trust,
             policy: Policy {
                 max_days: config.policy.max_days,
                 gone_after: None,
+                calendar: config.calendar().map_err(|(_, what)| explain_plain(&what))?,
                 owners_expected: owners.iter().any(|o| !o.matches.is_empty()),
             },
             owners,
@@ -124,6 +131,13 @@ impl Assembly {
     /// The context of a run.
     pub(crate) fn cx(&self) -> Cx {
         Cx::new(Arc::clone(&self.clock), vantage())
+    }
+
+    /// Looks at what the configuration knows by itself, too.
+    pub(crate) fn with_entries(mut self) -> Self {
+        let entries = std::mem::take(&mut self.entries);
+        self.worded.extend(entries.into_iter().map(|source| Box::new(source) as Box<dyn Source>));
+        self
     }
 
     /// The sources, taken out.
@@ -222,7 +236,7 @@ fn sources(
     });
     let worded = worded.collect::<Result<_, _>>()?;
     if texts.is_empty() {
-        roots.extend(USUAL_FOLDERS.iter().map(PathBuf::from).filter(|p| p.is_dir()));
+        roots.extend(usual_roots());
     }
     let passwords = Arc::clone(&given.passwords);
     let exclude = settings.exclude.clone();
@@ -273,7 +287,18 @@ pub(crate) fn given(look: &Look, settings: &Settings, trust: &TrustStores) -> Re
 
 /// The usual certificate folders that there are.
 pub(crate) fn usual_folders() -> Vec<String> {
-    USUAL_FOLDERS.iter().filter(|p| Path::new(p).is_dir()).map(|p| (*p).to_owned()).collect()
+    usual_roots().iter().filter_map(|path| path.to_str().map(str::to_owned)).collect()
+}
+
+/// The same as paths: those above, and where renewers keep their state.
+fn usual_roots() -> Vec<PathBuf> {
+    let mut out: Vec<PathBuf> = USUAL_FOLDERS.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
+    for home in notafter_discover::renewers::usual_homes() {
+        if !out.iter().any(|known| home.starts_with(known)) {
+            out.push(home);
+        }
+    }
+    out
 }
 
 /// The sources for some targets, as the server runs them.
@@ -420,10 +445,6 @@ pub(crate) fn read_sheet(named: Option<&Path>) -> Result<Sheet, Usage> {
     let text = read_text(file)?;
     let config = config::parse(&text).map_err(|e| explain(file, &e))?;
     Ok(Sheet { file: Some(file.to_owned()), text, config })
-}
-
-fn read_config(named: Option<&Path>) -> Result<Config, Usage> {
-    read_sheet(named).map(|sheet| sheet.config)
 }
 
 fn passwords(files: &[PathBuf]) -> Result<Arc<[String]>, Usage> {

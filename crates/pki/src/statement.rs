@@ -52,6 +52,12 @@ pub enum StatementKind {
     CodeSignature,
     /// A public key without a date, told by an identifier: JWK, SSH authority, DNSSEC trust anchor.
     BareKey,
+    /// The registration of a domain, as its registry states it.
+    Domain,
+    /// A date that a person typed in.
+    Manual,
+    /// A counter that ought to move.
+    Flow,
     /// The signatures of a DNS zone, by the one that ends first, RFC 4034.
     DnssecSignature,
     /// Who may issue certificates for a name, RFC 8659.
@@ -60,7 +66,7 @@ pub enum StatementKind {
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::OcspResponse,
         Self::SshCertificate,
         Self::OpenpgpKey,
@@ -69,6 +75,9 @@ impl StatementKind {
         Self::SignedMetadata,
         Self::CodeSignature,
         Self::BareKey,
+        Self::Domain,
+        Self::Manual,
+        Self::Flow,
         Self::DnssecSignature,
         Self::CaaPolicy,
     ];
@@ -84,6 +93,9 @@ impl StatementKind {
             Self::SignedMetadata => "signed-metadata",
             Self::CodeSignature => "code-signature",
             Self::BareKey => "bare-key",
+            Self::Domain => "domain",
+            Self::Manual => "manual",
+            Self::Flow => "flow",
             Self::DnssecSignature => "dnssec-signature",
             Self::CaaPolicy => "caa-policy",
         }

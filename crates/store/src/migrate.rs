@@ -5,17 +5,24 @@
 
 use notafter_core::UnixTime;
 
-use crate::db::{Db, Dialect, Result, args, other};
+use crate::db::{Db, Dialect, Result, args, corrupt, other};
 use crate::{StoreError, Trouble};
 
 /// Number, what SQLite runs, what PostgreSQL runs.
 pub(crate) type Step = (i64, &'static str, &'static str);
 
-pub(crate) const STEPS: &[Step] = &[(
-    1,
-    include_str!("../migrations/sqlite/0001_begin.sql"),
-    include_str!("../migrations/postgres/0001_begin.sql"),
-)];
+pub(crate) const STEPS: &[Step] = &[
+    (
+        1,
+        include_str!("../migrations/sqlite/0001_begin.sql"),
+        include_str!("../migrations/postgres/0001_begin.sql"),
+    ),
+    (
+        3,
+        include_str!("../migrations/sqlite/0003_renewals.sql"),
+        include_str!("../migrations/postgres/0003_renewals.sql"),
+    ),
+];
 
 /// Brings the schema up to date; the number of its newest step.
 pub(crate) fn migrate(db: &Db, steps: &[Step], now: UnixTime) -> Result<i64> {
@@ -55,6 +62,18 @@ pub(crate) fn migrate(db: &Db, steps: &[Step], now: UnixTime) -> Result<i64> {
         }
     }
     Ok(newest)
+}
+
+/// Is every step of the schema applied, and as this program knows it?
+pub(crate) fn as_applied(db: &Db) -> Result<()> {
+    let applied = applied(db)?;
+    for (number, ..) in STEPS {
+        let (_, sum) = text_of(db.dialect(), STEPS, *number)?;
+        if !applied.iter().any(|(known, text)| known == number && *text == sum) {
+            return Err(corrupt(format!("step {number} of the schema is not the one that was applied")));
+        }
+    }
+    Ok(())
 }
 
 fn not_newer(applied: &[(i64, String)], newest: i64) -> Result<()> {
@@ -98,20 +117,22 @@ mod tests {
     #[test]
     fn steps_are_noticed() {
         let db = Db::open(&Database::Memory).unwrap();
-        assert_eq!(migrate(&db, STEPS, NOW).unwrap(), 1);
-        assert_eq!(migrate(&db, STEPS, NOW).unwrap(), 1);
+        let newest = STEPS.last().unwrap().0;
+        assert_eq!(migrate(&db, STEPS, NOW).unwrap(), newest);
+        assert_eq!(migrate(&db, STEPS, NOW).unwrap(), newest);
+        let with = |more: &[Step]| [STEPS, more].concat();
         // A later one is added; one that fails leaves nothing behind.
-        let add = (2, "CREATE TABLE more (id BIGINT)", "");
-        let broken = (3, "CREATE TABLE half (id BIGINT); CREATE TABLE more (id BIGINT)", "");
-        let error = migrate(&db, &[STEPS[0], add, broken], NOW).unwrap_err();
+        let add = (newest + 1, "CREATE TABLE more (id BIGINT)", "");
+        let broken = (newest + 2, "CREATE TABLE half (id BIGINT); CREATE TABLE more (id BIGINT)", "");
+        let error = migrate(&db, &with(&[add, broken]), NOW).unwrap_err();
         assert!(error.to_string().contains("more"), "{error}");
         assert!(db.read(|c| c.query("SELECT id FROM more", &[])).is_ok());
         assert!(db.read(|c| c.query("SELECT id FROM half", &[])).is_err());
-        assert_eq!(migrate(&db, &[STEPS[0], add], NOW).unwrap(), 2);
+        assert_eq!(migrate(&db, &with(&[add]), NOW).unwrap(), newest + 1);
         // The old program on the new schema, and a program that was changed.
         let newer = migrate(&db, STEPS, NOW).unwrap_err();
         assert_eq!(newer.trouble, Trouble::Newer);
-        let altered = (2, "CREATE TABLE other (id BIGINT)", "");
-        assert!(migrate(&db, &[STEPS[0], altered], NOW).unwrap_err().to_string().contains("altered"));
+        let altered = (newest + 1, "CREATE TABLE other (id BIGINT)", "");
+        assert!(migrate(&db, &with(&[altered]), NOW).unwrap_err().to_string().contains("altered"));
     }
 }

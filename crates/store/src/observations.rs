@@ -9,6 +9,7 @@ mod finish;
 pub(crate) mod intern;
 mod prepare;
 mod record;
+mod renewals;
 
 use notafter_core::UnixTime;
 use notafter_core::inventory::Inventory;

@@ -143,6 +143,13 @@ fn intervals(c: &mut Conn<'_>, before: i64) -> Result<u64> {
         before,
     )?;
     removed += c.execute_many("DELETE FROM link WHERE id = $1", &each(&old))?;
+    let old = ids(
+        c,
+        "SELECT id FROM renewal WHERE gone IS NOT NULL AND gone < $1 AND id < (SELECT max(id) FROM renewal)
+         ORDER BY id LIMIT $2",
+        before,
+    )?;
+    removed += c.execute_many("DELETE FROM renewal WHERE id = $1", &each(&old))?;
     places.sort_unstable();
     places.dedup();
     removed += c.execute_many(

@@ -2,16 +2,17 @@
 
 pub(crate) mod fetch;
 mod filter;
-mod own;
+pub(crate) mod own;
 
 use notafter_core::UnixTime;
 use notafter_core::location::Location;
+use notafter_core::observation::LinkKind;
 use notafter_core::query::Query;
 
 use crate::db::{Conn, Value, args};
 use crate::observations::intern::find_place;
 use crate::observations::source_id;
-use crate::places::fit;
+use crate::places::{self, fit};
 use crate::read::key32;
 use crate::rows::{AssetRow, AssetWhole, BlindRow, PlaceWhole, SourceRow, Totals};
 use crate::{Store, StoreError, texts};
@@ -189,7 +190,22 @@ impl Store {
             };
             let links = fetch::links(c, placements.iter().filter(|p| p.gone.is_none()).map(|p| &p.location))?;
             let placements_more = all.saturating_sub(placements.len() as u64);
-            Ok(Some(AssetWhole { row, der, key, placements, placements_more, lineage, keys, links }))
+            let managed = links.iter().filter(|l| l.kind == LinkKind::ManagedBy);
+            let states: std::collections::BTreeSet<i64> = managed.map(|l| places::end_hash(&l.to)).collect();
+            let files: Vec<&Location> = links.iter().map(|l| &l.from).collect();
+            let said = fetch::renewals(c, states)?.into_iter().map(|(renewal, ..)| renewal);
+            let renewals = said.filter(|r| r.certificates.iter().any(|file| files.contains(&file))).collect();
+            Ok(Some(AssetWhole {
+                row,
+                der,
+                key,
+                placements,
+                placements_more,
+                lineage,
+                keys,
+                links,
+                renewals,
+            }))
         })
     }
 

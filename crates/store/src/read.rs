@@ -133,6 +133,7 @@ impl Columns {
         (self.not_before, self.not_after) = (statement.not_before(), statement.not_after());
         self.title = statement.title().to_owned();
         self.label = statement.kind().as_str().to_owned();
+        self.names6 = document::statement_key(&statement).map(|key| hash48(key.as_bytes()));
         // What is of one zone is judged together: copies of it, and by which keys it is trusted.
         if let Some((zone, _)) = notafter_pki::dns::zone::keys_of(&statement) {
             self.names6 = Some(hash48(format!("zone {zone}").as_bytes()));

@@ -31,6 +31,7 @@ pub(crate) struct SeenAll {
     pub(crate) keys: Seen,
     pub(crate) links: Seen,
     pub(crate) blind: Seen,
+    pub(crate) renewals: Seen,
 }
 
 impl SeenAll {
@@ -41,6 +42,7 @@ impl SeenAll {
             (&mut self.keys, &more.keys),
             (&mut self.links, &more.links),
             (&mut self.blind, &more.blind),
+            (&mut self.renewals, &more.renewals),
         ];
         for (set, more) in pairs {
             if set.0.len() < more.0.len() {
@@ -52,7 +54,7 @@ impl SeenAll {
 
     pub(crate) fn pack(&self) -> Result<Vec<u8>> {
         let mut plain = Vec::new();
-        for set in [&self.placements, &self.keys, &self.links, &self.blind] {
+        for set in [&self.placements, &self.keys, &self.links, &self.blind, &self.renewals] {
             plain.extend_from_slice(&(set.0.len() as u64).to_le_bytes());
             set.0.iter().for_each(|word| plain.extend_from_slice(&word.to_le_bytes()));
         }
@@ -68,7 +70,7 @@ impl SeenAll {
             let taken: Vec<u64> = words.by_ref().take(length).collect();
             (taken.len() == length).then_some(Seen(taken))
         };
-        Some(Self { placements: set()?, keys: set()?, links: set()?, blind: set()? })
+        Some(Self { placements: set()?, keys: set()?, links: set()?, blind: set()?, renewals: set()? })
     }
 }
 

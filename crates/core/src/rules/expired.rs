@@ -7,6 +7,7 @@
 use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
 
 /// The rule.
@@ -24,7 +25,8 @@ impl Rule for Expired {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
-        if !view.lies_for_itself() {
+        // What signs in as a client has a rule of its own.
+        if !view.lies_for_itself() || view.places.iter().all(|p| p.role == Role::Client) {
             return Verdict::NotApplicable;
         }
         if now <= end {

@@ -2,7 +2,8 @@
 //!
 //! The window is the ladder of `core/deadline.rs`. It speaks about what somebody here must renew: a
 //! leaf anywhere, a CA certificate kept in a file; not an intermediate that merely travels with a chain
-//! (that is `chain-expires-first`), not a trust store.
+//! (that is `chain-expires-first`), not a trust store. What renews by itself is `renewal-overdue`'s: its warning is
+//! silent here, its critical step never.
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
@@ -28,7 +29,9 @@ impl Rule for ExpiresSoon {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, certificate)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
-        if !view.is_ours_to_renew() || now > end || end >= UnixTime::NO_EXPIRY {
+        // What signs in as a client has a rule of its own.
+        let only_client = view.places.iter().all(|p| p.role == Role::Client || p.facts.part.is_some());
+        if !view.is_ours_to_renew() || only_client || now > end || end >= UnixTime::NO_EXPIRY {
             return Verdict::NotApplicable;
         }
         let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
@@ -38,9 +41,12 @@ impl Rule for ExpiresSoon {
         // Who needs longer is warned earlier, never later.
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
         let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };
-        let (step, next) = ladder.step(end, now);
+        // What ends when nobody may change anything has to be done before.
+        let due = dossier.policy.calendar.due(end, dossier.owner.map(|o| o.name.as_str()));
+        let (step, next) = ladder.step(due.at, now);
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
+            Step::Warning if view.changes(now).is_some() => return Verdict::Pass { holds_until: next },
             Step::Warning => Severity::Warning,
             Step::Critical | Step::Page => Severity::Critical,
         };
@@ -53,8 +59,16 @@ impl Rule for ExpiresSoon {
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .at(view.locations())
-            .deadline(Some(end))
-            .summary(format!("{} expires {}{spread}", view.title(), WHEN))
+            .deadline(Some(due.at))
+            .summary(match due.because {
+                None => format!("{} expires {WHEN}{spread}", view.title()),
+                Some(why) => format!(
+                    "{} expires on {}{spread}, when nobody may change anything ({why}): the last moment to act {} {WHEN}",
+                    view.title(),
+                    end.date(),
+                    if due.at < now { "was" } else { "is" }
+                ),
+            })
             .hint(if superseded {
                 "a later one is in service: delete this copy, or install the later one here if something reads it"
             } else if places > 1 {

@@ -8,16 +8,17 @@ use notafter_pki::time::DAY;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::dossier::{
-    AssetView, CaaView, ChainView, Dependent, Dossier, KeyBeside, NameView, PathEnd, PathView, Subject,
-    Successor,
+    Around, AssetView, CaaView, ChainView, Dependent, Dossier, KeyBeside, ManagedView, NameView, PathEnd,
+    PathView, Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
 use crate::joints::{Rule, Verdict};
 use crate::location::Location;
-use crate::observation::{Facts, FileFacts, Reason};
+use crate::observation::{Facts, FileFacts, Part, Reason, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
+use crate::renewal::{Before, Renewal, Starter};
 use crate::{Fingerprint, KeyId, UnixTime};
 
 /// The day on which every scene plays.
@@ -42,6 +43,11 @@ pub(crate) struct Scene {
     successor: Option<Option<&'static str>>,
     owner: Option<Owner>,
     superseded: bool,
+    managed: Vec<Renewal>,
+    left_behind: bool,
+    next: bool,
+    replaced: bool,
+    presented: bool,
     issued_by: Option<&'static str>,
     caa: Option<Vec<String>>,
 }
@@ -78,6 +84,11 @@ impl Scene {
             successor: None,
             owner: None,
             superseded: false,
+            managed: Vec::new(),
+            left_behind: false,
+            next: false,
+            replaced: false,
+            presented: false,
             issued_by: None,
             caa: None,
         }
@@ -194,6 +205,46 @@ impl Scene {
         self
     }
 
+    /// A renewer keeps it alive; its state was read now.
+    pub(crate) fn managed(mut self, renewal: Renewal) -> Self {
+        self.managed.push(renewal);
+        self
+    }
+
+    /// A later one of the same names lies elsewhere.
+    pub(crate) fn left_behind(mut self) -> Self {
+        self.left_behind = true;
+        self
+    }
+
+    /// Its last place is a part of this.
+    pub(crate) fn part_of(mut self, of: Whole, crowd: bool) -> Self {
+        if let Some(place) = self.places.last_mut() {
+            let part = Part { of, name: "one".into(), usage: "signing".into(), crowd };
+            place.facts = Arc::new(Facts { part: Some(Arc::new(part)), ..Facts::default() });
+            place.chain = None;
+        }
+        self
+    }
+
+    /// The next one lies beside it.
+    pub(crate) fn with_next(mut self) -> Self {
+        self.next = true;
+        self
+    }
+
+    /// A later one of the same client lies above it.
+    pub(crate) fn replaced(mut self) -> Self {
+        self.replaced = true;
+        self
+    }
+
+    /// A configuration shows it to others.
+    pub(crate) fn presented(mut self) -> Self {
+        self.presented = true;
+        self
+    }
+
     /// Its last place has not been seen for so many days.
     pub(crate) fn unseen_for(mut self, n: i64) -> Self {
         if let Some(place) = self.places.last_mut() {
@@ -258,12 +309,28 @@ impl Scene {
                 .into_iter()
                 .collect(),
             superseded_by: self.superseded.then_some(&newer),
+            managed: self
+                .managed
+                .iter()
+                .map(|renewal| ManagedView {
+                    renewal,
+                    looked: NOW,
+                    usual: None,
+                    left_behind: self.left_behind,
+                })
+                .collect(),
             keys_beside: self
                 .key_fits
                 .map(|_| KeyBeside { key: &key, place: &self.places[0], because: "same name" })
                 .into_iter()
                 .collect(),
             key_seen: self.key_fits == Some(true),
+            around: Around {
+                next: self.next.then_some(&file),
+                replaced_by: self.replaced.then_some(&file),
+                presented: if self.presented { vec!["a.conf, line 1"] } else { Vec::new() },
+                ..Around::default()
+            },
             successors: self
                 .successor
                 .map(|link| Successor {
@@ -276,6 +343,39 @@ impl Scene {
                 .collect(),
         };
         judge(Subject::Asset(view), rule, self.owner.clone(), expected);
+    }
+}
+
+/// certbot's lineage `a.test`, renewed thirty days before the end by a timer that ran an hour ago.
+pub(crate) fn renewal() -> Renewal {
+    let file = |path: &str| Location::file(path.as_bytes(), "");
+    let starter = Starter {
+        what: "certbot.timer".into(),
+        place: file("/lib/systemd/system/certbot.timer"),
+        enabled: true,
+        every: Some(DAY),
+    };
+    Renewal {
+        tool: "certbot".into(),
+        lineage: "a.test".into(),
+        state: file("/etc/letsencrypt/renewal/a.test.conf"),
+        home: file("/etc/letsencrypt"),
+        names: vec!["a.test".into()],
+        certificates: vec![file("/etc/letsencrypt/live/a.test/fullchain.pem")],
+        planned: None,
+        before: Some(Before::Seconds(30 * DAY)),
+        automatic: true,
+        resident: false,
+        account: None,
+        server: None,
+        solver: Some("webroot".into()),
+        hooks: Vec::new(),
+        starter: Some(starter),
+        starter_known: true,
+        last_run: Some(NOW.plus(-3600)),
+        failures: None,
+        broken: Vec::new(),
+        credentials: Vec::new(),
     }
 }
 

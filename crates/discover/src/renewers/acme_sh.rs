@@ -1,12 +1,12 @@
 //! acme.sh: a folder for each domain with its own plan, `account.conf`, and the log if one is kept.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use notafter_core::UnixTime;
 
-use super::{Renewed, Renewer, State, above, dates};
+use super::{Failed, LOG_MAX, Renewed, Renewer, State, above, dates, says};
 use crate::configs::At;
 
 pub(super) const RENEWER: Renewer = Renewer {
@@ -20,10 +20,15 @@ pub(super) const RENEWER: Renewer = Renewer {
         "/var/lib/acme/.acme.sh",
         "/usr/local/etc/acme",
     ],
-    home_of: |path| {
+    home_of: |path, start| {
         let name = path.file_name()?.to_str()?;
         if name == "account.conf" {
-            return above(path, &[]);
+            let words =
+                ["ACCOUNT_", "SAVED_", "LOG_FILE", "UPGRADE_HASH", "USER_PATH", "DEFAULT_ACME_SERVER"];
+            return above(path, &[]).filter(|_| says(start, &words));
+        }
+        if !name.ends_with(".conf") || !says(start, &["Le_Domain="]) {
+            return None;
         }
         // `a.test_ecc/a.test.conf`
         let folder = path.parent()?.file_name()?.to_str()?;
@@ -33,21 +38,23 @@ pub(super) const RENEWER: Renewer = Renewer {
     read,
 };
 
-/// So much of the log is read, from its end, in bytes.
-const LOG_MAX: u64 = 1 << 20;
-
 fn read(state: &mut State<'_>, home: &Path) {
     let account = settings(&state.maybe(&home.join("account.conf")).unwrap_or_default());
     let get = |all: &HashMap<String, (String, u32)>, name: &str| {
         all.get(name).map(|(v, _)| v.clone()).filter(|v| !v.is_empty() && v != "no")
     };
-    let log = get(&account, "LOG_FILE").map_or_else(|| home.join("acme.sh.log"), PathBuf::from);
-    let log =
-        state.tree.tail(&log, LOG_MAX).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
-    let timer = state.timers.of("acme.sh").or_else(|| state.timers.of("acme"));
+    let log_path = get(&account, "LOG_FILE").map_or_else(|| home.join("acme.sh.log"), |p| state.path(&p));
+    let log = state.tree.tail(&log_path, LOG_MAX);
+    let log = log.map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+    let ran = log.lines().rev().find_map(|l| dates::shell(l.strip_prefix('[')?.split_once(']')?.0));
+    let ran = ran.into_iter().chain(state.stamp("acme.sh")).chain(state.stamp("acme")).max();
+    let timer = state.timer("acme.sh").or_else(|| state.timer("acme"));
+    let mut credentials = vec![home.join("account.conf")];
+    credentials.extend(state.named_by(timer.as_ref()));
+    let credentials = state.credentials(&credentials);
     // Newer versions keep the certificates apart (`--cert-home`).
     let mut folders = vec![home.to_owned()];
-    folders.extend(get(&account, "CERT_HOME").map(PathBuf::from).filter(|p| p != home));
+    folders.extend(get(&account, "CERT_HOME").map(|p| state.path(&p)).filter(|p| p != home));
     for folder in folders {
         for conf in state.tree.glob(&folder.join("*/*.conf")) {
             let Some(text) = state.text(&conf) else { continue };
@@ -68,7 +75,7 @@ fn read(state: &mut State<'_>, home: &Path) {
             );
             // Where it was installed to is what is served; its own copies come after.
             for name in ["Le_RealFullChainPath", "Le_RealCertPath"] {
-                out.certificates.extend(get(&own, name).map(PathBuf::from));
+                out.certificates.extend(get(&own, name).map(|p| state.path(&p)));
             }
             for file in [parent.join("fullchain.cer"), parent.join(format!("{domain}.cer"))] {
                 if state.tree.is_file(&file) {
@@ -76,7 +83,7 @@ fn read(state: &mut State<'_>, home: &Path) {
                 }
             }
             out.key = get(&own, "Le_RealKeyPath")
-                .map(PathBuf::from)
+                .map(|p| state.path(&p))
                 .or_else(|| Some(parent.join(format!("{domain}.key"))));
             out.planned = get(&own, "Le_NextRenewTime").and_then(|t| t.parse().ok()).map(UnixTime);
             out.server = get(&own, "Le_API").or_else(|| get(&account, "DEFAULT_ACME_SERVER"));
@@ -87,7 +94,9 @@ fn read(state: &mut State<'_>, home: &Path) {
             }
             out.hooks.extend(get(&own, "Le_DeployHook").map(|h| format!("deploy: {h}")));
             out.timer.clone_from(&timer);
-            out.last_error = failure(&log, &domain);
+            out.last_run = ran;
+            out.credentials.clone_from(&credentials);
+            out.failures = failures(&log, &domain, &log_path);
             state.put(out);
         }
     }
@@ -113,10 +122,10 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last failure for a domain in the log, unless it went well after that.
-fn failure(log: &str, domain: &str) -> Option<(UnixTime, String)> {
+/// The failures for a domain in the log after which nothing went well.
+fn failures(log: &str, domain: &str, path: &Path) -> Option<Failed> {
     let mut ours = false;
-    let mut found: Option<(UnixTime, String)> = None;
+    let mut found: Option<Failed> = None;
     let mut reason = None;
     for line in log.lines() {
         let (at, text) = match line.strip_prefix('[').and_then(|l| l.split_once(']')) {
@@ -137,7 +146,7 @@ fn failure(log: &str, domain: &str) -> Option<(UnixTime, String)> {
                 && let Some(at) = at
             {
                 let why: String = reason.take().unwrap_or_else(|| text.to_owned());
-                found = Some((at, why));
+                found = Some(Failed::more(found, at, &why, path));
             }
             ours = false;
         } else if ours && (text.contains("rror") || text.contains("nvalid status")) && !text.starts_with("_")
@@ -186,12 +195,19 @@ mod tests {
             (&["systemctl reload nginx".to_owned()][..], Some("me@a.test"))
         );
         assert!(one.timer.as_ref().is_some_and(|t| t.enabled));
-        let (at, why) = one.last_error.as_ref().unwrap();
-        assert_eq!((at.to_string().as_str(), why.contains("no TXT")), ("2025-11-20T00:10:02Z", true));
+        let failed = one.failures.as_ref().unwrap();
+        assert_eq!(
+            (failed.count, failed.last.to_string().as_str(), failed.message.contains("no TXT")),
+            (1, "2025-11-20T00:10:02Z", true)
+        );
+        assert_eq!(one.last_run, Some(failed.last));
         let well = format!(
             "{log}[Fri Nov 21 00:10:00 UTC 2025] Renewing: 'a.test'\n[Fri Nov 21 00:10:09 UTC 2025] Cert success.\n"
         );
-        assert_eq!(failure(&well, "a.test"), None);
-        assert_eq!(failure(log, "b.test"), None);
+        let path = Path::new("/l");
+        assert_eq!(failures(&well, "a.test", path), None);
+        assert_eq!(failures(log, "b.test", path), None);
+        let again = format!("{log}{}", log.replace("Thu Nov 20", "Fri Nov 21"));
+        assert_eq!(failures(&again, "a.test", path).map(|f| f.count), Some(2));
     }
 }

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use notafter_core::renewal::Before;
+
 use super::{Renewed, Renewer, State, above, dates};
 use crate::configs::{At, Node};
 
@@ -17,7 +19,7 @@ pub(super) const RENEWER: Renewer = Renewer {
         "/data/caddy",
         "/var/db/caddy/data/caddy",
     ],
-    home_of: |path| {
+    home_of: |path, _| {
         let same = path.file_stem().is_some_and(|s| path.parent().and_then(Path::file_name) == Some(s));
         let json = path.extension().is_some_and(|e| e == "json");
         above(path, &[None, None, Some("certificates")]).filter(|_| json && same)
@@ -49,6 +51,7 @@ fn read(state: &mut State<'_>, home: &Path) {
         let planned = info.get("_selectedTime").text().or_else(|| window.get("start").text());
         // The year 1 stands for nothing.
         out.planned = planned.and_then(dates::parse).filter(|t| t.0 > 0);
+        out.before = Some(Before::Share);
         out.resident = true;
         state.put(out);
     }

@@ -2,15 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Renewed, Renewer, State, above, dates};
+use notafter_core::UnixTime;
+use notafter_core::renewal::Before;
+use notafter_pki::time::DAY;
+
+use super::{Failed, Renewed, Renewer, State, above, dates, says};
 use crate::configs::At;
 
 pub(super) const RENEWER: Renewer = Renewer {
     name: "certbot",
     homes: &["/etc/letsencrypt", "/usr/local/etc/letsencrypt", "/var/snap/certbot/*/etc/letsencrypt"],
-    home_of: |path| {
+    home_of: |path, start| {
         let conf = path.extension().is_some_and(|e| e == "conf");
-        above(path, &[Some("renewal")]).filter(|_| conf)
+        let home = above(path, &[Some("renewal")]).filter(|_| conf)?;
+        says(start, &["archive_dir", "[renewalparams]", "fullchain"]).then_some(home)
     },
     read,
 };
@@ -19,8 +24,6 @@ pub(super) const RENEWER: Renewer = Renewer {
 const LOG_MAX: u64 = 512 << 10;
 /// So many older logs are looked at: each run of certbot begins a new one.
 const LOGS_MAX: usize = 60;
-/// A message longer than this is cut, in characters.
-const MESSAGE_MAX: usize = 500;
 
 fn read(state: &mut State<'_>, home: &Path) {
     let common = hooks(state, home);
@@ -33,16 +36,22 @@ fn read(state: &mut State<'_>, home: &Path) {
         log_folder = log_folder.or(logs);
         found.push(renewed);
     }
-    let logs = logs(state, &log_folder.unwrap_or_else(|| "/var/log/letsencrypt".into()));
-    let timer = state.timers.of("certbot").map(|mut timer| {
-        // Cron keeps no stamp; that certbot has run is in its log.
-        timer.last_run = timer.last_run.or_else(|| logs.iter().filter_map(|log| log.last).max());
-        timer
-    });
+    // A state that lies elsewhere has its log beside it, or in itself.
+    let mut folders: Vec<PathBuf> = log_folder.into_iter().collect();
+    if state.usual {
+        folders.push("/var/log/letsencrypt".into());
+    }
+    folders.extend([home.join("logs"), home.join("log"), home.to_owned()]);
+    folders.extend(["logs", "log"].iter().filter_map(|name| Some(home.parent()?.join(name))));
+    let logs = folders.iter().map(|f| logs(state, f)).find(|logs| !logs.is_empty()).unwrap_or_default();
+    let timer = state.timer("certbot");
+    // Cron keeps no stamp; that certbot has run is in its log.
+    let ran = logs.iter().filter_map(|log| log.last).chain(state.stamp("certbot")).max();
     for mut renewed in found {
         renewed.hooks.extend(common.iter().cloned());
         renewed.timer.clone_from(&timer);
-        renewed.last_error = logs.iter().find_map(|log| log.about(&renewed.lineage)).flatten();
+        renewed.last_run = ran;
+        renewed.failures = failures(&logs, &renewed.lineage);
         state.put(renewed);
     }
 }
@@ -52,6 +61,9 @@ fn one(state: &State<'_>, home: &Path, conf: &Path, lineage: &str, text: &str) -
     let mut out = Renewed::new("certbot", lineage, at.clone());
     let mut section = String::new();
     let (mut live, mut server_folder, mut logs) = (Vec::new(), None, None);
+    let (mut credentials, mut manual_hook) = (Vec::new(), false);
+    // Until 4.0 it was thirty days, whatever the life.
+    out.before = Some(Before::Seconds(30 * DAY));
     for (line, number) in text.lines().zip(1u32..) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -66,12 +78,19 @@ fn one(state: &State<'_>, home: &Path, conf: &Path, lineage: &str, text: &str) -
         let some = || Some(value.to_owned()).filter(|v| !v.is_empty() && v != "None");
         match (section.as_str(), key) {
             ("", "fullchain" | "cert" | "chain" | "privkey") => {
-                live.push((key.to_owned(), PathBuf::from(value)));
+                live.push((key.to_owned(), state.path(value)));
                 if key == "fullchain" {
                     out.at = At { line: number, ..at.clone() };
                 }
             }
-            ("", "renew_before_expiry") => out.renew_before = dates::span(value),
+            ("", "version") if major(value).is_some_and(|major| major >= 4) => {
+                if out.before == Some(Before::Seconds(30 * DAY)) {
+                    out.before = Some(Before::Share);
+                }
+            }
+            ("", "renew_before_expiry") => {
+                out.before = dates::span(value).map(Before::Seconds).or(out.before);
+            }
             ("renewalparams", "autorenew") => out.automatic = value != "False",
             ("renewalparams", "account") => out.account = some(),
             ("renewalparams", "server") => {
@@ -86,12 +105,20 @@ fn one(state: &State<'_>, home: &Path, conf: &Path, lineage: &str, text: &str) -
                 let names = value.split(',').map(str::trim).filter(|n| !n.is_empty());
                 out.names.extend(names.map(str::to_owned));
             }
-            ("renewalparams", "logs_dir") => logs = some().map(PathBuf::from),
+            ("renewalparams", "logs_dir") => logs = some().map(|path| state.path(&path)),
+            ("renewalparams", "manual_auth_hook") => manual_hook = some().is_some(),
+            ("renewalparams", key) if FILES.iter().any(|ending| key.ends_with(ending)) => {
+                credentials.extend(some().filter(|v| v.starts_with('/')).map(|path| state.path(&path)));
+            }
             ("webroot_map", name) => out.names.push(name.to_owned()),
             _ => {}
         }
     }
     out.names.dedup();
+    out.credentials = state.credentials(&credentials);
+    if out.solver.as_deref() == Some("manual") && !manual_hook {
+        out.broken.push("it was obtained by hand and names no hook that could do it again".to_owned());
+    }
     // What is served from comes first.
     for wanted in ["fullchain", "cert"] {
         for (_, path) in live.iter().filter(|(kind, _)| kind == wanted) {
@@ -124,6 +151,14 @@ fn one(state: &State<'_>, home: &Path, conf: &Path, lineage: &str, text: &str) -
     (out, logs)
 }
 
+/// Endings of the settings that name a file to sign in with.
+const FILES: &[&str] = &["_credentials", "_config", "_creds"];
+
+/// `4` of `4.1.0`.
+fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.trim().parse().ok()
+}
+
 /// Hooks for every lineage: scripts in folders, and those of `cli.ini`.
 fn hooks(state: &State<'_>, home: &Path) -> Vec<String> {
     let mut out = Vec::new();
@@ -145,8 +180,9 @@ fn hooks(state: &State<'_>, home: &Path) -> Vec<String> {
 
 /// What one run wrote.
 struct Log {
+    path: PathBuf,
     lines: Vec<String>,
-    last: Option<notafter_core::UnixTime>,
+    last: Option<UnixTime>,
 }
 
 /// The newest first.
@@ -157,45 +193,46 @@ fn logs(state: &State<'_>, folder: &Path) -> Vec<Log> {
     };
     let mut out = Vec::new();
     for n in 0..LOGS_MAX {
-        let Ok(bytes) = state.tree.tail(&folder.join(name(n)), LOG_MAX) else { break };
+        let path = folder.join(name(n));
+        let Ok(bytes) = state.tree.tail(&path, LOG_MAX) else { break };
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let last = lines.iter().rev().find_map(|l| dates::parse(l));
-        out.push(Log { lines, last });
+        out.push(Log { path, lines, last });
     }
     out
 }
 
-impl Log {
-    /// `None` where the run had nothing to do with the lineage; else its failure, or that there was none.
-    fn about(&self, lineage: &str) -> Option<Option<(notafter_core::UnixTime, String)>> {
-        let path = format!("/renewal/{lineage}.conf");
-        let quoted =
-            [format!("certificate {lineage} with"), format!("({lineage})"), format!("/live/{lineage}/")];
-        let mut found = None;
-        for line in &self.lines {
-            let concerns = line.contains(&path) || quoted.iter().any(|q| line.contains(q.as_str()));
-            if !concerns {
+/// How a lineage fared: the failures after which nothing went well.
+fn failures(logs: &[Log], lineage: &str) -> Option<Failed> {
+    let path = format!("/renewal/{lineage}.conf");
+    let quoted = [format!("certificate {lineage} with"), format!("({lineage})"), format!("/live/{lineage}/")];
+    let mut found = None;
+    // Lines before the first date of a log belong to the run that began it.
+    for log in logs.iter().rev() {
+        let mut at = log.last;
+        for line in &log.lines {
+            at = dates::parse(line).or(at);
+            if !line.contains(&path) && !quoted.iter().any(|q| line.contains(q.as_str())) {
                 continue;
             }
             let wrong = line.contains(":ERROR:")
                 || line.contains(":WARNING:") && line.contains("unexpected error")
                 || line.contains("(failure)");
-            match dates::parse(line).or(self.last) {
-                Some(at) if wrong => found = Some(Some((at, message(line)))),
-                // Lines that only say which file is being processed do not clear an error.
-                _ if line.contains("(success)") => found = Some(None),
-                _ => found = found.or(Some(None)),
+            // What is skipped is not due: it was renewed.
+            if line.contains("(success)") || line.contains("(skipped)") {
+                found = None;
+            } else if let (true, Some(at)) = (wrong, at) {
+                found = Some(Failed::more(found, at, message(line), &log.path));
             }
         }
-        found
     }
+    found
 }
 
 /// The text of a line of the log, without date and module.
-fn message(line: &str) -> String {
-    let text = line.splitn(6, ':').nth(5).unwrap_or(line);
-    text.chars().filter(|c| !c.is_control()).take(MESSAGE_MAX).collect()
+fn message(line: &str) -> &str {
+    line.splitn(6, ':').nth(5).unwrap_or(line).trim()
 }
 
 #[cfg(test)]
@@ -253,8 +290,10 @@ mod tests {
             (one.server.as_deref(), one.solver.as_deref()),
             (Some("https://acme.test/directory"), Some("webroot"))
         );
-        assert!(one.automatic && one.broken.is_empty() && one.last_error.is_none() && one.timer.is_none());
-        assert_eq!((one.at.line, one.renew_before), (6, None));
+        assert!(one.automatic && one.broken.is_empty() && one.failures.is_none() && one.timer.is_none());
+        assert_eq!((one.at.line, one.before), (6, Some(Before::Seconds(30 * DAY))));
+        let newer = tree(&CONF.replace("2.1.0", "4.2.0"), &[]);
+        assert_eq!(newer.renewed[0].before, Some(Before::Share));
     }
 
     #[test]
@@ -275,15 +314,17 @@ mod tests {
             ],
         );
         let one = &found.renewed[0];
-        let (at, why) = one.last_error.as_ref().unwrap();
+        let failed = one.failures.as_ref().unwrap();
         assert_eq!(
-            (at.to_string().as_str(), why.contains("Some challenges have failed")),
-            ("2025-11-20T03:14:08Z", true),
-            "{why}"
+            (failed.count, failed.first.to_string().as_str()),
+            (1, "2025-11-20T03:14:08Z"),
+            "{failed:?}"
         );
+        assert!(failed.message.contains("Some challenges have failed"), "{failed:?}");
+        assert_eq!(failed.path, PathBuf::from("/var/log/letsencrypt/letsencrypt.log.1"));
         assert!(!one.automatic && one.broken.len() == 1, "{:?}", one.broken);
-        assert_eq!(one.renew_before, Some(20 * 86_400));
-        let last = one.timer.as_ref().and_then(|t| t.last_run).map(|t| t.to_string());
+        assert_eq!(one.before, Some(Before::Seconds(20 * DAY)));
+        let last = one.last_run.map(|t| t.to_string());
         assert_eq!(last.as_deref(), Some("2025-11-21T00:00:00Z"));
         let well = log
             .replace("ERROR:certbot._internal.renewal:Failed", "DEBUG:x:Tried")
@@ -297,6 +338,28 @@ mod tests {
                 ("/var/log/letsencrypt/letsencrypt.log.1", log),
             ],
         );
-        assert_eq!(found.renewed[0].last_error, None);
+        assert_eq!(found.renewed[0].failures, None);
+        // Again and again, each run with a log of its own.
+        let again = log.replace("2025-11-20", "2025-11-21");
+        let both = [
+            ("/var/log/letsencrypt/letsencrypt.log", again.as_str()),
+            ("/var/log/letsencrypt/letsencrypt.log.1", log),
+        ];
+        let failed = tree(CONF, &both).renewed[0].failures.clone().unwrap();
+        assert_eq!((failed.count, failed.first < failed.last), (2, true), "{failed:?}");
+    }
+
+    #[test]
+    fn what_it_signs_in_with() {
+        let conf =
+            CONF.replace("authenticator = webroot", "authenticator = dns-x\ndns_x_credentials = /root/x.ini");
+        let found = tree(&conf, &[("/root/x.ini", "dns_x_token = abc\n# expires: 2026-12-01\n")]);
+        let [(path, ends)] = found.renewed[0].credentials.as_slice() else { panic!("{found:?}") };
+        assert_eq!(
+            (path.to_str(), ends.until.to_string().as_str()),
+            (Some("/root/x.ini"), "2026-12-01T23:59:59Z")
+        );
+        let found = tree(&CONF.replace("webroot\n", "manual\n"), &[]);
+        assert!(found.renewed[0].broken[0].contains("by hand"), "{found:?}");
     }
 }

@@ -1,8 +1,12 @@
-//! lego: one JSON a certificate; everything else is in the command that a timer or cron runs.
+//! lego: one JSON a certificate; everything else is in the command that a timer or cron runs, and in the log that the
+//! command writes, if it does.
 
 use std::path::{Path, PathBuf};
 
-use super::{Renewed, Renewer, State, above};
+use notafter_core::UnixTime;
+use notafter_core::renewal::Before;
+
+use super::{Failed, Renewed, Renewer, State, above, dates, says};
 use crate::configs::{At, Node};
 
 pub(super) const RENEWER: Renewer = Renewer {
@@ -16,12 +20,11 @@ pub(super) const RENEWER: Renewer = Renewer {
         "/opt/lego/.lego",
         "/.lego",
     ],
-    home_of: |path| {
+    home_of: |path, start| {
         let json = path.extension().is_some_and(|e| e == "json");
         // `certificates` is also the name of Caddy's folder, which has folders in it.
         let home = above(path, &[Some("certificates")]).filter(|_| json)?;
-        let lego = home.file_name().is_some_and(|n| n.to_string_lossy().contains("lego"));
-        lego.then_some(home)
+        says(start, &["\"certUrl\"", "\"certStableUrl\""]).then_some(home)
     },
     read,
 };
@@ -30,8 +33,11 @@ pub(super) const RENEWER: Renewer = Renewer {
 const DAYS: i64 = 30;
 
 fn read(state: &mut State<'_>, home: &Path) {
-    let timer = state.timers.of("lego");
-    let command: Vec<String> = timer.as_ref().map(|t| crate::configs::split(&t.command)).unwrap_or_default();
+    let timer = state.timer("lego");
+    // The options stand in the command, or in the line of the script that it runs.
+    let command = timer.as_ref().map(command).unwrap_or_default();
+    let log = state.log_of(timer.as_ref());
+    let credentials = state.credentials(&state.named_by(timer.as_ref()));
     let option = |names: &[&str]| {
         command.iter().enumerate().find_map(|(n, word)| {
             let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(n, v)| (n, Some(v)));
@@ -75,15 +81,60 @@ fn read(state: &mut State<'_>, home: &Path) {
             ["http", "tls"].iter().find(|n| has(n)).map(|n| (*n).to_owned())
         });
         out.hooks.extend(option(&["renew-hook", "run-hook", "deploy-hook"]));
-        let days = option(&["days", "renew-days"]).and_then(|d| d.parse().ok()).unwrap_or(DAYS);
-        out.renew_before = timer.as_ref().map(|_| days.clamp(0, 100_000) * 86_400);
+        let days = option(&["days", "renew-days"]).and_then(|d| d.parse().ok());
+        let share = command.iter().any(|w| w.trim_start_matches('-') == "dynamic");
+        out.before = match days {
+            Some(days) => Some(Before::Seconds(i64::clamp(days, 0, 100_000) * 86_400)),
+            None if share => Some(Before::Share),
+            None => Some(Before::Seconds(DAYS * 86_400)),
+        };
         out.timer.clone_from(&timer);
+        out.last_run = state.stamp("lego");
+        out.credentials.clone_from(&credentials);
+        if let Some((path, text)) = &log {
+            let (failed, ran) = failures(text, &out.names, path);
+            out.failures = failed;
+            out.last_run = out.last_run.max(ran);
+        }
         state.put(out);
     }
 }
 
+/// The words of the command that runs lego.
+fn command(timer: &super::Timer) -> Vec<String> {
+    let lines = [timer.command.as_str()].into_iter().chain(timer.script.lines());
+    let mut words = lines.map(|line| crate::configs::split(&line.replace("\\\n", " ")));
+    words.find(|w| w.iter().any(|w| w.rsplit('/').next() == Some("lego"))).unwrap_or_default()
+}
+
+/// Failures for these names after which nothing went well, and the last date of the log. A line is
+/// `2026/11/20 03:14:07 [INFO] [a.test] ...`; what fails ends with a line that names no level.
+fn failures(log: &str, names: &[String], path: &Path) -> (Option<Failed>, Option<UnixTime>) {
+    let (mut found, mut ran, mut ours) = (None, None, false);
+    for line in log.lines() {
+        let Some(at) = line.get(..19).and_then(|date| dates::parse(&date.replacen('/', "-", 2))) else {
+            continue;
+        };
+        ran = Some(at);
+        let text = line[19..].trim();
+        if let Some(domain) = text.split('[').nth(2).and_then(|t| t.split(']').next()) {
+            ours = names.iter().any(|name| domain.split(", ").any(|d| d == name));
+        }
+        let well = ["no renewal", "Server responded with a certificate", "The certificate expires in"];
+        let lower = text.to_ascii_lowercase();
+        if ours && well.iter().any(|w| text.contains(w)) {
+            found = None;
+        } else if !text.starts_with('[') && (lower.contains("error") || lower.contains("could not")) {
+            // The whole run stops at the first that fails, whichever that is.
+            found = Some(Failed::more(found, at, text, path));
+        }
+    }
+    (found, ran)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::renewers::read_tree;
     use crate::tree::Tree;
 
@@ -107,8 +158,8 @@ mod tests {
             (Some("me@a.test"), Some("acme.test"), Some("dns:cloudflare"))
         );
         assert_eq!(
-            (one.renew_before, one.hooks.as_slice(), one.at.line),
-            (Some(45 * 86_400), &["systemctl reload nginx".to_owned()][..], 2)
+            (one.before, one.hooks.as_slice(), one.at.line),
+            (Some(Before::Seconds(45 * 86_400)), &["systemctl reload nginx".to_owned()][..], 2)
         );
         assert_eq!(one.broken, ["/var/lib/lego/certificates/a.test.key is not there"]);
     }

@@ -1,9 +1,11 @@
-//! What starts a renewer: systemd timers and lines of cron, found by the command they run.
+//! What starts a renewer: systemd timers and lines of cron, found by the command they run, or by what the script that
+//! they run calls.
 
 use std::path::{Path, PathBuf};
 
 use notafter_core::UnixTime;
 
+use super::rhythm;
 use crate::tree::Tree;
 
 /// Something that starts a renewer now and then.
@@ -15,16 +17,24 @@ pub struct Timer {
     pub path: PathBuf,
     /// Will it start anything? A timer that is not linked, or masked, will not.
     pub enabled: bool,
+    /// So often, in seconds, where that can be read: the longest wait.
+    pub every: Option<i64>,
     /// When it last did, where that is kept (systemd's stamps).
     pub last_run: Option<UnixTime>,
     /// The command.
     pub command: String,
+    /// The scripts that the command names, with what the unit says besides.
+    pub(super) script: String,
 }
 
 /// Every timer of a tree.
 #[derive(Default)]
 pub(super) struct Timers {
     all: Vec<Timer>,
+    /// Stamps of timers by unit, also of those that are not there any more.
+    stamps: Vec<(String, UnixTime)>,
+    /// Is there a place where timers or lines of cron would be?
+    pub(super) known: bool,
 }
 
 /// Where units lie; the first that has one wins.
@@ -53,6 +63,25 @@ const SCRIPTS: &[&str] = &[
     "/etc/periodic/*/*",
 ];
 
+/// Where one of these is, what starts things would have been seen.
+const PLACES: &[&str] = &[
+    "/etc/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/etc/crontab",
+    "/etc/cron.d",
+    "/etc/cron.daily",
+    "/etc/crontabs",
+    "/etc/periodic",
+    "/var/spool/cron",
+];
+/// Options that say where a tool's state is.
+const HOMES: &[&str] =
+    &["--path", "--config-dir", "--home", "--config-home", "--cert-home", "--config", "-f"];
+/// So much of a script is looked at, in bytes, and of so many.
+const SCRIPT_MAX: usize = 64 << 10;
+const SCRIPTS_MAX: usize = 500;
+
 /// Longer than this, a line of cron is cut where it is shown, in bytes.
 const SHOWN_MAX: usize = 300;
 
@@ -61,6 +90,15 @@ impl Timers {
         let mut out = Self::default();
         out.systemd(tree);
         out.cron(tree);
+        out.known = PLACES.iter().any(|place| tree.kind(Path::new(place)).is_some());
+        let mut left = SCRIPTS_MAX;
+        for timer in &mut out.all {
+            scripts(tree, timer, &mut left);
+        }
+        for path in tree.glob(Path::new("/var/lib/systemd/timers/stamp-*.timer")) {
+            let unit = path.file_name().map(|n| n.to_string_lossy().replacen("stamp-", "", 1));
+            out.stamps.extend(unit.zip(tree.modified(&path)));
+        }
         out
     }
 
@@ -78,8 +116,10 @@ impl Timers {
                 let service = value(&text, "Unit").unwrap_or_else(|| unit.replace(".timer", ".service"));
                 let command = UNITS.iter().find_map(|folder| {
                     let text = read(tree, &Path::new(folder).join(&service));
-                    (!text.is_empty()).then(|| value(&text, "ExecStart").unwrap_or_default())
+                    (!text.is_empty()).then_some(text)
                 });
+                let service = command.unwrap_or_default();
+                let command = value(&service, "ExecStart").unwrap_or_default();
                 // Linked from a target; in a mask the unit is a link to /dev/null and its text is empty.
                 let wanted = Path::new("/etc/systemd/system/*.wants").join(&unit);
                 let preset = Path::new("/usr/lib/systemd/system/*.wants").join(&unit);
@@ -89,8 +129,10 @@ impl Timers {
                     what: unit,
                     path: path.clone(),
                     enabled: linked && !text.trim().is_empty(),
+                    every: rhythm::of_unit(&text),
                     last_run: tree.modified(&stamp),
-                    command: command.unwrap_or_default(),
+                    command,
+                    script: environment(&service),
                 });
             }
         }
@@ -104,19 +146,19 @@ impl Timers {
             {
                 // Debian's own line does nothing where systemd runs.
                 let idle = booted && line.contains("! -d /run/systemd/system");
-                self.line(&path, line, !idle);
+                self.line(&path, line, !idle, rhythm::of_cron(line));
             }
         }
         for path in SCRIPTS.iter().flat_map(|pattern| tree.glob(Path::new(pattern))) {
             let text = read(tree, &path);
             let commands = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
             for line in commands.take(1000) {
-                self.line(&path, line, true);
+                self.line(&path, line, true, rhythm::of_folder(&path.to_string_lossy()));
             }
         }
     }
 
-    fn line(&mut self, path: &Path, line: &str, enabled: bool) {
+    fn line(&mut self, path: &Path, line: &str, enabled: bool, every: Option<i64>) {
         let mut end = line.len().min(SHOWN_MAX);
         while !line.is_char_boundary(end) {
             end -= 1;
@@ -127,22 +169,79 @@ impl Timers {
                 what,
                 path: path.to_owned(),
                 enabled,
+                every,
                 last_run: None,
                 command: line.to_owned(),
+                script: String::new(),
             });
         }
     }
 
-    /// What runs this program, the likeliest first: enabled before disabled, systemd before cron.
-    pub(super) fn of(&self, program: &str) -> Option<Timer> {
+    /// What runs this program for the state in a folder, the likeliest first: enabled before disabled, systemd before
+    /// cron. What names another folder runs it for that one; for a folder that is not `usual`, only what names it does.
+    pub(super) fn of(&self, program: &str, home: &Path, usual: bool) -> Option<Timer> {
         let runs = |timer: &&Timer| {
-            let unit = timer.what.strip_suffix(".timer").unwrap_or("");
-            words(&timer.command).any(|w| w == program)
-                || unit == program
-                || unit.split(['-', '@', '.']).any(|p| p == program)
+            let by_name = is_named_after(&timer.what, program);
+            by_name || words(&timer.command).chain(words(&timer.script)).any(|w| w == program)
         };
-        self.all.iter().filter(runs).min_by_key(|t| (!t.enabled, !t.what.ends_with(".timer"))).cloned()
+        let names = |text: &str| home.to_str().is_some_and(|home| text.contains(home));
+        let ours = |timer: &&Timer| {
+            let elsewhere = || places(&timer.command).any(|place| !home.starts_with(place));
+            names(&timer.command) || names(&timer.script) || usual && !elsewhere()
+        };
+        let found = self.all.iter().filter(runs).filter(ours);
+        found.min_by_key(|t| (!t.enabled, !t.what.ends_with(".timer"))).cloned()
     }
+
+    /// When a timer named after this program last started something, whether it is still there or not.
+    pub(super) fn last_run(&self, program: &str) -> Option<UnixTime> {
+        let of_program = self.stamps.iter().filter(|(unit, _)| is_named_after(unit, program));
+        of_program.map(|(_, at)| *at).max()
+    }
+}
+
+fn is_named_after(unit: &str, program: &str) -> bool {
+    let unit = unit.strip_suffix(".timer").unwrap_or("");
+    unit == program || unit.split(['-', '@', '.']).any(|p| p == program)
+}
+
+/// Where a command says that the state is.
+fn places(command: &str) -> impl Iterator<Item = PathBuf> {
+    let words = crate::configs::split(command);
+    let of = |n: usize| {
+        let (name, value) =
+            words[n].split_once('=').map_or((words[n].as_str(), None), |(n, v)| (n, Some(v.to_owned())));
+        let value = value.or_else(|| words.get(n + 1).cloned());
+        HOMES.contains(&name).then_some(value).flatten().filter(|v| v.starts_with('/')).map(PathBuf::from)
+    };
+    (0..words.len()).filter_map(of).collect::<Vec<_>>().into_iter()
+}
+
+/// The files that a text names by their whole path.
+pub(super) fn named(text: &str) -> impl Iterator<Item = &str> {
+    let end = |c: char| c.is_whitespace() || ";\"'()&|=><`".contains(c);
+    text.split(end).map(|w| w.trim_start_matches('-')).filter(|w| w.len() > 4 && w.starts_with('/'))
+}
+
+/// The scripts that a command names: what they call is what it calls.
+fn scripts(tree: &Tree, timer: &mut Timer, left: &mut usize) {
+    for path in named(&timer.command.clone()).take(4) {
+        if *left == 0 {
+            return;
+        }
+        let Ok(bytes) = tree.read(Path::new(path)) else { continue };
+        if bytes.starts_with(b"#!") && bytes.len() <= SCRIPT_MAX {
+            *left -= 1;
+            timer.script.push('\n');
+            timer.script.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+/// What a unit says about the environment of its command.
+fn environment(service: &str) -> String {
+    let lines = service.lines().filter(|l| l.trim_start().starts_with("Environment"));
+    lines.take(100).collect::<Vec<_>>().join("\n")
 }
 
 /// The words of a command, paths by their last part.
@@ -182,7 +281,9 @@ mod tests {
         let check =
             |files: &[(PathBuf, Entry)], program: &str, expected: Option<(&str, bool, Option<i64>)>| {
                 let timers = Timers::read(&Tree::memory(files.to_vec()));
-                let got = timers.of(program).map(|t| (t.what, t.enabled, t.last_run.map(|t| t.0)));
+                let got = timers
+                    .of(program, Path::new("/x"), true)
+                    .map(|t| (t.what, t.enabled, t.last_run.map(|t| t.0)));
                 assert_eq!(got, expected.map(|(w, e, l)| (w.to_owned(), e, l)), "{program}");
             };
         let line =
@@ -198,5 +299,24 @@ mod tests {
             Entry::link("/lib/systemd/system/certbot.timer"),
         ));
         check(&files, "certbot", Some(("certbot.timer", true, Some(1_700_000_000))));
+    }
+
+    #[test]
+    fn whose_state_it_is_run_for() {
+        let timers = Timers::read(&Tree::of(&[
+            ("/etc/cron.d/a", "0 3 * * * root /usr/bin/lego --path /srv/one renew\n"),
+            ("/etc/cron.daily/b", "#!/bin/sh\n/usr/local/bin/renew-all\n"),
+            ("/usr/local/bin/renew-all", "#!/bin/sh\n. /etc/two/env\ndehydrated -c\n"),
+        ]));
+        let check = |program: &str, home: &str, usual: bool, expected: Option<i64>| {
+            let got = timers.of(program, Path::new(home), usual).map(|t| t.every.unwrap_or(0) / 3600);
+            assert_eq!(got, expected, "{program} {home}");
+        };
+        check("lego", "/srv/one", false, Some(24));
+        check("lego", "/var/lib/lego", true, None);
+        check("dehydrated", "/etc/dehydrated", true, Some(24));
+        check("dehydrated", "/srv/d", false, None);
+        assert!(timers.known && !Timers::read(&Tree::of(&[("/x", "")])).known);
+        assert_eq!(named("a=/etc/x; . /etc/two/env").collect::<Vec<_>>(), ["/etc/x", "/etc/two/env"]);
     }
 }

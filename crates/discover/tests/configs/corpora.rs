@@ -9,7 +9,7 @@ use notafter_discover::renewers::{self, RENEWERS};
 use notafter_discover::tree::{Entry, Tree};
 
 /// The folder of a corpus; `None`, and a line that says so, where it is absent.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
     let root = std::env::var_os("NOTAFTER_CORPORA").map_or(default, PathBuf::from);
     let folder = root.join(name);
@@ -20,7 +20,7 @@ fn corpus(name: &str) -> Option<PathBuf> {
     None
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -273,7 +273,7 @@ fn certbots_lineages() {
     let found = renewers::read_with(&Tree::memory(entries), &RENEWERS[0], Path::new("/le"));
     let [one] = found.renewed.as_slice() else { panic!("{found:?}") };
     assert_eq!((one.lineage.as_str(), one.names.as_slice()), (name, &["isnot.org".to_owned()][..]));
-    assert_eq!(one.renew_before, Some(365 * 86_400));
+    assert_eq!(one.before, Some(notafter_core::renewal::Before::Seconds(365 * 86_400)));
     assert_eq!((one.solver.as_deref(), one.account.as_deref()), (Some("webroot"), None));
     assert_eq!(one.server.as_deref(), Some("https://acme-staging.api.letsencrypt.org/directory"));
     assert!(one.certificates.contains(&PathBuf::from(format!("/le/archive/{name}/cert1.pem"))));

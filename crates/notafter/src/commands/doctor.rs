@@ -2,7 +2,7 @@
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notafter_core::UnixTime;
@@ -63,6 +63,7 @@ pub(crate) fn run(global: &Global) -> Result<End, Usage> {
     folder(&mut visit, &data);
     resolver(&mut visit, &sheet, &data, now);
     names(&mut visit, &sheet);
+    outside(&mut visit, &sheet);
     Ok(report(global, &visit))
 }
 
@@ -276,7 +277,11 @@ fn names(visit: &mut Visit, sheet: &Sheet) {
         let Some(place) = place else { continue };
         let greeted = connect(&place).and_then(|stream| match (mail, tls.as_str()) {
             (false, _) => Ok(format!("something answers at {place}")),
-            (true, "tls") => Ok(format!("something answers at {place}; what it says within TLS is not read")),
+            (true, "tls") => {
+                let roots = text("ca_file").map(PathBuf::from);
+                smtp::greet_within_tls(stream, host_of(&place), roots.as_deref())
+                    .map(|says| format!("{place} {says}"))
+            }
             (true, _) => smtp::greet(stream, tls == "starttls").map(|says| format!("{place} {says}")),
         });
         match greeted {
@@ -286,8 +291,43 @@ fn names(visit: &mut Visit, sheet: &Sheet) {
     }
 }
 
+/// Who outside is asked or told anything, and of what, besides the servers that targets name. Nothing else is: there is
+/// no update check.
+fn outside(visit: &mut Visit, sheet: &Sheet) {
+    let before = visit.0.len();
+    for table in &sheet.config.source {
+        let kind = table.kind.get_ref();
+        let Some(known) = notafter_discover::sources::named(kind) else { continue };
+        let Some(whom) = known.outside else { continue };
+        let name = table.name.as_deref().unwrap_or(kind);
+        // An address in its table is whom it asks.
+        let addresses: Vec<_> =
+            table.rest.iter().filter_map(|(key, value)| Some((key, value.as_str()?))).collect();
+        let own: Vec<_> = addresses.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        let own = if own.is_empty() { String::new() } else { format!(" (here: {})", own.join(", ")) };
+        visit.add(Mark::Well, "outside", format!("source {name}: {whom}{own}"));
+    }
+    for table in &sheet.config.notifier {
+        let text = format!("notifier {} ({}): alerts and summaries", table.name.get_ref(), table.kind);
+        visit.add(Mark::Well, "outside", text);
+    }
+    if sheet.config.heartbeat.is_some() {
+        visit.add(Mark::Well, "outside", "heartbeat: that this server is alive");
+    }
+    if visit.0.len() == before {
+        let text = "nobody is asked or told anything, besides the servers that targets name";
+        visit.add(Mark::Well, "outside", text);
+    }
+}
+
 fn with_port(host: &str, port: u16) -> String {
     if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") }
+}
+
+/// The name or address before the port.
+fn host_of(place: &str) -> &str {
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn web_place(text: &dyn Fn(&str) -> Option<String>) -> Option<String> {

@@ -9,7 +9,7 @@ use notafter_core::document::{AssetDocument, PlacementDocument};
 use notafter_core::dossier::days_text;
 use notafter_core::finding::summary_at;
 use notafter_core::inventory::{Asset, AssetIx, BytesAt, Placement, Role};
-use notafter_core::observation::Link;
+use notafter_core::observation::{Link, LinkKind};
 use notafter_server::documents;
 use notafter_store::findings::FindingFilter;
 use notafter_store::rows::{AssetRow, AssetWhole, KeyRow, PlacementRow};
@@ -68,6 +68,7 @@ pub(crate) fn show(global: &Global, prefix: &str) -> Result<End, Usage> {
             "lineage": line.collect::<Result<Vec<_>, _>>().map_err(failed)?,
             "keys": whole.keys.iter().map(key).collect::<Vec<_>>(),
             "links": whole.links.iter().map(link).collect::<Vec<_>>(),
+            "renewals": whole.renewals,
             "history": history.collect::<Vec<_>>(),
             "findings": findings.into_iter().map(|f| json!(documents::finding(f, at))).collect::<Vec<_>>(),
         });
@@ -81,6 +82,7 @@ pub(crate) fn show(global: &Global, prefix: &str) -> Result<End, Usage> {
     super::show::row(&mut paper, "first seen", &whole.row.first_seen.to_string());
     places(&mut paper, &store, &whole, at).map_err(failed)?;
     beside(&mut paper, &whole);
+    renewers(&mut paper, &whole);
     for row in whole.lineage.iter().filter(|r| r.id != whole.row.id) {
         super::show::row(&mut paper, "its line", &one_of_line(row, at));
     }
@@ -135,9 +137,16 @@ fn beside(paper: &mut Paper, whole: &AssetWhole) {
         let text = format!("{}  {}{encrypted}", table::shown(&key.location), key.format);
         super::show::row(paper, "private key", &text);
     }
-    for link in &whole.links {
+    for link in whole.links.iter().filter(|l| l.kind != LinkKind::ManagedBy) {
         let text = format!("{} as {}  ({})", table::shown(&link.from), table::shown(&link.to), link.evidence);
         super::show::row(paper, "is served", &text);
+    }
+}
+
+/// Who renews it, when, and how that goes.
+fn renewers(paper: &mut Paper, whole: &AssetWhole) {
+    for renewal in &whole.renewals {
+        super::show::row(paper, "renewed by", &renewal.in_words(whole.row.not_before, whole.row.not_after));
     }
 }
 

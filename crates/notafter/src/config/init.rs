@@ -27,6 +27,11 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 # paths = ["/etc", "/opt"]
 # every = "6h"
 # password_file = ["/etc/notafter/keystore-passwords"]
+#
+# [[source]]
+# kind = "domain"                      # asks public registries (RDAP, WHOIS) about these names
+# domains = ["example.com"]
+# every = "1d"
 
 # Channels to people. Secrets are named, never written here: { env = "X" }, { file = "/path" }, { credential = "x" }.
 # [[notifier]]
@@ -63,6 +68,19 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 # owner = "web"
 # from = "2026-12-20"
 # until = "2027-01-06"
+
+# A date that no source can see.
+# [[manual]]
+# name = "contract with the payment partner"
+# deadline = "2027-03-01"
+# owner = "web"
+# note = "three months' notice"
+
+# A counter that should move: what fails in silence shows by it.
+# [[flow]]
+# name = "records to the partner"
+# file = "/var/log/partner/records.log"  # lines with a date, and a number or one line a record
+# floor_per_hour = 10
 
 # Rows of the status page.
 # [[service]]
@@ -102,7 +120,7 @@ mod tests {
             })
             .collect();
         let config = crate::config::parse(&on).unwrap();
-        assert_eq!((config.source.len(), config.notifier.len(), config.owner.len()), (2, 2, 2));
+        assert_eq!((config.source.len(), config.notifier.len(), config.owner.len()), (3, 2, 2));
         assert!(config.server.gone_after.is_some() && config.heartbeat.is_some());
     }
 

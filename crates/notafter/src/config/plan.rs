@@ -76,7 +76,7 @@ impl Web {
 }
 
 impl Sheet {
-    fn wrong(&self, offset: Option<usize>, what: impl std::fmt::Display) -> String {
+    pub(super) fn wrong(&self, offset: Option<usize>, what: impl std::fmt::Display) -> String {
         let line = offset.map(|o| format!("line {}: ", line_of(&self.text, o))).unwrap_or_default();
         format!("{line}{what}")
     }
@@ -139,6 +139,7 @@ impl Sheet {
         self.everywhere()?;
         let channels = self.channels()?;
         let mut sources = self.sources()?;
+        sources.extend(self.planned_entries()?);
         let (mut owners, mut people, last_resort) = self.owners(&channels)?;
         for watch in watches {
             sources.push(self.watched(watch)?);
@@ -160,14 +161,21 @@ impl Sheet {
             };
             person.absences.push((day(&absence.from)?, day(&absence.until)?));
         }
+        for table in &config.manual {
+            if let Some(name) = table.owner.as_ref().filter(|name| !people.contains_key(*name)) {
+                let at = table.name.span().start;
+                return Err(self.wrong(Some(at), format!("manual: no owner is called `{name}`")));
+            }
+        }
         if sources.is_empty() {
             return Err("there is nothing to look at\nhint: add a [[source]]".to_owned());
         }
-        let trust = assemble::trust(&config.server.roots).map_err(|e| format!("roots: {}", with_hint(&e)))?;
+        let trust = assemble::trust(&self.roots()).map_err(|e| format!("roots: {}", with_hint(&e)))?;
         let gone_after = self.span_at(config.server.gone_after.as_ref(), 7 * DAY, "gone_after")?;
         let policy = Policy {
             max_days: config.policy.max_days,
             gone_after: Some(gone_after),
+            calendar: config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))?,
             owners_expected: config.owner.iter().any(|o| !o.matches.is_empty()),
         };
         let key = format!(
@@ -202,7 +210,16 @@ impl Sheet {
         if let Some(text) = &self.config.server.resolver {
             assemble::resolver(text.get_ref()).map_err(|e| wrong(text.span().start, e))?;
         }
+        for file in &self.config.server.roots {
+            assemble::certificates(file.get_ref())
+                .map_err(|e| self.wrong(Some(file.span().start), format!("roots: {}", with_hint(&e))))?;
+        }
         Ok(())
+    }
+
+    /// The files with further roots.
+    pub(crate) fn roots(&self) -> Vec<PathBuf> {
+        self.config.server.roots.iter().map(|file| file.get_ref().clone()).collect()
     }
 
     fn digest(&self) -> Result<Option<(u8, u32)>, String> {
@@ -660,7 +677,7 @@ mod tests {
             "\n[[source]]\nkind = 'netwok'\n",
             "line 3: source `netwok`: no kind of source is called `netwok`",
         );
-        check("[[source]]\nkind = 'domain'\n", "hint: not in this version");
+        check("[[source]]\nkind = 'k8s'\n", "hint: not in this version");
         check("[[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\n", "line 2");
         check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nevery = 'often'\n", "90s, 5m, 6h or 30d");
         check("[[owner]]\nname = 'web'\nnotify = ['mail']\n", "add a [[notifier]] with name = \"mail\"");
@@ -695,6 +712,7 @@ mod tests {
             ),
             ("[scan]\nexclude = [\n'/srv',\n'@/nonexistent']\n", "line 4: cannot read /nonexistent"),
             ("[scan]\nexclude = ['127.0.0.0/99']\n", "line 2: `127.0.0.0/99` is neither"),
+            ("[server]\nroots = [\n'/nonexistent.pem']\n", "line 3: roots: cannot read /nonexistent.pem"),
         ] {
             check(text, says);
             check(&format!("{text}[[source]]\nkind = 'files'\npaths = ['/etc/ssl']\n"), says);

@@ -283,7 +283,7 @@ fn time(word: &str) -> Option<UnixTime> {
 
 pub(crate) fn unhex(words: &[&[u8]]) -> Option<Vec<u8>> {
     let digits: Vec<u8> = words.iter().flat_map(|word| word.iter()).copied().collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);

@@ -49,11 +49,13 @@ impl Signatures {
                     self.soa = Some(soa.clone());
                 }
             }
-            Data::Dnskey(key) if key.is_entry() && self.entries.len() < KEYS_MAX => {
-                // A zone file begins with its SOA.
-                if self.zone.as_ref().is_none_or(|zone| *zone == record.owner) {
-                    self.entries.insert(key.identity(&record.owner));
-                }
+            // A zone file begins with its SOA: what comes later has the zone's name to compare with.
+            Data::Dnskey(key)
+                if key.is_entry()
+                    && self.entries.len() < KEYS_MAX
+                    && self.zone.as_ref().is_none_or(|zone| *zone == record.owner) =>
+            {
+                self.entries.insert(key.identity(&record.owner));
             }
             Data::Rrsig(signature) => self.signature(&record.owner, signature),
             _ => {}

@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use notafter_core::inventory::{Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement};
+use notafter_core::inventory::{
+    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, RenewalSighting,
+};
 use notafter_core::location::Location;
-use notafter_core::observation::{Facts, Link};
+use notafter_core::observation::{Facts, Link, LinkKind};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
@@ -25,6 +27,8 @@ const NEIGHBOURS_MAX: usize = 20_000;
 const SAME_NAMES_MAX: usize = 1000;
 /// So many that depend on one CA.
 const DEPENDENTS_MAX: usize = 1000;
+/// So many copies of one thing are loaded with their folders.
+const COPIES_MAX: usize = 100;
 /// Issuers above an asset.
 const DEPTH_MAX: usize = 8;
 
@@ -106,7 +110,11 @@ impl<'l, 'c> Loader<'l, 'c> {
                     self.keys_at(location)?;
                 }
                 SubjectKey::Blind(location) => self.blind_at(location)?,
-                SubjectKey::Asset(_) | SubjectKey::Source(_) | SubjectKey::Owner(_) | SubjectKey::Server => {}
+                SubjectKey::Asset(_)
+                | SubjectKey::Source(_)
+                | SubjectKey::Owner(_)
+                | SubjectKey::Crowd(_)
+                | SubjectKey::Server => {}
             }
         }
         self.groups(groups)?;
@@ -114,10 +122,14 @@ impl<'l, 'c> Loader<'l, 'c> {
         let mut names = BTreeSet::new();
         self.know(judged.iter().copied())?;
         self.placements_of(&judged, NEIGHBOURS_MAX)?;
-        let mut authorities = Vec::new();
+        let (mut authorities, mut stated) = (Vec::new(), BTreeSet::new());
         for asset in &judged {
             let Some(Some(about)) = self.abouts.get(asset) else { continue };
             names.extend(about.names6);
+            // What has neither issuer nor key is a statement: of it, copies count wherever they lie.
+            if about.issuer.is_none() && about.key6.is_none() {
+                stated.extend(about.names6);
+            }
             if about.kind == AssetKind::Certificate && about.flags & CA == 0 {
                 names.insert(caa_group());
             }
@@ -130,12 +142,13 @@ impl<'l, 'c> Loader<'l, 'c> {
             self.dependents(asset, subject, not_after)?;
         }
         self.same_names(&names)?;
-        // Everything at the same names and in the same folders.
+        let copies = self.copies(&stated)?;
+        // Everything at the same names and in the same folders; of metadata also what the copies hold.
         let near: BTreeSet<i64> = self
             .placements
             .values()
             .filter_map(|row| Some((row.int(1).ok()?, row.int(2).ok()?)))
-            .filter(|(asset, _)| judged.contains(asset))
+            .filter(|(asset, _)| judged.contains(asset) || copies.contains(asset))
             .map(|(_, place)| place)
             .collect();
         self.places_of(near.iter().copied())?;
@@ -147,6 +160,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.fill()?;
         self.key_sightings()?;
         self.links()?;
+        self.renewals()?;
         Ok(Part { inventory: self.inventory, due, hands })
     }
 
@@ -245,6 +259,15 @@ impl<'l, 'c> Loader<'l, 'c> {
             same.insert(row.int(0)?);
         }
         self.placements_of(&same, SAME_NAMES_MAX)
+    }
+
+    /// Everything of these names: their placements are loaded already.
+    fn copies(&mut self, names: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+        let sql = format!(
+            "SELECT id FROM asset WHERE names6 = $1 AND places > 0 ORDER BY id DESC LIMIT {COPIES_MAX}"
+        );
+        let rows = self.c.query_many(&sql, &numbers(names))?;
+        rows.into_iter().flatten().map(|row| row.int(0)).collect()
     }
 
     /// What lives longer than a CA and is served below it.
@@ -478,6 +501,18 @@ impl<'l, 'c> Loader<'l, 'c> {
             let (from, to) = (texts::location(&row.text(1)?)?, texts::location(&row.text(2)?)?);
             let kind = texts::link_kind(&row.text(4)?)?;
             self.inventory.add_link(Link { kind, from, to, evidence: row.text(3)? });
+        }
+        Ok(())
+    }
+
+    /// What renewers say of the files that are loaded: by the links from these to their state.
+    fn renewals(&mut self) -> Result<()> {
+        let managed = self.inventory.links().iter().filter(|l| l.kind == LinkKind::ManagedBy);
+        let states: BTreeSet<i64> = managed.map(|l| places::end_hash(&l.to)).collect();
+        for (renewal, seen, source) in crate::queries::fetch::renewals(self.c, states)? {
+            let looked = self.looked(source)?;
+            let seen = UnixTime(last_seen(seen, None, None, looked));
+            self.inventory.add_renewal(RenewalSighting { renewal, seen });
         }
         Ok(())
     }

@@ -105,7 +105,13 @@ fn places(batch: &Inventory) -> BTreeSet<&Location> {
     let placed = batch.placements().iter().map(|p| &p.location);
     let keys = batch.keys().iter().map(|k| &k.location);
     let links = batch.links().iter().map(|l| &l.from);
-    placed.chain(keys).chain(links).chain(batch.blind_spots().iter().map(|b| &b.location)).collect()
+    let renewals = batch.renewals().iter().map(|r| &r.renewal.state);
+    placed
+        .chain(keys)
+        .chain(links)
+        .chain(renewals)
+        .chain(batch.blind_spots().iter().map(|b| &b.location))
+        .collect()
 }
 
 /// What a batch says of these places.
@@ -121,6 +127,8 @@ fn part(batch: &Inventory, places: &[Location]) -> Inventory {
     }
     batch.keys().iter().filter(|k| wanted.contains(&k.location)).for_each(|k| out.add_key(k.clone()));
     batch.links().iter().filter(|l| wanted.contains(&l.from)).for_each(|l| out.add_link(l.clone()));
+    let renewals = batch.renewals().iter().filter(|r| wanted.contains(&r.renewal.state));
+    renewals.for_each(|r| out.add_renewal(r.clone()));
     let blind = batch.blind_spots().iter().filter(|b| wanted.contains(&b.location));
     blind.for_each(|b| out.add_blind_spot(b.clone()));
     out

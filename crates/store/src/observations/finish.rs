@@ -17,10 +17,10 @@ use crate::ledger::{AT_ENDPOINT, Ledger};
 use crate::{alerts, places, texts};
 
 pub(super) struct Finishing<'r> {
-    run: &'r Run,
+    pub(super) run: &'r Run,
     now: UnixTime,
-    ledger: Ledger,
-    changed: Changed,
+    pub(super) ledger: Ledger,
+    pub(super) changed: Changed,
 }
 
 impl<'r> Finishing<'r> {
@@ -35,6 +35,7 @@ impl<'r> Finishing<'r> {
             self.placements(c, &blind)?;
             self.keys(c, &blind)?;
             self.links(c)?;
+            self.renewals(c)?;
         }
         let Self { run, now, ledger, mut changed, .. } = self;
         changed.writes += ledger.settle(c)?;
@@ -104,6 +105,10 @@ impl<'r> Finishing<'r> {
             }
             if role == texts::role_number(Role::Root) && location.is_file() {
                 self.ledger.root_folders.insert(places::group(&location));
+            }
+            // A signer's end is judged by what else stands in its document.
+            if role == texts::role_number(Role::Signer) {
+                self.ledger.folders.insert(places::group(&location));
             }
         }
         Ok(())
@@ -216,7 +221,10 @@ impl Blind {
             }
             match path.rsplit_once('/') {
                 // `file://` alone is the root folder.
-                Some((above, _)) if above.len() >= "file:/".len() => path = above,
+                // Above the members of an archive is the archive.
+                Some((above, _)) if above.len() >= "file:/".len() => {
+                    path = above.strip_suffix('!').unwrap_or(above);
+                }
                 _ => return self.0.contains("file:") || self.0.contains("file://"),
             }
         }

@@ -22,6 +22,7 @@ pub(crate) fn next_id(c: &mut Conn<'_>, table: &'static str) -> Result<i64> {
         "word" => "SELECT coalesce(max(id), 0) + 1 FROM word",
         "keyseen" => "SELECT coalesce(max(id), 0) + 1 FROM keyseen",
         "link" => "SELECT coalesce(max(id), 0) + 1 FROM link",
+        "renewal" => "SELECT coalesce(max(id), 0) + 1 FROM renewal",
         "blind" => "SELECT coalesce(max(id), 0) + 1 FROM blind",
         "source" => "SELECT coalesce(max(id), 0) + 1 FROM source",
         "run" => "SELECT coalesce(max(id), 0) + 1 FROM run",

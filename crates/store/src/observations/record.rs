@@ -100,6 +100,7 @@ impl<'r> Recording<'r> {
         self.insert_assets(c)?;
         self.keys(c)?;
         self.links(c)?;
+        self.renewals(c)?;
         self.blind_spots(c)?;
         let Self { ledger, mut changed, saw, .. } = self;
         changed.writes += ledger.settle(c)?;
@@ -208,6 +209,10 @@ impl<'r> Recording<'r> {
             let Some(open) = before.iter().find(|o| o.asset == asset) else {
                 self.ledger.placement(asset, self.source, flags, false, 1);
                 self.touch_place(&placement.location, role);
+                // What stands beside it in the same document has a next one now, or none any more.
+                if placement.facts.part.is_some() {
+                    self.ledger.folders.insert(places::group(&placement.location));
+                }
                 self.changed.new_placements += 1;
                 out.inserts.push([
                     asset.into(),

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use notafter_core::location::Location;
 use notafter_core::observation::Link;
+use notafter_core::renewal::Renewal;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
 use super::Sort;
@@ -30,6 +31,8 @@ enum Of {
     Issuer,
 }
 
+/// So many lineages of one file of state are read: a list of domains may be long.
+const RENEWALS_MAX: usize = 10_000;
 /// So many are kept at hand.
 const KNOWN_MAX: usize = 10_000;
 
@@ -247,6 +250,24 @@ pub(crate) fn links<'l>(
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// What renewers say in these files of state, by the hashes of the files; when it was seen and by which source.
+pub(crate) fn renewals(
+    c: &mut Conn<'_>,
+    states: impl IntoIterator<Item = i64>,
+) -> Result<Vec<(Renewal, i64, i64)>> {
+    let mut out = Vec::new();
+    for state in states {
+        let rows = c.query(
+            "SELECT body, seen, source FROM renewal WHERE state = $1 AND gone IS NULL ORDER BY id LIMIT $2",
+            args![state, RENEWALS_MAX],
+        )?;
+        for mut row in rows {
+            out.push((texts::renewal(&row.text(0)?)?, row.int(1)?, row.int(2)?));
+        }
+    }
+    Ok(out)
 }
 
 /// Blind spots by a condition, with their numbers.
