@@ -6,8 +6,10 @@
 use notafter_pki::certificate::Certificate;
 use notafter_pki::statement::Statement;
 
+use crate::change::Change;
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
+use crate::observation::Link;
 use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::{Fingerprint, UnixTime};
@@ -127,10 +129,66 @@ pub struct AssetView<'a> {
     pub keys_beside: Vec<KeyBeside<'a>>,
     /// Was its private key seen anywhere?
     pub key_seen: bool,
-    /// Later certificates for the same names, in files of this host.
+    /// Later certificates for the same names that lie in files, for each endpoint that serves this one.
     pub successors: Vec<Successor<'a>>,
-    /// A later certificate for the same names that is served, where this one is served nowhere.
+    /// The later one that has taken its place: the same names, while this one is served nowhere and named by no
+    /// configuration. It may begin later than now.
     pub superseded_by: Option<&'a Asset>,
+    /// Where it stands among the others of its names.
+    pub lineage: Lineage<'a>,
+}
+
+/// What is known of a certificate from others of its names, and of its places from one another.
+#[derive(Default)]
+pub struct Lineage<'a> {
+    /// The one before it and the one after it, where they differ in more than their dates.
+    pub renewals: Vec<Renewal<'a>>,
+    /// A later one, and where it is served already, while this one is still served.
+    pub moved: Option<(&'a Asset, Vec<&'a Location>)>,
+    /// What says that it was to be used no more.
+    pub retired: Vec<Retired<'a>>,
+    /// It lies only in lists: files that tell of many certificates and hold no key.
+    pub listed: bool,
+    /// Configurations that name a file of it, with their evidence.
+    pub used_by: Vec<&'a Link>,
+    /// Other certificates, for other names, with its key.
+    pub same_key: Vec<SameKey<'a>>,
+}
+
+/// Two successive certificates of one line, and how they differ.
+pub struct Renewal<'a> {
+    /// The earlier one.
+    pub older: &'a Asset,
+    /// The later one.
+    pub newer: &'a Asset,
+    /// What to call them.
+    pub title: String,
+    /// In what, apart from serial and dates. Not empty.
+    pub changes: Vec<Change>,
+    /// Is the later one served, so that it is too late to hold it back?
+    pub in_service: bool,
+    /// Where the later one lies, then where the earlier one does its work.
+    pub places: Vec<&'a Location>,
+}
+
+/// Why a certificate ought not to be in use any more.
+pub struct Retired<'a> {
+    /// In a few words.
+    pub because: String,
+    /// The place that says so.
+    pub place: &'a Location,
+}
+
+/// Another certificate with the same key.
+pub struct SameKey<'a> {
+    /// The other one.
+    pub asset: &'a Asset,
+    /// What to call it.
+    pub title: String,
+    /// Where it is.
+    pub places: Vec<&'a Location>,
+    /// Does somebody else answer for it, or is it on other hosts?
+    pub apart: bool,
 }
 
 /// A chain as sent or stored, and what comes of it.
@@ -210,7 +268,7 @@ pub struct KeyBeside<'a> {
     pub because: &'static str,
 }
 
-/// A later certificate for the same names in a file of this host.
+/// A later certificate for the same names in a file.
 pub struct Successor<'a> {
     /// The later one.
     pub asset: &'a Asset,
@@ -220,6 +278,10 @@ pub struct Successor<'a> {
     pub endpoint: &'a Location,
     /// How we know that the file is what the endpoint serves; `None` when we do not.
     pub link: Option<&'a str>,
+    /// Is it from the same issuer, or at least from one of the same organisation?
+    pub same_issuer: bool,
+    /// Is it served anywhere?
+    pub served: bool,
 }
 
 /// One server name on one port.
@@ -232,6 +294,8 @@ pub struct NameView<'a> {
     pub port: u16,
     /// Each address with what it serves as leaf.
     pub served: Vec<(&'a Placement, &'a Asset)>,
+    /// What the same addresses and ports serve to those who send no name.
+    pub defaults: Vec<(&'a Placement, &'a Asset)>,
 }
 
 impl AssetView<'_> {
@@ -243,6 +307,15 @@ impl AssetView<'_> {
     /// The endpoints where it is the leaf.
     pub fn served_at(&self) -> impl Iterator<Item = &Location> {
         self.places.iter().filter(|p| p.location.is_endpoint() && p.role == Role::Leaf).map(|p| &p.location)
+    }
+
+    /// The later one that has taken its place and is valid already; else when that one begins.
+    pub fn superseded(&self, now: UnixTime) -> Result<&'_ Asset, Option<UnixTime>> {
+        let later = self.superseded_by.ok_or(None)?;
+        match later.not_before.filter(|begin| *begin > now) {
+            Some(begin) => Err(Some(begin)),
+            None => Ok(later),
+        }
     }
 
     /// Is it only ever a member of a trust store?

@@ -139,6 +139,7 @@ pub(crate) mod scene {
             key_seen: false,
             successors: Vec::new(),
             superseded_by: None,
+            lineage: crate::dossier::Lineage::default(),
         };
         judge(Subject::Asset(view), rule, None, expected);
     }

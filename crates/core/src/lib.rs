@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod assess;
+pub mod change;
 pub mod clock;
 pub mod deadline;
 pub mod document;

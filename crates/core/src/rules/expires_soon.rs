@@ -2,7 +2,7 @@
 //!
 //! The window is the ladder of `core/deadline.rs`. It speaks about what somebody here must renew: a
 //! leaf anywhere, a CA certificate kept in a file; not an intermediate that merely travels with a chain
-//! (that is `chain-expires-first`), not a trust store.
+//! (that is `chain-expires-first`), not a trust store, and not what a later one has taken the place of.
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
@@ -39,6 +39,11 @@ impl Rule for ExpiresSoon {
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
         let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };
         let (step, next) = ladder.step(end, now);
+        // A later one has taken its place, and this one is used nowhere: it may end.
+        let next = match view.superseded(now) {
+            Ok(_) => return Verdict::Pass { holds_until: Some(end.plus(1)) },
+            Err(begins) => next.into_iter().chain(begins).min(),
+        };
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
             Step::Warning => Severity::Warning,
@@ -46,17 +51,17 @@ impl Rule for ExpiresSoon {
         };
         // A CA certificate among a package's own files is the package's to renew.
         let severity = if issues && view.is_only_published() { Severity::Info } else { severity };
-        // A later one is served and this one nowhere: what lies about is worth a line, not a call.
-        let superseded = view.superseded_by.is_some();
-        let severity = if superseded { Severity::Info } else { severity };
+        // A list tells of it and nobody here uses it: worth a line, not a call.
+        let listed = view.lineage.listed;
+        let severity = if listed { Severity::Info } else { severity };
         let places = view.places.len();
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .at(view.locations())
             .deadline(Some(end))
             .summary(format!("{} expires {}{spread}", view.title(), WHEN))
-            .hint(if superseded {
-                "a later one is in service: delete this copy, or install the later one here if something reads it"
+            .hint(if listed {
+                "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
             } else if places > 1 {
                 "renew it, install the new one at every place listed, reload, and look again"
             } else {
@@ -94,7 +99,9 @@ mod tests {
     fn healthy() {
         check(Scene::leaf("a.test").lives(90, 30).served(), None);
         check(Scene::leaf("a.test").lives(6, 3).served(), None);
-        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(), Some(Severity::Info));
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(-1), None);
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(1), Some(Severity::Critical));
+        check(Scene::leaf("a.test").lives(90, 5).in_file().listed(), Some(Severity::Info));
         check(Scene::root("Mozilla's").lives(3650, 3).in_file_as(Role::TrustAnchor), None);
         check(Scene::root("An issuer").lives(3650, 3).in_chain(), None);
     }
