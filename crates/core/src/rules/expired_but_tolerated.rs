@@ -15,7 +15,7 @@ use notafter_pki::time::DAY;
 pub struct ExpiredButTolerated;
 
 /// So long after the end, whoever cannot bear it has said so.
-const BORNE: i64 = 3 * DAY;
+const BORNE: i64 = 7 * DAY;
 
 impl Rule for ExpiredButTolerated {
     fn info(&self) -> &RuleInfo {
@@ -72,7 +72,7 @@ mod tests {
             scene.check(&super::ExpiredButTolerated, found);
         };
         check(Scene::leaf("a.test").lives(90, -1).served().connected(), true);
-        check(Scene::leaf("a.test").lives(90, -5).served(), true);
+        check(Scene::leaf("a.test").lives(90, -8).served(), true);
         check(Scene::leaf("a.test").lives(90, -1).served(), false);
         check(Scene::leaf("a.test").lives(90, -20).served_far_away(), false);
         check(Scene::leaf("a.test").lives(90, 1).served().connected(), false);

@@ -17,12 +17,15 @@ use crate::db::{Conn, Result, Row, Value, args};
 use crate::observations::intern::{find_place, members};
 use crate::read::{CA, NEVER, key32};
 use crate::shelf::Shelf;
+use crate::places::reversed;
 use crate::{places, texts};
 
 /// So many placements of one group or one asset are loaded.
 const NEIGHBOURS_MAX: usize = 20_000;
 /// So many with the same names.
 const SAME_NAMES_MAX: usize = 1000;
+/// So many that share the first name: a name in more says nothing.
+const FIRST_NAME_MAX: usize = 200;
 /// So many that depend on one CA.
 const DEPENDENTS_MAX: usize = 1000;
 /// Issuers above an asset.
@@ -54,6 +57,8 @@ struct About {
     subject: Option<i64>,
     flags: i64,
     not_after: i64,
+    served: i64,
+    title: String,
 }
 
 impl<'l, 'c> Loader<'l, 'c> {
@@ -75,6 +80,7 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     pub(super) fn part(mut self, due: Vec<Due>) -> Result<Part> {
         let mut judged = BTreeSet::new();
+        let mut names_due = BTreeSet::new();
         for one in &due {
             match &one.subject {
                 SubjectKey::Asset(id) => {
@@ -82,6 +88,7 @@ impl<'l, 'c> Loader<'l, 'c> {
                 }
                 name @ SubjectKey::Name { .. } => {
                     self.group(places::name_group(name))?;
+                    names_due.insert(places::name_group(name));
                 }
                 SubjectKey::Key(location) => {
                     self.group(places::group(location))?;
@@ -92,11 +99,18 @@ impl<'l, 'c> Loader<'l, 'c> {
             }
         }
         let hands = self.hands(&due)?;
+        self.nameless(&names_due)?;
         let mut names = BTreeSet::new();
+        let mut firsts = BTreeSet::new();
         for asset in &judged {
             let Some(about) = self.about(*asset)? else { continue };
             self.placements_of(*asset, NEIGHBOURS_MAX)?;
             names.extend(about.names6);
+            // What is served under one name is compared with what is served under the same; what lies in a file may
+            // be meant to take the place of one with other names besides.
+            if about.flags & CA == 0 && about.served == 0 && about.names6.is_some() {
+                firsts.insert(reversed(&about.title.to_lowercase()));
+            }
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
                 self.dependents(*asset, &about)?;
@@ -105,6 +119,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         for names in names {
             self.same_names(names)?;
         }
+        self.same_first_name(&firsts)?;
         // Everything at the same names and in the same folders.
         let near: BTreeSet<i64> = self
             .placements
@@ -152,10 +167,10 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     fn about(&mut self, asset: i64) -> Result<Option<About>> {
         let row = self.c.first(
-            "SELECT names6, key6, issuer, subject, flags, not_after FROM asset WHERE id = $1",
+            "SELECT names6, key6, issuer, subject, flags, not_after, served, title FROM asset WHERE id = $1",
             args![asset],
         )?;
-        let Some(row) = row else { return Ok(None) };
+        let Some(mut row) = row else { return Ok(None) };
         Ok(Some(About {
             names6: row.maybe_int(0)?,
             key6: row.maybe_int(1)?,
@@ -163,6 +178,8 @@ impl<'l, 'c> Loader<'l, 'c> {
             subject: row.maybe_int(3)?,
             flags: row.int(4)?,
             not_after: row.int(5)?,
+            served: row.int(6)?,
+            title: row.text(7)?,
         }))
     }
 
@@ -201,6 +218,42 @@ impl<'l, 'c> Loader<'l, 'c> {
         )?;
         for row in rows {
             self.placements_of(row.int(0)?, SAME_NAMES_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves that hold the first name of one that is served nowhere.
+    fn same_first_name(&mut self, firsts: &BTreeSet<String>) -> Result<()> {
+        let asked: Vec<Vec<Value<'_>>> =
+            firsts.iter().map(|name| vec![name.into(), FIRST_NAME_MAX.into()]).collect();
+        let sql = "SELECT n.asset FROM name n JOIN asset a ON a.id = n.asset WHERE n.name = $1 AND a.places > 0 LIMIT $2";
+        let mut found = BTreeSet::new();
+        for rows in self.c.query_many(sql, &asked)? {
+            // One alone is the one that is judged.
+            if rows.len() > 1 && rows.len() < FIRST_NAME_MAX {
+                for row in rows {
+                    found.insert(row.int(0)?);
+                }
+            }
+        }
+        for asset in found {
+            self.placements_of(asset, SAME_NAMES_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// What the addresses of these server names show to those who send none.
+    fn nameless(&mut self, names_due: &BTreeSet<i64>) -> Result<()> {
+        if names_due.is_empty() {
+            return Ok(());
+        }
+        let named: BTreeSet<i64> = self.placements.values().filter_map(|row| row.int(2).ok()).collect();
+        for place in named {
+            let location = self.place(place)?;
+            let due = names_due.contains(&places::group(&location)) && location.sni().is_some();
+            if let (true, Some(address)) = (due, location.address()) {
+                self.group(places::group(&Location::endpoint(location.scheme(), address, None)))?;
+            }
         }
         Ok(())
     }
