@@ -102,21 +102,26 @@ fn has(found: &Scan, kind: &str) -> bool {
 fn stored_and_never_shipped() {
     let scene = Scene::new("stored");
     let names = ["blob.test"];
-    let (before, after) = (scene.issue(&old(&names)), scene.issue(&new(&names)));
+    let (before, after) =
+        (scene.issue(&dated(&names, -340, 20).fresh_key()), scene.issue(&new(&names)));
     scene.put("store/web.pem", &after);
     scene.put("stage/web.pem", &before);
     let (Some(stale), Some(shipped)) = (scene.farm(&[&before]), scene.farm(&[&after])) else { return };
     let found = scene.look(&[at(&stale, 1, "blob.test")]);
-    assert_eq!(alarms(&found), one("stored-not-deployed", "warning"));
+    let expected = [one("expires-soon", "warning"), one("stored-not-deployed", "warning")].concat();
+    assert_eq!(alarms(&found), expected);
     let places = found.finding("stored-not-deployed")["locations"].to_string();
     assert!(places.contains("store/web.pem") && places.contains("tls://127.0.0.1"), "{places}");
     // A copy of the old one still lies about.
     let twin = scene.look(&[at(&shipped, 1, "blob.test")]);
     assert_eq!(alarms(&twin), []);
-    // One of two has it already, and the other is not due: a roll-out.
-    let Some(rolling) = scene.farm(&[&before, &after]) else { return };
-    let found = scene.look(&[at(&rolling, 1, "blob.test"), at(&rolling, 2, "blob.test")]);
-    assert_eq!(alarms(&found), []);
+    // With time to spare it waits for its day; served elsewhere, it is a roll-out.
+    let early = scene.issue(&old(&names));
+    let Some(rolling) = scene.farm(&[&early, &after]) else { return };
+    let waiting = scene.look(&[at(&rolling, 1, "blob.test")]);
+    assert_eq!((alarms(&waiting), has(&waiting, "stored-not-deployed")), (vec![], true));
+    let rolled = scene.look(&[at(&rolling, 1, "blob.test"), at(&rolling, 2, "blob.test")]);
+    assert_eq!((alarms(&rolled), has(&rolled, "stored-not-deployed")), (vec![], false));
 }
 
 #[test]

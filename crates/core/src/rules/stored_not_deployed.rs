@@ -45,7 +45,9 @@ impl Rule for StoredNotDeployed {
         let Some(best) = waiting.iter().max_by_key(|s| (s.same_issuer, s.asset.not_after)) else {
             return Verdict::Pass { holds_until };
         };
-        let severity = if best.same_issuer { Severity::Warning } else { Severity::Info };
+        // With time to spare, what is stored waits for its day; from the window of a renewal on, it was forgotten.
+        let due = step > Step::Quiet && best.same_issuer;
+        let severity = if due { Severity::Warning } else { Severity::Info };
         let endpoints: BTreeSet<_> = waiting.iter().map(|s| s.endpoint).collect();
         let files: BTreeSet<_> = waiting.iter().filter(|s| s.asset.id == best.asset.id).map(|s| s.file).collect();
         let verb = if end < now { "expired" } else { "expires" };
@@ -83,9 +85,10 @@ mod tests {
         let check = |scene: Scene, severity: Option<Severity>| {
             scene.check(&super::StoredNotDeployed, severity.map(|s| (Kind::StoredNotDeployed, s)));
         };
-        check(Scene::leaf("a.test").served().succeeded(None), Some(Severity::Warning));
+        check(Scene::leaf("a.test").lives(90, 60).served().succeeded(None), Some(Severity::Info));
+        check(Scene::leaf("a.test").lives(90, 10).served().succeeded(None), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(90, -1).served().succeeded(None), Some(Severity::Warning));
-        check(Scene::leaf("a.test").served().succeeded_by_another_issuer(), Some(Severity::Info));
+        check(Scene::leaf("a.test").lives(90, 10).served().succeeded_by_another_issuer(), Some(Severity::Info));
         check(Scene::leaf("a.test").lives(90, 10).served().succeeded_elsewhere(), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(90, 60).served().succeeded_elsewhere(), None);
         check(Scene::leaf("a.test").served().succeeded(Some("n.conf:7")), None);

@@ -116,7 +116,8 @@ impl<'i> Lines<'i> {
         for (ix, asset) in inventory.assets() {
             let here = || places[ix.0 as usize].iter().map(|n| &inventory.placements()[*n as usize]);
             let leaf = here().any(is_used_as_leaf);
-            let kept = here().any(|p| p.chain.is_some() && matches!(p.role, Role::Root | Role::Intermediate));
+            let authority = |p: &Placement| matches!(p.role, Role::Root | Role::Intermediate | Role::TrustAnchor);
+            let kept = here().any(|p| p.location.is_file() && authority(p));
             if asset.kind != AssetKind::Certificate || !(leaf || kept) {
                 continue;
             }
