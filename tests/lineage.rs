@@ -81,7 +81,11 @@ impl Scene {
 
 fn at(server: &Server, host: u8, name: &str) -> String {
     let port = server.address().port();
-    if name.is_empty() { format!("tls://127.0.0.{host}:{port}") } else { format!("tls://127.0.0.{host}:{port}?sni={name}") }
+    if name.is_empty() {
+        format!("tls://127.0.0.{host}:{port}")
+    } else {
+        format!("tls://127.0.0.{host}:{port}?sni={name}")
+    }
 }
 
 /// What was found beyond the quiet.
@@ -102,8 +106,7 @@ fn has(found: &Scan, kind: &str) -> bool {
 fn stored_and_never_shipped() {
     let scene = Scene::new("stored");
     let names = ["blob.test"];
-    let (before, after) =
-        (scene.issue(&dated(&names, -340, 20).fresh_key()), scene.issue(&new(&names)));
+    let (before, after) = (scene.issue(&dated(&names, -340, 20).fresh_key()), scene.issue(&new(&names)));
     scene.put("store/web.pem", &after);
     scene.put("stage/web.pem", &before);
     let (Some(stale), Some(shipped)) = (scene.farm(&[&before]), scene.farm(&[&after])) else { return };
@@ -141,8 +144,14 @@ fn renewed_but_different() {
         (new(&names), "eku: no longer for clientAuth"),
         (new(&["web.test"]).usages("serverAuth,clientAuth"), "san: without api.test"),
         (new(&["api.test"]).usages("serverAuth,clientAuth"), "san: without web.test"),
-        (new(&names).usages("serverAuth,clientAuth").key(Key::Rsa2048), "key: ECDSA P-256 has become RSA 2048"),
-        (new(&names).usages("serverAuth,clientAuth").extension("tlsfeature = status_request"), "must-staple: "),
+        (
+            new(&names).usages("serverAuth,clientAuth").key(Key::Rsa2048),
+            "key: ECDSA P-256 has become RSA 2048",
+        ),
+        (
+            new(&names).usages("serverAuth,clientAuth").extension("tlsfeature = status_request"),
+            "must-staple: ",
+        ),
     ] {
         let found = look(&request);
         let finding = found.finding("renewal-changed");
@@ -163,7 +172,9 @@ fn taken_out_of_service_and_still_served() {
     let names = ["writer.test", "prod.test"];
     let (before, after) = (scene.issue(&old(&names)), scene.issue(&new(&names)));
     scene.put("gateway/trusted/writer.pem", &after);
-    let (Some(mixed), Some(moved)) = (scene.farm(&[&after, &after, &before]), scene.farm(&[&after])) else { return };
+    let (Some(mixed), Some(moved)) = (scene.farm(&[&after, &after, &before]), scene.farm(&[&after])) else {
+        return;
+    };
     let three: Vec<_> = (1..=3).map(|host| at(&mixed, host, "prod.test")).collect();
     // The list alone says it; a folder that says so does too.
     assert_eq!(alarms(&scene.look(&three)), one("still-in-use", "critical"));
@@ -185,7 +196,8 @@ fn a_forgotten_default_behind_a_good_name() {
     let good = scene.issue(&new(&["shop.test"]));
     for (left, expected) in [(3, true), (300, false)] {
         let default = scene.issue(&dated(&["default.test"], -60, left).fresh_key());
-        let options = nginx::Options { vhosts: vec![("shop.test".into(), good.clone())], ..Default::default() };
+        let options =
+            nginx::Options { vhosts: vec![("shop.test".into(), good.clone())], ..Default::default() };
         let Some(server) = need(nginx::start_with(&scene.lab, &default, &options)) else { return };
         let found = scene.look(&[at(&server, 1, ""), at(&server, 1, "shop.test")]);
         assert_eq!(has(&found, "default-vhost-stale"), expected, "{:?}", found.findings());
@@ -279,8 +291,12 @@ fn told(list: &[serde_json::Value], kinds: &[&str]) -> BTreeSet<(String, String,
     let of_ours = list.iter().filter(|f| f["kind"].as_str().is_some_and(|k| kinds.contains(&k)));
     of_ours
         .map(|f| {
-            let mut places: Vec<String> =
-                f["locations"].as_array().into_iter().flatten().map(|l| l.as_str().unwrap().to_owned()).collect();
+            let mut places: Vec<String> = f["locations"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|l| l.as_str().unwrap().to_owned())
+                .collect();
             places.sort_unstable();
             (f["kind"].as_str().unwrap().to_owned(), f["severity"].as_str().unwrap().to_owned(), places)
         })
@@ -312,7 +328,10 @@ fn a_scan_and_the_server_say_the_same() {
     let names = ["blob.test", "writer.test", "writer.test", "web.test", "c.test"];
     let mut endpoints: Vec<String> =
         names.iter().enumerate().map(|(n, name)| at(&farm, 1 + n as u8, name)).collect();
-    let options = nginx::Options { vhosts: vec![("shop.test".into(), scene.issue(&new(&["shop.test"])))], ..Default::default() };
+    let options = nginx::Options {
+        vhosts: vec![("shop.test".into(), scene.issue(&new(&["shop.test"])))],
+        ..Default::default()
+    };
     let default = scene.issue(&dated(&["default.test"], -60, 3).fresh_key());
     let Some(shop) = need(nginx::start_with(&scene.lab, &default, &options)) else { return };
     endpoints.extend([at(&shop, 1, ""), at(&shop, 1, "shop.test")]);

@@ -40,7 +40,9 @@ pub fn differences(older: &Certificate<'_>, newer: &Certificate<'_>, around: Sur
     let (had, has) = (purposes(older), purposes(newer));
     // No list at all means every purpose (RFC 5280 section 4.2.1.12).
     match (&had, &has) {
-        (None, Some(has)) => add("eku", format!("was for every purpose, is now for {} only", list(has)), true),
+        (None, Some(has)) => {
+            add("eku", format!("was for every purpose, is now for {} only", list(has)), true)
+        }
         (Some(_), None) => add("eku", "is now for every purpose".to_owned(), false),
         (Some(had), Some(has)) => {
             let (lost, gained) = (without(had, has), without(has, had));
@@ -79,7 +81,8 @@ pub fn differences(older: &Certificate<'_>, newer: &Certificate<'_>, around: Sur
     if older.issuer_name().comparison_key() != newer.issuer_name().comparison_key() {
         let organisation = |c: &Certificate<'_>| c.issuer_name().text_of(oid::ORGANIZATION);
         // A public CA takes another of its intermediates every other time.
-        let usual = around.public && organisation(older).is_some() && organisation(older) == organisation(newer);
+        let usual =
+            around.public && organisation(older).is_some() && organisation(older) == organisation(newer);
         add("issuer", format!("issued by {}, not by {}", issuer(newer), issuer(older)), !usual);
     }
     let (was, is) = (signature(older), signature(newer));
@@ -141,7 +144,8 @@ fn without(these: &[String], those: &[String]) -> Vec<String> {
 /// Five at most, and how many more.
 fn list(names: &[String]) -> String {
     const MOST: usize = 5;
-    let shown = names.iter().take(MOST).map(|n| notafter_pki::name::printable(n)).collect::<Vec<_>>().join(", ");
+    let shown =
+        names.iter().take(MOST).map(|n| notafter_pki::name::printable(n)).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(MOST) {
         0 => shown,
         more => format!("{shown} and {more} more"),

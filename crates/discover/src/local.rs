@@ -153,7 +153,8 @@ impl Connections {
 
     /// Each connection within this host is there twice, once from either end; ours is known by our end.
     fn of(pairs: &[Connection], own: &HashSet<u64>) -> Self {
-        let ours: HashSet<_> = pairs.iter().filter(|c| own.contains(&c.inode)).map(|c| (c.to, c.from)).collect();
+        let ours: HashSet<_> =
+            pairs.iter().filter(|c| own.contains(&c.inode)).map(|c| (c.to, c.from)).collect();
         let theirs = pairs.iter().filter(|c| !own.contains(&c.inode) && !ours.contains(&(c.from, c.to)));
         Self(theirs.map(|c| c.from).collect())
     }
@@ -249,7 +250,8 @@ mod tests {
     #[test]
     fn who_is_connected() {
         let line = |from: &str, to: &str, inode: u64| {
-            let line = format!("0: {from} {to} 01 00000000:00000000 00:00000000 00000000     0        0 {inode} 1");
+            let line =
+                format!("0: {from} {to} 01 00000000:00000000 00:00000000 00000000     0        0 {inode} 1");
             connection(&line).expect("a connection")
         };
         let (server, ours, peer) = ("0100007F:1F90", "0100007F:A000", "0100007F:B000");

@@ -39,13 +39,16 @@ impl Rule for DefaultVhostStale {
         };
         let mut findings = Vec::new();
         for (place, asset) in &view.defaults {
-            let here = || view.served.iter().filter(|(named, _)| named.location.address() == place.location.address());
+            let here = || {
+                view.served.iter().filter(|(named, _)| named.location.address() == place.location.address())
+            };
             // One of two keys of a name that is well, or the very same: nothing is forgotten.
             if here().any(|(_, named)| named.id == asset.id) {
                 continue;
             }
             let Some((end, step)) = step_of(asset) else { continue };
-            let healthy = here().filter(|(_, named)| step_of(named).is_some_and(|(_, step)| step == Step::Quiet));
+            let healthy =
+                here().filter(|(_, named)| step_of(named).is_some_and(|(_, step)| step == Step::Quiet));
             let Some((named, _)) = healthy.map(|(named, _)| (named, ())).next() else { continue };
             if step == Step::Quiet {
                 continue;

@@ -29,8 +29,12 @@ impl Rule for ExpiredButTolerated {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
-        let served: Vec<&Placement> =
-            view.places.iter().copied().filter(|p| p.role == Role::Leaf && p.location.is_endpoint()).collect();
+        let served: Vec<&Placement> = view
+            .places
+            .iter()
+            .copied()
+            .filter(|p| p.role == Role::Leaf && p.location.is_endpoint())
+            .collect();
         if served.is_empty() {
             return Verdict::NotApplicable;
         }

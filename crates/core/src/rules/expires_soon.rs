@@ -38,7 +38,9 @@ impl Rule for ExpiresSoon {
         // Who needs longer is warned earlier, never later.
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
         let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };
-        let (step, next) = ladder.step(end, now);
+        // What ends when nobody may change anything has to be done before.
+        let due = dossier.policy.calendar.due(end, dossier.owner.map(|o| o.name.as_str()));
+        let (step, next) = ladder.step(due.at, now);
         // A later one has taken its place, and this one is used nowhere: it may end.
         let next = match view.superseded(now) {
             Ok(_) => return Verdict::Pass { holds_until: Some(end.plus(1)) },
@@ -58,8 +60,16 @@ impl Rule for ExpiresSoon {
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .at(view.locations())
-            .deadline(Some(end))
-            .summary(format!("{} expires {}{spread}", view.title(), WHEN))
+            .deadline(Some(due.at))
+            .summary(match due.because {
+                None => format!("{} expires {WHEN}{spread}", view.title()),
+                Some(why) => format!(
+                    "{} expires on {}{spread}, when nobody may change anything ({why}): the last moment to act {} {WHEN}",
+                    view.title(),
+                    end.date(),
+                    if due.at < now { "was" } else { "is" }
+                ),
+            })
             .hint(if listed {
                 "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
             } else if places > 1 {

@@ -9,8 +9,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::change::Change;
 use crate::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, Lineage, NameView, PathEnd, PathView, Renewal, Retired,
-    SameKey, Subject, Successor,
+    AssetView, ChainView, Dependent, Dossier, KeyBeside, Lineage, NameView, PathEnd, PathView, Renewal,
+    Retired, SameKey, Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
@@ -262,7 +262,11 @@ impl Scene {
 
     /// At an endpoint of another machine.
     pub(crate) fn served_far_away(self) -> Self {
-        self.placed(Location::endpoint("tls", SocketAddr::from(([192, 0, 2, 1], 443)), None), Role::Leaf, true)
+        self.placed(
+            Location::endpoint("tls", SocketAddr::from(([192, 0, 2, 1], 443)), None),
+            Role::Leaf,
+            true,
+        )
     }
 
     /// Its last place has not been seen for so many days.
@@ -307,7 +311,11 @@ impl Scene {
                     older: &asset,
                     newer: &newer,
                     title: "a.test".to_owned(),
-                    changes: vec![Change { what: "eku", text: "no longer for clientAuth".to_owned(), breaks }],
+                    changes: vec![Change {
+                        what: "eku",
+                        text: "no longer for clientAuth".to_owned(),
+                        breaks,
+                    }],
                     in_service,
                     places: self.places.iter().map(|p| &p.location).collect(),
                 })
@@ -318,7 +326,10 @@ impl Scene {
             retired: self
                 .lineage
                 .retired
-                .then(|| Retired { because: "its folder says so".to_owned(), place: &self.places[0].location })
+                .then(|| Retired {
+                    because: "its folder says so".to_owned(),
+                    place: &self.places[0].location,
+                })
                 .into_iter()
                 .collect(),
             listed: self.lineage.listed,
@@ -326,7 +337,12 @@ impl Scene {
             same_key: self
                 .lineage
                 .same_key
-                .map(|apart| SameKey { asset: &newer, title: "b.test".to_owned(), places: vec![&other_end], apart })
+                .map(|apart| SameKey {
+                    asset: &newer,
+                    title: "b.test".to_owned(),
+                    places: vec![&other_end],
+                    apart,
+                })
                 .into_iter()
                 .collect(),
         };

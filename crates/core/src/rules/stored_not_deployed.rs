@@ -29,7 +29,8 @@ impl Rule for StoredNotDeployed {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
         // An endpoint whose own file is newer has another trouble, and the other copies of that file are no news.
-        let linked: BTreeSet<_> = view.successors.iter().filter(|s| s.link.is_some()).map(|s| s.endpoint).collect();
+        let linked: BTreeSet<_> =
+            view.successors.iter().filter(|s| s.link.is_some()).map(|s| s.endpoint).collect();
         let stored = |s: &&Successor<'_>| {
             !linked.contains(s.endpoint) && s.asset.not_after.is_some_and(|until| until > now)
         };
@@ -49,7 +50,8 @@ impl Rule for StoredNotDeployed {
         let due = step > Step::Quiet && best.same_issuer;
         let severity = if due { Severity::Warning } else { Severity::Info };
         let endpoints: BTreeSet<_> = waiting.iter().map(|s| s.endpoint).collect();
-        let files: BTreeSet<_> = waiting.iter().filter(|s| s.asset.id == best.asset.id).map(|s| s.file).collect();
+        let files: BTreeSet<_> =
+            waiting.iter().filter(|s| s.asset.id == best.asset.id).map(|s| s.file).collect();
         let verb = if end < now { "expired" } else { "expires" };
         let finding = Finding::new(Kind::StoredNotDeployed, severity, Some(view.asset.id), "")
             .at(endpoints.iter().copied().chain(files.iter().copied()))
@@ -88,7 +90,10 @@ mod tests {
         check(Scene::leaf("a.test").lives(90, 60).served().succeeded(None), Some(Severity::Info));
         check(Scene::leaf("a.test").lives(90, 10).served().succeeded(None), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(90, -1).served().succeeded(None), Some(Severity::Warning));
-        check(Scene::leaf("a.test").lives(90, 10).served().succeeded_by_another_issuer(), Some(Severity::Info));
+        check(
+            Scene::leaf("a.test").lives(90, 10).served().succeeded_by_another_issuer(),
+            Some(Severity::Info),
+        );
         check(Scene::leaf("a.test").lives(90, 10).served().succeeded_elsewhere(), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(90, 60).served().succeeded_elsewhere(), None);
         check(Scene::leaf("a.test").served().succeeded(Some("n.conf:7")), None);

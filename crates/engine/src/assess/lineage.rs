@@ -116,7 +116,8 @@ impl<'i> Lines<'i> {
         for (ix, asset) in inventory.assets() {
             let here = || places[ix.0 as usize].iter().map(|n| &inventory.placements()[*n as usize]);
             let leaf = here().any(is_used_as_leaf);
-            let authority = |p: &Placement| matches!(p.role, Role::Root | Role::Intermediate | Role::TrustAnchor);
+            let authority =
+                |p: &Placement| matches!(p.role, Role::Root | Role::Intermediate | Role::TrustAnchor);
             let kept = here().any(|p| p.location.is_file() && authority(p));
             if asset.kind != AssetKind::Certificate || !(leaf || kept) {
                 continue;
@@ -141,7 +142,8 @@ impl<'i> Lines<'i> {
         out.named = shared(by_name);
         out.named.retain(|_, members| members.len() <= NAME_MAX);
         out.authorities = shared(by_subject);
-        let members = |(subject, all): (&u64, &Vec<AssetIx>)| all.iter().map(|ix| (*ix, *subject)).collect::<Vec<_>>();
+        let members =
+            |(subject, all): (&u64, &Vec<AssetIx>)| all.iter().map(|ix| (*ix, *subject)).collect::<Vec<_>>();
         out.subjects = out.authorities.iter().flat_map(members).collect();
         out.keys = shared(by_key);
         let members: BTreeSet<AssetIx> =
@@ -299,7 +301,8 @@ impl<'i> Lines<'i> {
         }
         let beside_it = |place: &Placement| {
             line.files.iter().find(|(other, n)| {
-                let after = self.shorts.get(other).is_some_and(|s| succeeds(short, s) && same_issuer(short, s));
+                let after =
+                    self.shorts.get(other).is_some_and(|s| succeeds(short, s) && same_issuer(short, s));
                 *other != ix && after && beside(&place.location, &self.placement(*n).location)
             })
         };
@@ -340,9 +343,8 @@ impl<'i> Lines<'i> {
             out.renewals = self.renewals(ix, all, around);
         }
         if let (true, Some((short, line))) = (served, self.of(ix)) {
-            let after = |other: &AssetIx| {
-                *other != ix && self.shorts.get(other).is_some_and(|s| succeeds(short, s))
-            };
+            let after =
+                |other: &AssetIx| *other != ix && self.shorts.get(other).is_some_and(|s| succeeds(short, s));
             let moved = line.served.iter().find(|other| after(other));
             out.moved = moved.map(|other| (self.inventory.asset(*other), self.endpoints(*other, all)));
             out.retired = self.retired(places, line, &after);
@@ -403,7 +405,9 @@ impl<'i> Lines<'i> {
     fn related(&self, ix: AssetIx) -> BTreeSet<AssetIx> {
         let mut out = BTreeSet::new();
         if let Some((_, line)) = self.of(ix) {
-            out.extend(line.files.iter().map(|(other, _)| *other).chain(line.served.iter().copied()).take(LINE_MAX));
+            out.extend(
+                line.files.iter().map(|(other, _)| *other).chain(line.served.iter().copied()).take(LINE_MAX),
+            );
         }
         let names = self.shorts.get(&ix).map(|s| s.each.as_slice()).unwrap_or_default();
         out.extend(names.iter().filter_map(|name| self.named.get(name)).flatten().copied().take(LINE_MAX));
@@ -500,7 +504,9 @@ impl<'i> Lines<'i> {
         let (own_hosts, own_owner) = (hosts(ix), around.owner(ix));
         let mut out = Vec::new();
         for other in members.iter().copied().filter(|other| *other != ix) {
-            let Some((theirs, title)) = names(other).filter(|(names, _)| names.is_disjoint(&own)) else { continue };
+            let Some((theirs, title)) = names(other).filter(|(names, _)| names.is_disjoint(&own)) else {
+                continue;
+            };
             let _ = theirs;
             let places: Vec<_> =
                 all[other.0 as usize].iter().map(|n| &self.placement(*n).location).take(LINE_MAX).collect();
@@ -529,13 +535,16 @@ impl<'i> Lines<'i> {
                 served.push((placement, self.inventory.asset(placement.asset)));
             }
         }
-        let view = |((scheme, name, port), served): ((&'i str, &'i str, u16), Vec<(&'i Placement, &'i Asset)>)| {
-            let addresses: BTreeSet<SocketAddr> = served.iter().filter_map(|(p, _)| p.location.address()).collect();
-            let nameless = addresses.into_iter().filter_map(|address| self.nameless.get(&(scheme, address)));
-            let defaults = nameless.flatten().map(|n| self.placement(*n));
-            let defaults = defaults.map(|p| (p, self.inventory.asset(p.asset))).collect();
-            NameView { name, scheme, port, served, defaults }
-        };
+        let view =
+            |((scheme, name, port), served): ((&'i str, &'i str, u16), Vec<(&'i Placement, &'i Asset)>)| {
+                let addresses: BTreeSet<SocketAddr> =
+                    served.iter().filter_map(|(p, _)| p.location.address()).collect();
+                let nameless =
+                    addresses.into_iter().filter_map(|address| self.nameless.get(&(scheme, address)));
+                let defaults = nameless.flatten().map(|n| self.placement(*n));
+                let defaults = defaults.map(|p| (p, self.inventory.asset(p.asset))).collect();
+                NameView { name, scheme, port, served, defaults }
+            };
         by_name.into_iter().map(view).collect()
     }
 }
@@ -598,11 +607,14 @@ fn renews(earlier: &Short, later: &Short) -> bool {
 }
 
 fn same_issuer(a: &Short, b: &Short) -> bool {
-    a.issuer == b.issuer || (a.organisation != 0 && a.organisation == b.organisation) || (a.self_issued && b.self_issued)
+    a.issuer == b.issuer
+        || (a.organisation != 0 && a.organisation == b.organisation)
+        || (a.self_issued && b.self_issued)
 }
 
 fn subset(a: &Short, b: &Short) -> bool {
-    let within = |some: &[u64], all: &[u64]| !some.is_empty() && some.iter().all(|n| all.binary_search(n).is_ok());
+    let within =
+        |some: &[u64], all: &[u64]| !some.is_empty() && some.iter().all(|n| all.binary_search(n).is_ok());
     within(&a.each, &b.each) || within(&b.each, &a.each)
 }
 

@@ -88,7 +88,8 @@ pub(super) fn beside(earlier: &Location, later: &Location) -> bool {
     if below == above {
         return true;
     }
-    let deep = above.trim_start_matches("file://").split('/').filter(|part| !part.is_empty()).count() >= SHALLOW;
+    let deep =
+        above.trim_start_matches("file://").split('/').filter(|part| !part.is_empty()).count() >= SHALLOW;
     let rest = below.strip_prefix(above).and_then(|rest| rest.strip_prefix('/'));
     deep && rest.is_some_and(|rest| rest.split('/').count() <= BELOW_MAX)
 }
@@ -180,7 +181,11 @@ mod tests {
             ("file:///srv/old/web.pem", None, false),
             ("file:///srv/semiretired/web.pem", None, false),
         ] {
-            assert_eq!((says_retired(&parse(path)), says_trusted(&parse(path))), (retired, trusted), "{path}");
+            assert_eq!(
+                (says_retired(&parse(path)), says_trusted(&parse(path))),
+                (retired, trusted),
+                "{path}"
+            );
         }
     }
 }
