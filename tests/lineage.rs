@@ -168,7 +168,7 @@ fn renewed_but_different() {
 
 #[test]
 fn taken_out_of_service_and_still_served() {
-    let scene = Scene::new("retired");
+    let scene = Scene::new("rotation");
     let names = ["writer.test", "prod.test"];
     let (before, after) = (scene.issue(&old(&names)), scene.issue(&new(&names)));
     scene.put("gateway/trusted/writer.pem", &after);

@@ -73,7 +73,8 @@ pub(crate) struct Lines<'i> {
     /// CA certificates by subject.
     authorities: HashMap<u64, Vec<AssetIx>>,
     subjects: HashMap<AssetIx, u64>,
-    keys: HashMap<KeyId, Vec<AssetIx>>,
+    /// By the first octets of the key's identity.
+    keys: HashMap<u64, Vec<AssetIx>>,
     /// Links from a file to where it is used.
     uses: HashMap<&'i str, Vec<&'i Link>>,
     /// Links to a port, by port.
@@ -130,7 +131,7 @@ impl<'i> Lines<'i> {
             if !leaf {
                 continue;
             }
-            by_key.extend(asset.key.map(|key| (key, ix)));
+            by_key.extend(asset.key.map(|key| (first_octets(&key), ix)));
             let Some(short) = Short::of(&certificate, &random) else { continue };
             let data = here().filter(|p| is_used_as_leaf(p) && p.location.is_file());
             let data = data.map(|p| &p.location).filter(|l| !l.is_for_certificates());
@@ -490,7 +491,7 @@ impl<'i> Lines<'i> {
     /// Certificates for other names with the same key.
     fn same_key(&self, ix: AssetIx, all: &[Vec<u32>], around: &impl Surrounding) -> Vec<SameKey<'i>> {
         let key = self.inventory.asset(ix).key;
-        let Some(members) = key.and_then(|key| self.keys.get(&key)) else { return Vec::new() };
+        let Some(members) = key.and_then(|key| self.keys.get(&first_octets(&key))) else { return Vec::new() };
         let names = |ix: AssetIx| {
             let bytes = self.inventory.bytes(ix);
             let certificate = Certificate::parse(&bytes).ok()?;
@@ -503,11 +504,11 @@ impl<'i> Lines<'i> {
         let Some((own, _)) = names(ix) else { return Vec::new() };
         let (own_hosts, own_owner) = (hosts(ix), around.owner(ix));
         let mut out = Vec::new();
-        for other in members.iter().copied().filter(|other| *other != ix) {
-            let Some((theirs, title)) = names(other).filter(|(names, _)| names.is_disjoint(&own)) else {
+        let same = |other: &AssetIx| *other != ix && self.inventory.asset(*other).key == key;
+        for other in members.iter().copied().filter(same) {
+            let Some((_, title)) = names(other).filter(|(names, _)| names.is_disjoint(&own)) else {
                 continue;
             };
-            let _ = theirs;
             let places: Vec<_> =
                 all[other.0 as usize].iter().map(|n| &self.placement(*n).location).take(LINE_MAX).collect();
             if places.iter().all(|l| l.is_published()) {
@@ -616,6 +617,10 @@ fn subset(a: &Short, b: &Short) -> bool {
     let within =
         |some: &[u64], all: &[u64]| !some.is_empty() && some.iter().all(|n| all.binary_search(n).is_ok());
     within(&a.each, &b.each) || within(&b.each, &a.each)
+}
+
+fn first_octets(key: &KeyId) -> u64 {
+    key.0.iter().take(8).fold(0, |sum, octet| sum << 8 | u64::from(*octet))
 }
 
 /// Only what at least two have in common.

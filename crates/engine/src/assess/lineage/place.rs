@@ -108,10 +108,11 @@ pub(super) fn says_trusted(location: &Location) -> bool {
     word(location, TRUSTED).is_some()
 }
 
-/// Whole words only, in folders and file names.
+/// Whole words only, in the file's name and the two folders it lies in: further up, other things are named.
 fn word(location: &Location, words: &[&'static str]) -> Option<&'static str> {
     let path = location.container().to_ascii_lowercase();
-    let parts: Vec<&str> = path.split(|c: char| !c.is_alphanumeric()).collect();
+    let near = path.rmatch_indices('/').nth(2).map_or(path.as_str(), |(at, _)| &path[at..]);
+    let parts: Vec<&str> = near.split(|c: char| !c.is_alphanumeric()).collect();
     words.iter().find(|word| parts.contains(word)).copied()
 }
 
@@ -179,6 +180,7 @@ mod tests {
             ("file:///gw/trusted/writer.pem", None, true),
             ("file:///gw/allowed-clients.pem", None, true),
             ("file:///srv/old/web.pem", None, false),
+            ("file:///home/retired/now/tls/web.pem", None, false),
             ("file:///srv/semiretired/web.pem", None, false),
         ] {
             assert_eq!(
