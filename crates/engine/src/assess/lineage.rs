@@ -336,7 +336,7 @@ impl<'i> Lines<'i> {
         let listed = |p: &&Placement| self.lists.contains(p.location.container());
         let mut out = Lineage {
             used_by: self.used_by(places),
-            listed: !places.is_empty() && places.iter().all(|p| listed(p)),
+            listed: !places.is_empty() && places.iter().all(listed),
             same_key: self.same_key(ix, all, around),
             ..Lineage::default()
         };
@@ -470,7 +470,7 @@ impl<'i> Lines<'i> {
             public: around.public(older) && around.public(newer),
             older_above: above(older).unwrap_or_default(),
             newer_above: above(newer).unwrap_or_default(),
-            installed: endpoints.iter().any(|e| linked(e)),
+            installed: endpoints.iter().any(linked),
         };
         let changes = differences(&old, &new, surroundings);
         if changes.is_empty() {
@@ -536,17 +536,16 @@ impl<'i> Lines<'i> {
                 served.push((placement, self.inventory.asset(placement.asset)));
             }
         }
-        let view =
-            |((scheme, name, port), served): ((&'i str, &'i str, u16), Vec<(&'i Placement, &'i Asset)>)| {
-                let addresses: BTreeSet<SocketAddr> =
-                    served.iter().filter_map(|(p, _)| p.location.address()).collect();
-                let nameless =
-                    addresses.into_iter().filter_map(|address| self.nameless.get(&(scheme, address)));
-                let defaults = nameless.flatten().map(|n| self.placement(*n));
-                let defaults = defaults.map(|p| (p, self.inventory.asset(p.asset))).collect();
-                NameView { name, scheme, port, served, defaults }
-            };
-        by_name.into_iter().map(view).collect()
+        let mut out = Vec::with_capacity(by_name.len());
+        for ((scheme, name, port), served) in by_name {
+            let addresses: BTreeSet<SocketAddr> =
+                served.iter().filter_map(|(p, _): &(&Placement, _)| p.location.address()).collect();
+            let nameless = addresses.into_iter().filter_map(|at| self.nameless.get(&(scheme, at)));
+            let defaults = nameless.flatten().map(|n| self.placement(*n));
+            let defaults = defaults.map(|p| (p, self.inventory.asset(p.asset))).collect();
+            out.push(NameView { name, scheme, port, served, defaults });
+        }
+        out
     }
 }
 
