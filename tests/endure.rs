@@ -608,6 +608,101 @@ fn a_database_that_says_nothing_is_said_and_waited_for() {
 }
 
 #[test]
+fn a_database_that_says_nothing_does_not_keep_the_server_from_ending() {
+    let lab = Lab::new("endure-silent-end");
+    let Some(database) = Database::start(&lab) else { return };
+    let folder = lab.subfolder("grows");
+    let authority = Authority::new(&lab);
+    let mut serving = Serving::start(&lab, &format!("{}{}", database.config(PLAIN), files(&folder)));
+    expiring(&authority, &folder, "before.test", 60);
+    serving.until("the first look", || (assets(&serving) == 1).then_some(()));
+    let pid = database.server.pid().expect("it runs");
+    signal_family("STOP", pid);
+    // Long enough that the engine, the source and whoever looks for changes all wait for it.
+    expiring(&authority, &folder, "later.test", 60);
+    std::thread::sleep(Duration::from_secs(8));
+    let begun = Instant::now();
+    let code = serving.stop();
+    let took = begun.elapsed();
+    signal_family("CONT", pid);
+    assert_eq!(code, 0, "{}", serving.words());
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    // What it could not keep is seen again.
+    serving.crash_and_restart(lab.path());
+    serving.until("what came meanwhile", || (assets(&serving) == 2).then_some(()));
+    assert!(!serving.words().contains("panicked"), "{}", serving.words());
+}
+
+#[test]
+fn doctor_finds_what_no_longer_agrees() {
+    let lab = Lab::new("endure-agree");
+    let folder = lab.subfolder("some");
+    let authority = Authority::new(&lab);
+    for n in 0..12 {
+        expiring(&authority, &folder, &format!("d{n}.test"), 60);
+    }
+    let Some(database) = Database::start(&lab) else { return };
+    for kind in ["file", "postgres"] {
+        let (data, config) = (lab.path().join(kind), lab.path().join(format!("{kind}.toml")));
+        let text = if kind == "file" { String::new() } else { database.config(PLAIN) };
+        fs::write(&config, text).expect("written");
+        let ask = |arguments: &[&str]| {
+            let mut command = notafter(arguments);
+            command.arg("--data").arg(&data).arg("--config").arg(&config);
+            run::finished(command.output().expect("it runs"))
+        };
+        let change = |sql: &str| {
+            if kind == "postgres" {
+                database.ask("notafter", sql);
+                return;
+            }
+            let script =
+                "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\nc.execute(sys.argv[2])\nc.commit()\n";
+            let file = data.join("notafter.db");
+            let done = Command::new("python3").args(["-c", script]).arg(file).arg(sql).status();
+            assert!(done.is_ok_and(|s| s.success()), "{sql}");
+        };
+        let saved = ask(&["scan", &folder.to_string_lossy(), "--save"]);
+        assert!(saved.err.contains("12 new assets"), "{kind}: {}", saved.err);
+        let well = ask(&["doctor"]).out;
+        assert!(!well.contains("failed memory"), "{kind}: {well}");
+        for (sql, back, says) in [
+            (
+                "UPDATE total SET count = count + 1 WHERE name = 'placements'",
+                "UPDATE total SET count = count - 1 WHERE name = 'placements'",
+                "placements: 13 noted, 12 counted",
+            ),
+            (
+                "UPDATE der SET asset = asset + 1000 WHERE asset = (SELECT max(asset) FROM der)",
+                "UPDATE der SET asset = asset - 1000 WHERE asset > 1000",
+                "1 assets without their bytes",
+            ),
+            (
+                "UPDATE asset SET fp8 = fp8 + 1 WHERE id = (SELECT min(id) FROM asset)",
+                "UPDATE asset SET fp8 = fp8 - 1 WHERE id = (SELECT min(id) FROM asset)",
+                "are not those of sha256:",
+            ),
+            (
+                "UPDATE der SET bytes = substr(bytes, 1, length(bytes) - 1) WHERE asset = (SELECT max(asset) FROM der)",
+                "",
+                "the bytes of asset",
+            ),
+        ] {
+            change(sql);
+            let ill = ask(&["doctor"]);
+            assert_eq!(ill.code, 1, "{kind}: {sql}: {}", ill.out);
+            let line =
+                ill.out.lines().find(|l| l.starts_with("failed memory")).unwrap_or_default().to_owned();
+            assert!(line.contains(says), "{kind}: {sql}: {}", ill.out);
+            if !back.is_empty() {
+                change(back);
+                assert!(!ask(&["doctor"]).out.contains("failed memory"), "{kind}: {back}");
+            }
+        }
+    }
+}
+
+#[test]
 fn without_descriptors_nothing_is_lost() {
     let lab = Lab::new("endure-descriptors");
     let folder = lab.subfolder("grows");

@@ -180,6 +180,18 @@ fn an_export_that_grows_old_greys_itself() {
     assert!(old.contains("The state of the services is not known."), "{old}");
     assert!(old.contains("This is too old: nothing on it is known."), "{old}");
     assert_eq!(coloured, 0, "{old}");
+    // As long as its writer says, and no longer than a week.
+    let hour = serving.ask(&["status", "export", &folder.to_string_lossy(), "--valid", "1h"]);
+    assert_eq!(hour.code, 0, "{}", hour.err);
+    let page = std::fs::read_to_string(folder.join("index.html")).expect("a page");
+    assert!(
+        page.contains("If this is older than 60 min") || page.contains("If this is older than 1 h"),
+        "{page}"
+    );
+    for wrong in ["0", "30d", "soon"] {
+        let refused = serving.ask(&["status", "export", &folder.to_string_lossy(), "--valid", wrong]);
+        assert!(refused.code == 2 && !refused.err.is_empty(), "{wrong}: {}", refused.err);
+    }
     // A date that cannot be read is no promise.
     assert_eq!(open(&seen.replace(until, "soon")).1, 0);
 }

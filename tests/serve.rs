@@ -11,6 +11,7 @@ use std::fs;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use notafter_lab::servers::nginx;
+use notafter_lab::sinks::smtp;
 use notafter_lab::{Authority, Lab, Request, Server, need};
 use run::{Run, run};
 use serving::Serving;
@@ -268,6 +269,108 @@ fn doctor_asks_those_it_depends_on() {
     let line = visit.out.lines().find(|l| l.contains("data folder")).unwrap_or_default();
     assert!(line.starts_with("note"), "what `serve` accepts is no failure: {line}");
     let _ = answers.join();
+}
+
+#[test]
+fn doctor_hears_a_mail_server_within_tls() {
+    let lab = Lab::new("doctor-tls");
+    let authority = Authority::new(&lab);
+    let leaf = authority.issue(&Request::server().sans(&["DNS:localhost", "IP:127.0.0.1"]));
+    let Some(post) = need(smtp::start(&lab, &leaf, smtp::Mode::Smtps)) else { return };
+    let Some(web) = need(nginx::start(&lab, &leaf)) else { return };
+    let root = authority.root().cert_pem.display().to_string();
+    let table = |name: &str, port: u16, rest: &str| {
+        format!(
+            "[[notifier]]\nname = \"{name}\"\nkind = \"email\"\nserver = \"127.0.0.1:{port}\"\ntls = \"tls\"\n\
+             from = \"a@b.test\"\n{rest}"
+        )
+    };
+    let roots = format!("ca_file = \"{root}\"\n");
+    let (mail, other) = (post.address().port(), web.address().port());
+    let config = [table("good", mail, &roots), table("stranger", mail, ""), table("pages", other, &roots)];
+    let ask = kept(&lab, &config.concat());
+    let visit = ask(&["doctor"]).out;
+    let line = |name: &str| {
+        let found = visit.lines().find(|l| l.contains(&format!("{name}: "))).map(str::to_owned);
+        found.unwrap_or_else(|| panic!("no {name} in {visit}"))
+    };
+    let good = line("good");
+    assert!(good.starts_with("ok") && good.contains("greets as a mail server does, within TLS"), "{good}");
+    let stranger = line("stranger");
+    assert!(stranger.starts_with("failed") && stranger.contains("UnknownIssuer"), "{stranger}");
+    let pages = line("pages");
+    assert!(pages.starts_with("failed") && pages.contains("no mail server greets"), "{pages}");
+}
+
+#[test]
+fn every_deed_has_a_document() {
+    let lab = Lab::new("deeds-json");
+    let taken = lab.path().join("taken");
+    let authority = Authority::new(&lab);
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&left(8)))) else { return };
+    let config = format!(
+        "[[notifier]]\nname = \"out\"\nkind = \"exec\"\ncommand = [\"/bin/sh\", \"-c\", \"test -e {}\"]\n\
+         [[owner]]\nname = \"web\"\nnotify = [\"out\"]\ndefault = true\n{}",
+        taken.display(),
+        source(&web)
+    );
+    let mut serving = Serving::start(&lab, &config);
+    let json = |arguments: &[&str], code: i32| -> serde_json::Value {
+        let run = serving.ask(arguments);
+        assert_eq!(run.code, code, "{arguments:?}: {}{}", run.out, run.err);
+        serde_json::from_str(&run.out)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}{}", run.out, run.err))
+    };
+    let id = serving.until("an alert", || {
+        let alerts = json(&["ls", "--alerts", "--json"], 0);
+        let items = alerts["items"].as_array()?;
+        let about = items.iter().find(|a| a["title"].as_str().is_some_and(|t| t.contains("srv.test")))?;
+        Some(about["id"].as_str()?.to_owned())
+    });
+    // The end is the one that holds, not the one that was asked for.
+    let acked = json(&["ack", &id, "--until", "400d", "--note", "on it", "--json"], 0);
+    let hold = &acked["items"][0]["hold"];
+    assert_eq!(
+        (&acked["items"][0]["id"], &hold["note"], &hold["snooze"]),
+        (&id.as_str().into(), &"on it".into(), &false.into())
+    );
+    assert!(hold["until"].as_str() < acked["items"][0]["deadline"].as_str(), "{acked:#}");
+    let snoozed = json(&["snooze", &id, "--until", "1d", "--json"], 0);
+    assert_eq!(snoozed["items"][0]["hold"]["snooze"], true, "{snoozed:#}");
+    let row = serving.ask(&["ack", &id, "--format", "csv"]).out;
+    assert!(row.starts_with("id,severity,state,") && row.contains(&id), "{row}");
+    let owned = json(&["own", "name:srv.test", "web", "--json"], 0);
+    assert_eq!((&owned["owner"], &owned["lines"]), (&"web".into(), &1.into()), "{owned:#}");
+    assert_eq!(json(&["own", "name:srv.test", "none", "--json"], 0)["owner"], serde_json::Value::Null);
+    // A channel that does not take it, and one that does; by the server and without one.
+    let failed = json(&["alert", "test", "--json"], 1);
+    assert_eq!(
+        (&failed["owner"], &failed["items"][0]["channel"]),
+        (&"web".into(), &"out".into()),
+        "{failed:#}"
+    );
+    assert!(failed["items"][0]["state"] != "sent" && failed["items"][0]["error"].is_string(), "{failed:#}");
+    fs::write(&taken, "").expect("written");
+    assert_eq!(json(&["alert", "test", "name:srv.test", "--json"], 0)["items"][0]["state"], "sent");
+    let preview = json(&["alert", "test", "--preview", "--json"], 0);
+    assert!(
+        preview["items"][0]["text"].as_str().is_some_and(|t| t.contains("NOTAFTER_EVENT")),
+        "{preview:#}"
+    );
+    let place = format!("tls://{}?sni=srv.test", web.address());
+    let retired = json(&["retire", &place, "--reason", "moved", "--json"], 0);
+    assert_eq!(
+        (&retired["location"], &retired["was"]),
+        (&place.as_str().into(), &"seen".into()),
+        "{retired:#}"
+    );
+    for arguments in [vec!["own", "name:srv.test", "web"], vec!["alert", "test"]] {
+        let csv = serving.ask(&[&arguments[..], &["--format", "csv"]].concat());
+        assert!(csv.code == 2 && csv.err.contains("hint: use --json"), "{}{}", csv.out, csv.err);
+    }
+    assert_eq!(serving.stop(), 0);
+    let ask = |arguments: &[&str]| serving.ask(arguments).out;
+    assert!(ask(&["alert", "test", "--json"]).contains("\"state\":\"sent\""));
 }
 
 #[test]

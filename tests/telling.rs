@@ -275,3 +275,52 @@ fn a_push_comes_through_ntfy_and_the_heart_beats() {
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(beats(), last, "the dead beat no more");
 }
+
+#[test]
+fn two_servers_on_one_service_leave_each_others_incidents_alone() {
+    let (one, other) = (Lab::new("instance-one"), Lab::new("instance-other"));
+    let Some(web) = need(nginx::start(&one, &Authority::new(&one).issue(&left(8)))) else { return };
+    let service = Receiver::start(Answer::status(202, "", "{}"));
+    let key = one.path().join("key");
+    std::fs::write(&key, "R0UT1NGKEY\n").expect("written");
+    let config = format!(
+        "[[notifier]]\nname = \"pager\"\nkind = \"pagerduty\"\nurl = \"{}\"\nrouting_key = {{ file = \"{}\" }}\n\
+         [[owner]]\nname = \"web\"\nnotify = [\"pager\"]\ndefault = true\n{}",
+        service.url("/v2/enqueue"),
+        key.display(),
+        source(&web)
+    );
+    let keys = |about: &str| -> Vec<String> {
+        let bodies = service.received().into_iter().map(|r| r.text());
+        let about = bodies.filter(|text| text.contains(about));
+        let key = |text: String| {
+            let body: serde_json::Value = serde_json::from_str(&text).ok()?;
+            Some(body["dedup_key"].as_str()?.to_owned())
+        };
+        let mut keys: Vec<_> = about.filter_map(key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    };
+    let mut first = Serving::start(&one, &config);
+    let opened = first.until("the first incident", || keys("srv.test").first().cloned());
+    let second = Serving::start(&other, &config);
+    second.until("an incident of its own", || (keys("srv.test").len() == 2).then_some(()));
+    let (number, instance) = opened.split_once('-').unwrap_or_else(|| panic!("{opened}"));
+    assert!(number.starts_with('a') && instance.len() == 12, "{opened}");
+    // A test goes under the same name; after a restart and from a backup it is still the same.
+    let copy = one.path().join("copy.db");
+    assert_eq!(first.ask(&["backup", &copy.to_string_lossy()]).code, 0);
+    let shown = |serving: &Serving| serving.ask(&["alert", "test", "--preview"]).out;
+    assert!(shown(&first).contains(instance), "{}", shown(&first));
+    assert!(!shown(&second).contains(instance), "{}", shown(&second));
+    first.crash_and_restart(one.path());
+    assert!(shown(&first).contains(instance), "{}", shown(&first));
+    assert_eq!(first.stop(), 0);
+    std::fs::remove_dir_all(&first.folder).expect("lost");
+    let restored = first.ask(&["restore", &copy.to_string_lossy()]);
+    assert_eq!(restored.code, 0, "{}{}", restored.out, restored.err);
+    assert!(shown(&first).contains(instance), "{}", shown(&first));
+    // Nobody ended the incident of the other.
+    assert!(keys("\"resolve\"").is_empty(), "{:?}", keys("\"resolve\""));
+}

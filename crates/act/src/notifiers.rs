@@ -241,9 +241,11 @@ fn token(id: &str) -> String {
     id.chars().take(200).map(fit).collect()
 }
 
-/// What tells the incidents of one alert from those of others: the alert's id, else the message's.
+/// What tells the incidents of one alert from those of others, and of other servers: the alert's id, else the
+/// message's, with the server's.
 fn incident(notice: &Notice) -> String {
-    token(notice.alert.as_deref().unwrap_or(&notice.id))
+    let id = token(notice.alert.as_deref().unwrap_or(&notice.id));
+    if notice.instance.is_empty() { id } else { token(&format!("{id:.150}-{:.40}", notice.instance)) }
 }
 
 /// Refuses a digest where every message opens an incident: nothing would ever close it.

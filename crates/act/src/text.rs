@@ -411,6 +411,7 @@ mod tests {
             event: Event::Alert,
             severity: Severity::Info,
             alert: None,
+            instance: String::new(),
             owner: "web".into(),
             title: "t".repeat(200),
             text: "x".repeat(3000),

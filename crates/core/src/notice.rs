@@ -52,6 +52,10 @@ pub struct Notice {
     pub severity: Severity,
     /// The alert it is about (`a17`): the same in every message about it. `None` for a digest.
     pub alert: Option<String>,
+    /// Whose alert: alerts are numbered from one by every server, and two may tell the same service. Said when it is
+    /// sent; empty where nobody keeps a memory.
+    #[serde(default)]
+    pub instance: String,
     /// Whose it is.
     pub owner: String,
     /// One line, without a line break: fit for a subject.

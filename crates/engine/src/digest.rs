@@ -112,6 +112,7 @@ fn digest(
         event: Event::Digest,
         severity: if unanswered > 0 { Severity::Warning } else { Severity::Info },
         alert: None,
+        instance: String::new(),
         owner: owner.to_owned(),
         title: format!("the week: {month} end within 30 days, {} open alerts", alerts.len()),
         text: format!(

@@ -10,6 +10,7 @@ pub mod forecast;
 pub mod hands;
 pub mod ingest;
 pub mod judge;
+mod look;
 pub mod notify;
 pub mod pipeline;
 pub mod record;

@@ -34,6 +34,9 @@ const PROBE_MOST: i64 = 6 * 3600;
 /// After so long nobody waits for it any more.
 const PROBE_END: i64 = 7 * 86_400;
 
+/// What the audit trail calls that an alert was told, alone or in one message with others.
+pub const TOLD: &str = "alert-told";
+
 /// Told of every message, also of those that no channel carries.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -113,6 +116,8 @@ impl Desk {
             counts.into_iter().filter(|(_, n)| *n > APART_MAX).map(|((o, e), _)| (o.to_owned(), e)).collect();
         let mut bundles: BTreeMap<(String, &str), Vec<(usize, Notice)>> = BTreeMap::new();
         let mut kept: Vec<(Alert, Vec<Outgoing>, Vec<NewLink>)> = Vec::new();
+        // By place in `kept`: what was told of it in a message that is kept with another one.
+        let mut elsewhere: BTreeMap<usize, Vec<AuditLine>> = BTreeMap::new();
         for deed in deeds {
             let about: Vec<&Tellable> =
                 deed.news.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
@@ -150,16 +155,27 @@ impl Desk {
         }
         for ((owner, event), parts) in bundles {
             let first = parts[0].0;
+            let told: Vec<_> = parts.iter().map(|(at, notice)| (*at, notice.title.clone())).collect();
             let notices: Vec<_> = parts.into_iter().map(|(_, notice)| notice).collect();
             let number = kept[first].0.number;
             let notice = bundle(setup, &owner, event, &notices, number, now);
             // Kept with the first of its alerts: should the server die before the others are kept, they are
             // told again, and nothing is lost.
             let messages = self.address_to(setup, &owner, Some(number), notice, Which::People, now);
+            for (at, part) in told.into_iter().skip(1) {
+                let of = &kept[at].0;
+                elsewhere.entry(at).or_default().extend(messages.iter().map(|m| {
+                    let channel = channel_name(&m.notifier, m.to.as_deref());
+                    let detail = format!("{event} to {} by {channel}, with others: {part}", m.owner);
+                    told_line(of, detail, now)
+                }));
+            }
             kept[first].1.extend(messages);
         }
-        for (alert, messages, links) in kept {
-            if !store.tell_with(&alert, &messages, &links, &audit(&alert, &messages, now))? {
+        for (at, (alert, messages, links)) in kept.into_iter().enumerate() {
+            let mut lines = audit(&alert, &messages, now);
+            lines.extend(elsewhere.remove(&at).unwrap_or_default());
+            if !store.tell_with(&alert, &messages, &links, &lines)? {
                 // Somebody acknowledged in between: what is left is decided anew on the next round.
                 return Ok(Some(now));
             }
@@ -381,26 +397,24 @@ fn deliveries(
         .collect()
 }
 
+/// A line of the trail that says that an alert was told.
+fn told_line(alert: &Alert, detail: String, now: UnixTime) -> AuditLine {
+    AuditLine { at: now, who: "notafter".to_owned(), what: TOLD.to_owned(), subject: alert.id(), detail }
+}
+
 fn audit(alert: &Alert, messages: &[Outgoing], now: UnixTime) -> Vec<AuditLine> {
-    let line = |what: &str, detail: String| AuditLine {
-        at: now,
-        who: "notafter".to_owned(),
-        what: what.to_owned(),
-        subject: alert.id(),
-        detail,
-    };
     let mut out: Vec<_> = messages
         .iter()
         .map(|m| {
             let channel = channel_name(&m.notifier, m.to.as_deref());
-            line(
-                "alert-told",
-                format!("{} to {} by {channel}: {}", m.notice.event.as_str(), m.owner, m.notice.title),
-            )
+            let detail =
+                format!("{} to {} by {channel}: {}", m.notice.event.as_str(), m.owner, m.notice.title);
+            told_line(alert, detail, now)
         })
         .collect();
     if alert.state == State::Resolved {
-        out.push(line("alert-resolved", alert.title.clone()));
+        let what = "alert-resolved".to_owned();
+        out.push(AuditLine { what, ..told_line(alert, alert.title.clone(), now) });
     }
     out
 }
@@ -437,6 +451,31 @@ pub fn tellable(row: FindingRow, last_resort: &str, now: UnixTime) -> Tellable {
         places: row.locations.iter().map(ToString::to_string).collect(),
         opened: row.opened.min(now),
     }
+}
+
+/// The name of the number that tells this memory from every other.
+const INSTANCE: &str = "instance";
+
+/// What tells this memory's alerts from those of any other that reports to the same service: 48 random bits, made once
+/// and kept with it, so that a restart and a restored backup go on with the incidents that are open.
+///
+/// # Errors
+/// The store's.
+pub fn instance(store: &Store) -> Result<String, StoreError> {
+    let known = || -> Result<Option<String>, StoreError> {
+        let kept = store.kept(INSTANCE)?.and_then(|kept| String::from_utf8(kept.value).ok());
+        Ok(kept.filter(|text| !text.is_empty()))
+    };
+    if let Some(known) = known()? {
+        return Ok(known);
+    }
+    let (random, _) = new_secret();
+    let made = &random[..12];
+    // Somebody else may have been faster: theirs holds.
+    if store.keep(INSTANCE, made.as_bytes(), Some(0))? {
+        return Ok(made.to_owned());
+    }
+    Ok(known()?.unwrap_or_default())
 }
 
 /// A secret of 256 bits as text, and its SHA-256: only the latter is kept.

@@ -8,7 +8,7 @@
 //! [`Recorder`]. Whatever fails is said in [`Status`] and tried again; one source failing harms no other.
 //! It opens no socket, and it prints nothing: it only tells its log.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, RwLock};
@@ -27,7 +27,8 @@ use notafter_store::{Store, StoreError};
 
 use crate::digest;
 use crate::judge::{Channels, Own, channel_views, judge_crowds, judge_due, judge_own};
-use crate::notify::{Desk, Log};
+use crate::look::{look, panic_text};
+use crate::notify::{self, Desk, Log};
 use crate::record::Recorder;
 use crate::schedule::Schedule;
 use crate::service;
@@ -38,10 +39,14 @@ use crate::status::{PULSE, Status};
 const JUMP: i64 = 300;
 /// After a jump, messages are held for so many seconds.
 const JUMP_HOLD: i64 = 900;
+/// A pass that comes so much later than the one before: the machine slept, or this process stood still.
+const SLEPT: Duration = Duration::from_secs(9 * PULSE.as_secs());
 /// After a start or a jump a source has so many seconds before it counts as stale.
 const GRACE: i64 = 900;
 /// A wait longer than any between two attempts to deliver, in seconds.
 const WAIT_MOST: i64 = 7 * 3600;
+/// What servers said of the time counts so long, in seconds: two rounds of a network source.
+const TIMES_HOLD: i64 = 7200;
 /// What ends together is counted so often, in seconds.
 const CROWDS_EVERY: i64 = 900;
 /// So many parts are judged in one pass, so that nothing else waits for long.
@@ -123,6 +128,8 @@ pub struct Engine {
     runtime: tokio::runtime::Handle,
     vantage: Arc<str>,
     desk: Desk,
+    /// Goes into every message: see [`notify::instance`].
+    instance: String,
     log: Log,
     schedule: Schedule,
     running: BTreeMap<String, Running>,
@@ -135,7 +142,11 @@ pub struct Engine {
     grace: UnixTime,
     beating: bool,
     clocks: Option<(UnixTime, Duration)>,
-    jump: Option<ClockView>,
+    jump: Option<ClockView<'static>>,
+    /// After a sleep: the sources that look before anybody is told anything, and until when they may.
+    awaited: (BTreeSet<String>, UnixTime),
+    /// It was waited for, and nobody was told since: another sleep puts nothing off.
+    owes: bool,
     /// The last deed that was taken note of: people act by other processes, too.
     deed: i64,
     decide_at: UnixTime,
@@ -161,6 +172,7 @@ impl Engine {
     ) -> Result<(Self, Arc<Handle>), StoreError> {
         let (events, inbox) = channel();
         let desk = Desk::open(&store, Arc::clone(&log))?;
+        let instance = notify::instance(&store)?;
         let now = clock.now();
         let status = Arc::new(Status::default());
         status.update(|s| {
@@ -177,6 +189,7 @@ impl Engine {
             runtime,
             vantage,
             desk,
+            instance,
             log,
             schedule,
             running: BTreeMap::new(),
@@ -187,6 +200,8 @@ impl Engine {
             beating: false,
             clocks: None,
             jump: None,
+            awaited: (BTreeSet::new(), now),
+            owes: false,
             deed: 0,
             decide_at: now,
             own_at: now,
@@ -254,6 +269,7 @@ impl Engine {
             }
             Event::Ended(name) => {
                 self.running.remove(&name);
+                self.awaited.0.remove(&name);
                 self.handle.status.update(|s| drop(s.running.remove(&name)));
                 (self.decide_at, self.own_at) = (now, now);
             }
@@ -371,11 +387,15 @@ impl Engine {
         let mut well = true;
         let boot = self.handle.clock.boottime();
         if let Some((then, boot_then)) = self.clocks {
-            let counted = boot.saturating_sub(boot_then).as_secs() as i64;
+            let gap = boot.saturating_sub(boot_then);
+            let counted = gap.as_secs() as i64;
+            if gap > SLEPT {
+                self.woke(gap, now);
+            }
             let jumped = (now.0 - then.0) - counted;
             if jumped.abs() > JUMP {
                 let held_until = now.plus(JUMP_HOLD);
-                self.jump = Some(ClockView { jumped, at: now, held_until });
+                self.jump = Some(ClockView { peers: &[], jumped, at: now, held_until });
                 (self.log)(&format!(
                     "the clock was set by {jumped} seconds; messages are held until {held_until}"
                 ));
@@ -418,6 +438,22 @@ impl Engine {
 
     fn held(&self, now: UnixTime) -> bool {
         self.jump.is_some_and(|jump| now < jump.held_until)
+    }
+
+    /// What was seen before a sleep may be over: those who would have looked meanwhile look before anybody is told.
+    fn woke(&mut self, gap: Duration, now: UnixTime) {
+        let due: BTreeSet<String> = self.schedule.due(now).into_iter().collect();
+        if due.is_empty() || self.owes {
+            return;
+        }
+        let (seconds, names) = (gap.as_secs(), Vec::from_iter(due.iter().map(String::as_str)).join(", "));
+        let what = format!("nothing was done for {seconds} seconds, asleep or held up");
+        (self.log)(&format!("{what}: {names} look before anybody is told anything"));
+        self.awaited = (due, now.plus(JUMP_HOLD));
+    }
+
+    fn awaits(&self, now: UnixTime) -> bool {
+        !self.awaited.0.is_empty() && now < self.awaited.1
     }
 
     fn start_due(&mut self, now: UnixTime) -> Option<UnixTime> {
@@ -555,7 +591,11 @@ impl Engine {
         for (name, channels) in &views {
             own.push(Own::Owner(OwnerView { name, last_resort: **name == setup.last_resort, channels }));
         }
-        own.push(Own::Clock(self.jump.unwrap_or(ClockView { jumped: 0, at: now, held_until: now })));
+        let times = self.handle.status.read().times;
+        let fresh = times.as_ref().filter(|(at, _)| (now.0 - at.0).abs() <= TIMES_HOLD);
+        let peers = fresh.map(|(_, times)| times.as_slice()).unwrap_or_default();
+        let jump = self.jump.unwrap_or(ClockView { peers, jumped: 0, at: now, held_until: now });
+        own.push(Own::Clock(ClockView { peers, ..jump }));
         let changes = judge_own(&self.handle.store, &own, &setup.policy, &setup.last_resort, now)?;
         if !(changes.opened.is_empty() && changes.resolved.is_empty()) {
             self.decide_at = self.decide_at.min(now);
@@ -582,6 +622,11 @@ impl Engine {
         if self.held(now) {
             return Ok(self.jump.map(|j| j.held_until));
         }
+        if self.awaits(now) {
+            self.owes = true;
+            return Ok(Some(self.awaited.1));
+        }
+        self.owes = false;
         let deed = self.handle.store.last_deed()?;
         if now < self.decide_at && deed == self.deed {
             return Ok(Some(self.decide_at));
@@ -604,7 +649,8 @@ impl Engine {
         let room = DELIVERIES.saturating_sub(self.delivering.len());
         let due = self.handle.store.outgoing_due(now, DELIVERIES + self.delivering.len())?;
         let due: Vec<_> = due.into_iter().filter(|m| !self.delivering.contains(&m.id)).take(room).collect();
-        for message in due {
+        for mut message in due {
+            message.notice.instance.clone_from(&self.instance);
             self.delivering.insert(message.id.clone());
             let events = self.handle.events.clone();
             let channel = setup.channels.get(&message.notifier).cloned();
@@ -647,7 +693,7 @@ impl Engine {
 
     fn digest(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
         let setup = self.handle.setup();
-        if self.held(now) {
+        if self.held(now) || self.awaits(now) {
             return Ok(None);
         }
         digest::write_due(&self.handle.store, &setup, &self.desk, now)
@@ -720,34 +766,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Looks: returns why it could not. What was never looked at comes first: a new line of the configuration answers
-/// within seconds.
-async fn look(planned: Planned, fresh: Vec<String>, cx: Cx, out: Arc<dyn Sink>) -> Option<String> {
-    let mut fault = None;
-    for targets in [fresh, planned.targets.clone()] {
-        if targets.is_empty() && !planned.targets.is_empty() {
-            continue;
-        }
-        match (planned.build)(&targets) {
-            Ok(sources) => {
-                for source in sources {
-                    if let Err(error) = source.discover(&cx, Arc::clone(&out)).await {
-                        fault.get_or_insert(error.to_string());
-                    }
-                }
-            }
-            Err(message) => fault = Some(message),
-        }
-    }
-    fault
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 /// The earliest of several instants.

@@ -324,6 +324,33 @@ fn mail_down_for_two_hours_and_a_source_for_three_days() {
 }
 
 #[test]
+fn a_machine_that_slept_looks_before_it_speaks() {
+    let mut company = Company::new();
+    {
+        let mut world = lock(&company.world);
+        world.install("renewed.web.test", START.plus(-80 * DAY), 90);
+        world.install("forgotten.web.test", START.plus(-79 * DAY), 90);
+    }
+    company.live(12, |_, _| {});
+    assert_eq!(company.days("web", Event::Alert, "renewed.web.test"), [0], "the warning");
+    // Asleep until the day on which both would have to be told of as expired; one was renewed meanwhile.
+    lock(&company.world).install("renewed.web.test", START.plus(5 * DAY), 90);
+    company.clock.advance(Duration::from_secs(11 * 24 * HOUR));
+    let before = company.told().len();
+    company.engine.pass();
+    assert_eq!(company.told().len(), before, "not before it has looked");
+    company.engine.settle();
+    company.live(12, |_, _| {});
+    assert_eq!(company.days("web", Event::Alert, "renewed.web.test"), [0], "nothing more of what is over");
+    assert_eq!(company.days("web", Event::Resolved, "renewed.web.test").len(), 1);
+    assert_eq!(
+        company.days("web", Event::Alert, "forgotten.web.test"),
+        [0, 11],
+        "what is true is told at once"
+    );
+}
+
+#[test]
 fn a_clock_set_by_sixty_days_rings_for_nobody_but_itself() {
     for jump in [60 * DAY, -60 * DAY] {
         let mut company = Company::new();

@@ -336,6 +336,9 @@ pub(crate) enum StatusCommand {
         /// The folder
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+        /// How long it may be believed: longer than until the next export. Then the page greys itself
+        #[arg(long, value_name = "TIME", default_value = "15m")]
+        valid: String,
     },
 }
 

@@ -98,7 +98,8 @@ pub(crate) struct ServerTable {
     pub(crate) digest: Option<Spanned<String>>,
     /// Roots that clients of this house trust besides the usual ones (PEM or DER).
     #[serde(default)]
-    pub(crate) roots: Vec<PathBuf>,
+    #[schemars(with = "Vec<PathBuf>")]
+    pub(crate) roots: Vec<Spanned<PathBuf>>,
 }
 
 /// `[[source]]`

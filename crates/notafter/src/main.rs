@@ -47,8 +47,8 @@ fn main() -> ExitCode {
             commands::alert::test(&cli.global, &test)
         }
         Command::Export(export) => commands::export::run(&cli.global, &export),
-        Command::Status { command: cli::StatusCommand::Export { folder } } => {
-            commands::export::status(&cli.global, &folder)
+        Command::Status { command: cli::StatusCommand::Export { folder, valid } } => {
+            commands::export::status(&cli.global, &folder, &valid)
         }
         Command::Calendar(calendar) => commands::export::calendar(&cli.global, &calendar),
         Command::Backup { file } => commands::backup::backup(&cli.global, &file),

@@ -313,6 +313,15 @@ impl Db {
         }
     }
 
+    /// This program is about to end: a database server that says nothing is not waited for.
+    pub(crate) fn begin_end(&self) {
+        match &self.engine {
+            Engine::Sqlite(_) => {}
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(pool) => pool.begin_end(),
+        }
+    }
+
     /// Name and version, and bytes on disk.
     pub(crate) fn describe(&self) -> (String, Option<u64>) {
         match &self.engine {
@@ -331,7 +340,7 @@ impl Db {
         }
     }
 
-    /// Is every page and row as it should be? `thorough`: all of them.
+    /// Is every page as it should be, as far as the database itself can say? `thorough`: all of them.
     pub(crate) fn check(&self, thorough: bool) -> Result<()> {
         match &self.engine {
             Engine::Sqlite(pool) => pool.check(thorough),

@@ -4,6 +4,7 @@
 //! `db.rs` is the only file that names a driver, every statement is written once. Calls block: the engine
 //! calls from its own threads, the server from blocking tasks. It decides nothing and reads no clock.
 
+mod check;
 mod db;
 mod ledger;
 mod migrate;
@@ -82,12 +83,19 @@ impl Store {
         })
     }
 
-    /// Looks whether what is kept is whole: quick, or every page and row.
+    /// Looks whether what is kept is whole: quick, or every page and row, and whether they agree with each other.
     ///
     /// # Errors
     /// What is damaged.
     pub fn check(&self, thorough: bool) -> Result<(), StoreError> {
-        self.db.check(thorough)
+        self.db.check(thorough)?;
+        if thorough { check::whole(self) } else { Ok(()) }
+    }
+
+    /// This program is about to end: from now on a database server that says nothing is waited for no longer than
+    /// some seconds in all. For a file nothing changes.
+    pub fn begin_end(&self) {
+        self.db.begin_end();
     }
 
     /// Takes the place of the one server of this memory, for as long as this lives: two that look and tell from one

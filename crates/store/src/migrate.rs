@@ -5,7 +5,7 @@
 
 use notafter_core::UnixTime;
 
-use crate::db::{Db, Dialect, Result, args, other};
+use crate::db::{Db, Dialect, Result, args, corrupt, other};
 use crate::{StoreError, Trouble};
 
 /// Number, what SQLite runs, what PostgreSQL runs.
@@ -55,6 +55,18 @@ pub(crate) fn migrate(db: &Db, steps: &[Step], now: UnixTime) -> Result<i64> {
         }
     }
     Ok(newest)
+}
+
+/// Is every step of the schema applied, and as this program knows it?
+pub(crate) fn as_applied(db: &Db) -> Result<()> {
+    let applied = applied(db)?;
+    for (number, ..) in STEPS {
+        let (_, sum) = text_of(db.dialect(), STEPS, *number)?;
+        if !applied.iter().any(|(known, text)| known == number && *text == sum) {
+            return Err(corrupt(format!("step {number} of the schema is not the one that was applied")));
+        }
+    }
+    Ok(())
 }
 
 fn not_newer(applied: &[(i64, String)], newest: i64) -> Result<()> {

@@ -2,7 +2,7 @@
 
 pub(crate) mod fetch;
 mod filter;
-mod own;
+pub(crate) mod own;
 
 use notafter_core::UnixTime;
 use notafter_core::location::Location;

@@ -189,13 +189,14 @@ fn judge(program: &str, status: ExitStatus, output: &[u8]) -> Result<(), Fault> 
 }
 
 /// The environment of the program, besides PATH, HOME and LANG.
-fn variables(document: &NoticeDocument) -> [(&'static str, String); 15] {
+fn variables(document: &NoticeDocument) -> [(&'static str, String); 16] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     [
         ("NOTAFTER_ID", document.id.clone()),
         ("NOTAFTER_EVENT", document.event.to_owned()),
         ("NOTAFTER_SEVERITY", document.severity.to_owned()),
         ("NOTAFTER_ALERT", text(&document.alert)),
+        ("NOTAFTER_INSTANCE", document.instance.clone()),
         ("NOTAFTER_OWNER", document.owner.clone()),
         ("NOTAFTER_TO", text(&document.to)),
         ("NOTAFTER_SUBJECT", document.subject.clone()),

@@ -1,6 +1,6 @@
 //! Opsgenie (and Jira Service Management, which took over its API): an alert created and closed by alias.
 //!
-//! The alias is the alert's id, so that a reminder counts up the open alert instead of opening another. The
+//! The alias is the alert's id and its server's, so that a reminder counts up the open alert instead of opening another. The
 //! address behind the colon is a team. Acknowledging is not passed on.
 
 use notafter_core::fault::Fault;
@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Dress, HttpTable, Outgoing, incident, no_digest, unreadable};
+use super::{Dress, HttpTable, Outgoing, incident, no_digest, token, unreadable};
 use crate::http::{AUTHORIZATION, Request, Url, address};
 use crate::secret::Secret;
 use crate::text::{Plain, Words, clean, cut, lay_out_text};
@@ -68,6 +68,7 @@ impl Dress for Opsgenie {
     fn request(&self, out: &Outgoing<'_>, words: &Words) -> Result<Request, Fault> {
         no_digest(out.notice, "opsgenie")?;
         let alias = incident(out.notice);
+        let number = out.notice.alert.as_deref().map_or_else(String::new, token);
         let path = format!("{}/v2/alerts", self.base.path().trim_end_matches('/'));
         let mut url = self.base.clone();
         let body = if words.event == Event::Resolved {
@@ -89,7 +90,7 @@ impl Dress for Opsgenie {
                     Severity::Warning => "P3",
                     Severity::Info => "P5",
                 },
-                "details": { "owner": words.owner, "alert": alias },
+                "details": { "owner": words.owner, "alert": number },
             });
             if let Some(team) = out.to.or(self.settings.team.as_deref()) {
                 body["responders"] = json!([{ "type": "team", "name": clean(team, 100) }]);

@@ -1,6 +1,6 @@
 //! PagerDuty: Events API v2 (developer.pagerduty.com, "Send an alert event").
 //!
-//! All messages of one alert have its id as `dedup_key`: a reminder joins the open incident, and what was
+//! All messages of one alert have its id and its server's as `dedup_key`: a reminder joins the open incident, and what was
 //! seen to be mended resolves it. Acknowledging is done in PagerDuty or in Notafter, not passed on.
 
 use notafter_core::fault::Fault;

@@ -22,6 +22,7 @@ pub(super) const FIELDS: &[&str] = &[
     "event",
     "severity",
     "alert",
+    "instance",
     "owner",
     "to",
     "subject",

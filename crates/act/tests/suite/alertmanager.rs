@@ -52,7 +52,7 @@ async fn it_fires_changes_and_resolves() {
     notifier.notify(&cx, None, &warning).await.unwrap();
     let seen = firing();
     assert_eq!(seen.len(), 1, "{seen:#?}");
-    let labels = json!({ "alertname": "Notafter", "severity": "warning", "owner": "web", "alert": "a17", "team": "web" });
+    let labels = json!({ "alertname": "Notafter", "severity": "warning", "owner": "web", "alert": "a17-5f3a9c02d1e4", "team": "web" });
     assert_eq!(seen[0]["labels"], labels);
     assert!(seen[0]["annotations"]["description"].as_str().unwrap().contains("api.example.com"));
 

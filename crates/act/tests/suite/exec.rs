@@ -47,6 +47,7 @@ async fn it_is_given_the_notice_and_nothing_of_ours() {
         "NOTAFTER_EVENT=alert",
         "NOTAFTER_SEVERITY=critical",
         "NOTAFTER_ALERT=a17",
+        "NOTAFTER_INSTANCE=5f3a9c02d1e4",
         "NOTAFTER_ID=n-42",
         "NOTAFTER_OWNER=web",
         "NOTAFTER_TO=room 5",

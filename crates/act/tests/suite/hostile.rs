@@ -35,6 +35,7 @@ fn hostile() -> Notice {
     Notice {
         id: NASTY.into(),
         alert: Some(NASTY.into()),
+        instance: NASTY.into(),
         owner: NASTY.into(),
         title: format!("{NASTY}{}", "t".repeat(1 << 20)),
         text: NASTY.repeat(1000),

@@ -61,8 +61,8 @@ async fn it_arrives_over_each_kind_of_tls_in_one_thread() {
         assert_eq!(header(first, "Message-ID"), "<n-42@example.com>");
         assert_eq!(header(second, "Message-ID"), "<n-43@example.com>");
         for mail in [first, second] {
-            assert_eq!(header(mail, "References"), "<alert-a17@example.com>");
-            assert_eq!(header(mail, "In-Reply-To"), "<alert-a17@example.com>");
+            assert_eq!(header(mail, "References"), "<alert-a17-5f3a9c02d1e4@example.com>");
+            assert_eq!(header(mail, "In-Reply-To"), "<alert-a17-5f3a9c02d1e4@example.com>");
             assert_eq!(header(mail, "Auto-Submitted"), "auto-generated");
             assert_eq!(header(mail, "Date"), "Sat, 21 Nov 2026 12:00:00 +0000");
         }

@@ -98,6 +98,7 @@ fn notice(event: Event) -> Notice {
         event,
         severity: Severity::Critical,
         alert: Some("a17".into()),
+        instance: "5f3a9c02d1e4".into(),
         owner: "web".into(),
         title: "2 certificates of web stop working".into(),
         text: "Clients will refuse the connection from then on.".into(),

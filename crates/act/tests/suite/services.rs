@@ -21,15 +21,44 @@ async fn pagerduty_triggers_and_resolves_by_the_alert() {
     let table = |r: &Receiver| table("pagerduty", &r.url("/v2/enqueue"), &secret);
     let trigger = json(&sent("pagerduty", table, None, &notice(Event::Alert)).await);
     assert_eq!(trigger["event_action"], "trigger");
-    assert_eq!((&trigger["dedup_key"], &trigger["routing_key"]), (&json!("a17"), &json!("123456:s3cret")));
+    assert_eq!(
+        (&trigger["dedup_key"], &trigger["routing_key"]),
+        (&json!("a17-5f3a9c02d1e4"), &json!("123456:s3cret"))
+    );
     assert_eq!(trigger["payload"]["severity"], "critical");
     assert_eq!(trigger["payload"]["source"], "api.example.com");
     assert_eq!(trigger["links"][0]["text"], "Acknowledge");
     let resolve = json(&sent("pagerduty", table, None, &notice(Event::Resolved)).await);
     assert_eq!(
         resolve,
-        json!({ "event_action": "resolve", "dedup_key": "a17", "routing_key": "123456:s3cret" })
+        json!({ "event_action": "resolve", "dedup_key": "a17-5f3a9c02d1e4", "routing_key": "123456:s3cret" })
     );
+}
+
+#[tokio::test]
+async fn two_servers_have_incidents_of_their_own() {
+    let lab = Lab::new("two-servers");
+    let secret = secret(&lab);
+    for (name, key) in
+        [("pagerduty", "/dedup_key"), ("opsgenie", "/alias"), ("alertmanager", "/0/labels/alert")]
+    {
+        let key_of = async |instance: &str, event: Event| {
+            let notice = notafter_core::notice::Notice { instance: instance.into(), ..notice(event) };
+            let seen = sent(name, |r: &Receiver| table(name, &r.url("/x"), &secret), None, &notice).await;
+            // Opsgenie's is in the path when it is closed.
+            seen.path
+                .strip_prefix("/x/v2/alerts/")
+                .and_then(|p| p.strip_suffix("/close?identifierType=alias"))
+                .map_or_else(
+                    || json(&seen).pointer(key).unwrap_or_else(|| panic!("{name}: {}", seen.text())).clone(),
+                    |alias| json!(alias),
+                )
+        };
+        let (one, other) =
+            (key_of("5f3a9c02d1e4", Event::Alert).await, key_of("00ffee00ffee", Event::Alert).await);
+        assert_ne!(one, other, "{name}");
+        assert_eq!(one, key_of("5f3a9c02d1e4", Event::Resolved).await, "{name}: what was opened is closed");
+    }
 }
 
 #[tokio::test]
@@ -41,10 +70,10 @@ async fn opsgenie_creates_and_closes_by_alias() {
     assert_eq!(create.path, "/v2/alerts");
     assert_eq!(create.header("authorization"), Some("GenieKey 123456:s3cret"));
     let body = json(&create);
-    assert_eq!((&body["alias"], &body["priority"]), (&json!("a17"), &json!("P1")));
+    assert_eq!((&body["alias"], &body["priority"]), (&json!("a17-5f3a9c02d1e4"), &json!("P1")));
     assert_eq!(body["responders"], json!([{ "type": "team", "name": "Web Team" }]));
     let close = sent("opsgenie", table, None, &notice(Event::Resolved)).await;
-    assert_eq!(close.path, "/v2/alerts/a17/close?identifierType=alias");
+    assert_eq!(close.path, "/v2/alerts/a17-5f3a9c02d1e4/close?identifierType=alias");
 }
 
 #[tokio::test]

@@ -17,16 +17,17 @@ use notafter_core::joints::Cx;
 use notafter_core::notice::{Event, Item, Notice};
 use notafter_engine::clock::SystemClock;
 use notafter_engine::hands;
-use notafter_engine::notify::Desk;
+use notafter_engine::notify::{self, Desk};
 use notafter_engine::setup::{Setup, channel_name};
 use notafter_store::Store;
 use notafter_store::queries::Sort;
 use notafter_store::rows::AssetRow;
+use serde_json::{Value, json};
 
 use super::hands::{memory, setup};
-use super::{End, Usage};
+use super::{End, Usage, no_rows};
 use crate::assemble;
-use crate::cli::{AlertTest, Global};
+use crate::cli::{AlertTest, Format, Global};
 use crate::config::plan::{self, Sheet};
 use crate::data::{Data, who};
 use crate::print;
@@ -37,6 +38,7 @@ const OURS: i64 = 60;
 const WAIT: u64 = 45;
 
 pub(crate) fn test(global: &Global, args: &AlertTest) -> Result<End, Usage> {
+    no_rows(global, "alert test")?;
     let (data, store, now) = memory(global)?;
     let (sheet, setup) = setup(global, &data, &store)?;
     let item = find(&data, &store, args.item.as_deref(), now)?;
@@ -45,9 +47,10 @@ pub(crate) fn test(global: &Global, args: &AlertTest) -> Result<End, Usage> {
         None => item.as_ref().and_then(|r| r.owner.clone()).unwrap_or_else(|| setup.last_resort.clone()),
     };
     let channels = channels(&setup, &owner)?;
-    let notice = notice(&setup, &owner, item.as_ref(), now);
+    let mut notice = notice(&setup, &owner, item.as_ref(), now);
     if args.preview {
-        return preview(&sheet, &channels, &notice, now);
+        notice.instance = notify::instance(&store).map_err(|e| data.explain(&e))?;
+        return preview(global, &sheet, &channels, &notice, now);
     }
     let about = item.map_or_else(|| format!("the owner {owner}"), |row| row.title);
     let served = data.is_served();
@@ -57,13 +60,54 @@ pub(crate) fn test(global: &Global, args: &AlertTest) -> Result<End, Usage> {
     if sent.is_empty() {
         return Err(no_channel(&owner));
     }
+    let mut told = Told { rows: (global.format() != Format::Table).then(Vec::new), failed: false };
     if served {
         if !global.quiet {
             print::note("the server sends it within seconds");
         }
-        return wait(&data, &store, &sent);
+        wait(&data, &store, &sent, &mut told)?;
+    } else {
+        send(&data, &store, &setup, sent, &mut told)?;
     }
-    send(&data, &store, &setup, sent)
+    Ok(told.end(&owner))
+}
+
+/// What came of each message: said at once, or kept for one document.
+struct Told {
+    rows: Option<Vec<Value>>,
+    failed: bool,
+}
+
+impl Told {
+    /// Says what came of one; `heard`: it was tried.
+    fn one(&mut self, message: &Outgoing, heard: bool) {
+        self.failed |= message.delivery != Delivery::Sent;
+        let channel = channel_name(&message.notifier, message.to.as_deref());
+        let error = message.error.as_deref().unwrap_or_default();
+        if let Some(rows) = &mut self.rows {
+            rows.push(json!({
+                "id": message.id, "channel": channel, "state": message.delivery.as_str(),
+                "attempts": message.attempts, "error": message.error,
+            }));
+            return;
+        }
+        let text = match message.delivery {
+            _ if !heard => format!("{channel}: no answer within {WAIT} s; the server goes on trying\n"),
+            Delivery::Sent => format!("{channel}: taken over; look whether it arrives\n"),
+            Delivery::Failed => format!("{channel}: not delivered: {error}\n"),
+            Delivery::Pending | Delivery::Late => {
+                format!("{channel}: not delivered: {error}\n  a running server tries again\n")
+            }
+        };
+        print::out(text.as_bytes());
+    }
+
+    fn end(self, owner: &str) -> End {
+        if let Some(rows) = self.rows {
+            print::out(format!("{}\n", json!({ "owner": owner, "items": rows })).as_bytes());
+        }
+        if self.failed { End::Failed } else { End::Done }
+    }
 }
 
 fn find(data: &Data, store: &Store, item: Option<&str>, now: UnixTime) -> Result<Option<AssetRow>, Usage> {
@@ -119,6 +163,7 @@ fn notice(setup: &Setup, owner: &str, item: Option<&AssetRow>, now: UnixTime) ->
         event: Event::Test,
         severity: Severity::Info,
         alert: None,
+        instance: String::new(),
         owner: owner.to_owned(),
         title: match item {
             Some(row) => format!("a test about {}", row.title),
@@ -136,7 +181,15 @@ fn notice(setup: &Setup, owner: &str, item: Option<&AssetRow>, now: UnixTime) ->
     }
 }
 
-fn preview(sheet: &Sheet, channels: &Channels, notice: &Notice, now: UnixTime) -> Result<End, Usage> {
+fn preview(
+    global: &Global,
+    sheet: &Sheet,
+    channels: &Channels,
+    notice: &Notice,
+    now: UnixTime,
+) -> Result<End, Usage> {
+    let rows = global.format() != Format::Table;
+    let mut shown = Vec::new();
     for (name, to) in channels {
         let table = sheet.config.notifier.iter().find(|t| t.name.get_ref() == name);
         let Some(table) = table else { continue };
@@ -144,7 +197,15 @@ fn preview(sheet: &Sheet, channels: &Channels, notice: &Notice, now: UnixTime) -
         let kind = plan::kind(table).map_err(Usage::new)?;
         let out = Preview { to: to.as_deref(), notice, now };
         let text = (kind.preview)(settings, &BuildCx { roots: Roots::read() }, &out).map_err(Usage::new)?;
-        print::out(format!("# {}\n{text}\n", channel_name(name, to.as_deref())).as_bytes());
+        let channel = channel_name(name, to.as_deref());
+        if rows {
+            shown.push(json!({ "channel": channel, "state": "preview", "text": text }));
+        } else {
+            print::out(format!("# {channel}\n{text}\n").as_bytes());
+        }
+    }
+    if rows {
+        print::out(format!("{}\n", json!({ "owner": notice.owner, "items": shown })).as_bytes());
     }
     Ok(End::Done)
 }
@@ -155,9 +216,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Usage> {
 }
 
 /// Waits for the server to try each of them once.
-fn wait(data: &Data, store: &Store, sent: &[Outgoing]) -> Result<End, Usage> {
+fn wait(data: &Data, store: &Store, sent: &[Outgoing], told: &mut Told) -> Result<(), Usage> {
     let mut missing: BTreeSet<&str> = sent.iter().map(|m| m.id.as_str()).collect();
-    let mut failed = false;
     let runtime = runtime()?;
     let mut beat = {
         let _inside = runtime.enter();
@@ -167,7 +227,7 @@ fn wait(data: &Data, store: &Store, sent: &[Outgoing]) -> Result<End, Usage> {
         runtime.block_on(beat.tick());
         for message in store.outgoing(None, 200).map_err(|e| data.explain(&e))? {
             if message.attempts > 0 && missing.remove(message.id.as_str()) {
-                failed |= said(&message);
+                told.one(&message, true);
             }
         }
         if missing.is_empty() {
@@ -175,42 +235,34 @@ fn wait(data: &Data, store: &Store, sent: &[Outgoing]) -> Result<End, Usage> {
         }
     }
     for message in sent.iter().filter(|m| missing.contains(m.id.as_str())) {
-        failed = true;
-        let channel = channel_name(&message.notifier, message.to.as_deref());
-        print::out(format!("{channel}: no answer within {WAIT} s; the server goes on trying\n").as_bytes());
+        told.one(message, false);
     }
-    Ok(if failed { End::Failed } else { End::Done })
+    Ok(())
 }
 
 /// Sends them from here, where no server does, and notes what came of it as the server would.
-fn send(data: &Data, store: &Store, setup: &Setup, sent: Vec<Outgoing>) -> Result<End, Usage> {
+fn send(
+    data: &Data,
+    store: &Store,
+    setup: &Setup,
+    sent: Vec<Outgoing>,
+    told: &mut Told,
+) -> Result<(), Usage> {
     let runtime = runtime()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let instance = notify::instance(store).map_err(|e| data.explain(&e))?;
     let mut desk = Desk::open(store, Arc::new(|_: &str| {})).map_err(|e| data.explain(&e))?;
-    let mut failed = false;
-    for message in sent {
+    for mut message in sent {
         let Some(channel) = setup.channels.get(&message.notifier) else { continue };
         let cx = Cx::new(Arc::clone(&clock), assemble::vantage());
+        message.notice.instance.clone_from(&instance);
         let result = runtime.block_on(channel.notifier.notify(&cx, message.to.as_deref(), &message.notice));
         let id = message.id.clone();
         desk.delivered(store, setup, message, result, clock.now()).map_err(|e| data.explain(&e))?;
         let known = store.outgoing(None, 200).map_err(|e| data.explain(&e))?;
-        failed |= known.iter().filter(|m| m.id == id).any(said);
-    }
-    Ok(if failed { End::Failed } else { End::Done })
-}
-
-/// Says what came of one; `true`: it did not get through.
-fn said(message: &Outgoing) -> bool {
-    let channel = channel_name(&message.notifier, message.to.as_deref());
-    let error = message.error.as_deref().unwrap_or_default();
-    let text = match message.delivery {
-        Delivery::Sent => format!("{channel}: taken over; look whether it arrives\n"),
-        Delivery::Failed => format!("{channel}: not delivered: {error}\n"),
-        Delivery::Pending | Delivery::Late => {
-            format!("{channel}: not delivered: {error}\n  a running server tries again\n")
+        for message in known.iter().filter(|m| m.id == id) {
+            told.one(message, true);
         }
-    };
-    print::out(text.as_bytes());
-    message.delivery != Delivery::Sent
+    }
+    Ok(())
 }

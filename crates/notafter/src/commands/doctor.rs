@@ -2,7 +2,7 @@
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notafter_core::UnixTime;
@@ -276,7 +276,11 @@ fn names(visit: &mut Visit, sheet: &Sheet) {
         let Some(place) = place else { continue };
         let greeted = connect(&place).and_then(|stream| match (mail, tls.as_str()) {
             (false, _) => Ok(format!("something answers at {place}")),
-            (true, "tls") => Ok(format!("something answers at {place}; what it says within TLS is not read")),
+            (true, "tls") => {
+                let roots = text("ca_file").map(PathBuf::from);
+                smtp::greet_within_tls(stream, host_of(&place), roots.as_deref())
+                    .map(|says| format!("{place} {says}"))
+            }
             (true, _) => smtp::greet(stream, tls == "starttls").map(|says| format!("{place} {says}")),
         });
         match greeted {
@@ -288,6 +292,12 @@ fn names(visit: &mut Visit, sheet: &Sheet) {
 
 fn with_port(host: &str, port: u16) -> String {
     if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") }
+}
+
+/// The name or address before the port.
+fn host_of(place: &str) -> &str {
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn web_place(text: &dyn Fn(&str) -> Option<String>) -> Option<String> {

@@ -17,6 +17,7 @@ use super::{End, Usage};
 use crate::assemble;
 use crate::cli::{self, Calendar, Export, Global};
 use crate::data::{shown, who};
+use crate::moment;
 use crate::print;
 
 pub(crate) fn run(global: &Global, args: &Export) -> Result<End, Usage> {
@@ -117,7 +118,16 @@ impl Drop for Beside {
     }
 }
 
-pub(crate) fn status(global: &Global, folder: &Path) -> Result<End, Usage> {
+/// An export may be believed for so many seconds at most: what is older says nothing about today.
+const VALID_MOST: i64 = 7 * 86_400;
+
+pub(crate) fn status(global: &Global, folder: &Path, valid: &str) -> Result<End, Usage> {
+    let seconds = moment::duration(valid).map_err(Usage::new)?.as_secs();
+    let valid = i64::try_from(seconds).unwrap_or(i64::MAX);
+    if !(60..=VALID_MOST).contains(&valid) {
+        return Err(Usage::new("--valid is from 1m to 7d")
+            .hint("about three times as long as the exports are apart: 15m for one every five minutes"));
+    }
     let (data, store, now) = memory(global)?;
     let (_, setup) = setup(global, &data, &store)?;
     if !setup.services.iter().any(|s| s.public) {
@@ -125,7 +135,7 @@ pub(crate) fn status(global: &Global, folder: &Path) -> Result<End, Usage> {
             .hint("add a [[service]] with public = true"));
     }
     // Without a server nobody looks: what is written then says so.
-    status_export::write(&store, &setup, data.is_served(), folder, now)
+    status_export::write_valid(&store, &setup, data.is_served(), folder, now, valid)
         .map_err(|e| Usage::new(format!("cannot write into {}: {e}", folder.display())))?;
     print::out(format!("{}: index.html, notafter.css and status.js\n", shown(folder)).as_bytes());
     Ok(End::Done)

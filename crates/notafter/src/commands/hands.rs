@@ -11,8 +11,8 @@ use notafter_engine::setup::Setup;
 use notafter_store::Store;
 use serde_json::json;
 
-use super::ls::{cell, items};
-use super::{End, Usage};
+use super::ls::{alert_rows, cell, items};
+use super::{End, Usage, no_rows};
 use crate::assemble;
 use crate::cli::{Ack, Format, Global, Own, Retire, Snooze};
 use crate::config::plan::Sheet;
@@ -86,9 +86,14 @@ fn each(
     // All of them, or none: a mistyped id must not leave half of it done.
     hands::find_all(&store, ids).map_err(|refused| not_done(&data, refused))?;
     let by = who();
+    let rows = global.format() != Format::Table;
+    let mut held = Vec::new();
     for id in ids {
         let ask = Ask { by: &by, until: asked, note, snooze };
         match hold(&store, id, &ask, now) {
+            // How long it is held is in it, and that it is over.
+            Ok(alert) if rows => held.push(alert),
+            Err(Refused::Resolved(alert)) if rows => held.push(*alert),
             Ok(alert) => {
                 let until = alert.hold.as_ref().map_or(now, |h| h.until);
                 let what = if snooze { "quiet" } else { "acknowledged" };
@@ -102,10 +107,16 @@ fn each(
                         .as_bytes(),
                 );
             }
-            Err(refused) => return Err(not_done(&data, refused)),
+            Err(refused) => {
+                if rows {
+                    // What was done before stands.
+                    alert_rows(global.format(), &held);
+                }
+                return Err(not_done(&data, refused));
+            }
         }
     }
-    Ok(End::Done)
+    Ok(if rows { alert_rows(global.format(), &held) } else { End::Done })
 }
 
 fn not_done(data: &Data, refused: Refused) -> Usage {
@@ -116,6 +127,7 @@ fn not_done(data: &Data, refused: Refused) -> Usage {
 }
 
 pub(crate) fn own(global: &Global, args: &Own) -> Result<End, Usage> {
+    no_rows(global, "own")?;
     let (data, store, now) = memory(global)?;
     let text = super::ls::words(std::slice::from_ref(&args.query));
     let query = super::ls::parse(&text)?;
@@ -130,6 +142,12 @@ pub(crate) fn own(global: &Global, args: &Own) -> Result<End, Usage> {
             .hint("try the query with `notafter ls` first"));
     }
     let lines = store.own(&query, owner, &who(), now).map_err(failed)?;
+    if global.format() != Format::Table {
+        let done =
+            json!({ "query": text, "owner": owner, "lines": lines, "by": who(), "at": now.to_string() });
+        print::out(format!("{done}\n").as_bytes());
+        return Ok(End::Done);
+    }
     let whose = owner.map_or_else(|| "nobody's by hand".to_owned(), |o| format!("{o}'s by hand"));
     let text = match (lines, owner) {
         (0, _) => format!("nothing to change: what is found is {whose} already\n"),
@@ -148,6 +166,7 @@ pub(crate) fn retire(global: &Global, args: &Retire) -> Result<End, Usage> {
     if args.list {
         return retired(global);
     }
+    no_rows(global, "retire LOCATION")?;
     let (data, store, now) = memory(global)?;
     let (Some(location), Some(reason)) = (&args.location, &args.reason) else {
         return Err(
@@ -162,6 +181,18 @@ pub(crate) fn retire(global: &Global, args: &Retire) -> Result<End, Usage> {
     };
     let seen = place.placements.iter().any(|p| p.gone.is_none()) || !place.keys.is_empty();
     store.retire(location, reason, &who(), now).map_err(|e| data.explain(&e))?;
+    if global.format() != Format::Table {
+        let was = match (seen, place.blind.is_some()) {
+            (true, _) => "seen",
+            (false, true) => "blind",
+            (false, false) => "empty",
+        };
+        let done = json!({
+            "location": location, "at": now.to_string(), "by": who(), "reason": reason, "was": was,
+        });
+        print::out(format!("{done}\n").as_bytes());
+        return Ok(End::Done);
+    }
     let what = match (seen, place.blind.is_some()) {
         (true, _) => "what was seen there is history",
         (false, true) => "nobody is told any more that it cannot be seen",

@@ -232,29 +232,34 @@ pub(crate) fn cell(text: impl ToString) -> (String, bool) {
     (text.to_string(), false)
 }
 
+/// Alerts in any form but a table: with the structs of the API.
+pub(crate) fn alert_rows(format: Format, alerts: &[Alert]) -> End {
+    let heading = "id,severity,state,owner,title,deadline,findings,opened,told,held_by,held_until";
+    let document = |a: &Alert| json!(documents::alert(a.clone()));
+    items(format, alerts, document, heading, |a| {
+        let hold = a.hold.as_ref();
+        vec![
+            cell(a.id()),
+            cell(a.severity.as_str()),
+            cell(a.state.as_str()),
+            cell(&a.owner),
+            cell(&a.title),
+            cell_at(a.deadline),
+            (a.members.len().to_string(), true),
+            cell_at(Some(a.opened)),
+            cell_at(a.told),
+            cell(hold.map(|h| h.by.as_str()).unwrap_or_default()),
+            cell_at(hold.map(|h| h.until)),
+        ]
+    })
+}
+
 fn alerts(global: &Global, store: &Store, now: UnixTime) -> Result<End, StoreError> {
     let mut alerts = store.open_alerts()?;
     alerts.retain(|a| a.state != State::Resolved);
     alerts.sort_by_key(|a| (a.severity, a.deadline.unwrap_or(UnixTime(i64::MAX))));
     if global.format() != Format::Table {
-        let heading = "id,severity,state,owner,title,deadline,findings,opened,told,held_by,held_until";
-        let document = |a: &Alert| json!(documents::alert(a.clone()));
-        return Ok(items(global.format(), &alerts, document, heading, |a| {
-            let hold = a.hold.as_ref();
-            vec![
-                cell(a.id()),
-                cell(a.severity.as_str()),
-                cell(a.state.as_str()),
-                cell(&a.owner),
-                cell(&a.title),
-                cell_at(a.deadline),
-                (a.members.len().to_string(), true),
-                cell_at(Some(a.opened)),
-                cell_at(a.told),
-                cell(hold.map(|h| h.by.as_str()).unwrap_or_default()),
-                cell_at(hold.map(|h| h.until)),
-            ]
-        }));
+        return Ok(alert_rows(global.format(), &alerts));
     }
     let mut paper = Paper::new(print::colours(global.color), print::width());
     for alert in &alerts {

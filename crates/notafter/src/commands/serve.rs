@@ -14,6 +14,7 @@ use notafter_engine::setup::Setup;
 use notafter_server::probe::Prober;
 use notafter_server::{App, Settings, serve};
 use notafter_store::Store;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{End, Usage};
 use crate::assemble;
@@ -81,6 +82,11 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
         status_public: web.status_public,
         version: env!("CARGO_PKG_VERSION"),
     };
+    // Before anybody is told that it runs: a SIGHUP that nobody hears would be its end.
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::new().map_err(|e| Usage::new(format!("cannot hear signals: {e}")))?
+    };
     let app = App::new(Arc::clone(&handle), settings, Some(Arc::clone(&prober) as Arc<dyn Prober>));
     if !quiet {
         let base = web.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
@@ -94,9 +100,12 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let stopped = Arc::clone(&over);
     let router = app.router();
     let serving = runtime.spawn(async move { serve(listener, router, stopped.notified_owned()).await });
-    let (global, listen, handle_) = (global.clone(), args.listen, Arc::clone(&handle));
-    let keeper = Keeper { global, listen, data, handle: handle_, store, web, clock, prober };
-    let end = runtime.block_on(keeper.keep(version, &thread));
+    let (global, listen, handle_, store_) =
+        (global.clone(), args.listen, Arc::clone(&handle), Arc::clone(&store));
+    let keeper = Keeper { global, listen, data, handle: handle_, store: store_, web, clock, prober };
+    let end = runtime.block_on(Arc::new(keeper).keep(version, &thread, signals));
+    // A database that says nothing must not keep us, nor whoever waits for our end.
+    store.begin_end();
     over.notify_one();
     handle.stop();
     let _ = thread.join();
@@ -132,6 +141,23 @@ fn count(n: usize) -> String {
     if n == 1 { "1 target".to_owned() } else { format!("{n} targets") }
 }
 
+/// What an administrator and a keyboard send.
+struct Signals {
+    hup: Signal,
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hup: signal(SignalKind::hangup())?,
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// Waits for signals and changes.
 struct Keeper {
     global: Global,
@@ -146,15 +172,23 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self, mut version: i64, engine: &std::thread::JoinHandle<()>) -> End {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut hup), Ok(mut term)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
-        else {
-            return End::Failed;
-        };
+    async fn keep(
+        self: Arc<Self>,
+        mut version: i64,
+        engine: &std::thread::JoinHandle<()>,
+        mut signals: Signals,
+    ) -> End {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let mut tick = tokio::time::interval(LOOK);
+        // The memory may be a database that does not answer: it is asked elsewhere, so that signals are heard meanwhile.
+        let mut looking: Option<tokio::task::JoinHandle<Option<i64>>> = None;
+        let mut loading: Option<tokio::task::JoinHandle<()>> = None;
+        let mut reload = false;
         loop {
+            if reload && loading.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                let keeper = Arc::clone(&self);
+                (loading, reload) = (Some(tokio::task::spawn_blocking(move || keeper.reload())), false);
+            }
             tokio::select! {
                 _ = tick.tick() => {
                     // Pages without an engine would show yesterday for ever: whoever watches this process shall know.
@@ -168,16 +202,20 @@ impl Keeper {
                     if self.handle.status.alive(self.clock.monotonic()) {
                         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                     }
-                    if let Ok((_, now)) = watches::read(&self.store)
+                    if let Some(looked) = looking.take_if(|looking| looking.is_finished())
+                        && let Ok(Some(now)) = looked.await
                         && now != version
                     {
-                        version = now;
-                        self.reload();
+                        (version, reload) = (now, true);
                     }
+                    looking.get_or_insert_with(|| {
+                        let store = Arc::clone(&self.store);
+                        tokio::task::spawn_blocking(move || watches::read(&store).ok().map(|(_, now)| now))
+                    });
                 }
-                _ = hup.recv() => self.reload(),
-                _ = term.recv() => break,
-                _ = tokio::signal::ctrl_c() => break,
+                _ = signals.hup.recv() => reload = true,
+                _ = signals.term.recv() => break,
+                _ = signals.int.recv() => break,
             }
         }
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);

@@ -41,7 +41,7 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
             targets: args.targets,
             look: Look {
                 resolver: sheet.config.server.resolver.clone().map(toml::Spanned::into_inner),
-                roots: sheet.config.server.roots.clone(),
+                roots: sheet.roots(),
                 ..Look::default()
             },
             dry_run: false,

@@ -163,7 +163,7 @@ impl Sheet {
         if sources.is_empty() {
             return Err("there is nothing to look at\nhint: add a [[source]]".to_owned());
         }
-        let trust = assemble::trust(&config.server.roots).map_err(|e| format!("roots: {}", with_hint(&e)))?;
+        let trust = assemble::trust(&self.roots()).map_err(|e| format!("roots: {}", with_hint(&e)))?;
         let gone_after = self.span_at(config.server.gone_after.as_ref(), 7 * DAY, "gone_after")?;
         let policy = Policy {
             max_days: config.policy.max_days,
@@ -203,7 +203,16 @@ impl Sheet {
         if let Some(text) = &self.config.server.resolver {
             assemble::resolver(text.get_ref()).map_err(|e| wrong(text.span().start, e))?;
         }
+        for file in &self.config.server.roots {
+            assemble::certificates(file.get_ref())
+                .map_err(|e| self.wrong(Some(file.span().start), format!("roots: {}", with_hint(&e))))?;
+        }
         Ok(())
+    }
+
+    /// The files with further roots.
+    pub(crate) fn roots(&self) -> Vec<PathBuf> {
+        self.config.server.roots.iter().map(|file| file.get_ref().clone()).collect()
     }
 
     fn digest(&self) -> Result<Option<(u8, u32)>, String> {
@@ -696,6 +705,7 @@ mod tests {
             ),
             ("[scan]\nexclude = [\n'/srv',\n'@/nonexistent']\n", "line 4: cannot read /nonexistent"),
             ("[scan]\nexclude = ['127.0.0.0/99']\n", "line 2: `127.0.0.0/99` is neither"),
+            ("[server]\nroots = [\n'/nonexistent.pem']\n", "line 3: roots: cannot read /nonexistent.pem"),
         ] {
             check(text, says);
             check(&format!("{text}[[source]]\nkind = 'files'\npaths = ['/etc/ssl']\n"), says);

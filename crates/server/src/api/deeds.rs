@@ -147,6 +147,7 @@ fn test_notice(owner: &str, about: &str, by: &str, now: UnixTime) -> Notice {
         event: Event::Test,
         severity: Severity::Info,
         alert: None,
+        instance: String::new(),
         owner: owner.to_owned(),
         title: format!("Test message from Notafter for {owner}"),
         text: format!(

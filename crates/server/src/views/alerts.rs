@@ -6,7 +6,7 @@ use notafter_core::alert::hold::hold_most;
 use notafter_core::alert::{Alert, Delivery as Stand, Outgoing, State};
 use notafter_core::deadline::Step;
 use notafter_core::finding::{Severity, summary_at};
-use notafter_engine::notify::tellable;
+use notafter_engine::notify::{TOLD, tellable};
 use notafter_engine::setup::channel_name;
 use notafter_pki::time::DAY;
 use notafter_store::StoreError;
@@ -38,6 +38,8 @@ const ALERTS: usize = 30;
 const MEMBERS: usize = 20;
 /// So many of its messages are shown.
 const MESSAGES: usize = 30;
+/// So many of its deeds are read to see whether it was told with others.
+const DEEDS: usize = 50;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -57,6 +59,8 @@ pub(crate) struct Whole {
     /// What the first of them is about.
     pub(crate) asset: Option<AssetRow>,
     pub(crate) messages: Vec<Outgoing>,
+    /// It was told in a message that is kept with another alert: several that began at once are told as one.
+    pub(crate) bundled: bool,
 }
 
 /// Everything about these alerts.
@@ -75,7 +79,11 @@ fn one(look: &Look, alert: Alert) -> Result<Whole, StoreError> {
         None => None,
     };
     let messages = look.store.outgoing(Some(alert.number), MESSAGES)?;
-    Ok(Whole { alert, findings, asset, messages })
+    let bundled = messages.is_empty() && alert.told.is_some() && {
+        let deeds = look.store.audit_lines(Some(&alert.id()), None, DEEDS)?;
+        deeds.iter().any(|(_, line)| line.what == TOLD)
+    };
+    Ok(Whole { alert, findings, asset, messages, bundled })
 }
 
 /// How an alert stands, as the page is asked for it.
@@ -198,6 +206,7 @@ pub(crate) fn item(look: &Look, whole: &Whole) -> AlertItem {
     let pending = whole.messages.iter().filter(|m| m.delivery == Stand::Pending).count() as u64;
     let count = whole.messages.len() as u64;
     let told = match (count, failed, pending) {
+        (0, ..) if whole.bundled => "Told in one message with others that began at the same time.".to_owned(),
         (0, ..) if alert.told.is_some() => {
             "Told on this page and in the log only: no channel reaches its owner.".to_owned()
         }

@@ -160,6 +160,10 @@ fn every_page_shows_the_house() {
         assert_eq!(browser.get(&path).status, StatusCode::OK, "{path}");
     }
     let page = |path: &str| browser.get(path).text;
+    // Many alerts began at once and were told in one message: that is not nobody.
+    let alerts = page("/alerts");
+    assert!(alerts.contains("Told in one message with others"), "{alerts}");
+    assert!(!alerts.contains("no channel reaches its owner"), "{alerts}");
     let today = page("/");
     for word in [
         "broken now",

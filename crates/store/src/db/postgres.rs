@@ -10,7 +10,7 @@ mod claim;
 mod wait;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -20,7 +20,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Config, NoTls, Statement};
 
-use self::wait::{SILENCE, wait};
+use self::wait::{Ending, SILENCE, wait};
 use super::{Cell, PATIENCE, Result, Row, Value, other};
 use crate::{StoreError, Trouble};
 
@@ -51,6 +51,7 @@ pub(crate) struct Pool {
     /// The session that says that this server, and no other, works here.
     claim: Mutex<Option<Client>>,
     driver: Driver,
+    ending: Arc<Ending>,
 }
 
 /// Where the connections' own halves run, whatever the caller does meanwhile.
@@ -85,6 +86,7 @@ pub(crate) struct Client {
     conflict: bool,
     /// For how long it may say nothing.
     silence: Duration,
+    ending: Arc<Ending>,
 }
 
 impl Drop for Client {
@@ -105,6 +107,7 @@ impl Pool {
             patience: Mutex::new(PATIENCE),
             claim: Mutex::new(None),
             driver: Driver::start()?,
+            ending: Arc::default(),
         };
         pool.read(|c| c.query("SELECT 1", &[]).map(|_| ()))?;
         Ok(pool)
@@ -119,7 +122,7 @@ impl Pool {
         let (config, tls) = (self.config.clone(), self.tls.clone());
         let made =
             runtime.spawn(async move { tokio::time::timeout(CONNECT_MAX, connected(&config, tls)).await });
-        let (client, driver) = match wait(made, SILENCE)? {
+        let (client, driver) = match wait(made, SILENCE, &self.ending)? {
             Ok(Ok(made)) => made.map_err(|e| failed(&e, "connecting"))?,
             Ok(Err(_)) => return Err(silent("it took no connection within 30 seconds")),
             Err(e) => return Err(other(format!("PostgreSQL: connecting broke off: {e}"))),
@@ -131,6 +134,7 @@ impl Pool {
             broken: false,
             conflict: false,
             silence: SILENCE,
+            ending: Arc::clone(&self.ending),
         };
         client.script(SESSION)?;
         Ok(client)
@@ -232,6 +236,11 @@ impl Pool {
         *self.patience.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = patience;
     }
 
+    /// From now on a server that says nothing is waited for no longer than a few seconds.
+    pub(crate) fn begin_end(&self) {
+        self.ending.begin();
+    }
+
     pub(crate) fn settle(&self) {
         // PostgreSQL counts its rows by itself, but not at once: after a large import the plans are made for nothing.
         if let Ok(mut client) = self.begun("SET statement_timeout = 0") {
@@ -284,7 +293,7 @@ impl Client {
         if let Some(known) = self.statements.get(sql) {
             return Ok(known.clone());
         }
-        let made = wait(self.client.prepare(sql), self.silence);
+        let made = wait(self.client.prepare(sql), self.silence, &self.ending);
         let made = self.answer(made, sql)?;
         if self.statements.len() > 300 {
             self.statements.clear();
@@ -295,7 +304,8 @@ impl Client {
 
     pub(crate) fn execute(&mut self, sql: &str, args: &[Value<'_>]) -> Result<u64> {
         let statement = self.prepare(sql)?;
-        let done = wait(self.client.execute_raw(&statement, used(&statement, args)), self.silence);
+        let done =
+            wait(self.client.execute_raw(&statement, used(&statement, args)), self.silence, &self.ending);
         self.answer(done, sql)
     }
 
@@ -308,7 +318,7 @@ impl Client {
         for part in all.chunks(IN_FLIGHT) {
             // Polled together, they go over the wire together and are answered in order.
             let runs = part.iter().map(|args| self.client.execute_raw(&statement, used(&statement, args)));
-            let counts = wait(try_join_all(runs), self.silence);
+            let counts = wait(try_join_all(runs), self.silence, &self.ending);
             touched += self.answer(counts, sql)?.iter().sum::<u64>();
         }
         Ok(touched)
@@ -321,7 +331,7 @@ impl Client {
             let rows = self.client.query_raw(&statement, args).await?;
             rows.try_collect::<Vec<_>>().await
         };
-        let rows = wait(asked, self.silence);
+        let rows = wait(asked, self.silence, &self.ending);
         self.answer(rows, sql)?.iter().map(read_row).collect()
     }
 
@@ -336,7 +346,7 @@ impl Client {
                 let rows = self.client.query_raw(&statement, used(&statement, args)).await?;
                 rows.try_collect::<Vec<_>>().await
             });
-            let found = wait(try_join_all(runs), self.silence);
+            let found = wait(try_join_all(runs), self.silence, &self.ending);
             for rows in self.answer(found, sql)? {
                 out.push(rows.iter().map(read_row).collect::<Result<Vec<_>>>()?);
             }
@@ -365,7 +375,7 @@ impl Client {
             }
             Ok(())
         };
-        let done = wait(asked, self.silence);
+        let done = wait(asked, self.silence, &self.ending);
         self.answer(done, sql)?;
         refused
     }
@@ -377,7 +387,7 @@ impl Client {
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
-        let done = wait(self.client.batch_execute(sql), self.silence);
+        let done = wait(self.client.batch_execute(sql), self.silence, &self.ending);
         self.answer(done, sql)
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn own(
 }
 
 /// What the counters should say, and where they do not.
-pub(super) fn recount(c: &mut Conn<'_>) -> Result<Vec<String>> {
+pub(crate) fn recount(c: &mut Conn<'_>) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     let queries = [
         (

@@ -304,6 +304,7 @@ pub(crate) fn message(name: &str, alert: Option<i64>) -> Outgoing {
         event: Event::Alert,
         severity: Severity::Warning,
         alert: None,
+        instance: String::new(),
         owner: "web".into(),
         title: "x".into(),
         text: String::new(),

@@ -11,7 +11,7 @@ use notafter_core::fault::Fault;
 use notafter_core::finding::Severity;
 use notafter_core::notice::Notice;
 
-use super::super::{token, unfit};
+use super::super::{incident, token, unfit};
 use super::html;
 use crate::text::{Plain, Words, lay_out_text};
 
@@ -37,10 +37,10 @@ pub(super) fn compose(
     for mailbox in to {
         builder = builder.to(mailbox.clone());
     }
-    if let Some(alert) = &notice.alert {
+    if notice.alert.is_some() {
         // Nobody ever sent the mail that all of them answer: so their order does not matter, and a client
         // keeps one thread for each alert (RFC 5322 section 3.6.4).
-        let thread = format!("<alert-{}@{domain}>", token(alert));
+        let thread = format!("<alert-{}@{domain}>", incident(notice));
         builder = builder.in_reply_to(thread.clone()).references(thread);
     }
     let importance = if words.severity == Severity::Critical { "high" } else { "normal" };

@@ -1,7 +1,12 @@
-//! Is there a mail server at the other end? Its greeting, EHLO, and a polite end; nothing is sent.
+//! Is there a mail server at the other end? Its greeting, in the clear or within TLS, EHLO, and a polite end; nothing is
+//! sent. What is said after STARTTLS is not tried here: `notafter alert test` does.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use notafter_act::roots::Roots;
 
 use super::PATIENCE;
 
@@ -10,20 +15,56 @@ const LENGTH_MAX: u64 = 16 * 1024;
 
 /// Shakes hands. `starttls`: the settings need it to be offered.
 pub(super) fn greet(stream: TcpStream, starttls: bool) -> Result<String, String> {
-    let timed =
-        stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
-    timed.map_err(|e| e.to_string())?;
-    let mut writer = stream.try_clone().map_err(|e| e.to_string())?;
-    let mut reader = BufReader::new(stream.take(LENGTH_MAX));
-    talk(&mut reader, &mut writer, starttls)
+    timed(&stream)?;
+    talk(stream, starttls)
 }
 
-fn talk(reader: &mut impl BufRead, writer: &mut impl Write, starttls: bool) -> Result<String, String> {
-    expect(reader, "220", "greets")?;
-    say(writer, "EHLO notafter.invalid")?;
-    let offers = expect(reader, "250", "answers EHLO")?;
+/// The same inside TLS, which comes first (port 465). The server must have a certificate that the mails would be sent
+/// to, too: `roots` is `ca_file` of the settings.
+pub(super) fn greet_within_tls(
+    stream: TcpStream,
+    host: &str,
+    roots: Option<&Path>,
+) -> Result<String, String> {
+    timed(&stream)?;
+    let usual = Roots::read();
+    let roots = roots.map_or_else(|| Ok(usual.clone()), |file| usual.and_file(file));
+    let config = roots.map_err(|e| e.replace('\n', "; "))?.client_config()?;
+    let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(|e| e.to_string())?;
+    let session = rustls::ClientConnection::new(Arc::new(config), name).map_err(|e| e.to_string())?;
+    let mut tls = rustls::StreamOwned::new(session, stream);
+    while tls.conn.is_handshaking() {
+        if let Err(e) = tls.conn.complete_io(&mut tls.sock) {
+            return Err(format!("is there, but TLS comes to nothing: {e}"));
+        }
+    }
+    talk(tls, false).map(|says| format!("{says}, within TLS"))
+}
+
+fn timed(stream: &TcpStream) -> Result<(), String> {
+    let timed =
+        stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+    timed.map_err(|e| e.to_string())
+}
+
+/// A stream of which only so much is read.
+struct Bounded<S>(S, u64);
+
+impl<S: Read> Read for Bounded<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = (&mut self.0).take(self.1).read(buffer)?;
+        self.1 -= read as u64;
+        Ok(read)
+    }
+}
+
+fn talk(stream: impl Read + Write, starttls: bool) -> Result<String, String> {
+    let mut peer = BufReader::new(Bounded(stream, LENGTH_MAX));
+    expect(&mut peer, "220", "greets")?;
+    say(&mut peer.get_mut().0, "EHLO notafter.invalid")?;
+    let offers = expect(&mut peer, "250", "answers EHLO")?;
     // Whether it says goodbye in turn changes nothing.
-    let _ = say(writer, "QUIT");
+    let _ = say(&mut peer.get_mut().0, "QUIT");
     let offered = offers.iter().any(|line| line.get(4..).is_some_and(|l| l.eq_ignore_ascii_case("STARTTLS")));
     if starttls && !offered {
         return Err("greets, and offers no STARTTLS: tls = \"tls\" for port 465".to_owned());
@@ -32,7 +73,7 @@ fn talk(reader: &mut impl BufRead, writer: &mut impl Write, starttls: bool) -> R
 }
 
 fn say(writer: &mut impl Write, line: &str) -> Result<(), String> {
-    write!(writer, "{line}\r\n").map_err(|e| e.to_string())
+    write!(writer, "{line}\r\n").and_then(|()| writer.flush()).map_err(|e| e.to_string())
 }
 
 /// The lines of one answer, which must have this code.
@@ -58,11 +99,31 @@ fn expect(reader: &mut impl BufRead, code: &str, what: &str) -> Result<Vec<Strin
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::talk;
 
+    /// A server that says this, whatever it hears.
+    struct Said<'a>(&'a [u8]);
+
+    impl Read for Said<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for Said<'_> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     fn check(said: &str, starttls: bool, expected: Result<&str, &str>) {
-        let mut heard = Vec::new();
-        let result = talk(&mut said.as_bytes(), &mut heard, starttls);
+        let result = talk(Said(said.as_bytes()), starttls);
         match (result, expected) {
             (Ok(text), Ok(part)) | (Err(text), Err(part)) => assert!(text.contains(part), "{said:?}: {text}"),
             (result, _) => panic!("{said:?}: {result:?}"),
