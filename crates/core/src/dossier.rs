@@ -314,10 +314,11 @@ impl AssetView<'_> {
         self.places.iter().filter(|p| p.location.is_endpoint() && p.role == Role::Leaf).map(|p| &p.location)
     }
 
-    /// The later one that has taken its place and is valid already; else when that one begins.
+    /// The later one that has taken its place and begins in time: by now, or before this one ends. Else when it begins.
     pub fn superseded(&self, now: UnixTime) -> Result<&'_ Asset, Option<UnixTime>> {
         let later = self.superseded_by.ok_or(None)?;
-        match later.not_before.filter(|begin| *begin > now) {
+        let late = |begin: &UnixTime| *begin > now && self.asset.not_after.is_none_or(|end| *begin > end);
+        match later.not_before.filter(late) {
             Some(begin) => Err(Some(begin)),
             None => Ok(later),
         }

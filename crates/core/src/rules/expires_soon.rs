@@ -110,7 +110,8 @@ mod tests {
         check(Scene::leaf("a.test").lives(90, 30).served(), None);
         check(Scene::leaf("a.test").lives(6, 3).served(), None);
         check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(-1), None);
-        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(1), Some(Severity::Critical));
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(1), None);
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(6), Some(Severity::Critical));
         check(Scene::leaf("a.test").lives(90, 5).in_file().listed(), Some(Severity::Info));
         check(Scene::root("Mozilla's").lives(3650, 3).in_file_as(Role::TrustAnchor), None);
         check(Scene::root("An issuer").lives(3650, 3).in_chain(), None);
