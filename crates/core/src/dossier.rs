@@ -147,7 +147,7 @@ pub struct AssetView<'a> {
 #[derive(Default)]
 pub struct Lineage<'a> {
     /// The one before it and the one after it, where they differ in more than their dates.
-    pub renewals: Vec<Renewal<'a>>,
+    pub renewals: Vec<RenewedPair<'a>>,
     /// A later one, and where it is served already, while this one is still served.
     pub moved: Option<(&'a Asset, Vec<&'a Location>)>,
     /// What says that it was to be used no more.
@@ -161,7 +161,7 @@ pub struct Lineage<'a> {
 }
 
 /// Two successive certificates of one line, and how they differ.
-pub struct Renewal<'a> {
+pub struct RenewedPair<'a> {
     /// The earlier one.
     pub older: &'a Asset,
     /// The later one.

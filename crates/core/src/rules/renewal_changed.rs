@@ -5,7 +5,7 @@
 //! themselves are `change.rs`'s.
 
 use crate::UnixTime;
-use crate::dossier::{Dossier, Renewal};
+use crate::dossier::{Dossier, RenewedPair};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
@@ -24,7 +24,7 @@ impl Rule for RenewalChanged {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         // Past the end of the earlier one nobody can go back to it.
-        let open = |r: &&Renewal<'_>| r.older.not_after.is_none_or(|end| end >= now);
+        let open = |r: &&RenewedPair<'_>| r.older.not_after.is_none_or(|end| end >= now);
         let open: Vec<_> = view.lineage.renewals.iter().filter(open).collect();
         let holds_until = open.iter().filter_map(|r| r.older.not_after).map(|end| end.plus(1)).min();
         if open.is_empty() {
@@ -34,7 +34,7 @@ impl Rule for RenewalChanged {
     }
 }
 
-fn finding(renewal: &Renewal<'_>) -> Finding {
+fn finding(renewal: &RenewedPair<'_>) -> Finding {
     let breaks = renewal.changes.iter().any(|change| change.breaks);
     let severity = if breaks && !renewal.in_service { Severity::Warning } else { Severity::Info };
     let texts: Vec<&str> = renewal.changes.iter().map(|change| change.text.as_str()).collect();

@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::change::Change;
 use crate::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, Lineage, NameView, PathEnd, PathView, Renewal,
+    AssetView, ChainView, Dependent, Dossier, KeyBeside, Lineage, NameView, PathEnd, PathView, RenewedPair,
     Retired, SameKey, Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
@@ -307,7 +307,7 @@ impl Scene {
             renewals: self
                 .lineage
                 .changed
-                .map(|(breaks, in_service)| Renewal {
+                .map(|(breaks, in_service)| RenewedPair {
                     older: &asset,
                     newer: &newer,
                     title: "a.test".to_owned(),

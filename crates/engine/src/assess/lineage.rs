@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
 use notafter_core::change::{Surroundings, differences};
-use notafter_core::dossier::{Lineage, NameView, Renewal, Retired, SameKey, Successor, title};
+use notafter_core::dossier::{Lineage, NameView, RenewedPair, Retired, SameKey, Successor, title};
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
 use notafter_core::location::Location;
 use notafter_core::observation::{Link, LinkKind};
@@ -391,7 +391,7 @@ impl<'i> Lines<'i> {
     }
 
     /// The pairs of successive certificates that this one is a part of, and in which something has changed.
-    fn renewals(&self, ix: AssetIx, all: &[Vec<u32>], around: &impl Surrounding) -> Vec<Renewal<'i>> {
+    fn renewals(&self, ix: AssetIx, all: &[Vec<u32>], around: &impl Surrounding) -> Vec<RenewedPair<'i>> {
         let mut pairs = BTreeSet::new();
         pairs.extend(self.before(ix, all).map(|older| (older, ix)));
         for newer in self.related(ix) {
@@ -456,7 +456,7 @@ impl<'i> Lines<'i> {
         newer: AssetIx,
         all: &[Vec<u32>],
         around: &impl Surrounding,
-    ) -> Option<Renewal<'i>> {
+    ) -> Option<RenewedPair<'i>> {
         let (old, new) = (self.inventory.bytes(older), self.inventory.bytes(newer));
         let (old, new) = (Certificate::parse(&old).ok()?, Certificate::parse(&new).ok()?);
         let places = |ix: AssetIx| all[ix.0 as usize].iter().map(|n| self.placement(*n));
@@ -478,7 +478,7 @@ impl<'i> Lines<'i> {
         }
         let used = places(newer).filter(|p| is_used_as_leaf(p)).map(|p| &p.location).take(LINE_MAX);
         let places = used.chain(endpoints).collect();
-        Some(Renewal {
+        Some(RenewedPair {
             older: self.inventory.asset(older),
             newer: self.inventory.asset(newer),
             title: title(&new),
