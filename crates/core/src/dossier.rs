@@ -7,9 +7,10 @@ use notafter_pki::certificate::Certificate;
 use notafter_pki::statement::Statement;
 
 use crate::census::CrowdView;
+use crate::change::Change;
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
-use crate::observation::{Part, Whole};
+use crate::observation::{Link, Part, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::renewal::Renewal;
@@ -137,14 +138,17 @@ pub struct AssetView<'a> {
     pub keys_beside: Vec<KeyBeside<'a>>,
     /// Was its private key seen anywhere?
     pub key_seen: bool,
-    /// Later certificates for the same names, in files of this host.
+    /// Later certificates for the same names that lie in files, for each endpoint that serves this one.
     pub successors: Vec<Successor<'a>>,
-    /// A later certificate for the same names that is served, where this one is served nowhere.
+    /// The later one that has taken its place: the same names, while this one is served nowhere and named by no
+    /// configuration. It may begin later than now.
     pub superseded_by: Option<&'a Asset>,
     /// Who renews it, as far as renewers' own state says it.
     pub managed: Vec<ManagedView<'a>>,
     /// What else there is of the same thing elsewhere.
     pub around: Around<'a>,
+    /// Where it stands among the others of its names.
+    pub lineage: Lineage<'a>,
 }
 
 /// A lineage of a renewer whose present certificate an asset is.
@@ -202,6 +206,59 @@ pub struct CopyView<'a> {
     pub certificates: Vec<&'a Asset>,
     /// Is the entity one of very many there?
     pub crowd: bool,
+}
+
+/// What is known of a certificate from others of its names, and of its places from one another.
+#[derive(Default)]
+pub struct Lineage<'a> {
+    /// The one before it and the one after it, where they differ in more than their dates.
+    pub renewals: Vec<RenewedPair<'a>>,
+    /// A later one, and where it is served already, while this one is still served.
+    pub moved: Option<(&'a Asset, Vec<&'a Location>)>,
+    /// What says that it was to be used no more.
+    pub retired: Vec<Retired<'a>>,
+    /// It lies only in lists: files that tell of many certificates and hold no key.
+    pub listed: bool,
+    /// Configurations that name a file of it, with their evidence.
+    pub used_by: Vec<&'a Link>,
+    /// Other certificates, for other names, with its key.
+    pub same_key: Vec<SameKey<'a>>,
+}
+
+/// Two successive certificates of one line, and how they differ.
+pub struct RenewedPair<'a> {
+    /// The earlier one.
+    pub older: &'a Asset,
+    /// The later one.
+    pub newer: &'a Asset,
+    /// What to call them.
+    pub title: String,
+    /// In what, apart from serial and dates. Not empty.
+    pub changes: Vec<Change>,
+    /// Is the later one served, so that it is too late to hold it back?
+    pub in_service: bool,
+    /// Where the later one lies, then where the earlier one does its work.
+    pub places: Vec<&'a Location>,
+}
+
+/// Why a certificate ought not to be in use any more.
+pub struct Retired<'a> {
+    /// In a few words.
+    pub because: String,
+    /// The place that says so.
+    pub place: &'a Location,
+}
+
+/// Another certificate with the same key.
+pub struct SameKey<'a> {
+    /// The other one.
+    pub asset: &'a Asset,
+    /// What to call it.
+    pub title: String,
+    /// Where it is.
+    pub places: Vec<&'a Location>,
+    /// Does somebody else answer for it, or is it on other hosts?
+    pub apart: bool,
 }
 
 /// A chain as sent or stored, and what comes of it.
@@ -281,7 +338,7 @@ pub struct KeyBeside<'a> {
     pub because: &'static str,
 }
 
-/// A later certificate for the same names in a file of this host.
+/// A later certificate for the same names in a file.
 pub struct Successor<'a> {
     /// The later one.
     pub asset: &'a Asset,
@@ -291,6 +348,10 @@ pub struct Successor<'a> {
     pub endpoint: &'a Location,
     /// How we know that the file is what the endpoint serves; `None` when we do not.
     pub link: Option<&'a str>,
+    /// Is it from the same issuer, or at least from one of the same organisation?
+    pub same_issuer: bool,
+    /// Is it served anywhere?
+    pub served: bool,
 }
 
 /// One server name on one port.
@@ -303,6 +364,8 @@ pub struct NameView<'a> {
     pub port: u16,
     /// Each address with what it serves as leaf.
     pub served: Vec<(&'a Placement, &'a Asset)>,
+    /// What the same addresses and ports serve to those who send no name.
+    pub defaults: Vec<(&'a Placement, &'a Asset)>,
 }
 
 impl<'a> AssetView<'a> {
@@ -328,6 +391,16 @@ impl<'a> AssetView<'a> {
         let plans = self.automatic(now).filter_map(|m| Some((m, m.due(self.asset)?)));
         let (one, (due, late)) = plans.max_by_key(|(_, (_, late))| *late)?;
         Some((one, due, late))
+    }
+
+    /// The later one that has taken its place and begins in time: by now, or before this one ends. Else when it begins.
+    pub fn superseded(&self, now: UnixTime) -> Result<&'_ Asset, Option<UnixTime>> {
+        let later = self.superseded_by.ok_or(None)?;
+        let late = |begin: &UnixTime| *begin > now && self.asset.not_after.is_none_or(|end| *begin > end);
+        match later.not_before.filter(late) {
+            Some(begin) => Err(Some(begin)),
+            None => Ok(later),
+        }
     }
 
     /// Is it only ever a member of a trust store?

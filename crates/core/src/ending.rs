@@ -186,6 +186,7 @@ pub(crate) mod scene {
             superseded_by: None,
             managed: Vec::new(),
             around: around(&place),
+            lineage: crate::dossier::Lineage::default(),
         };
         judge(Subject::Asset(view), rule, None, expected);
     }

@@ -7,6 +7,7 @@ pub mod alert;
 pub mod assess;
 pub mod calendar;
 pub mod census;
+pub mod change;
 pub mod clock;
 pub mod deadline;
 pub mod document;

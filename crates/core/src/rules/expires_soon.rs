@@ -2,8 +2,8 @@
 //!
 //! The window is the ladder of `core/deadline.rs`. It speaks about what somebody here must renew: a
 //! leaf anywhere, a CA certificate kept in a file; not an intermediate that merely travels with a chain
-//! (that is `chain-expires-first`), not a trust store. What renews by itself is `renewal-overdue`'s: its warning is
-//! silent here, its critical step never.
+//! (that is `chain-expires-first`), not a trust store, and not what a later one has taken the place of. What renews by
+//! itself is `renewal-overdue`'s: its warning is silent here, its critical step never.
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
@@ -44,6 +44,11 @@ impl Rule for ExpiresSoon {
         // What ends when nobody may change anything has to be done before.
         let due = dossier.policy.calendar.due(end, dossier.owner.map(|o| o.name.as_str()));
         let (step, next) = ladder.step(due.at, now);
+        // A later one has taken its place, and this one is used nowhere: it may end.
+        let next = match view.superseded(now) {
+            Ok(_) => return Verdict::Pass { holds_until: Some(end.plus(1)) },
+            Err(begins) => next.into_iter().chain(begins).min(),
+        };
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
             Step::Warning if view.changes(now).is_some() => return Verdict::Pass { holds_until: next },
@@ -52,9 +57,9 @@ impl Rule for ExpiresSoon {
         };
         // A CA certificate among a package's own files is the package's to renew.
         let severity = if issues && view.is_only_published() { Severity::Info } else { severity };
-        // A later one is served and this one nowhere: what lies about is worth a line, not a call.
-        let superseded = view.superseded_by.is_some();
-        let severity = if superseded { Severity::Info } else { severity };
+        // A list tells of it and nobody here uses it: worth a line, not a call.
+        let listed = view.lineage.listed;
+        let severity = if listed { Severity::Info } else { severity };
         let places = view.places.len();
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
@@ -69,8 +74,8 @@ impl Rule for ExpiresSoon {
                     if due.at < now { "was" } else { "is" }
                 ),
             })
-            .hint(if superseded {
-                "a later one is in service: delete this copy, or install the later one here if something reads it"
+            .hint(if listed {
+                "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
             } else if places > 1 {
                 "renew it, install the new one at every place listed, reload, and look again"
             } else {
@@ -108,7 +113,10 @@ mod tests {
     fn healthy() {
         check(Scene::leaf("a.test").lives(90, 30).served(), None);
         check(Scene::leaf("a.test").lives(6, 3).served(), None);
-        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(), Some(Severity::Info));
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(-1), None);
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(1), None);
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(6), Some(Severity::Critical));
+        check(Scene::leaf("a.test").lives(90, 5).in_file().listed(), Some(Severity::Info));
         check(Scene::root("Mozilla's").lives(3650, 3).in_file_as(Role::TrustAnchor), None);
         check(Scene::root("An issuer").lives(3650, 3).in_chain(), None);
     }
