@@ -8,6 +8,7 @@ use crate::{UnixTime, rules};
 /// Every rule, by the name of its file. The order has no meaning; a test keeps it sorted.
 pub const RULES: &[&dyn Rule] = &[
     &rules::alert_undelivered::AlertUndelivered,
+    &rules::anchor_expires::AnchorExpires,
     &rules::cannot_read::CannotRead,
     &rules::cannot_see::Unseen,
     &rules::chain_expires_first::ChainExpiresFirst,
@@ -15,9 +16,11 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::chain_wrong_order::ChainWrongOrder,
     &rules::clock_skew::ClockSkew,
     &rules::crl_expires::CrlExpires,
+    &rules::embedded_anchor_expires::EmbeddedAnchorExpires,
     &rules::expired::Expired,
     &rules::expires_soon::ExpiresSoon,
     &rules::inconsistent_endpoint::InconsistentEndpoint,
+    &rules::issuer_outlived::IssuerOutlived,
     &rules::key_expires::KeyExpires,
     &rules::key_exposed::KeyExposed,
     &rules::key_mismatch::KeyMismatch,
@@ -26,6 +29,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::name_mismatch::NameMismatch,
     &rules::not_yet_valid::NotYetValid,
     &rules::owner_unreachable::OwnerUnreachable,
+    &rules::path_expires_for_clients::PathExpiresForClients,
     &rules::renewed_not_loaded::RenewedNotLoaded,
     &rules::signature_dies::SignatureDies,
     &rules::source_stale::SourceStale,

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod assess;
+pub mod clients;
 pub mod clock;
 pub mod deadline;
 pub mod document;

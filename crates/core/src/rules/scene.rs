@@ -8,7 +8,7 @@ use notafter_pki::time::DAY;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, PathEnd, PathView, Subject, Successor,
+    AnchorPlace, AnchorView, AssetView, ChainView, ClientPath, Dependent, Dossier, IssuerView, KeyBeside, NameView, PathEnd, PathView, Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
@@ -37,6 +37,10 @@ pub(crate) struct Scene {
     path: PathView,
     order: Vec<usize>,
     outlived_by: Option<UnixTime>,
+    depended_on: Option<usize>,
+    later_twin: bool,
+    replaced: bool,
+    public_anchor: bool,
     key_fits: Option<bool>,
     successor: Option<Option<&'static str>>,
     owner: Option<Owner>,
@@ -61,6 +65,8 @@ impl Scene {
             cut_short: false,
             public: false,
             dies_first: None,
+            issuers: Vec::new(),
+            clients: Vec::new(),
         };
         Self {
             name,
@@ -71,6 +77,10 @@ impl Scene {
             path,
             order: vec![0],
             outlived_by: None,
+            depended_on: None,
+            later_twin: false,
+            replaced: false,
+            public_anchor: false,
             key_fits: None,
             successor: None,
             owner: None,
@@ -154,6 +164,50 @@ impl Scene {
         self
     }
 
+    /// It lies in this file.
+    pub(crate) fn at_file(self, path: &str, role: Role) -> Self {
+        self.placed(Location::parse(&format!("file://{path}")).unwrap(), role, true)
+    }
+
+    /// So many leaves stand on it.
+    pub(crate) fn depended_on(mut self, leaves: usize) -> Self {
+        self.depended_on = Some(leaves);
+        self
+    }
+
+    /// A root of its name and key that ends later was seen somewhere; or in every bundle beside it.
+    pub(crate) fn later_twin(mut self, beside: bool) -> Self {
+        (self.later_twin, self.replaced) = (true, beside);
+        self
+    }
+
+    /// It is one of Mozilla's.
+    pub(crate) fn public_anchor(mut self) -> Self {
+        self.public_anchor = true;
+        self
+    }
+
+    /// A CA certificate on its path has so many days in all and so many left.
+    pub(crate) fn issued_by(mut self, days_in_all: i64, days_left: i64, travels: bool) -> Self {
+        let not_after = days(days_left);
+        let not_before = not_after.plus(-days_in_all * DAY);
+        let title = "Our CA".to_owned();
+        self.path.issuers.push(IssuerView { id: Fingerprint([5; 32]), not_before, not_after, title, travels });
+        self
+    }
+
+    /// Some clients take a path that ends in so many days.
+    pub(crate) fn old_path(mut self, days_left: i64) -> Self {
+        self.path.clients.push(ClientPath {
+            client: crate::clients::OPENSSL_1_0,
+            ends: days(days_left),
+            through: Fingerprint([6; 32]),
+            title: "New Root, signed by Old Root".to_owned(),
+            superfluous: Some("New Root, signed by Old Root".to_owned()),
+        });
+        self
+    }
+
     pub(crate) fn with_key(mut self, fits: bool) -> Self {
         self.key_fits = Some(fits);
         self
@@ -228,6 +282,15 @@ impl Scene {
                 .map(|not_after| Dependent { leaf: Fingerprint([1; 32]), not_after, locations: vec![&file] })
                 .into_iter()
                 .collect(),
+            anchor: self.depended_on.map(|leaves| AnchorView {
+                dependents: (0..leaves)
+                    .map(|n| Dependent { leaf: Fingerprint([n as u8; 32]), not_after: days(90), locations: vec![&file] })
+                    .collect(),
+                dependents_total: leaves,
+                has_later_twin: self.later_twin,
+                places: self.places.iter().map(|place| AnchorPlace { place, replaced: self.replaced }).collect(),
+                public: self.public_anchor,
+            }),
             superseded_by: self.superseded.then_some(&newer),
             keys_beside: self
                 .key_fits
