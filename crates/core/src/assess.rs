@@ -30,6 +30,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::not_yet_valid::NotYetValid,
     &rules::owner_unreachable::OwnerUnreachable,
     &rules::path_expires_for_clients::PathExpiresForClients,
+    &rules::policy_date::PolicyDate,
     &rules::renewed_not_loaded::RenewedNotLoaded,
     &rules::signature_dies::SignatureDies,
     &rules::source_stale::SourceStale,

@@ -153,16 +153,27 @@ impl Location {
     /// Is it inside of something that is shipped and replaced as a whole: an archive or an image (`!/`), a blob that it
     /// was carved out of (`@0x`), a program or its source, a folder that is an unpacked image?
     pub fn is_embedded(&self) -> bool {
-        const FOLDERS: &[&str] = &["rootfs", "squashfs-root", "cpio-root", "ubifs-root", "jffs2-root", "initramfs", "overlay2", "_root.extracted"];
+        const FOLDERS: &[&str] = &[
+            "rootfs",
+            "squashfs-root",
+            "cpio-root",
+            "ubifs-root",
+            "jffs2-root",
+            "initramfs",
+            "overlay2",
+            "_root.extracted",
+        ];
         const PROGRAMS: &[&str] = &[
-            "bin", "img", "fw", "rom", "hex", "elf", "exe", "dll", "so", "o", "a", "dylib", "wasm", "class", "pyc", "c", "h",
-            "cc", "cpp", "hpp", "ino", "rs", "go", "py", "js", "ts", "java", "kt", "swift", "cs",
+            "bin", "img", "fw", "rom", "hex", "elf", "exe", "dll", "so", "o", "a", "dylib", "wasm", "class",
+            "pyc", "c", "h", "cc", "cpp", "hpp", "ino", "rs", "go", "py", "js", "ts", "java", "kt", "swift",
+            "cs",
         ];
         if !self.is_file() {
             return false;
         }
         let file = self.container();
-        let inside = self.0.contains("!/") || self.0.rsplit(['/', '#']).next().is_some_and(|last| last.contains("@0x"));
+        let inside = self.0.contains("!/")
+            || self.0.rsplit(['/', '#']).next().is_some_and(|last| last.contains("@0x"));
         let parts = || file.split('/');
         let unpacked = parts().any(|part| FOLDERS.contains(&part) || part.ends_with(".extracted"));
         let ending = parts().next_back().and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending);
@@ -304,7 +315,9 @@ mod tests {
         ] {
             assert!(inside(text), "{text}");
         }
-        for text in ["file:///etc/ssl/certs/ca.pem#3", "file:///etc/kubernetes/pki/ca.crt", "tls://10.0.0.5:443"] {
+        for text in
+            ["file:///etc/ssl/certs/ca.pem#3", "file:///etc/kubernetes/pki/ca.crt", "tls://10.0.0.5:443"]
+        {
             assert!(!inside(text), "{text}");
         }
         let bundle = |text: &str| Location::parse(text).unwrap().bundle().to_owned();

@@ -23,6 +23,7 @@ pub mod name_mismatch;
 pub mod not_yet_valid;
 pub mod owner_unreachable;
 pub mod path_expires_for_clients;
+pub mod policy_date;
 pub mod renewed_not_loaded;
 pub mod signature_dies;
 pub mod source_stale;

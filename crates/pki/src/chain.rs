@@ -197,7 +197,10 @@ impl<'a> Graph<'a> {
     pub fn kin(&self, node: Node) -> impl Iterator<Item = Node> + '_ {
         let entry = &self.entries[node.0 as usize];
         let namesakes = self.by_subject.get(&entry.subject).map(Vec::as_slice).unwrap_or_default();
-        let others = namesakes.iter().copied().filter(move |n| *n != node && self.entries[n.0 as usize].key == entry.key);
+        let others = namesakes
+            .iter()
+            .copied()
+            .filter(move |n| *n != node && self.entries[n.0 as usize].key == entry.key);
         std::iter::once(node).chain(others)
     }
 
@@ -225,7 +228,8 @@ impl<'a> Graph<'a> {
             let (fitting, others) = self.issuers_of(&child, sent);
             let candidates: Vec<Node> = fitting.into_iter().chain(others).collect();
             let is_root = |n: &Node| self.certificate(*n).is_self_issued();
-            let mut next: Vec<Node> = sent.iter().copied().filter(|n| candidates.contains(n) && !is_root(n)).collect();
+            let mut next: Vec<Node> =
+                sent.iter().copied().filter(|n| candidates.contains(n) && !is_root(n)).collect();
             let mut roots: Vec<Node> = candidates.into_iter().filter(is_root).collect();
             roots.sort_by_key(|n| Reverse(self.certificate(*n).not_after()));
             next.extend(roots);
@@ -313,7 +317,8 @@ impl<'a> Graph<'a> {
                 }
                 end = End::PrivateRoot;
                 let entry = &self.entries[issuer.0 as usize];
-                let (certificate, issuer_id, anchors) = (entry.certificate, entry.id, entry.anchors & search.client.trusts);
+                let (certificate, issuer_id, anchors) =
+                    (entry.certificate, entry.id, entry.anchors & search.client.trusts);
                 let lasts = certificate.not_after().map_or(lasts, |t| t.min(lasts));
                 path.push(issuer);
                 if anchors != 0 {

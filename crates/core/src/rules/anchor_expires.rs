@@ -30,7 +30,9 @@ impl Rule for AnchorExpires {
     }
 
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
-        let Some(view) = dossier.asset().filter(|view| view.is_anchor()) else { return Verdict::NotApplicable };
+        let Some(view) = dossier.asset().filter(|view| view.is_anchor()) else {
+            return Verdict::NotApplicable;
+        };
         let (Some(anchor), Some(end)) = (&view.anchor, view.asset.not_after) else {
             return Verdict::NotApplicable;
         };
@@ -113,7 +115,9 @@ mod tests {
         check(cluster(365, -1).depended_on(3), Some(Severity::Critical));
         check(cluster(3650, 300).depended_on(1), Some(Severity::Warning));
         // In a folder of roots as well, and where the new one does not lie beside it.
-        let store = Scene::root("ours").lives(365, 30).at_file("/usr/local/share/ca-certificates/a.crt", Role::TrustAnchor);
+        let store = Scene::root("ours")
+            .lives(365, 30)
+            .at_file("/usr/local/share/ca-certificates/a.crt", Role::TrustAnchor);
         check(store.depended_on(1), Some(Severity::Critical));
         check(cluster(365, 90).depended_on(3).later_twin(false), Some(Severity::Warning));
     }

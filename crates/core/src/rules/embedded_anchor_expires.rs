@@ -43,7 +43,8 @@ impl Rule for EmbeddedAnchorExpires {
         }
         let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
         let ca = Ladder::for_ca(lifetime);
-        let (step, next) = Ladder { warning: ca.warning.max((365 * DAY).min(lifetime / 2)), ..ca }.step(end, now);
+        let (step, next) =
+            Ladder { warning: ca.warning.max((365 * DAY).min(lifetime / 2)), ..ca }.step(end, now);
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
             _ if leaves == 0 && view.is_only_published() => Severity::Info,

@@ -111,7 +111,10 @@ mod tests {
         check(Scene::root("Mozilla's").lives(3650, 3).in_file_as(Role::TrustAnchor), None);
         check(cluster().depended_on(2), None);
         check(cluster().depended_on(0).later_twin(true), Some(Severity::Info));
-        check(Scene::root("Firmware's").lives(3650, 3).at_file("/srv/fw.bin@0x10", Role::Root).depended_on(0), None);
+        check(
+            Scene::root("Firmware's").lives(3650, 3).at_file("/srv/fw.bin@0x10", Role::Root).depended_on(0),
+            None,
+        );
         check(Scene::root("An issuer").lives(3650, 3).in_chain(), None);
     }
 }

@@ -62,7 +62,12 @@ impl Rule for IssuerOutlived {
 }
 
 /// What a leaf of this end and lifetime says about an issuer, and when that changes.
-fn judge(issuer: &IssuerView, leaf_end: UnixTime, lifetime: i64, now: UnixTime) -> (Option<Severity>, Option<UnixTime>) {
+fn judge(
+    issuer: &IssuerView,
+    leaf_end: UnixTime,
+    lifetime: i64,
+    now: UnixTime,
+) -> (Option<Severity>, Option<UnixTime>) {
     let outlived = leaf_end > issuer.not_after;
     if outlived && issuer.travels {
         return (None, None);
@@ -111,16 +116,31 @@ mod tests {
 
     #[test]
     fn a_root_that_ends_before_what_stands_on_it() {
-        check(Scene::leaf("a.test").lives(365, 273).served().issued_by(365, 90, false), Some(Severity::Warning));
-        check(Scene::leaf("a.test").lives(365, 273).served().issued_by(365, 6, false), Some(Severity::Warning));
-        check(Scene::leaf("a.test").lives(365, 273).served().issued_by(365, -1, false), Some(Severity::Critical));
-        check(Scene::leaf("a.test").lives(1000, 900).served().issued_by(3650, 800, false), Some(Severity::Info));
+        check(
+            Scene::leaf("a.test").lives(365, 273).served().issued_by(365, 90, false),
+            Some(Severity::Warning),
+        );
+        check(
+            Scene::leaf("a.test").lives(365, 273).served().issued_by(365, 6, false),
+            Some(Severity::Warning),
+        );
+        check(
+            Scene::leaf("a.test").lives(365, 273).served().issued_by(365, -1, false),
+            Some(Severity::Critical),
+        );
+        check(
+            Scene::leaf("a.test").lives(1000, 900).served().issued_by(3650, 800, false),
+            Some(Severity::Info),
+        );
     }
 
     #[test]
     fn the_next_leaf_will_be_cut_short() {
         check(Scene::leaf("a.test").lives(90, 30).served().issued_by(365, 80, true), Some(Severity::Warning));
-        check(Scene::leaf("a.test").lives(398, 100).served().issued_by(3650, 390, true), Some(Severity::Info));
+        check(
+            Scene::leaf("a.test").lives(398, 100).served().issued_by(3650, 390, true),
+            Some(Severity::Info),
+        );
     }
 
     #[test]

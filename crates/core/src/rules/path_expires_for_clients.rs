@@ -98,10 +98,16 @@ fn tell(path: &ClientPath, who: Vec<String>, severity: Severity, now: UnixTime) 
     let names = who.join(", ");
     Finding::new(Kind::PathExpiresForClients, severity, Some(path.through), "")
         .deadline(Some(path.ends))
-        .summary(format!("for some clients ({names}) the path {verb} {WHEN}, at {}; for others it goes on", path.title))
+        .summary(format!(
+            "for some clients ({names}) the path {verb} {WHEN}, at {}; for others it goes on",
+            path.title
+        ))
         .hint(hint)
         .evidence("clients", who)
-        .evidence("not_simulated", crate::clients::UNLISTED.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>())
+        .evidence(
+            "not_simulated",
+            crate::clients::UNLISTED.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>(),
+        )
 }
 
 #[cfg(test)]

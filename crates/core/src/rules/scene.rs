@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use notafter_pki::certificate::Certificate;
 use notafter_pki::time::DAY;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
 use crate::dossier::{
-    AnchorPlace, AnchorView, AssetView, ChainView, ClientPath, Dependent, Dossier, IssuerView, KeyBeside, NameView, PathEnd, PathView, Subject, Successor,
+    AnchorPlace, AnchorView, AssetView, ChainView, ClientPath, Dependent, Dossier, IssuerView, KeyBeside,
+    NameView, PathEnd, PathView, Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
@@ -45,6 +46,7 @@ pub(crate) struct Scene {
     successor: Option<Option<&'static str>>,
     owner: Option<Owner>,
     superseded: bool,
+    both_usages: bool,
 }
 
 impl Scene {
@@ -85,6 +87,7 @@ impl Scene {
             successor: None,
             owner: None,
             superseded: false,
+            both_usages: false,
         }
     }
 
@@ -153,6 +156,18 @@ impl Scene {
         self
     }
 
+    /// Its path ends at this root.
+    pub(crate) fn below(mut self, root: &str) -> Self {
+        root.clone_into(&mut self.path.ends_at);
+        self
+    }
+
+    /// It may be used by servers and by clients.
+    pub(crate) fn for_clients_too(mut self) -> Self {
+        self.both_usages = true;
+        self
+    }
+
     /// Sends the leaf (0), its issuer (1), that one's issuer (2) and the root (3) in this order.
     pub(crate) fn sent_in_order(mut self, order: &[usize]) -> Self {
         self.order = order.to_vec();
@@ -192,7 +207,13 @@ impl Scene {
         let not_after = days(days_left);
         let not_before = not_after.plus(-days_in_all * DAY);
         let title = "Our CA".to_owned();
-        self.path.issuers.push(IssuerView { id: Fingerprint([5; 32]), not_before, not_after, title, travels });
+        self.path.issuers.push(IssuerView {
+            id: Fingerprint([5; 32]),
+            not_before,
+            not_after,
+            title,
+            travels,
+        });
         self
     }
 
@@ -284,11 +305,19 @@ impl Scene {
                 .collect(),
             anchor: self.depended_on.map(|leaves| AnchorView {
                 dependents: (0..leaves)
-                    .map(|n| Dependent { leaf: Fingerprint([n as u8; 32]), not_after: days(90), locations: vec![&file] })
+                    .map(|n| Dependent {
+                        leaf: Fingerprint([n as u8; 32]),
+                        not_after: days(90),
+                        locations: vec![&file],
+                    })
                     .collect(),
                 dependents_total: leaves,
                 has_later_twin: self.later_twin,
-                places: self.places.iter().map(|place| AnchorPlace { place, replaced: self.replaced }).collect(),
+                places: self
+                    .places
+                    .iter()
+                    .map(|place| AnchorPlace { place, replaced: self.replaced })
+                    .collect(),
                 public: self.public_anchor,
             }),
             superseded_by: self.superseded.then_some(&newer),
@@ -331,7 +360,11 @@ fn chain(scene: &Scene) -> Vec<Vec<u8>> {
         params
     };
     let mut out = Vec::new();
-    let first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    let mut first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    if scene.both_usages {
+        first.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    }
     if scene.order.len() == 1 && scene.order[0] == 0 {
         let key = KeyPair::generate().unwrap();
         return vec![first.self_signed(&key).unwrap().der().to_vec()];

@@ -63,7 +63,8 @@ impl Paths {
         for (root, sets) in clients::roots() {
             graph.trust(&root, sets);
         }
-        let mut world = World { filed: filed(inventory, places), inventory, graph, own_roots: !trust.given.is_empty() };
+        let mut world =
+            World { filed: filed(inventory, places), inventory, graph, own_roots: !trust.given.is_empty() };
         let mut out = Self { served: HashMap::new(), outlived: HashMap::new(), standings: HashMap::new() };
         let mut standing: HashMap<Node, (Vec<AssetIx>, usize)> = HashMap::new();
         for (ix, _) in inventory.assets() {
@@ -136,12 +137,19 @@ impl World<'_> {
         let ours = path.issuers.iter().filter(|n| self.graph.anchors(**n) & TRUSTED & !GIVEN == 0);
         for node in ours {
             let (certificate, id) = (self.graph.certificate(*node), self.graph.id(*node));
-            let (Some(not_before), Some(not_after)) = (certificate.not_before(), certificate.not_after()) else {
+            let (Some(not_before), Some(not_after)) = (certificate.not_before(), certificate.not_after())
+            else {
                 continue;
             };
             let anchor = certificate.is_self_issued()
                 && (self.filed.contains(&id) || self.inventory.find(&id).is_none());
-            view.issuers.push(IssuerView { id, not_before, not_after, title: title(&certificate), travels: !anchor });
+            view.issuers.push(IssuerView {
+                id,
+                not_before,
+                not_after,
+                title: title(&certificate),
+                travels: !anchor,
+            });
         }
         let leaf_end = leaf.not_after().unwrap_or(UnixTime(i64::MAX));
         let dying = view.issuers.iter().filter(|i| i.travels && i.not_after < leaf_end);
@@ -163,14 +171,19 @@ impl World<'_> {
             let astray = followed.iter().find(|n| sent.contains(n) && !best.issuers.contains(n));
             out.push(self.client_path(OPENSSL_1_0, ends, through, astray.copied()));
         }
-        let stores: [(&'static str, AnchorSets, bool); 2] = [("mozilla", MOZILLA, true), ("system", SYSTEM, true)];
+        let stores: [(&'static str, AnchorSets, bool); 2] =
+            [("mozilla", MOZILLA, true), ("system", SYSTEM, true)];
         let stores = stores.into_iter().chain(LISTED.iter().map(|c| (c.name, c.set, false)));
         for (name, set, heeds_anchor) in stores {
             let path = self.graph.best_path_of(Client { trusts: set, only_sent: true }, leaf, sent);
             if !matches!(path.end, End::Anchor(_)) {
                 continue;
             }
-            let counted = if heeds_anchor { &path.issuers[..] } else { path.issuers.split_last().map_or(&[][..], |(_, rest)| rest) };
+            let counted = if heeds_anchor {
+                &path.issuers[..]
+            } else {
+                path.issuers.split_last().map_or(&[][..], |(_, rest)| rest)
+            };
             if let Some((ends, through)) = self.ends(counted).filter(|(end, _)| *end < lasts) {
                 out.push(self.client_path(name, ends, through, None));
             }
@@ -179,7 +192,13 @@ impl World<'_> {
         out
     }
 
-    fn client_path(&self, client: &'static str, ends: UnixTime, through: Node, astray: Option<Node>) -> ClientPath {
+    fn client_path(
+        &self,
+        client: &'static str,
+        ends: UnixTime,
+        through: Node,
+        astray: Option<Node>,
+    ) -> ClientPath {
         let named = |node: Node| {
             let certificate = self.graph.certificate(node);
             let own = title(&certificate);
@@ -238,7 +257,8 @@ impl World<'_> {
 fn filed(inventory: &Inventory, places: &[Vec<u32>]) -> HashSet<Fingerprint> {
     let in_file = |n: &u32| {
         let placement = &inventory.placements()[*n as usize];
-        let own = placement.role == Role::TrustAnchor || (placement.role == Role::Root && placement.chain.is_some());
+        let own = placement.role == Role::TrustAnchor
+            || (placement.role == Role::Root && placement.chain.is_some());
         placement.location.is_file() && own
     };
     let assets = inventory.assets().filter(|(ix, _)| places[ix.0 as usize].iter().any(in_file));

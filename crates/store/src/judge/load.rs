@@ -25,7 +25,9 @@ const NEIGHBOURS_MAX: usize = 20_000;
 const SAME_NAMES_MAX: usize = 1000;
 /// So many that depend on one CA.
 const DEPENDENTS_MAX: usize = 1000;
-/// Issuers above an asset.
+/// So many places of each that stands on an anchor, and of each root above an asset.
+const SHOWN_MAX: usize = 8;
+/// Issuers above an asset, and CAs below an anchor.
 const DEPTH_MAX: usize = 8;
 
 /// The columns of a placement, in the order `Found` reads them.
@@ -54,6 +56,8 @@ struct About {
     subject: Option<i64>,
     flags: i64,
     not_after: i64,
+    /// Does it lie in files?
+    filed: bool,
 }
 
 impl<'l, 'c> Loader<'l, 'c> {
@@ -100,6 +104,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
                 self.dependents(*asset, &about)?;
+                self.standing(*asset, &about)?;
             }
         }
         for names in names {
@@ -152,7 +157,7 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     fn about(&mut self, asset: i64) -> Result<Option<About>> {
         let row = self.c.first(
-            "SELECT names6, key6, issuer, subject, flags, not_after FROM asset WHERE id = $1",
+            "SELECT names6, key6, issuer, subject, flags, not_after, places, served FROM asset WHERE id = $1",
             args![asset],
         )?;
         let Some(row) = row else { return Ok(None) };
@@ -163,6 +168,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             subject: row.maybe_int(3)?,
             flags: row.int(4)?,
             not_after: row.int(5)?,
+            filed: row.int(6)? > row.int(7)?,
         }))
     }
 
@@ -224,6 +230,34 @@ impl<'l, 'c> Loader<'l, 'c> {
         Ok(())
     }
 
+    /// What stands on a CA certificate that lies in a file: everything issued below it, down to leaves.
+    fn standing(&mut self, asset: i64, about: &About) -> Result<()> {
+        let Some(subject) = about.subject.filter(|_| about.filed) else { return Ok(()) };
+        let (mut asked, mut level) = (BTreeSet::from([subject]), vec![subject]);
+        let mut room = DEPENDENTS_MAX;
+        while let Some(name) = level.pop().filter(|_| room > 0) {
+            let rows = self.c.query(
+                "SELECT a.id, a.subject FROM asset a WHERE a.issuer IN
+                   (SELECT o.id FROM dname d JOIN dname o ON o.alike = d.alike WHERE d.id = $1)
+                 AND a.places > 0 AND a.id <> $2 LIMIT $3",
+                args![name, asset, room],
+            )?;
+            room = room.saturating_sub(rows.len());
+            for row in rows {
+                let id = row.int(0)?;
+                match row.maybe_int(1)? {
+                    Some(subject) if asked.len() <= DEPTH_MAX => {
+                        self.asset(id)?;
+                        level.extend(asked.insert(subject).then_some(subject));
+                    }
+                    Some(_) => {}
+                    None => self.placements_of(id, SHOWN_MAX)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn chain(&mut self, chain: i64) -> Result<Arc<[i64]>> {
         if let Some(known) = self.chains.get(&chain) {
             return Ok(Arc::clone(known));
@@ -273,6 +307,15 @@ impl<'l, 'c> Loader<'l, 'c> {
             }
             for id in &above {
                 self.asset(*id)?;
+                // Whether a root lies in a file decides how its end is told.
+                let filed = self.about(*id)?.is_some_and(|a| a.filed && a.issuer == a.subject);
+                if filed && !judged.contains(id) {
+                    let sql = format!(
+                        "SELECT {PLACEMENT} FROM placement p WHERE p.asset = $1 AND p.gone IS NULL AND p.flags = 0 LIMIT $2"
+                    );
+                    let rows = self.c.query(&sql, args![*id, SHOWN_MAX])?;
+                    self.take(rows)?;
+                }
             }
             below = above;
         }
