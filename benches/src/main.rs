@@ -42,7 +42,8 @@ parse                                certificates to fields, against x509-parser
 tree FOLDER                          make the tree of files
 walk FOLDER                          walk it and open nothing
 start PROGRAM TIMES                  from exec to the first connection
-store DATABASE COUNT                 fill a memory and ask it";
+store DATABASE COUNT                 fill a memory and ask it
+assess FILE COUNT                    fill a memory and judge all of it from cold";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,6 +75,7 @@ fn run(words: &[&str]) -> Result<serde_json::Value> {
         ["tree", folder] => tree::make(folder.as_ref()),
         ["walk", folder] => crawl::walk(folder),
         ["store", database, count] => store::run(database, count.parse()?),
+        ["assess", file, count] => store::assess(file, count.parse()?),
         ["start", program, times] => start::run(program, times.parse()?),
         _ => Err(format!("not understood; one of:\n{USAGE}").into()),
     }

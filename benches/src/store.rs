@@ -16,7 +16,9 @@ use notafter_store::judge::Judged;
 use notafter_store::observations::{Changed, Outcome, Run};
 use notafter_store::queries::Sort;
 use notafter_store::{Database, Store};
-use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair, SigningKey,
+};
 use serde_json::{Value, json};
 
 use crate::Result;
@@ -63,6 +65,10 @@ struct Template {
     dates: [usize; 2],
     /// The SubjectPublicKeyInfo.
     spki: (usize, usize),
+    /// The issuer's key, and where what it signs and its signature lie.
+    issuer: KeyPair,
+    signed: (usize, usize),
+    signature: (usize, usize),
 }
 
 const NAME: &str = "h0000000.d000.c0000.com";
@@ -79,7 +85,7 @@ impl Template {
         ca.distinguished_name.push(DnType::CommonName, format!("Example TLS Issuing CA {number}"));
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority: Arc<[u8]> = ca.self_signed(&ca_key)?.der().to_vec().into();
-        let issuer = Issuer::new(ca, ca_key);
+        let issuer = Issuer::new(ca, &ca_key);
         let list: Vec<String> = (0..names).map(|n| NAME.replacen("h0", &format!("h{n}"), 1)).collect();
         let mut leaf = CertificateParams::new(list.clone())?;
         leaf.distinguished_name = rcgen::DistinguishedName::new();
@@ -131,7 +137,30 @@ impl Template {
                 from += at + 1;
             }
         }
-        Ok(Self { der: der.clone(), authority, random, names: places, dates, spki })
+        let signed = (find(certificate.tbs())?, certificate.tbs().len());
+        let signature = (der.len() - signature, signature);
+        Ok(Self {
+            der: der.clone(),
+            authority,
+            random,
+            names: places,
+            dates,
+            spki,
+            issuer: ca_key,
+            signed,
+            signature,
+        })
+    }
+
+    /// The same certificate with a signature that holds. ECDSA's have no fixed length: until one fits.
+    fn sign(&self, der: &mut [u8]) -> Result<()> {
+        loop {
+            let signature = self.issuer.sign(&der[self.signed.0..self.signed.0 + self.signed.1])?;
+            if signature.len() == self.signature.1 {
+                der[self.signature.0..].copy_from_slice(&signature);
+                return Ok(());
+            }
+        }
     }
 
     /// Certificate number `n`: its DER and its first name.
@@ -168,25 +197,36 @@ impl Template {
     }
 }
 
-struct World(Vec<Template>);
+/// Certificates by number. `signed`: with signatures that hold, which takes longer to make than to keep.
+struct World {
+    templates: Vec<Template>,
+    signed: bool,
+}
 
 impl World {
-    fn new() -> Result<Self> {
+    fn new(signed: bool) -> Result<Self> {
         let rsa = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256)?;
         let templates = (0..ISSUERS).flat_map(|n| [Template::new(n, &rsa, 1), Template::new(n, &rsa, 2)]);
-        Ok(Self(templates.collect::<Result<Vec<_>>>()?))
+        Ok(Self { templates: templates.collect::<Result<Vec<_>>>()?, signed })
     }
 
     fn template(&self, n: usize) -> &Template {
-        &self.0[(Random(n as u64).next() % self.0.len() as u64) as usize]
+        &self.templates[(Random(n as u64).next() % self.templates.len() as u64) as usize]
     }
 
     fn der(&self, n: usize) -> (Vec<u8>, String) {
-        self.template(n).stamp(n, (Random(n as u64 + 7).next() % 398) as i64)
+        let random = Random(n as u64 + 7).next();
+        // Where it is judged by the rules, most of it is as healthy as an inventory is: one in fifty has to be renewed.
+        let days = match (self.signed, random.is_multiple_of(50)) {
+            (false, _) => random % 398,
+            (true, true) => random % 20,
+            (true, false) => 60 + random % 100,
+        };
+        self.template(n).stamp(n, days as i64)
     }
 
     /// Certificates `from..to`, each at an endpoint of its own, as ingest leaves them.
-    fn batch(&self, from: usize, to: usize) -> Inventory {
+    fn batch(&self, from: usize, to: usize) -> Result<Inventory> {
         let mut inventory = Inventory::default();
         let facts = Arc::new(Facts {
             protocol: Some("tls".into()),
@@ -196,7 +236,10 @@ impl World {
         });
         for n in from..to {
             let template = self.template(n);
-            let (der, name) = self.der(n);
+            let (mut der, name) = self.der(n);
+            if self.signed {
+                template.sign(&mut der)?;
+            }
             let issuer = add(&mut inventory, &template.authority, None);
             let leaf = add(&mut inventory, &der, Some(template.spki));
             let address = std::net::SocketAddr::from(([10, (n >> 16) as u8, (n >> 8) as u8, n as u8], 443));
@@ -211,7 +254,7 @@ impl World {
                 facts: Arc::clone(&facts),
             });
         }
-        inventory
+        Ok(inventory)
     }
 }
 
@@ -231,7 +274,7 @@ fn fill(store: &Store, run: &mut Run, world: &World, from: usize, to: usize) -> 
     let mut spent = Duration::ZERO;
     let mut all = Changed::default();
     for start in (from..to).step_by(BATCH) {
-        let batch = world.batch(start, (start + BATCH).min(to));
+        let batch = world.batch(start, (start + BATCH).min(to))?;
         let began = Instant::now();
         let changed = store.record(run, &batch)?;
         spent += began.elapsed();
@@ -293,7 +336,7 @@ pub(crate) fn run(database: &str, count: usize) -> Result<Value> {
         true => Database::Postgres(database.to_owned()),
         false => Database::File(database.into()),
     };
-    let world = World::new()?;
+    let world = World::new(false)?;
     let store = Store::open(&database, NOW)?;
     let complete = Outcome { scan: Scan::default(), complete: true, fault: None, next: None };
     let mut run = store.begin("bench", "here", NOW)?;
@@ -345,4 +388,34 @@ pub(crate) fn run(database: &str, count: usize) -> Result<Value> {
         "totals": totals,
         "sizes": sizes,
     }))
+}
+
+/// Fills a memory with certificates whose signatures hold, closes it, and judges all of it from cold: loading, paths to
+/// roots with their signatures checked, every rule, and the verdicts kept. On one thread.
+pub(crate) fn assess(database: &str, count: usize) -> Result<Value> {
+    let database = Database::File(database.into());
+    let world = World::new(true)?;
+    let store = Store::open(&database, NOW)?;
+    let mut run = store.begin("bench", "here", NOW)?;
+    fill(&store, &mut run, &world, 0, count)?;
+    let complete = Outcome { scan: Scan::default(), complete: true, fault: None, next: None };
+    store.finish(run, &complete, NOW)?;
+    drop(store);
+    let roots: Vec<Arc<[u8]>> = world.templates.iter().map(|t| Arc::clone(&t.authority)).collect();
+    let judgment = notafter_engine::pipeline::Judgment {
+        trust: notafter_core::trust::TrustStores { mozilla: roots, ..Default::default() },
+        policy: notafter_core::policy::Policy::default(),
+        owners: Vec::new(),
+        at: NOW,
+    };
+    let store = Store::open(&database, NOW)?;
+    let began = Instant::now();
+    let mut opened = 0;
+    while let Some(changes) = notafter_engine::judge::judge_due(&store, &judgment, &mut |subject, error| {
+        eprintln!("bench: {subject}: {error}");
+    })? {
+        opened += changes.opened.len();
+    }
+    let took = began.elapsed().as_secs_f64();
+    Ok(json!({ "judged_per_s": count as f64 / took, "seconds": took, "findings": opened }))
 }

@@ -6,6 +6,7 @@
 use notafter_pki::certificate::Certificate;
 use notafter_pki::statement::Statement;
 
+use crate::census::CrowdView;
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
 use crate::owner::Owner;
@@ -39,6 +40,8 @@ pub enum Subject<'a> {
     Owner(OwnerView<'a>),
     /// The server's own clock.
     Clock(ClockView),
+    /// Many of one owner's that end together.
+    Crowd(CrowdView<'a>),
 }
 
 /// A source, and when it last succeeded.

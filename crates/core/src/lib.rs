@@ -5,6 +5,8 @@
 
 pub mod alert;
 pub mod assess;
+pub mod calendar;
+pub mod census;
 pub mod clients;
 pub mod clock;
 pub mod deadline;

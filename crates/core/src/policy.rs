@@ -2,6 +2,8 @@
 //!
 //! Which findings fail a run is the command's business, who is told the alerts'.
 
+use crate::calendar::Calendar;
+
 /// The organisation's own rules. `Default` is the field's.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
@@ -10,6 +12,8 @@ pub struct Policy {
     /// After so many seconds without a sight of it, a place's owner is asked whether it is gone; `None`: never,
     /// as in a scan that looks once.
     pub gone_after: Option<i64>,
+    /// When nobody may change anything.
+    pub calendar: Calendar,
     /// Is everything supposed to have an owner? It is, once somebody was named for anything.
     pub owners_expected: bool,
 }

@@ -29,6 +29,8 @@ pub enum SubjectKey {
     Source(String),
     /// An owner, by name.
     Owner(String),
+    /// What ends of one owner's, by day; without an owner, what is nobody's.
+    Crowd(Option<String>),
     /// This server itself: its clock, its memory.
     Server,
 }
@@ -36,8 +38,10 @@ pub enum SubjectKey {
 impl SubjectKey {
     /// Reads what [`fmt::Display`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
-        if text == "server" {
-            return Some(Self::Server);
+        match text {
+            "server" => return Some(Self::Server),
+            "crowd" => return Some(Self::Crowd(None)),
+            _ => {}
         }
         let (what, rest) = text.split_once(' ')?;
         Some(match what {
@@ -52,6 +56,7 @@ impl SubjectKey {
             "blind" => Self::Blind(Location::parse(rest)?),
             "source" => Self::Source(rest.to_owned()),
             "owner" => Self::Owner(rest.to_owned()),
+            "crowd" => Self::Crowd(Some(rest.to_owned())),
             _ => return None,
         })
     }
@@ -66,6 +71,8 @@ impl fmt::Display for SubjectKey {
             Self::Blind(location) => write!(f, "blind {location}"),
             Self::Source(name) => write!(f, "source {name}"),
             Self::Owner(name) => write!(f, "owner {name}"),
+            Self::Crowd(None) => f.write_str("crowd"),
+            Self::Crowd(Some(owner)) => write!(f, "crowd {owner}"),
             Self::Server => f.write_str("server"),
         }
     }

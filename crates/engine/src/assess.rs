@@ -13,6 +13,7 @@ use std::net::IpAddr;
 
 use notafter_core::UnixTime;
 use notafter_core::assess::assess;
+use notafter_core::census::{self, Member};
 use notafter_core::document;
 use notafter_core::dossier::{
     AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, Subject, Successor,
@@ -36,14 +37,41 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
     stores::recognise(inventory, &judgment.trust);
     let gathered = Gathered::new(inventory, judgment);
     let mut findings = Findings::default();
+    let mut ending = Vec::new();
     gathered.each_dossier(judgment, None, |dossier, names| {
+        ending.extend(member(&dossier, judgment.at));
         for mut finding in assess(&dossier, judgment.at).findings {
             finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
             finding.summary = finding.summary_at(judgment.at);
             findings.add(finding);
         }
     });
+    for (owner, crowd) in census::of_members(ending, &judgment.policy) {
+        let subject = Subject::Crowd(crowd.view(owner.as_deref()));
+        let dossier = Dossier { subject, policy: &judgment.policy, owner: None };
+        for mut finding in assess(&dossier, judgment.at).findings {
+            finding.owner = owner.clone().or_else(|| default_owner(judgment));
+            finding.summary = finding.summary_at(judgment.at);
+            findings.add(finding);
+        }
+    }
     findings.in_order()
+}
+
+/// Who answers for what nobody answers for.
+fn default_owner(judgment: &Judgment) -> Option<String> {
+    judgment.owners.iter().find(|o| o.default).map(|o| o.name.clone())
+}
+
+/// What counts in a census: a certificate that somebody here has to renew, and that no later one stands for.
+fn member(dossier: &Dossier<'_>, now: UnixTime) -> Option<(Option<String>, Member)> {
+    let (view, _) = dossier.certificate()?;
+    let (begins, ends) = (view.asset.not_before?, view.asset.not_after?);
+    let counts = view.is_ours_to_renew() && view.superseded_by.is_none() && !view.is_only_published();
+    let near = ends >= now && ends.0 - now.0 <= census::HORIZON;
+    let location = view.locations().next()?.clone();
+    let owner = dossier.owner.map(|o| o.name.clone());
+    (counts && near).then_some((owner, Member { asset: view.asset.id, begins, ends, location }))
 }
 
 /// What was judged of one subject. Empty findings are an answer too: nothing is wrong, any more.
@@ -130,6 +158,7 @@ fn key_of(dossier: &Dossier<'_>) -> Option<SubjectKey> {
         }
         Subject::Key(key) => SubjectKey::Key(key.location.clone()),
         Subject::Blind(spot) => SubjectKey::Blind(spot.location.clone()),
+        Subject::Crowd(view) => SubjectKey::Crowd(view.owner.map(str::to_owned)),
         Subject::Source(_) | Subject::Owner(_) | Subject::Clock(_) => return None,
     })
 }

@@ -144,6 +144,29 @@ pub fn judge_own(
     store.judged(&judged, now)
 }
 
+/// Judges what ends together, owner by owner.
+///
+/// # Errors
+/// The store's.
+pub fn judge_crowds(
+    store: &Store,
+    policy: &Policy,
+    last_resort: &str,
+    now: UnixTime,
+) -> Result<FindingChanges, StoreError> {
+    let mut judged = Vec::new();
+    for (owner, crowd) in store.crowds(policy, now)? {
+        let subject = Subject::Crowd(crowd.view(owner.as_deref()));
+        let mut findings = assess(&Dossier { subject, policy, owner: None }, now).findings;
+        for finding in &mut findings {
+            finding.owner = Some(owner.clone().unwrap_or_else(|| last_resort.to_owned()));
+        }
+        let due = Due { subject: SubjectKey::Crowd(owner), token: 0 };
+        judged.push(Judged { due, findings, holds_until: None, owner: None, roles: Vec::new() });
+    }
+    store.judged(&judged, now)
+}
+
 /// What became of the last message by each channel of an owner.
 pub type Channels = Vec<(String, Option<String>, UnixTime)>;
 

@@ -26,7 +26,7 @@ use notafter_store::prune::Keep;
 use notafter_store::{Store, StoreError};
 
 use crate::digest;
-use crate::judge::{Channels, Own, channel_views, judge_due, judge_own};
+use crate::judge::{Channels, Own, channel_views, judge_crowds, judge_due, judge_own};
 use crate::notify::{Desk, Log};
 use crate::record::Recorder;
 use crate::schedule::Schedule;
@@ -42,6 +42,8 @@ const JUMP_HOLD: i64 = 900;
 const GRACE: i64 = 900;
 /// A wait longer than any between two attempts to deliver, in seconds.
 const WAIT_MOST: i64 = 7 * 3600;
+/// What ends together is counted so often, in seconds.
+const CROWDS_EVERY: i64 = 900;
 /// So many parts are judged in one pass, so that nothing else waits for long.
 const PARTS: usize = 20;
 /// A source that knew so many places, asks so many and reaches none is blind; one host may simply be down.
@@ -138,6 +140,7 @@ pub struct Engine {
     deed: i64,
     decide_at: UnixTime,
     own_at: UnixTime,
+    crowds_at: UnixTime,
     services_at: UnixTime,
     prune_at: UnixTime,
     beat_at: UnixTime,
@@ -187,6 +190,7 @@ impl Engine {
             deed: 0,
             decide_at: now,
             own_at: now,
+            crowds_at: now.plus(60),
             // What was not looked at yet is not a day that was bad.
             services_at: now.plus(SERVICES_EVERY),
             // Not at once: a clock that is wrong at the start is noticed by then, and history is not lost to it.
@@ -243,7 +247,7 @@ impl Engine {
                     Ok(schedule) => {
                         self.schedule = schedule;
                         *self.handle.setup.write().unwrap_or_else(|p| p.into_inner()) = Arc::from(setup);
-                        (self.decide_at, self.own_at) = (now, now);
+                        (self.decide_at, self.own_at, self.crowds_at) = (now, now, now);
                     }
                     Err(error) => self.handle.status.trouble(&error),
                 }
@@ -282,9 +286,10 @@ impl Engine {
         let mut next = NextUp(None);
         next.add(self.start_due(now));
         well &= self.probe_memory(now);
-        let steps: [Step; 7] = [
+        let steps: [Step; 8] = [
             Self::judge,
             Self::judge_own,
+            Self::judge_crowds,
             Self::tell,
             Self::deliver,
             Self::services,
@@ -557,6 +562,20 @@ impl Engine {
         }
         self.own_at = now.plus(60);
         Ok(Some(self.own_at))
+    }
+
+    fn judge_crowds(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        // A clock that was set back may have left the next time far ahead.
+        if now < self.crowds_at && self.crowds_at.0 - now.0 <= CROWDS_EVERY {
+            return Ok(Some(self.crowds_at));
+        }
+        let setup = self.handle.setup();
+        let changes = judge_crowds(&self.handle.store, &setup.policy, &setup.last_resort, now)?;
+        if !(changes.opened.is_empty() && changes.resolved.is_empty()) {
+            self.decide_at = self.decide_at.min(now);
+        }
+        self.crowds_at = now.plus(CROWDS_EVERY);
+        Ok(Some(self.crowds_at))
     }
 
     fn tell(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {

@@ -112,6 +112,7 @@ impl Assembly {
             policy: Policy {
                 max_days: config.policy.max_days,
                 gone_after: None,
+                calendar: config.calendar().map_err(|(_, what)| explain_plain(&what))?,
                 owners_expected: owners.iter().any(|o| !o.matches.is_empty()),
             },
             owners,

@@ -13,8 +13,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use notafter_core::UnixTime;
+use notafter_core::calendar::{Calendar, Closed};
 use notafter_core::owner::{Match, Owner};
 use notafter_core::query::nearest;
+use notafter_pki::time::DAY;
 
 /// The configuration file of Notafter. Everything has a default.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -38,6 +41,12 @@ pub(crate) struct Config {
     /// When an owner is away: the next one is told at the same time.
     #[serde(default)]
     pub(crate) absence: Vec<AbsenceTable>,
+    /// When nothing is changed: what ends then has to be renewed before.
+    #[serde(default)]
+    pub(crate) freeze: Vec<FreezeTable>,
+    /// Days on which nobody works.
+    #[serde(default)]
+    pub(crate) holiday: Vec<HolidayTable>,
     /// A dead man's switch elsewhere, told that this server lives.
     #[schemars(with = "Option<HeartbeatTable>")]
     pub(crate) heartbeat: Option<Spanned<HeartbeatTable>>,
@@ -295,6 +304,37 @@ pub(crate) struct ScanTable {
 pub(crate) struct PolicyTable {
     /// Longest lifetime of a leaf in days, whoever issued it.
     pub(crate) max_days: Option<u32>,
+    /// Days of the week on which nothing is changed: "sat", "sun" [default: none].
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(crate) days_off: Vec<Spanned<String>>,
+}
+
+/// `[[freeze]]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FreezeTable {
+    /// From this day.
+    #[schemars(with = "String")]
+    pub(crate) from: Spanned<String>,
+    /// To this day, included.
+    pub(crate) until: String,
+    /// What people call it.
+    #[serde(default)]
+    pub(crate) reason: String,
+    /// Whom it concerns [default: everybody].
+    pub(crate) owner: Option<String>,
+}
+
+/// `[[holiday]]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HolidayTable {
+    /// The days.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) dates: Vec<Spanned<String>>,
+    /// Whose [default: everybody's].
+    pub(crate) owner: Option<String>,
 }
 
 /// `[metrics]`
@@ -303,6 +343,59 @@ pub(crate) struct PolicyTable {
 pub(crate) struct MetricsTable {
     /// So many series of assets at most [default: 20000].
     pub(crate) max_series: Option<usize>,
+}
+
+impl Config {
+    /// When nobody may change anything. A mistake with where it stands in the text.
+    ///
+    /// # Errors
+    /// The offset of the first mistake, and what is wrong there.
+    pub(crate) fn calendar(&self) -> Result<Calendar, (usize, String)> {
+        let day = |text: &str, at: usize| {
+            crate::moment::parse_at(text, UnixTime(0)).map_err(|e| {
+                (at, format!("`{text}` is no day: {e}\nhint: write 2026-12-15 or 2026-12-15T08:00:00Z"))
+            })
+        };
+        // A day that is named includes its end; an instant is one.
+        let after = |text: &str, at: UnixTime| if text.len() == 10 { at.plus(DAY) } else { at };
+        let mut out = Calendar::default();
+        for table in &self.freeze {
+            let (text, at) = (table.from.get_ref(), table.from.span().start);
+            let (from, until) = (day(text, at)?, after(&table.until, day(&table.until, at)?));
+            if until <= from {
+                return Err((at, "freeze: it ends before it begins".to_owned()));
+            }
+            let reason = if table.reason.is_empty() { "freeze" } else { &table.reason };
+            out.closed.push(Closed { from, until, why: reason.to_owned(), owner: table.owner.clone() });
+        }
+        for table in &self.holiday {
+            for text in &table.dates {
+                let from = day(text.get_ref(), text.span().start)?;
+                let why = format!("holiday of {}", from.date());
+                out.closed.push(Closed { from, until: from.plus(DAY), why, owner: table.owner.clone() });
+            }
+        }
+        for table in &self.absence {
+            let (owner, at) = (table.owner.get_ref(), table.owner.span().start);
+            let (from, until) = (day(&table.from, at)?, after(&table.until, day(&table.until, at)?));
+            let why = format!("absence of {owner}");
+            out.closed.push(Closed { from, until, why, owner: Some(owner.clone()) });
+        }
+        const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+        for text in &self.policy.days_off {
+            let known = DAYS.iter().position(|name| *name == text.get_ref().to_ascii_lowercase());
+            let Some(known) = known else {
+                let what = format!("days_off: `{}` is no day of the week", text.get_ref());
+                return Err((text.span().start, format!("{what}\nhint: write {}", DAYS.join(", "))));
+            };
+            out.days_off[known] = true;
+        }
+        if out.days_off == [true; 7] {
+            let at = self.policy.days_off.first().map_or(0, |t| t.span().start);
+            return Err((at, "days_off: a day of the week must be left to work on".to_owned()));
+        }
+        Ok(out)
+    }
 }
 
 impl OwnerTable {

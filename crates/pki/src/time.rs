@@ -70,6 +70,12 @@ impl UnixTime {
         }
     }
 
+    /// The day, as `2026-12-26`.
+    pub fn date(self) -> String {
+        let c = self.civil();
+        format!("{:04}-{:02}-{:02}", c.year, c.month, c.day)
+    }
+
     /// This instant, some seconds later (or earlier, if negative), clamped to `i64`.
     pub fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))

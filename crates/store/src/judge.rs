@@ -145,7 +145,8 @@ impl Store {
             }
             // Sources, owners and the server itself: whatever was judged before.
             c.each(
-                "SELECT subject FROM subject_due UNION SELECT subject FROM finding_part WHERE subject NOT LIKE 'asset %'",
+                "SELECT subject FROM subject_due UNION SELECT subject FROM finding_part
+                 WHERE subject NOT LIKE 'asset %' AND subject NOT LIKE 'crowd%'",
                 &[],
                 |mut row| {
                     subjects.insert(row.text(0)?);

@@ -15,6 +15,7 @@ mod texts;
 
 pub mod alerts;
 pub mod backup;
+mod crowd;
 pub mod error;
 pub mod findings;
 pub mod judge;

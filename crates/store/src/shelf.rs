@@ -4,12 +4,13 @@
 //! keys, signatures and timestamps that nothing can make smaller; the rest is nearly free.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::dict::{DecoderDictionary, EncoderDictionary};
+use zstd::bulk::Compressor;
+use zstd::dict::EncoderDictionary;
+use zstd::zstd_safe::{DCtx, DDict, get_error_name};
 
-use crate::db::{Conn, Result, args, corrupt, other};
+use crate::db::{Conn, Result, Row, corrupt, other};
 
 /// Fast enough that the database stays the slower half; higher levels gain one part in a hundred.
 const LEVEL: i32 = 1;
@@ -62,18 +63,46 @@ impl<'d> Packer<'d> {
 /// Unpacks; the bases of the last issuers are kept at hand.
 #[derive(Default)]
 pub(crate) struct Shelf {
-    bases: Mutex<HashMap<i64, Arc<DecoderDictionary<'static>>>>,
+    bases: Mutex<HashMap<i64, Arc<DDict<'static>>>>,
+    /// Making one costs more than unpacking a certificate.
+    unpackers: Mutex<Vec<DCtx<'static>>>,
 }
 
 impl Shelf {
     /// The bytes of an asset, by its number.
     pub(crate) fn bytes(&self, c: &mut Conn<'_>, asset: i64) -> Result<Vec<u8>> {
-        self.unpack(c, asset, 0)
+        let all = self.read(c, &[asset], 0)?;
+        all.into_iter().next().ok_or_else(|| corrupt(format!("the bytes of asset {asset} are missing")))
     }
 
-    fn unpack(&self, c: &mut Conn<'_>, asset: i64, depth: usize) -> Result<Vec<u8>> {
-        let row = c.first("SELECT base, length, bytes FROM der WHERE asset = $1", args![asset])?;
-        let mut row = row.ok_or_else(|| corrupt(format!("the bytes of asset {asset} are missing")))?;
+    /// The bytes of some assets, in their order.
+    pub(crate) fn many(&self, c: &mut Conn<'_>, assets: &[i64]) -> Result<Vec<Vec<u8>>> {
+        self.read(c, assets, 0)
+    }
+
+    fn read(&self, c: &mut Conn<'_>, assets: &[i64], depth: usize) -> Result<Vec<Vec<u8>>> {
+        let asked: Vec<_> = assets.iter().map(|id| vec![(*id).into()]).collect();
+        let found = c.query_many("SELECT base, length, bytes FROM der WHERE asset = $1", &asked)?;
+        let mut unpacker = self.unpackers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut unpacker = unpacker.take().unwrap_or_else(DCtx::create);
+        let mut out = Vec::with_capacity(assets.len());
+        for (asset, rows) in assets.iter().zip(found) {
+            let row = rows.into_iter().next();
+            let row = row.ok_or_else(|| corrupt(format!("the bytes of asset {asset} are missing")))?;
+            out.push(self.unpack(c, &mut unpacker, *asset, row, depth)?);
+        }
+        self.unpackers.lock().unwrap_or_else(PoisonError::into_inner).push(unpacker);
+        Ok(out)
+    }
+
+    fn unpack(
+        &self,
+        c: &mut Conn<'_>,
+        unpacker: &mut DCtx<'static>,
+        asset: i64,
+        mut row: Row,
+        depth: usize,
+    ) -> Result<Vec<u8>> {
         let (base, length, packed) = (row.maybe_int(0)?, row.int(1)?, row.blob(2)?);
         let damaged =
             |e: &dyn std::fmt::Display| corrupt(format!("the bytes of asset {asset} are damaged: {e}"));
@@ -81,25 +110,27 @@ impl Shelf {
             return Err(damaged(&"impossible length or base"));
         }
         let capacity = usize::try_from(length).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(capacity);
         let unpacked = match base {
-            None => Decompressor::new().and_then(|mut d| d.decompress(&packed, capacity)),
+            None => unpacker.decompress(&mut bytes, &packed),
             Some(base) => {
                 let dictionary = self.base(c, base, depth)?;
-                Decompressor::with_prepared_dictionary(&dictionary)
-                    .and_then(|mut d| d.decompress(&packed, capacity))
+                unpacker.decompress_using_ddict(&mut bytes, &packed, &dictionary)
             }
         };
-        let bytes = unpacked.map_err(|e| damaged(&e))?;
+        unpacked.map_err(|code| damaged(&get_error_name(code)))?;
         if bytes.len() == capacity { Ok(bytes) } else { Err(damaged(&"wrong length")) }
     }
 
-    fn base(&self, c: &mut Conn<'_>, base: i64, depth: usize) -> Result<Arc<DecoderDictionary<'static>>> {
-        let at_hand = || self.bases.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    fn base(&self, c: &mut Conn<'_>, base: i64, depth: usize) -> Result<Arc<DDict<'static>>> {
+        let at_hand = || self.bases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = at_hand().get(&base) {
             return Ok(Arc::clone(known));
         }
-        let bytes = self.unpack(c, base, depth + 1)?;
-        let dictionary = Arc::new(DecoderDictionary::copy(&bytes));
+        let bytes = self.read(c, &[base], depth + 1)?;
+        let bytes = bytes.first().map(Vec::as_slice).unwrap_or_default();
+        let dictionary = DDict::try_create(bytes).ok_or_else(|| other("zstd: no memory for a dictionary"))?;
+        let dictionary = Arc::new(dictionary);
         let mut bases = at_hand();
         if bases.len() >= AT_HAND_MAX {
             bases.clear();
@@ -135,8 +166,9 @@ mod tests {
         let packed = packer.pack(&other, Some(&base)).unwrap();
         // 64 bytes of key, 72 of signature, 20 of serial number are random.
         assert!(packed.len() < 230 && alone.len() > 350, "{} {} {}", other.len(), alone.len(), packed.len());
-        let dictionary = DecoderDictionary::copy(&first);
-        let mut back = Decompressor::with_prepared_dictionary(&dictionary).unwrap();
-        assert_eq!(back.decompress(&packed, other.len()).unwrap(), other);
+        let mut back = Vec::with_capacity(other.len());
+        let dictionary = DDict::create(&first);
+        DCtx::create().decompress_using_ddict(&mut back, &packed, &dictionary).unwrap();
+        assert_eq!(back, other);
     }
 }

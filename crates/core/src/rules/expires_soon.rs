@@ -43,7 +43,9 @@ impl Rule for ExpiresSoon {
         // Who needs longer is warned earlier, never later.
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
         let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };
-        let (step, next) = ladder.step(end, now);
+        // What ends when nobody may change anything has to be done before.
+        let due = dossier.policy.calendar.due(end, dossier.owner.map(|o| o.name.as_str()));
+        let (step, next) = ladder.step(due.at, now);
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
             Step::Warning => Severity::Warning,
@@ -61,8 +63,16 @@ impl Rule for ExpiresSoon {
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .at(view.locations())
-            .deadline(Some(end))
-            .summary(format!("{} expires {}{spread}", view.title(), WHEN))
+            .deadline(Some(due.at))
+            .summary(match due.because {
+                None => format!("{} expires {WHEN}{spread}", view.title()),
+                Some(why) => format!(
+                    "{} expires on {}{spread}, when nobody may change anything ({why}): the last moment to act {} {WHEN}",
+                    view.title(),
+                    end.date(),
+                    if due.at < now { "was" } else { "is" }
+                ),
+            })
             .hint(if superseded {
                 "a later one is in service: delete this copy, or install the later one here if something reads it"
             } else if places > 1 {

@@ -168,6 +168,7 @@ impl Sheet {
         let policy = Policy {
             max_days: config.policy.max_days,
             gone_after: Some(gone_after),
+            calendar: config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))?,
             owners_expected: config.owner.iter().any(|o| !o.matches.is_empty()),
         };
         let key = format!(

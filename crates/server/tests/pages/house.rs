@@ -241,7 +241,7 @@ fn build(
             planned(&format!("agent dc2{mark}"), 3600, &["10.8.0.0/22"]),
         ],
         trust: Default::default(),
-        policy: Policy { owners_expected: true, gone_after: Some(7 * DAY), max_days: None },
+        policy: Policy { owners_expected: true, gone_after: Some(7 * DAY), ..Policy::default() },
         owners: vec![
             owner("Web", &["name:shop.example.com", "name:*.edge.example.com"]),
             owner("Mail", &["name:smtp.example.com"]),

@@ -3,10 +3,12 @@
 //! A closure over numbers first (which assets, which placements), then one pass that reads rows and bytes. Every
 //! step has a bound, so that one folder or one CA with a million neighbours cannot hold up the judging of the rest.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod standing;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use notafter_core::inventory::{Asset, AssetIx, BlindSpot, Inventory, KeySighting, Placement};
+use notafter_core::inventory::{Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link};
 use notafter_core::subject::SubjectKey;
@@ -25,8 +27,6 @@ const NEIGHBOURS_MAX: usize = 20_000;
 const SAME_NAMES_MAX: usize = 1000;
 /// So many that depend on one CA.
 const DEPENDENTS_MAX: usize = 1000;
-/// So many places of each that stands on an anchor, and of each root above an asset.
-const SHOWN_MAX: usize = 8;
 /// Issuers above an asset, and CAs below an anchor.
 const DEPTH_MAX: usize = 8;
 
@@ -39,7 +39,10 @@ pub(super) struct Loader<'l, 'c> {
     inventory: Inventory,
     /// By asset number.
     loaded: HashMap<i64, Option<AssetIx>>,
+    abouts: HashMap<i64, Option<About>>,
     placements: BTreeMap<i64, Row>,
+    /// Assets whose placements were asked for.
+    placed: HashSet<i64>,
     groups: BTreeSet<i64>,
     facts: HashMap<i64, Arc<Facts>>,
     chains: HashMap<i64, Arc<[i64]>>,
@@ -48,13 +51,16 @@ pub(super) struct Loader<'l, 'c> {
     keys: BTreeSet<i64>,
 }
 
-/// What the closure needs of an asset.
+/// The row of an asset.
 struct About {
+    id: Fingerprint,
+    kind: AssetKind,
     names6: Option<i64>,
     key6: Option<i64>,
     issuer: Option<i64>,
     subject: Option<i64>,
     flags: i64,
+    not_before: Option<i64>,
     not_after: i64,
     /// Does it lie in files?
     filed: bool,
@@ -67,7 +73,9 @@ impl<'l, 'c> Loader<'l, 'c> {
             c,
             inventory: Inventory::default(),
             loaded: HashMap::new(),
+            abouts: HashMap::new(),
             placements: BTreeMap::new(),
+            placed: HashSet::new(),
             groups: BTreeSet::new(),
             facts: HashMap::new(),
             chains: HashMap::new(),
@@ -78,38 +86,59 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     pub(super) fn part(mut self, due: Vec<Due>) -> Result<Part> {
+        let ids: Vec<Vec<Value<'_>>> = due
+            .iter()
+            .filter_map(|one| match &one.subject {
+                SubjectKey::Asset(id) => Some(texts::split(id)),
+                _ => None,
+            })
+            .map(|(fp8, fp24)| vec![fp8.into(), fp24.into()])
+            .collect();
         let mut judged = BTreeSet::new();
+        let found = self.c.query_many("SELECT id FROM asset WHERE fp8 = $1 AND fp24 = $2", &ids)?;
+        for row in found.into_iter().flatten() {
+            judged.insert(row.int(0)?);
+        }
+        let mut groups = BTreeSet::new();
         for one in &due {
             match &one.subject {
-                SubjectKey::Asset(id) => {
-                    judged.extend(crate::queries::asset_number(self.c, id)?);
-                }
                 name @ SubjectKey::Name { .. } => {
-                    self.group(places::name_group(name))?;
+                    groups.insert(places::name_group(name));
                 }
                 SubjectKey::Key(location) => {
-                    self.group(places::group(location))?;
+                    groups.insert(places::group(location));
                     self.keys_at(location)?;
                 }
                 SubjectKey::Blind(location) => self.blind_at(location)?,
-                SubjectKey::Source(_) | SubjectKey::Owner(_) | SubjectKey::Server => {}
+                SubjectKey::Asset(_)
+                | SubjectKey::Source(_)
+                | SubjectKey::Owner(_)
+                | SubjectKey::Crowd(_)
+                | SubjectKey::Server => {}
             }
         }
+        self.groups(groups)?;
         let hands = self.hands(&due)?;
         let mut names = BTreeSet::new();
+        self.know(judged.iter().copied())?;
+        self.placements_of(&judged, NEIGHBOURS_MAX)?;
+        let mut authorities = Vec::new();
         for asset in &judged {
-            let Some(about) = self.about(*asset)? else { continue };
-            self.placements_of(*asset, NEIGHBOURS_MAX)?;
+            let Some(Some(about)) = self.abouts.get(asset) else { continue };
             names.extend(about.names6);
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
-                self.dependents(*asset, &about)?;
-                self.standing(*asset, &about)?;
+                let (end, filed) = (about.not_after, about.filed);
+                authorities.extend(about.subject.map(|subject| (*asset, subject, end, filed)));
             }
         }
-        for names in names {
-            self.same_names(names)?;
+        for (asset, subject, not_after, filed) in authorities {
+            self.dependents(asset, subject, not_after)?;
+            if filed {
+                self.standing(asset, subject)?;
+            }
         }
+        self.same_names(&names)?;
         // Everything at the same names and in the same folders.
         let near: BTreeSet<i64> = self
             .placements
@@ -118,16 +147,14 @@ impl<'l, 'c> Loader<'l, 'c> {
             .filter(|(asset, _)| judged.contains(asset))
             .map(|(_, place)| place)
             .collect();
-        for place in near {
-            let location = self.place(place)?;
-            self.group(places::group(&location))?;
-        }
+        self.places_of(near.iter().copied())?;
+        let groups = near.iter().filter_map(|place| self.places.get(place)).map(places::group).collect();
+        self.groups(groups)?;
         self.chain_members()?;
         self.issuers(&judged)?;
-        let assets: Vec<i64> = judged.into_iter().collect();
-        for asset in assets {
-            self.asset(asset)?;
-        }
+        // Of the roots that were met above.
+        self.chain_members()?;
+        self.assets(judged)?;
         self.fill()?;
         self.key_sightings()?;
         self.links()?;
@@ -155,21 +182,34 @@ impl<'l, 'c> Loader<'l, 'c> {
         Ok(out)
     }
 
-    fn about(&mut self, asset: i64) -> Result<Option<About>> {
-        let row = self.c.first(
-            "SELECT names6, key6, issuer, subject, flags, not_after, places, served FROM asset WHERE id = $1",
-            args![asset],
+    /// Reads the rows of assets that are not known yet.
+    fn know(&mut self, ids: impl IntoIterator<Item = i64>) -> Result<()> {
+        let new: BTreeSet<i64> = ids.into_iter().filter(|id| !self.abouts.contains_key(id)).collect();
+        let found = self.c.query_many(
+            "SELECT names6, key6, issuer, subject, flags, not_before, not_after, kind, fp8, fp24,
+               places, served
+             FROM asset WHERE id = $1",
+            &numbers(&new),
         )?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(About {
-            names6: row.maybe_int(0)?,
-            key6: row.maybe_int(1)?,
-            issuer: row.maybe_int(2)?,
-            subject: row.maybe_int(3)?,
-            flags: row.int(4)?,
-            not_after: row.int(5)?,
-            filed: row.int(6)? > row.int(7)?,
-        }))
+        for (id, rows) in new.into_iter().zip(found) {
+            let about = match rows.into_iter().next() {
+                None => None,
+                Some(mut row) => Some(About {
+                    names6: row.maybe_int(0)?,
+                    key6: row.maybe_int(1)?,
+                    issuer: row.maybe_int(2)?,
+                    subject: row.maybe_int(3)?,
+                    flags: row.int(4)?,
+                    not_before: row.maybe_int(5)?,
+                    not_after: row.int(6)?,
+                    kind: texts::kind(row.int(7)?)?,
+                    id: texts::join(row.int(8)?, &row.blob(9)?)?,
+                    filed: row.int(10)? > row.int(11)?,
+                }),
+            };
+            self.abouts.insert(id, about);
+        }
+        Ok(())
     }
 
     fn take(&mut self, rows: Vec<Row>) -> Result<()> {
@@ -180,103 +220,79 @@ impl<'l, 'c> Loader<'l, 'c> {
         Ok(())
     }
 
-    fn placements_of(&mut self, asset: i64, most: usize) -> Result<()> {
+    fn placements_of(&mut self, assets: &BTreeSet<i64>, most: usize) -> Result<()> {
         let sql =
-            format!("SELECT {PLACEMENT} FROM placement p WHERE p.asset = $1 AND p.gone IS NULL LIMIT $2");
-        let rows = self.c.query(&sql, args![asset, most])?;
-        self.take(rows)
-    }
-
-    fn group(&mut self, group: i64) -> Result<()> {
-        if !self.groups.insert(group) {
-            return Ok(());
-        }
-        let (low, high) = places::group_range(group);
-        let sql = format!(
-            "SELECT {PLACEMENT} FROM location l JOIN placement p ON p.location = l.id
-             WHERE l.spot BETWEEN $1 AND $2 AND p.gone IS NULL LIMIT $3"
-        );
-        let rows = self.c.query(&sql, args![low, high, NEIGHBOURS_MAX])?;
-        self.take(rows)
-    }
-
-    fn same_names(&mut self, names: i64) -> Result<()> {
-        let rows = self.c.query(
-            "SELECT id FROM asset WHERE names6 = $1 AND places > 0 ORDER BY id DESC LIMIT $2",
-            args![names, SAME_NAMES_MAX],
-        )?;
-        for row in rows {
-            self.placements_of(row.int(0)?, SAME_NAMES_MAX)?;
+            format!("SELECT {PLACEMENT} FROM placement p WHERE p.asset = $1 AND p.gone IS NULL LIMIT {most}");
+        let new: BTreeSet<i64> = assets.iter().copied().filter(|id| self.placed.insert(*id)).collect();
+        for rows in self.c.query_many(&sql, &numbers(&new))? {
+            self.take(rows)?;
         }
         Ok(())
     }
 
+    fn groups(&mut self, groups: BTreeSet<i64>) -> Result<()> {
+        let new: Vec<Vec<Value<'_>>> = groups
+            .into_iter()
+            .filter(|group| self.groups.insert(*group))
+            .map(|group| {
+                let (low, high) = places::group_range(group);
+                vec![low.into(), high.into()]
+            })
+            .collect();
+        let sql = format!(
+            "SELECT {PLACEMENT} FROM location l JOIN placement p ON p.location = l.id
+             WHERE l.spot BETWEEN $1 AND $2 AND p.gone IS NULL LIMIT {NEIGHBOURS_MAX}"
+        );
+        for rows in self.c.query_many(&sql, &new)? {
+            self.take(rows)?;
+        }
+        Ok(())
+    }
+
+    fn same_names(&mut self, names: &BTreeSet<i64>) -> Result<()> {
+        let sql = format!(
+            "SELECT id FROM asset WHERE names6 = $1 AND places > 0 ORDER BY id DESC LIMIT {SAME_NAMES_MAX}"
+        );
+        let mut same = BTreeSet::new();
+        for row in self.c.query_many(&sql, &numbers(names))?.into_iter().flatten() {
+            same.insert(row.int(0)?);
+        }
+        self.placements_of(&same, SAME_NAMES_MAX)
+    }
+
     /// What lives longer than a CA and is served below it.
-    fn dependents(&mut self, asset: i64, about: &About) -> Result<()> {
-        let Some(subject) = about.subject else { return Ok(()) };
+    fn dependents(&mut self, asset: i64, subject: i64, not_after: i64) -> Result<()> {
         let rows = self.c.query(
             "SELECT a.id FROM asset a WHERE a.issuer IN
                (SELECT o.id FROM dname d JOIN dname o ON o.alike = d.alike WHERE d.id = $1)
              AND a.not_after > $2 AND a.served > 0 AND a.id <> $3 LIMIT $4",
-            args![subject, about.not_after, asset, DEPENDENTS_MAX],
+            args![subject, not_after, asset, DEPENDENTS_MAX],
         )?;
-        for row in rows {
-            let sql = format!(
-                "SELECT {PLACEMENT} FROM placement p WHERE p.asset = $1 AND p.gone IS NULL AND p.flags <> 0 LIMIT $2"
-            );
-            let found = self.c.query(&sql, args![row.int(0)?, DEPENDENTS_MAX])?;
+        let below = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>>>()?;
+        let sql = format!(
+            "SELECT {PLACEMENT} FROM placement p
+             WHERE p.asset = $1 AND p.gone IS NULL AND p.flags <> 0 LIMIT {DEPENDENTS_MAX}"
+        );
+        for found in self.c.query_many(&sql, &numbers(&below))? {
             self.take(found)?;
         }
         Ok(())
     }
 
-    /// What stands on a CA certificate that lies in a file: everything issued below it, down to leaves.
-    fn standing(&mut self, asset: i64, about: &About) -> Result<()> {
-        let Some(subject) = about.subject.filter(|_| about.filed) else { return Ok(()) };
-        let (mut asked, mut level) = (BTreeSet::from([subject]), vec![subject]);
-        let mut room = DEPENDENTS_MAX;
-        while let Some(name) = level.pop().filter(|_| room > 0) {
-            let rows = self.c.query(
-                "SELECT a.id, a.subject FROM asset a WHERE a.issuer IN
-                   (SELECT o.id FROM dname d JOIN dname o ON o.alike = d.alike WHERE d.id = $1)
-                 AND a.places > 0 AND a.id <> $2 LIMIT $3",
-                args![name, asset, room],
-            )?;
-            room = room.saturating_sub(rows.len());
-            for row in rows {
-                let id = row.int(0)?;
-                match row.maybe_int(1)? {
-                    Some(subject) if asked.len() <= DEPTH_MAX => {
-                        self.asset(id)?;
-                        level.extend(asked.insert(subject).then_some(subject));
-                    }
-                    Some(_) => {}
-                    None => self.placements_of(id, SHOWN_MAX)?,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn chain(&mut self, chain: i64) -> Result<Arc<[i64]>> {
-        if let Some(known) = self.chains.get(&chain) {
-            return Ok(Arc::clone(known));
-        }
-        let mut row = self.c.one("SELECT members FROM chain WHERE id = $1", args![chain])?;
-        let read: Arc<[i64]> = members(&row.blob(0)?).into();
-        self.chains.insert(chain, Arc::clone(&read));
-        Ok(read)
-    }
-
     fn chain_members(&mut self) -> Result<()> {
-        let chains: BTreeSet<i64> =
+        let mut chains: BTreeSet<i64> =
             self.placements.values().filter_map(|row| row.maybe_int(4).ok().flatten()).collect();
-        for chain in chains {
-            for member in self.chain(chain)?.iter() {
-                self.asset(*member)?;
-            }
+        chains.retain(|chain| !self.chains.contains_key(chain));
+        let found = self.c.query_many("SELECT members FROM chain WHERE id = $1", &numbers(&chains))?;
+        let mut all = BTreeSet::new();
+        for (chain, rows) in chains.into_iter().zip(found) {
+            let row = rows.into_iter().next();
+            let mut row = row.ok_or_else(|| crate::db::corrupt(format!("chain {chain} is missing")))?;
+            let read: Arc<[i64]> = members(&row.blob(0)?).into();
+            all.extend(read.iter().copied());
+            self.chains.insert(chain, read);
         }
-        Ok(())
+        self.assets(all)
     }
 
     /// Candidate issuers of everything, up to the roots.
@@ -286,82 +302,66 @@ impl<'l, 'c> Loader<'l, 'c> {
         below.extend(self.loaded.keys().copied());
         let mut asked = BTreeSet::new();
         for _ in 0..DEPTH_MAX {
+            self.know(below.iter().copied())?;
+            let issuers = below.iter().filter_map(|asset| self.abouts.get(asset)?.as_ref()?.issuer);
+            let new: BTreeSet<i64> = issuers.filter(|issuer| asked.insert(*issuer)).collect();
+            let found = self.c.query_many(
+                "SELECT a.id FROM dname d JOIN dname s ON s.alike = d.alike JOIN asset a ON a.subject = s.id
+                 WHERE d.id = $1 LIMIT 100",
+                &numbers(&new),
+            )?;
             let mut above = BTreeSet::new();
-            for asset in &below {
-                let Some(issuer) = self.about(*asset)?.and_then(|a| a.issuer) else { continue };
-                if !asked.insert(issuer) {
-                    continue;
-                }
-                let rows = self.c.query(
-                    "SELECT a.id FROM dname d JOIN dname s ON s.alike = d.alike JOIN asset a ON a.subject = s.id
-                     WHERE d.id = $1 LIMIT 100",
-                    args![issuer],
-                )?;
-                for row in rows {
-                    above.insert(row.int(0)?);
-                }
+            for row in found.into_iter().flatten() {
+                above.insert(row.int(0)?);
             }
             above.retain(|id| !below.contains(id));
             if above.is_empty() {
                 break;
             }
-            for id in &above {
-                self.asset(*id)?;
-                // Whether a root lies in a file decides how its end is told.
-                let filed = self.about(*id)?.is_some_and(|a| a.filed && a.issuer == a.subject);
-                if filed && !judged.contains(id) {
-                    let sql = format!(
-                        "SELECT {PLACEMENT} FROM placement p WHERE p.asset = $1 AND p.gone IS NULL AND p.flags = 0 LIMIT $2"
-                    );
-                    let rows = self.c.query(&sql, args![*id, SHOWN_MAX])?;
-                    self.take(rows)?;
-                }
-            }
+            self.assets(above.clone())?;
+            self.filed(&above)?;
             below = above;
         }
         Ok(())
     }
 
-    /// The asset's row and bytes; `None` when there is no such asset.
-    fn asset(&mut self, id: i64) -> Result<Option<AssetIx>> {
-        if let Some(known) = self.loaded.get(&id) {
-            return Ok(*known);
+    /// The rows and bytes of assets into the inventory; those that do not exist are remembered as such.
+    fn assets(&mut self, ids: BTreeSet<i64>) -> Result<()> {
+        let ids: Vec<i64> = ids.into_iter().filter(|id| !self.loaded.contains_key(id)).collect();
+        self.know(ids.iter().copied())?;
+        let (there, missing): (Vec<i64>, Vec<i64>) =
+            ids.into_iter().partition(|id| matches!(self.abouts.get(id), Some(Some(_))));
+        self.loaded.extend(missing.into_iter().map(|id| (id, None)));
+        let bytes = self.shelf.many(self.c, &there)?;
+        for (id, bytes) in there.into_iter().zip(bytes) {
+            let Some(Some(about)) = self.abouts.get(&id) else { continue };
+            let certificate = (about.kind == AssetKind::Certificate)
+                .then(|| notafter_pki::Certificate::parse(&bytes).ok())
+                .flatten();
+            let key = certificate.map(|c| c.key_id());
+            let at = self.inventory.keep(&bytes);
+            let ix = self.inventory.add(Asset {
+                id: about.id,
+                kind: about.kind,
+                bytes: at,
+                not_before: about.not_before.map(UnixTime),
+                not_after: (about.not_after != NEVER).then_some(UnixTime(about.not_after)),
+                key,
+            });
+            self.loaded.insert(id, Some(ix));
         }
-        let row = self.c.first(
-            "SELECT fp8, fp24, kind, not_before, not_after, flags FROM asset WHERE id = $1",
-            args![id],
-        )?;
-        let Some(mut row) = row else {
-            self.loaded.insert(id, None);
-            return Ok(None);
-        };
-        let bytes = self.shelf.bytes(self.c, id)?;
-        let fingerprint = texts::join(row.int(0)?, &row.blob(1)?)?;
-        let not_after = row.int(4)?;
-        let key = notafter_pki::Certificate::parse(&bytes).ok().map(|c| c.key_id());
-        let kind = texts::kind(row.int(2)?)?;
-        let key = key.filter(|_| kind == notafter_core::inventory::AssetKind::Certificate);
-        let at = self.inventory.keep(&bytes);
-        let ix = self.inventory.add(Asset {
-            id: fingerprint,
-            kind,
-            bytes: at,
-            not_before: row.maybe_int(3)?.map(UnixTime),
-            not_after: (not_after != NEVER).then_some(UnixTime(not_after)),
-            key,
-        });
-        self.loaded.insert(id, Some(ix));
-        Ok(Some(ix))
+        Ok(())
     }
 
-    fn place(&mut self, id: i64) -> Result<Location> {
-        if let Some(known) = self.places.get(&id) {
-            return Ok(known.clone());
+    fn places_of(&mut self, ids: impl IntoIterator<Item = i64>) -> Result<()> {
+        let new: BTreeSet<i64> = ids.into_iter().filter(|id| !self.places.contains_key(id)).collect();
+        let found = self.c.query_many("SELECT text FROM location WHERE id = $1", &numbers(&new))?;
+        for (id, rows) in new.into_iter().zip(found) {
+            let row = rows.into_iter().next();
+            let mut row = row.ok_or_else(|| crate::db::corrupt(format!("place {id} is missing")))?;
+            self.places.insert(id, texts::location(&row.text(0)?)?);
         }
-        let mut row = self.c.one("SELECT text FROM location WHERE id = $1", args![id])?;
-        let location = texts::location(&row.text(0)?)?;
-        self.places.insert(id, location.clone());
-        Ok(location)
+        Ok(())
     }
 
     fn facts(&mut self, id: i64) -> Result<Arc<Facts>> {
@@ -387,16 +387,19 @@ impl<'l, 'c> Loader<'l, 'c> {
     /// Placements into the inventory, in the order they were first seen.
     fn fill(&mut self) -> Result<()> {
         let rows = std::mem::take(&mut self.placements);
+        let column = |n| rows.values().map(move |row| row.int(n)).collect::<Result<BTreeSet<i64>>>();
+        self.assets(column(1)?)?;
+        self.places_of(column(2)?)?;
+        let ix = |loaded: &HashMap<i64, Option<AssetIx>>, id: i64| loaded.get(&id).copied().flatten();
         for row in rows.values() {
-            let Some(asset) = self.asset(row.int(1)?)? else { continue };
-            let location = self.place(row.int(2)?)?;
+            let Some(asset) = ix(&self.loaded, row.int(1)?) else { continue };
+            let Some(location) = self.places.get(&row.int(2)?).cloned() else { continue };
             let chain = match row.maybe_int(4)? {
                 None => None,
                 Some(chain) => {
                     let mut members = vec![asset];
-                    for member in self.chain(chain)?.iter() {
-                        members.extend(self.asset(*member)?);
-                    }
+                    let known = self.chains.get(&chain).map(|c| c.iter()).unwrap_or_default();
+                    members.extend(known.filter_map(|member| ix(&self.loaded, *member)));
                     Some(members.into())
                 }
             };
@@ -432,24 +435,28 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     /// Keys in the same folders, and the same keys anywhere.
     fn key_sightings(&mut self) -> Result<()> {
+        if self.c.first("SELECT id FROM keyseen LIMIT 1", &[])?.is_none() {
+            return Ok(());
+        }
         let columns = "k.id, l.text, k.key_id, k.format, k.encrypted, k.facts, k.source, k.first_seen";
         let mut found: BTreeMap<i64, Row> = BTreeMap::new();
-        for group in self.groups.clone() {
-            let (low, high) = places::group_range(group);
-            let sql = format!(
-                "SELECT {columns} FROM location l JOIN keyseen k ON k.location = l.id
-                 WHERE l.spot BETWEEN $1 AND $2 AND k.gone IS NULL LIMIT $3"
-            );
-            for row in self.c.query(&sql, args![low, high, NEIGHBOURS_MAX])? {
-                found.insert(row.int(0)?, row);
-            }
-        }
-        for key in std::mem::take(&mut self.keys) {
-            let sql = format!(
-                "SELECT {columns} FROM keyseen k JOIN location l ON l.id = k.location
-                 WHERE k.key6 = $1 AND k.gone IS NULL LIMIT $2"
-            );
-            for row in self.c.query(&sql, args![key, SAME_NAMES_MAX])? {
+        let ranges: Vec<Vec<Value<'_>>> = self
+            .groups
+            .iter()
+            .map(|group| places::group_range(*group))
+            .map(|(low, high)| vec![low.into(), high.into()])
+            .collect();
+        let beside = format!(
+            "SELECT {columns} FROM location l JOIN keyseen k ON k.location = l.id
+             WHERE l.spot BETWEEN $1 AND $2 AND k.gone IS NULL LIMIT {NEIGHBOURS_MAX}"
+        );
+        let same = format!(
+            "SELECT {columns} FROM keyseen k JOIN location l ON l.id = k.location
+             WHERE k.key6 = $1 AND k.gone IS NULL LIMIT {SAME_NAMES_MAX}"
+        );
+        let keys = std::mem::take(&mut self.keys);
+        for (sql, asked) in [(beside, ranges), (same, numbers(&keys))] {
+            for row in self.c.query_many(&sql, &asked)?.into_iter().flatten() {
                 found.insert(row.int(0)?, row);
             }
         }
@@ -467,6 +474,9 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     fn links(&mut self) -> Result<()> {
+        if self.c.first("SELECT id FROM link LIMIT 1", &[])?.is_none() {
+            return Ok(());
+        }
         let ends: BTreeSet<i64> =
             self.inventory.placements().iter().map(|p| places::end_hash(&p.location)).collect();
         let mut found: BTreeMap<i64, Row> = BTreeMap::new();
@@ -500,6 +510,11 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         Ok(())
     }
+}
+
+/// Each number as the parameters of one query.
+fn numbers(ids: &BTreeSet<i64>) -> Vec<Vec<Value<'static>>> {
+    ids.iter().map(|id| vec![(*id).into()]).collect()
 }
 
 /// When something was last seen. Looking again writes nothing, so this is derived, and only here: what is gone was

@@ -1,31 +1,31 @@
 //! Verdicts, kept: parts of findings by subject, findings merged from their parts, and when to judge again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use notafter_core::UnixTime;
 use notafter_core::subject::SubjectKey;
 
 use super::{FindingChanges, Judged};
-use crate::db::{Conn, Result, args};
+use crate::db::{Conn, Result, Row, Value, args};
 use crate::observations::intern::word;
 use crate::places::{hash48, key16};
 use crate::read::NEVER;
-use crate::texts::{FindingJson, role_number, severity_number};
+use crate::texts::{FindingJson, role_number, severity_number, split};
 
 pub(super) fn keep(c: &mut Conn<'_>, judged: &[Judged], now: UnixTime) -> Result<FindingChanges> {
     let mut findings = BTreeSet::new();
     let mut assets = BTreeSet::new();
-    for one in judged {
-        parts(c, one, &mut findings)?;
-        match &one.due.subject {
-            SubjectKey::Asset(id) => {
-                if let Some(asset) = crate::queries::asset_number(c, id)? {
-                    asset_row(c, asset, one)?;
-                }
-            }
-            other => subject_row(c, &other.to_string(), one)?,
+    let subjects: Vec<String> = judged.iter().map(|one| one.due.subject.to_string()).collect();
+    let hashes: Vec<_> = subjects.iter().map(|s| key16(s)).collect();
+    let keys: Vec<Vec<Value<'_>>> = hashes.iter().map(|key| vec![key.into()]).collect();
+    let before = c.query_many("SELECT finding, body FROM finding_part WHERE key = $1", &keys)?;
+    for ((one, subject), before) in judged.iter().zip(&subjects).zip(before) {
+        parts(c, one, subject, before, &mut findings)?;
+        if !matches!(one.due.subject, SubjectKey::Asset(_)) {
+            subject_row(c, subject, one)?;
         }
     }
+    asset_rows(c, judged)?;
     let mut changes = FindingChanges::default();
     for finding in findings {
         merge(c, &finding, now, &mut changes, &mut assets)?;
@@ -37,13 +37,21 @@ pub(super) fn keep(c: &mut Conn<'_>, judged: &[Judged], now: UnixTime) -> Result
 }
 
 /// What this subject gives now instead of what it gave before.
-fn parts(c: &mut Conn<'_>, one: &Judged, findings: &mut BTreeSet<String>) -> Result<()> {
-    let subject = one.due.subject.to_string();
-    let key = key16(&subject);
+fn parts(
+    c: &mut Conn<'_>,
+    one: &Judged,
+    subject: &str,
+    rows: Vec<Row>,
+    findings: &mut BTreeSet<String>,
+) -> Result<()> {
     let mut before = BTreeMap::new();
-    for mut row in c.query("SELECT finding, body FROM finding_part WHERE key = $1", args![&key])? {
+    for mut row in rows {
         before.insert(row.text(0)?, row.text(1)?);
     }
+    if before.is_empty() && one.findings.is_empty() {
+        return Ok(());
+    }
+    let key = key16(subject);
     let mut after: BTreeMap<String, FindingJson> = BTreeMap::new();
     for finding in &one.findings {
         let json = FindingJson::of(finding);
@@ -64,7 +72,7 @@ fn parts(c: &mut Conn<'_>, one: &Judged, findings: &mut BTreeSet<String>) -> Res
                 c.execute(
                     "INSERT INTO finding_part (key, finding, subject, body) VALUES ($1, $2, $3, $4)
                      ON CONFLICT (key, finding) DO UPDATE SET body = excluded.body",
-                    args![&key, &id, &subject, &body],
+                    args![&key, &id, subject, &body],
                 )?;
             }
         }
@@ -103,34 +111,79 @@ fn subject_row(c: &mut Conn<'_>, subject: &str, one: &Judged) -> Result<()> {
     Ok(())
 }
 
-fn asset_row(c: &mut Conn<'_>, asset: i64, one: &Judged) -> Result<()> {
-    let row = c.one("SELECT owner, lineage, places FROM asset WHERE id = $1", args![asset])?;
-    let ruled = one.owner.as_deref().map(|name| word(c, name)).transpose()?;
-    let hand = hand_owner(c, asset, row.maybe_int(1)?)?;
-    // What the rules say is kept beside what a hand says, for the day it is taken back.
-    if hand.is_some() {
-        c.execute(
-            "INSERT INTO ruled (asset, owner) VALUES ($1, $2)
-             ON CONFLICT (asset) DO UPDATE SET owner = excluded.owner",
-            args![asset, ruled],
-        )?;
+/// Owner, roles and when to judge again, of every asset among these.
+fn asset_rows(c: &mut Conn<'_>, judged: &[Judged]) -> Result<()> {
+    let (mut asked, mut about) = (Vec::new(), Vec::new());
+    for one in judged {
+        if let SubjectKey::Asset(id) = &one.due.subject {
+            let (fp8, fp24) = split(id);
+            asked.push(vec![fp8.into(), fp24.into()]);
+            about.push(one);
+        }
     }
-    set_owner(c, asset, row.maybe_int(0)?, hand.or(ruled), row.int(2)? > 0)?;
-    c.execute(
-        "UPDATE asset SET judge_at = $3 WHERE id = $1 AND judge_at = $2",
-        args![asset, one.due.token, next(one)],
-    )?;
-    // The roles as judged; those not named are as seen.
+    let found =
+        c.query_many("SELECT id, owner, lineage, places FROM asset WHERE fp8 = $1 AND fp24 = $2", &asked)?;
+    let by_hand = c.first("SELECT lineage FROM owned LIMIT 1", &[])?.is_some();
+    let mut words: HashMap<&str, i64> = HashMap::new();
+    let (mut times, mut owners, mut plain, mut owned) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (one, rows) in about.into_iter().zip(found) {
+        let Some(row) = rows.into_iter().next() else { continue };
+        let asset = row.int(0)?;
+        let ruled = match one.owner.as_deref() {
+            None => None,
+            Some(name) => Some(match words.get(name) {
+                Some(known) => *known,
+                None => {
+                    let number = word(c, name)?;
+                    words.insert(name, number);
+                    number
+                }
+            }),
+        };
+        let hand = if by_hand { hand_owner(c, asset, row.maybe_int(2)?)? } else { None };
+        // What the rules say is kept beside what a hand says, for the day it is taken back.
+        if hand.is_some() {
+            c.execute(
+                "INSERT INTO ruled (asset, owner) VALUES ($1, $2)
+                 ON CONFLICT (asset) DO UPDATE SET owner = excluded.owner",
+                args![asset, ruled],
+            )?;
+        }
+        let (before, owner) = (row.maybe_int(1)?, hand.or(ruled));
+        if before != owner {
+            owners.push(vec![asset.into(), owner.into()]);
+            let by = i64::from(owner.is_some()) - i64::from(before.is_some());
+            owned += if row.int(3)? > 0 { by } else { 0 };
+        }
+        times.push(vec![asset.into(), one.due.token.into(), next(one).into()]);
+        if one.roles.is_empty() {
+            plain.push(vec![asset.into()]);
+        } else {
+            roles(c, asset, one)?;
+        }
+    }
+    c.execute_many("UPDATE asset SET owner = $2 WHERE id = $1", &owners)?;
+    count_owned(c, owned)?;
+    c.execute_many("UPDATE asset SET judge_at = $3 WHERE id = $1 AND judge_at = $2", &times)?;
+    // As seen again.
+    let shown = "SELECT id FROM placement WHERE asset = $1 AND gone IS NULL AND shown IS NOT NULL";
+    for row in c.query_many(shown, &plain)?.into_iter().flatten() {
+        c.execute("UPDATE placement SET shown = NULL WHERE id = $1", args![row.int(0)?])?;
+    }
+    Ok(())
+}
+
+/// The roles as judged; those not named are as seen.
+fn roles(c: &mut Conn<'_>, asset: i64, one: &Judged) -> Result<()> {
     let listed: BTreeMap<&str, i64> =
         one.roles.iter().map(|(location, role)| (location.as_str(), role_number(*role))).collect();
-    let sql = if listed.is_empty() {
-        "SELECT p.id, p.shown, NULL FROM placement p WHERE p.asset = $1 AND p.gone IS NULL AND p.shown IS NOT NULL"
-    } else {
+    let rows = c.query(
         "SELECT p.id, p.shown, l.text FROM placement p JOIN location l ON l.id = p.location
-         WHERE p.asset = $1 AND p.gone IS NULL"
-    };
-    for mut row in c.query(sql, args![asset])? {
-        let shown = row.maybe_text(2)?.and_then(|text| listed.get(text.as_str()).copied());
+         WHERE p.asset = $1 AND p.gone IS NULL",
+        args![asset],
+    )?;
+    for mut row in rows {
+        let shown = listed.get(row.text(2)?.as_str()).copied();
         if shown != row.maybe_int(1)? {
             c.execute("UPDATE placement SET shown = $2 WHERE id = $1", args![row.int(0)?, shown])?;
         }
@@ -158,14 +211,19 @@ pub(crate) fn set_owner(
     }
     c.execute("UPDATE asset SET owner = $2 WHERE id = $1", args![asset, owner])?;
     let by = i64::from(owner.is_some()) - i64::from(before.is_some());
-    if in_use && by != 0 {
+    count_owned(c, if in_use { by } else { 0 })?;
+    Ok(true)
+}
+
+fn count_owned(c: &mut Conn<'_>, by: i64) -> Result<()> {
+    if by != 0 {
         c.execute(
             "INSERT INTO total (name, count) VALUES ('owned', $1)
              ON CONFLICT (name) DO UPDATE SET count = total.count + excluded.count",
             args![by],
         )?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// A finding from its parts: opened, changed, resolved or as it was.
