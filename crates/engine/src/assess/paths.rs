@@ -64,7 +64,7 @@ impl Paths {
             graph.trust(&root, sets);
         }
         let mut world =
-            World { filed: filed(inventory, places), inventory, graph, own_roots: !trust.given.is_empty() };
+            World { filed: filed(inventory, places), inventory, graph, own_roots: has_own_roots(trust) };
         let mut out = Self { served: HashMap::new(), outlived: HashMap::new(), standings: HashMap::new() };
         let mut standing: HashMap<Node, (Vec<AssetIx>, usize)> = HashMap::new();
         for (ix, _) in inventory.assets() {
@@ -132,9 +132,9 @@ impl World<'_> {
     }
 
     /// Whose ends matter to somebody here. Clients renew the public roots by themselves; a root of one's own dies with
-    /// everything below it.
+    /// everything below it, installed on this machine or not.
     fn issuers(&self, leaf: &Certificate<'_>, path: &Path, view: &mut PathView) {
-        let ours = path.issuers.iter().filter(|n| self.graph.anchors(**n) & TRUSTED & !GIVEN == 0);
+        let ours = path.issuers.iter().filter(|n| self.graph.anchors(**n) & MOZILLA == 0);
         for node in ours {
             let (certificate, id) = (self.graph.certificate(*node), self.graph.id(*node));
             let (Some(not_before), Some(not_after)) = (certificate.not_before(), certificate.not_after())
@@ -251,6 +251,17 @@ impl World<'_> {
         }
         out
     }
+}
+
+/// Were roots of one's own given or installed? Whoever did that did it for all of them, so that an issuer which is none
+/// of them is missing from a chain rather than a root that nobody sends. Public roots that Mozilla no longer has, or
+/// not yet, are told by the lists of other clients and by being many.
+fn has_own_roots(trust: &TrustStores) -> bool {
+    let public: HashSet<Fingerprint> =
+        trust.mozilla.iter().map(|der| Fingerprint::of(der)).chain(clients::roots().map(|(id, _)| id)).collect();
+    let unknown = trust.system.iter().filter(|der| !public.contains(&Fingerprint::of(der))).count();
+    // A store made by hand has nothing else in it; one that a system ships has a few strangers at most.
+    !trust.given.is_empty() || (unknown > 0 && unknown * 2 > trust.system.len())
 }
 
 /// The roots that lie in files for their own sake.
