@@ -423,7 +423,10 @@ fn verify_is_the_offline_judge() {
     let old = check(&["--client", "android-7.0"], 1, "untrusted", Some("unknown-issuer"));
     assert!(old["notes"][0].as_str().unwrap().contains("of the 148 roots"), "{old:#}");
     let soon = check(&["--roots", &root, "--at", "+80d"], 0, "trusted", None);
-    assert_eq!((&soon["later"][0]["verdict"], &soon["later"][2]["reason"]), (&"trusted".into(), &"expired".into()));
+    assert_eq!(
+        (&soon["later"][0]["verdict"], &soon["later"][2]["reason"]),
+        (&"trusted".into(), &"expired".into())
+    );
     refused(&["verify", &chain, "--client", "java-8"], "not simulated");
     refused(&["verify", &chain, "--client", "netscape"], "neither a client that is known nor a file");
     refused(&["verify", "/no/such.pem"], "cannot read");

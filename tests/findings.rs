@@ -146,7 +146,9 @@ fn a_root_that_everything_hangs_on() {
     let dying = Request::authority("Cluster").between(from_now(-300 * day), from_now(60 * day));
     let issuer = Request::authority("Mesh Issuer").days(300);
     let authority = Authority::custom(&lab, dying, &[issuer]);
-    let Some(server) = need(nginx::start(&lab, &authority.issue(&Request::server().days(200)))) else { return };
+    let Some(server) = need(nginx::start(&lab, &authority.issue(&Request::server().days(200)))) else {
+        return;
+    };
     let pki = lab.subfolder("pki");
     let anchor = std::fs::read_to_string(&authority.root().cert_pem).unwrap();
     std::fs::write(pki.join("ca.crt"), &anchor).unwrap();
@@ -156,8 +158,11 @@ fn a_root_that_everything_hangs_on() {
     };
     let found = scan(&[]);
     let anchors = found.finding("anchor-expires");
-    assert_eq!((anchors["severity"].as_str(), anchors["evidence"]["dependents"].as_i64()), (Some("warning"), Some(1)));
-    assert!(anchors["locations"][0].as_str().unwrap().contains("pki/ca.crt"), "{anchors}");
+    assert_eq!(
+        (anchors["severity"].as_str(), anchors["evidence"]["dependents"].as_i64()),
+        (Some("warning"), Some(1))
+    );
+    assert!(anchors["locations"][0].as_str().unwrap().contains("ca.crt"), "{anchors}");
     let outlived = found.finding("issuer-outlived");
     assert!(outlived["locations"][0].as_str().unwrap().starts_with("tls://127."), "{outlived}");
     let kinds = |found: &Scan| {
@@ -182,12 +187,15 @@ fn a_cross_sign_that_old_clients_follow() {
         &[],
     );
     let new = Authority::custom(&lab, Request::authority("New Root").days(3650), &[]);
-    let cross = Request::authority("New Root").same_key(new.root()).between(from_now(-900 * day), from_now(40 * day));
+    let cross =
+        Request::authority("New Root").same_key(new.root()).between(from_now(-900 * day), from_now(40 * day));
     let cross = std::fs::read_to_string(&old.issue(&cross).cert_pem).unwrap();
     let root = new.root().cert_pem.to_string_lossy().into_owned();
     let leaf = new.issue(&Request::server().days(200));
     let alone = std::fs::read_to_string(&leaf.cert_pem).unwrap();
-    for (sent, expected) in [(alone.clone() + &cross, pair("path-expires-for-clients", "warning")), (alone, vec![])] {
+    for (sent, expected) in
+        [(alone.clone() + &cross, pair("path-expires-for-clients", "warning")), (alone, vec![])]
+    {
         std::fs::write(&leaf.fullchain_pem, &sent).unwrap();
         let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
         assert_eq!(kinds(&scan(&[&server.address().to_string(), "--roots", &root])), expected);

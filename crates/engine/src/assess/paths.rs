@@ -7,7 +7,7 @@ use std::sync::Arc;
 use notafter_core::clients::{self, LISTED, OPENSSL_1_0};
 use notafter_core::dossier::{ClientPath, IssuerView, PathEnd, PathView, title};
 use notafter_core::inventory::{AssetIx, AssetKind, Inventory, Role};
-use notafter_core::trust::{GIVEN, MOZILLA, SYSTEM, TRUSTED, TrustStores};
+use notafter_core::trust::{MOZILLA, SYSTEM, TRUSTED, TrustStores};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
 use notafter_pki::chain::{AnchorSets, Client, End, Graph, Node, Path};
@@ -257,8 +257,12 @@ impl World<'_> {
 /// of them is missing from a chain rather than a root that nobody sends. Public roots that Mozilla no longer has, or
 /// not yet, are told by the lists of other clients and by being many.
 fn has_own_roots(trust: &TrustStores) -> bool {
-    let public: HashSet<Fingerprint> =
-        trust.mozilla.iter().map(|der| Fingerprint::of(der)).chain(clients::roots().map(|(id, _)| id)).collect();
+    let public: HashSet<Fingerprint> = trust
+        .mozilla
+        .iter()
+        .map(|der| Fingerprint::of(der))
+        .chain(clients::roots().map(|(id, _)| id))
+        .collect();
     let unknown = trust.system.iter().filter(|der| !public.contains(&Fingerprint::of(der))).count();
     // A store made by hand has nothing else in it; one that a system ships has a few strangers at most.
     !trust.given.is_empty() || (unknown > 0 && unknown * 2 > trust.system.len())

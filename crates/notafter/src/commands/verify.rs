@@ -52,12 +52,14 @@ pub(crate) fn run(global: &Global, args: Verify) -> Result<End, Usage> {
             format!("{} holds {} certificates: that is no chain", args.chain.display(), chain.len());
         return Err(Usage::new(message).hint("`notafter scan FILE` judges each by itself"));
     }
-    let (chain, mut notes) = parsed(&chain, &args.chain);
-    let client = client(&args)?;
+    let files = chain;
+    let (chain, mut notes) = parsed(&files, &args.chain);
+    let client = client(&args, &files)?;
     notes.extend(client.notes.iter().cloned());
     let roots = &client.roots;
     let anchors: Vec<Certificate<'_>> = roots.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-    if anchors.is_empty() {
+    // Of a list of fingerprints, none may be at hand: then nothing is trusted, and a note says so.
+    if anchors.is_empty() && !roots.is_empty() {
         return Err(
             Usage::new("none of the roots can be read").hint("name a PEM or DER file of CA certificates")
         );
@@ -146,8 +148,8 @@ fn leaf<'d>(chain: &[Certificate<'d>], notes: &mut Vec<String>) -> Option<Certif
 }
 
 /// Who judges; with the roots of `--roots`, where there are any.
-fn client(args: &Verify) -> Result<Client, Usage> {
-    let mut client = Client::named(&args.client)?;
+fn client(args: &Verify, chain: &[Arc<[u8]>]) -> Result<Client, Usage> {
+    let mut client = Client::named(&args.client, chain)?;
     if !args.roots.is_empty() {
         (client.roots, client.notes) = (Vec::new(), Vec::new());
         for file in &args.roots {

@@ -36,7 +36,8 @@ impl Client {
     }
 
     /// The client of this name, or with the roots of this file.
-    pub(super) fn named(word: &str) -> Result<Self, Usage> {
+    /// `more`: certificates at hand besides.
+    pub(super) fn named(word: &str, more: &[Arc<[u8]>]) -> Result<Self, Usage> {
         match word {
             "mozilla" => return Ok(Self::of(assemble::mozilla())),
             "system" => {
@@ -48,12 +49,12 @@ impl Client {
                 }
                 return Ok(Self::of(roots));
             }
-            OPENSSL_1_0 => return Ok(Self { follows_sent: true, ..Self::of(at_hand()) }),
+            OPENSSL_1_0 => return Ok(Self { follows_sent: true, ..Self::of(at_hand(&[])) }),
             _ => {}
         }
         if let Some(client) = clients::Client::named(word) {
             let listed: Vec<Fingerprint> = client.roots().collect();
-            return Ok(Self { heeds_anchor: false, ..Self::listed(word, &listed) });
+            return Ok(Self { heeds_anchor: false, ..Self::listed(word, &listed, more) });
         }
         if UNLISTED.contains(&word) {
             return Err(Usage::new(format!(
@@ -69,13 +70,13 @@ impl Client {
             return Err(Usage::new(message).hint(hint));
         }
         match list(file)? {
-            Some(listed) => Ok(Self::listed(word, &listed)),
+            Some(listed) => Ok(Self::listed(word, &listed, more)),
             None => Ok(Self::of(assemble::certificates(file)?)),
         }
     }
 
-    fn listed(name: &str, listed: &[Fingerprint]) -> Self {
-        let mut roots = at_hand();
+    fn listed(name: &str, listed: &[Fingerprint], more: &[Arc<[u8]>]) -> Self {
+        let mut roots = at_hand(more);
         roots.retain(|der| listed.contains(&Fingerprint::of(der)));
         let mut out = Self::of(roots);
         if out.roots.len() < listed.len() {
@@ -114,9 +115,10 @@ impl Client {
     }
 }
 
-/// Every root there is here, each once.
-fn at_hand() -> Vec<Arc<[u8]>> {
+/// Every root there is here, and what else is at hand, each once.
+fn at_hand(more: &[Arc<[u8]>]) -> Vec<Arc<[u8]>> {
     let mut roots = assemble::mozilla();
+    roots.extend(more.iter().cloned());
     roots.extend(assemble::system());
     roots.sort_unstable();
     roots.dedup();
@@ -167,12 +169,12 @@ mod tests {
     #[test]
     fn who_is_known() {
         let refused = |word: &str, why: &str| {
-            let Err(error) = Client::named(word) else { panic!("{word}") };
+            let Err(error) = Client::named(word, &[]) else { panic!("{word}") };
             assert!(error.message.contains(why), "{}", error.message);
         };
         refused("java-8", "not simulated");
         refused("netscape-4", "neither a client");
-        let Ok(old) = Client::named("android-7.0") else { panic!("android-7.0") };
+        let Ok(old) = Client::named("android-7.0", &[]) else { panic!("android-7.0") };
         assert!(
             !old.heeds_anchor && old.roots.len() > 10 && old.notes[0].contains("of the 148 roots"),
             "{:?}",
