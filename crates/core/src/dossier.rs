@@ -39,7 +39,7 @@ pub enum Subject<'a> {
     /// An owner, and whether word gets through.
     Owner(OwnerView<'a>),
     /// The server's own clock.
-    Clock(ClockView),
+    Clock(ClockView<'a>),
     /// Many of one owner's that end together.
     Crowd(CrowdView<'a>),
 }
@@ -87,7 +87,9 @@ pub struct ChannelView<'a> {
 
 /// How the wall clock has moved against the one that only counts.
 #[derive(Clone, Copy, Debug)]
-pub struct ClockView {
+pub struct ClockView<'a> {
+    /// By how many seconds it is ahead of those of servers that were asked.
+    pub peers: &'a [(Location, i64)],
     /// By so many seconds it was set, forwards or back (negative), while the server ran.
     pub jumped: i64,
     /// When, by the clock as it is now.

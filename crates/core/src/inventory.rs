@@ -210,6 +210,7 @@ pub struct Inventory {
     placed: HashMap<(AssetIx, Location), u32>,
     keys: Vec<KeySighting>,
     links: Vec<Link>,
+    times: Vec<(Location, i64)>,
     blind_spots: Vec<BlindSpot>,
     blind: HashSet<(Location, Reason)>,
 }
@@ -231,6 +232,7 @@ impl Inventory {
             placed: HashMap::new(),
             keys: Vec::new(),
             links: Vec::new(),
+            times: Vec::new(),
             blind_spots: Vec::new(),
             blind: HashSet::new(),
         }
@@ -289,6 +291,16 @@ impl Inventory {
     /// Records a link.
     pub fn add_link(&mut self, link: Link) {
         self.links.push(link);
+    }
+
+    /// Records by how many seconds our clock is ahead of a server's.
+    pub fn add_time(&mut self, location: Location, ahead: i64) {
+        self.times.push((location, ahead));
+    }
+
+    /// By how many seconds our clock is ahead of those of servers that were asked.
+    pub fn times(&self) -> &[(Location, i64)] {
+        &self.times
     }
 
     /// Records what could not be seen; the same place and reason once.

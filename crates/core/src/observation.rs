@@ -63,6 +63,11 @@ pub enum Seen {
     },
     /// A relation between two places.
     Linked(Link),
+    /// A server was asked for the time: by so many seconds our clock is ahead of its (behind: negative).
+    Time {
+        /// In seconds.
+        ahead: i64,
+    },
 }
 
 /// Why a place could not be seen: the closed list of interface.md.

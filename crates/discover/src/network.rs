@@ -11,6 +11,7 @@
 
 mod drain;
 mod feed;
+mod peers;
 mod plan;
 mod prove;
 
@@ -127,7 +128,12 @@ impl Source for Network {
                 return Ok(cx.progress.scan());
             }
             Progress::add(&cx.progress.planned, plan.len());
-            self.ask(cx, plan, out).await
+            let peers = peers::Peers::new(out);
+            let done = self.ask(cx, plan, Arc::clone(&peers) as Arc<dyn Sink>).await;
+            let (cx, settings) = (cx.clone(), self.settings.grab());
+            // Whoever stops waiting for it leaves it to its own time limit.
+            let _ = tokio::task::spawn_blocking(move || peers.ask(&cx, &settings)).await;
+            done
         })
     }
 }

@@ -16,7 +16,7 @@ use notafter_core::assess::assess;
 use notafter_core::census::{self, Member};
 use notafter_core::document;
 use notafter_core::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, NameView, Subject, Successor,
+    AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, NameView, Subject, Successor,
 };
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
@@ -52,6 +52,15 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
         for mut finding in assess(&dossier, judgment.at).findings {
             finding.owner = owner.clone().or_else(|| default_owner(judgment));
             finding.summary = finding.summary_at(judgment.at);
+            findings.add(finding);
+        }
+    }
+    if !gathered.inventory.times().is_empty() {
+        let peers = gathered.inventory.times();
+        let clock = ClockView { peers, jumped: 0, at: judgment.at, held_until: judgment.at };
+        let dossier = Dossier { subject: Subject::Clock(clock), policy: &judgment.policy, owner: None };
+        for mut finding in assess(&dossier, judgment.at).findings {
+            finding.owner = default_owner(judgment);
             findings.add(finding);
         }
     }

@@ -79,6 +79,7 @@ impl Sink for Ingest {
                 self.lock().key(KeySighting { key, format, encrypted, location, seen: at, facts });
             }
             Seen::Failed { reason, detail } => self.lock().blind(BlindSpot { location, reason, detail }),
+            Seen::Time { ahead } => self.lock().inventory.add_time(location, ahead),
             Seen::Linked(link) => {
                 let mut state = self.lock();
                 if state.keep {

@@ -110,7 +110,7 @@ pub enum Own<'a> {
     /// An owner, with what its findings are told to.
     Owner(OwnerView<'a>),
     /// The clock.
-    Clock(ClockView),
+    Clock(ClockView<'a>),
 }
 
 /// Judges what the server knows of itself. All of it, every time: it is little.

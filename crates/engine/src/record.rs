@@ -110,6 +110,7 @@ impl Recorder {
         let batch = writing.batch.take().unwrap_or_else(|| self.ingest.take());
         match self.keep(run, &batch) {
             Ok(changed) => {
+                self.status.asked_times(batch.times(), self.clock.now());
                 self.waiting.store(false, Ordering::Relaxed);
                 self.status.recorded(changed);
                 true

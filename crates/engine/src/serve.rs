@@ -42,6 +42,8 @@ const JUMP_HOLD: i64 = 900;
 const GRACE: i64 = 900;
 /// A wait longer than any between two attempts to deliver, in seconds.
 const WAIT_MOST: i64 = 7 * 3600;
+/// What servers said of the time counts so long, in seconds: two rounds of a network source.
+const TIMES_HOLD: i64 = 7200;
 /// What ends together is counted so often, in seconds.
 const CROWDS_EVERY: i64 = 900;
 /// So many parts are judged in one pass, so that nothing else waits for long.
@@ -135,7 +137,7 @@ pub struct Engine {
     grace: UnixTime,
     beating: bool,
     clocks: Option<(UnixTime, Duration)>,
-    jump: Option<ClockView>,
+    jump: Option<ClockView<'static>>,
     /// The last deed that was taken note of: people act by other processes, too.
     deed: i64,
     decide_at: UnixTime,
@@ -375,7 +377,7 @@ impl Engine {
             let jumped = (now.0 - then.0) - counted;
             if jumped.abs() > JUMP {
                 let held_until = now.plus(JUMP_HOLD);
-                self.jump = Some(ClockView { jumped, at: now, held_until });
+                self.jump = Some(ClockView { peers: &[], jumped, at: now, held_until });
                 (self.log)(&format!(
                     "the clock was set by {jumped} seconds; messages are held until {held_until}"
                 ));
@@ -555,7 +557,11 @@ impl Engine {
         for (name, channels) in &views {
             own.push(Own::Owner(OwnerView { name, last_resort: **name == setup.last_resort, channels }));
         }
-        own.push(Own::Clock(self.jump.unwrap_or(ClockView { jumped: 0, at: now, held_until: now })));
+        let times = self.handle.status.read().times;
+        let fresh = times.as_ref().filter(|(at, _)| (now.0 - at.0).abs() <= TIMES_HOLD);
+        let peers = fresh.map(|(_, times)| times.as_slice()).unwrap_or_default();
+        let jump = self.jump.unwrap_or(ClockView { peers, jumped: 0, at: now, held_until: now });
+        own.push(Own::Clock(ClockView { peers, ..jump }));
         let changes = judge_own(&self.handle.store, &own, &setup.policy, &setup.last_resort, now)?;
         if !(changes.opened.is_empty() && changes.resolved.is_empty()) {
             self.decide_at = self.decide_at.min(now);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use notafter_core::UnixTime;
 use notafter_core::dossier::ClockView;
+use notafter_core::location::Location;
 use notafter_core::scan::Progress;
 use notafter_store::StoreError;
 use notafter_store::observations::Changed;
@@ -34,7 +35,9 @@ pub struct State {
     /// What the memory last complained about, and when; `None` once it works again.
     pub trouble: Option<String>,
     /// A jump of the clock.
-    pub clock: Option<ClockView>,
+    pub clock: Option<ClockView<'static>>,
+    /// By how many seconds our clock was ahead of servers that were asked, and when that was.
+    pub times: Option<(UnixTime, Vec<(Location, i64)>)>,
     /// Counts since the start.
     pub recorded: Changed,
     /// Messages waiting to be delivered.
@@ -88,6 +91,13 @@ impl Status {
         sum.returned_placements += changed.returned_placements;
         sum.blind_spots += changed.blind_spots;
         sum.writes += changed.writes;
+    }
+
+    /// Servers were asked for the time.
+    pub fn asked_times(&self, times: &[(Location, i64)], at: UnixTime) {
+        if !times.is_empty() {
+            self.lock().times = Some((at, times.to_vec()));
+        }
     }
 
     /// Is the engine alive at monotonic time `now`?

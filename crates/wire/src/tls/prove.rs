@@ -95,6 +95,65 @@ pub fn prove(target: &Target, settings: &Settings, clock: &dyn Monotonic) -> Res
     Ok(Proved { flight, possession })
 }
 
+/// The head of an answer may be so long.
+const HEAD_MAX: usize = 16 * 1024;
+
+/// Asks an HTTPS server for the time: the `Date` field of its answer to `HEAD /` (RFC 9110 section 6.6.1), as written.
+/// `None` where it gives none. No certificate is looked at.
+///
+/// # Errors
+/// The outcome, if it came to no handshake.
+pub fn date(target: &Target, settings: &Settings, clock: &dyn Monotonic) -> Result<Option<String>, Outcome> {
+    let start = clock.now();
+    let patience = settings.connect_timeout.min(settings.total_timeout).max(Duration::from_millis(1));
+    let stream = TcpStream::connect_timeout(&target.addr, patience)
+        .map_err(|error| failure(&error, Stage::Connect))?;
+    let deadline = start.saturating_add(settings.total_timeout);
+    let mut line = Line { stream, clock, deadline, received: 0, most: settings.limits.flight_bytes };
+    let witness = Arc::new(Witness { provider: provider(), seen: Mutex::default() });
+    let mut connection = connection(target, &witness)?;
+    shake_hands(&mut line, &mut connection, false)?;
+    let address = target.addr.ip().to_string();
+    let host = target.sni.as_deref().unwrap_or(&address);
+    let request = format!(
+        "HEAD / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {}\r\nConnection: close\r\n\r\n",
+        settings.client_name
+    );
+    // Writing to memory cannot fail.
+    let _ = connection.writer().write_all(request.as_bytes());
+    let mut out = Vec::new();
+    while connection.wants_write() {
+        let _ = connection.write_tls(&mut out);
+    }
+    line.write(&out, Stage::Handshake)?;
+    let (mut head, mut buffer) = (Vec::new(), [0; 16 * 1024]);
+    while head.len() < HEAD_MAX && !head.windows(4).any(|w| w == b"\r\n\r\n") {
+        let Ok(count) = line.read(&mut buffer, Stage::Handshake) else { break };
+        let mut rest = &buffer[..count];
+        while !rest.is_empty() {
+            let taken = connection.read_tls(&mut rest).unwrap_or(0);
+            if connection.process_new_packets().is_err() || taken == 0 {
+                break;
+            }
+        }
+        let mut plain = [0; 4096];
+        while let Ok(count @ 1..) = connection.reader().read(&mut plain) {
+            head.extend_from_slice(&plain[..count]);
+        }
+    }
+    let _ = rustix::net::sockopt::set_socket_linger(&line.stream, Some(Duration::ZERO));
+    Ok(date_of(&String::from_utf8_lossy(&head)))
+}
+
+/// The `Date` field of an HTTP head.
+fn date_of(head: &str) -> Option<String> {
+    let mut lines = head.split("\r\n");
+    lines.next().filter(|status| status.starts_with("HTTP/1."))?;
+    let fields = lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
+    let mut dates = fields.filter(|(name, _)| name.eq_ignore_ascii_case("date"));
+    dates.next().map(|(_, value)| value.trim().to_owned())
+}
+
 /// The plaintext dialogue up to the go-ahead.
 fn start_tls(
     line: &mut Line<'_>,
