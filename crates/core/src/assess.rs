@@ -8,6 +8,7 @@ use crate::{UnixTime, rules};
 /// Every rule, by the name of its file. The order has no meaning; a test keeps it sorted.
 pub const RULES: &[&dyn Rule] = &[
     &rules::alert_undelivered::AlertUndelivered,
+    &rules::anchor_expires::AnchorExpires,
     &rules::cannot_read::CannotRead,
     &rules::cannot_see::Unseen,
     &rules::chain_expires_first::ChainExpiresFirst,
@@ -21,6 +22,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::default_vhost_stale::DefaultVhostStale,
     &rules::domain_expires::DomainExpires,
     &rules::domain_hold::DomainHold,
+    &rules::embedded_anchor_expires::EmbeddedAnchorExpires,
     &rules::expired::Expired,
     &rules::expired_but_tolerated::ExpiredButTolerated,
     &rules::expires_in_freeze::ExpiresInFreeze,
@@ -29,6 +31,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::expiry_cliff::ExpiryCliff,
     &rules::flow_silent::FlowSilent,
     &rules::inconsistent_endpoint::InconsistentEndpoint,
+    &rules::issuer_outlived::IssuerOutlived,
     &rules::key_expires::KeyExpires,
     &rules::key_exposed::KeyExposed,
     &rules::key_mismatch::KeyMismatch,
@@ -38,6 +41,8 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::name_mismatch::NameMismatch,
     &rules::not_yet_valid::NotYetValid,
     &rules::owner_unreachable::OwnerUnreachable,
+    &rules::path_expires_for_clients::PathExpiresForClients,
+    &rules::policy_date::PolicyDate,
     &rules::purpose_unfit::PurposeUnfit,
     &rules::renewal_changed::RenewalChanged,
     &rules::renewal_failing::RenewalFailing,

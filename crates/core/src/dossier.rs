@@ -134,6 +134,8 @@ pub struct AssetView<'a> {
     pub chains: Vec<ChainView<'a>>,
     /// For a CA certificate: what depends on it and lives longer.
     pub outlived_by: Vec<Dependent<'a>>,
+    /// For a CA certificate that lies in a file for its own sake: what it is there for.
+    pub anchor: Option<AnchorView<'a>>,
     /// Private keys that stand beside it by file name or in the same file.
     pub keys_beside: Vec<KeyBeside<'a>>,
     /// Was its private key seen anywhere?
@@ -299,8 +301,66 @@ pub struct PathView {
     /// Does the path end at a root of the public web (Mozilla's list)?
     pub public: bool,
     /// The CA certificate on the path that ends first, unless it ends with or after the leaf:
-    /// its identity, its end and its subject.
+    /// its identity, its end and its subject. A root that lies in a file is told of as an anchor instead.
     pub dies_first: Option<(Fingerprint, UnixTime, String)>,
+    /// The CA certificates on the path that somebody here has to renew: all but roots that come with systems.
+    pub issuers: Vec<IssuerView>,
+    /// Clients whose own path ends before the best one and before the leaf; who ends first stands first.
+    pub clients: Vec<ClientPath>,
+}
+
+/// A CA certificate on a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerView {
+    /// Which.
+    pub id: Fingerprint,
+    /// Its validity.
+    pub not_before: UnixTime,
+    /// Its validity.
+    pub not_after: UnixTime,
+    /// What to call it.
+    pub title: String,
+    /// Is it told of by `chain-expires-first` where it ends before a leaf? All are but roots that lie in files, which are
+    /// anchors, and roots that were named and not seen.
+    pub travels: bool,
+}
+
+/// A path that some clients take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientPath {
+    /// Who takes it: names of `clients.rs`.
+    pub client: &'static str,
+    /// When it ends.
+    pub ends: UnixTime,
+    /// The certificate on it that ends then.
+    pub through: Fingerprint,
+    /// What to call that one, and who issued it.
+    pub title: String,
+    /// A sent certificate without which the client would find the better path: what to stop sending.
+    pub superfluous: Option<String>,
+}
+
+/// A CA certificate in files, as what others are checked against.
+pub struct AnchorView<'a> {
+    /// Leaves that are in force and stand on it or on another certificate of its name and key; at most a thousand.
+    pub dependents: Vec<Dependent<'a>>,
+    /// How many there are.
+    pub dependents_total: usize,
+    /// Was a root of its name and key seen anywhere that ends later?
+    pub has_later_twin: bool,
+    /// Its places in files where it lies for its own sake.
+    pub places: Vec<AnchorPlace<'a>>,
+    /// Is it on Mozilla's list? Clients renew those by themselves.
+    pub public: bool,
+}
+
+/// Where an anchor lies.
+#[derive(Clone, Copy)]
+pub struct AnchorPlace<'a> {
+    /// The place.
+    pub place: &'a Placement,
+    /// Does one that takes its place lie beside it: a later root of its name, or one that is in use while this is not?
+    pub replaced: bool,
 }
 
 /// The end of a path.
@@ -432,6 +492,13 @@ impl<'a> AssetView<'a> {
     /// Does it lie somewhere for its own sake: neither in a trust store nor behind a leaf?
     pub fn lies_for_itself(&self) -> bool {
         self.places.iter().any(|p| p.role != Role::TrustAnchor && p.chain.is_some())
+    }
+
+    /// Do others hang on it, as a root that lies in a file? Its end is told as that of an anchor then, not as that of a
+    /// certificate. Roots that come with systems are not ours to tell of.
+    pub fn is_anchor(&self) -> bool {
+        let root = self.has_role(Role::Root) || self.has_role(Role::TrustAnchor);
+        root && self.anchor.as_ref().is_some_and(|a| a.dependents_total > 0 && !a.public)
     }
 
     /// Does it lie nowhere but in what packages ship: programs, sources, manuals, tests?

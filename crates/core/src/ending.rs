@@ -180,6 +180,7 @@ pub(crate) mod scene {
             places: vec![&place],
             chains: Vec::new(),
             outlived_by: Vec::new(),
+            anchor: None,
             keys_beside: Vec::new(),
             key_seen: false,
             successors: Vec::new(),

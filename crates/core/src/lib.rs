@@ -8,6 +8,7 @@ pub mod assess;
 pub mod calendar;
 pub mod census;
 pub mod change;
+pub mod clients;
 pub mod clock;
 pub mod deadline;
 pub mod document;

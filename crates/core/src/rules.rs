@@ -1,6 +1,7 @@
 //! The rules, one a file: dated, cited, pure. `core/assess.rs` has the list.
 
 pub mod alert_undelivered;
+pub mod anchor_expires;
 pub mod cannot_read;
 pub mod cannot_see;
 pub mod chain_expires_first;
@@ -14,6 +15,7 @@ pub mod crl_expires;
 pub mod default_vhost_stale;
 pub mod domain_expires;
 pub mod domain_hold;
+pub mod embedded_anchor_expires;
 pub mod expired;
 pub mod expired_but_tolerated;
 pub mod expires_in_freeze;
@@ -22,6 +24,7 @@ pub mod expires_soon_by_hand;
 pub mod expiry_cliff;
 pub mod flow_silent;
 pub mod inconsistent_endpoint;
+pub mod issuer_outlived;
 pub mod key_expires;
 pub mod key_exposed;
 pub mod key_mismatch;
@@ -31,6 +34,8 @@ pub mod metadata_expires;
 pub mod name_mismatch;
 pub mod not_yet_valid;
 pub mod owner_unreachable;
+pub mod path_expires_for_clients;
+pub mod policy_date;
 pub mod purpose_unfit;
 pub mod renewal_changed;
 pub mod renewal_failing;

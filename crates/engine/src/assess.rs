@@ -3,6 +3,7 @@
 //! All that joins several assets happens here, once: paths to roots, keys beside certificates, the
 //! addresses of one name, newer files. Rules get the result and never query. No rule is known here.
 
+mod anchors;
 mod around;
 mod beside;
 mod lineage;
@@ -230,6 +231,7 @@ struct Gathered<'i> {
     places: Vec<Vec<u32>>,
     paths: HashMap<AssetIx, Vec<ServedPath>>,
     outlived: HashMap<Fingerprint, Vec<(AssetIx, UnixTime)>>,
+    anchors: anchors::Index<'i>,
     beside: beside::Index<'i>,
     around: around::Index<'i>,
     keys: HashSet<KeyId>,
@@ -243,13 +245,14 @@ impl<'i> Gathered<'i> {
         for (n, placement) in inventory.placements().iter().enumerate() {
             places[placement.asset.0 as usize].push(n as u32);
         }
-        let (paths, outlived) = Paths::build(inventory, &judgment.trust, &places);
+        let found = Paths::build(inventory, &judgment.trust, &places, judgment.at);
         let lines = lineage::Lines::new(inventory, &places);
         Self {
             inventory,
             places,
-            paths,
-            outlived,
+            paths: found.served,
+            outlived: found.outlived,
+            anchors: anchors::Index::new(inventory, found.standings),
             beside: beside::Index::new(inventory),
             around: around::Index::new(inventory),
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
@@ -356,6 +359,7 @@ impl<'i> Gathered<'i> {
             statement: None,
             chains,
             outlived_by: self.dependents(asset),
+            anchor: self.anchors.view(self.inventory, asset, &places, |leaf| self.dependent(leaf)),
             keys_beside,
             key_seen: asset.key.is_some_and(|k| self.keys.contains(&k)),
             successors: self.lines.successors(ix, &places),
@@ -380,18 +384,24 @@ impl<'i> Gathered<'i> {
 
     fn dependents(&self, asset: &Asset) -> Vec<Dependent<'i>> {
         let leaves = self.outlived.get(&asset.id).map(Vec::as_slice).unwrap_or_default();
-        let served = |ix: AssetIx| {
-            let places = self.places[ix.0 as usize].iter().map(|n| self.placement(*n));
-            places.filter(|p| p.location.is_endpoint() && p.role == Role::Leaf).map(|p| &p.location).collect()
+        let served = |(ix, _): &(AssetIx, UnixTime)| {
+            let mut dependent = self.dependent(*ix);
+            dependent.locations.retain(|location| location.is_endpoint());
+            dependent
         };
-        leaves
-            .iter()
-            .map(|(ix, not_after)| Dependent {
-                leaf: self.inventory.asset(*ix).id,
-                not_after: *not_after,
-                locations: served(*ix),
-            })
-            .collect()
+        leaves.iter().map(served).collect()
+    }
+
+    /// A leaf as what depends on a CA, with its places as such.
+    fn dependent(&self, ix: AssetIx) -> Dependent<'i> {
+        let asset = self.inventory.asset(ix);
+        let places = self.places[ix.0 as usize].iter().map(|n| self.placement(*n));
+        let locations = places.filter(|p| p.role == Role::Leaf || p.location.is_file()).map(|p| &p.location);
+        Dependent {
+            leaf: asset.id,
+            not_after: asset.not_after.unwrap_or(UnixTime(0)),
+            locations: locations.collect(),
+        }
     }
 }
 

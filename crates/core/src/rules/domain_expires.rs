@@ -176,6 +176,7 @@ pub(super) mod tests {
             superseded_by: None,
             managed: Vec::new(),
             around: Around::default(),
+            anchor: None,
             lineage: crate::dossier::Lineage::default(),
         };
         judge(Subject::Asset(view), rule, None, expected);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use notafter_pki::certificate::Certificate;
 use notafter_pki::time::DAY;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
 use crate::change::Change;
 use crate::dossier::{
-    Around, AssetView, ChainView, Dependent, Dossier, KeyBeside, Lineage, ManagedView, NameView, PathEnd,
-    PathView, RenewedPair, Retired, SameKey, Subject, Successor,
+    AnchorPlace, AnchorView, Around, AssetView, ChainView, ClientPath, Dependent, Dossier, IssuerView,
+    KeyBeside, Lineage, ManagedView, NameView, PathEnd, PathView, RenewedPair, Retired, SameKey, Subject,
+    Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
@@ -40,15 +41,19 @@ pub(crate) struct Scene {
     path: PathView,
     order: Vec<usize>,
     outlived_by: Option<UnixTime>,
+    depended_on: Option<usize>,
+    later_twin: bool,
+    replaced: bool,
+    public_anchor: bool,
     key_fits: Option<bool>,
     successor: Option<Option<&'static str>>,
     owner: Option<Owner>,
     managed: Vec<Renewal>,
     left_behind: bool,
     next: bool,
-    replaced: bool,
     presented: bool,
     superseded: Option<i64>,
+    both_usages: bool,
     /// How the successor is: of the same issuer, served already.
     successor_is: (bool, bool),
     lineage: Ring,
@@ -85,6 +90,8 @@ impl Scene {
             cut_short: false,
             public: false,
             dies_first: None,
+            issuers: Vec::new(),
+            clients: Vec::new(),
         };
         Self {
             name,
@@ -95,15 +102,19 @@ impl Scene {
             path,
             order: vec![0],
             outlived_by: None,
+            depended_on: None,
+            later_twin: false,
+            replaced: false,
+            public_anchor: false,
             key_fits: None,
             successor: None,
             owner: None,
             managed: Vec::new(),
             left_behind: false,
             next: false,
-            replaced: false,
             presented: false,
             superseded: None,
+            both_usages: false,
             successor_is: (true, false),
             lineage: Ring::default(),
             purposes: Vec::new(),
@@ -175,6 +186,18 @@ impl Scene {
         self
     }
 
+    /// Its path ends at this root.
+    pub(crate) fn below(mut self, root: &str) -> Self {
+        root.clone_into(&mut self.path.ends_at);
+        self
+    }
+
+    /// It may be used by servers and by clients.
+    pub(crate) fn for_clients_too(mut self) -> Self {
+        self.both_usages = true;
+        self
+    }
+
     /// Sends the leaf (0), its issuer (1), that one's issuer (2) and the root (3) in this order.
     pub(crate) fn sent_in_order(mut self, order: &[usize]) -> Self {
         self.order = order.to_vec();
@@ -183,6 +206,56 @@ impl Scene {
 
     pub(crate) fn outlived_by(mut self, end: UnixTime) -> Self {
         self.outlived_by = Some(end);
+        self
+    }
+
+    /// It lies in this file.
+    pub(crate) fn at_file(self, path: &str, role: Role) -> Self {
+        self.placed(Location::parse(&format!("file://{path}")).unwrap(), role, true)
+    }
+
+    /// So many leaves stand on it.
+    pub(crate) fn depended_on(mut self, leaves: usize) -> Self {
+        self.depended_on = Some(leaves);
+        self
+    }
+
+    /// A root of its name and key that ends later was seen somewhere; or in every bundle beside it.
+    pub(crate) fn later_twin(mut self, beside: bool) -> Self {
+        (self.later_twin, self.replaced) = (true, beside);
+        self
+    }
+
+    /// It is one of Mozilla's.
+    pub(crate) fn public_anchor(mut self) -> Self {
+        self.public_anchor = true;
+        self
+    }
+
+    /// A CA certificate on its path has so many days in all and so many left.
+    pub(crate) fn issued_by(mut self, days_in_all: i64, days_left: i64, travels: bool) -> Self {
+        let not_after = days(days_left);
+        let not_before = not_after.plus(-days_in_all * DAY);
+        let title = "Our CA".to_owned();
+        self.path.issuers.push(IssuerView {
+            id: Fingerprint([5; 32]),
+            not_before,
+            not_after,
+            title,
+            travels,
+        });
+        self
+    }
+
+    /// Some clients take a path that ends in so many days.
+    pub(crate) fn old_path(mut self, days_left: i64) -> Self {
+        self.path.clients.push(ClientPath {
+            client: crate::clients::OPENSSL_1_0,
+            ends: days(days_left),
+            through: Fingerprint([6; 32]),
+            title: "New Root, signed by Old Root".to_owned(),
+            superfluous: Some("New Root, signed by Old Root".to_owned()),
+        });
         self
     }
 
@@ -434,6 +507,23 @@ impl Scene {
                     left_behind: self.left_behind,
                 })
                 .collect(),
+            anchor: self.depended_on.map(|leaves| AnchorView {
+                dependents: (0..leaves)
+                    .map(|n| Dependent {
+                        leaf: Fingerprint([n as u8; 32]),
+                        not_after: days(90),
+                        locations: vec![&file],
+                    })
+                    .collect(),
+                dependents_total: leaves,
+                has_later_twin: self.later_twin,
+                places: self
+                    .places
+                    .iter()
+                    .map(|place| AnchorPlace { place, replaced: self.replaced })
+                    .collect(),
+                public: self.public_anchor,
+            }),
             keys_beside: self
                 .key_fits
                 .map(|_| KeyBeside { key: &key, place: &self.places[0], because: "same name" })
@@ -517,7 +607,11 @@ fn chain(scene: &Scene) -> Vec<Vec<u8>> {
         params
     };
     let mut out = Vec::new();
-    let first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    let mut first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    if scene.both_usages {
+        first.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    }
     if scene.order.len() == 1 && scene.order[0] == 0 {
         let key = KeyPair::generate().unwrap();
         return vec![first.self_signed(&key).unwrap().der().to_vec()];

@@ -3,6 +3,8 @@
 //! A closure over numbers first (which assets, which placements), then one pass that reads rows and bytes. Every
 //! step has a bound, so that one folder or one CA with a million neighbours cannot hold up the judging of the rest.
 
+mod standing;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -32,7 +34,7 @@ const FIRST_NAME_MAX: usize = 200;
 const DEPENDENTS_MAX: usize = 1000;
 /// So many copies of one thing are loaded with their folders.
 const COPIES_MAX: usize = 100;
-/// Issuers above an asset.
+/// Issuers above an asset, and CAs below an anchor.
 const DEPTH_MAX: usize = 8;
 
 /// The columns of a placement, in the order `Found` reads them.
@@ -68,6 +70,8 @@ struct About {
     not_before: Option<i64>,
     not_after: i64,
     served: i64,
+    /// Does it lie in files?
+    filed: bool,
 }
 
 impl<'l, 'c> Loader<'l, 'c> {
@@ -144,11 +148,15 @@ impl<'l, 'c> Loader<'l, 'c> {
             }
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
-                authorities.extend(about.subject.map(|subject| (*asset, subject, about.not_after)));
+                let (end, filed) = (about.not_after, about.filed);
+                authorities.extend(about.subject.map(|subject| (*asset, subject, end, filed)));
             }
         }
-        for (asset, subject, not_after) in authorities {
+        for (asset, subject, not_after, filed) in authorities {
             self.dependents(asset, subject, not_after)?;
+            if filed {
+                self.standing(asset, subject)?;
+            }
         }
         self.same_names(&names)?;
         self.same_first_name(&unserved)?;
@@ -166,6 +174,8 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.groups(groups)?;
         self.chain_members()?;
         self.issuers(&judged)?;
+        // Of the roots that were met above.
+        self.chain_members()?;
         self.assets(judged)?;
         self.fill()?;
         self.key_sightings()?;
@@ -199,7 +209,8 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn know(&mut self, ids: impl IntoIterator<Item = i64>) -> Result<()> {
         let new: BTreeSet<i64> = ids.into_iter().filter(|id| !self.abouts.contains_key(id)).collect();
         let found = self.c.query_many(
-            "SELECT names6, key6, issuer, subject, flags, not_before, not_after, kind, fp8, fp24, served
+            "SELECT names6, key6, issuer, subject, flags, not_before, not_after, kind, fp8, fp24,
+               places, served
              FROM asset WHERE id = $1",
             &numbers(&new),
         )?;
@@ -216,7 +227,8 @@ impl<'l, 'c> Loader<'l, 'c> {
                     not_after: row.int(6)?,
                     kind: texts::kind(row.int(7)?)?,
                     id: texts::join(row.int(8)?, &row.blob(9)?)?,
-                    served: row.int(10)?,
+                    served: row.int(11)?,
+                    filed: row.int(10)? > row.int(11)?,
                 }),
             };
             self.abouts.insert(id, about);
@@ -343,8 +355,9 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     fn chain_members(&mut self) -> Result<()> {
-        let chains: BTreeSet<i64> =
+        let mut chains: BTreeSet<i64> =
             self.placements.values().filter_map(|row| row.maybe_int(4).ok().flatten()).collect();
+        chains.retain(|chain| !self.chains.contains_key(chain));
         let found = self.c.query_many("SELECT members FROM chain WHERE id = $1", &numbers(&chains))?;
         let mut all = BTreeSet::new();
         for (chain, rows) in chains.into_iter().zip(found) {
@@ -381,6 +394,7 @@ impl<'l, 'c> Loader<'l, 'c> {
                 break;
             }
             self.assets(above.clone())?;
+            self.filed(&above)?;
             below = above;
         }
         Ok(())
