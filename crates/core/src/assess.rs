@@ -9,6 +9,7 @@ use crate::{UnixTime, rules};
 pub const RULES: &[&dyn Rule] = &[
     &rules::alert_undelivered::AlertUndelivered,
     &rules::anchor_expires::AnchorExpires,
+    &rules::caa_forbids::CaaForbids,
     &rules::cannot_read::CannotRead,
     &rules::cannot_see::Unseen,
     &rules::chain_expires_first::ChainExpiresFirst,
@@ -20,6 +21,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::copy_differs::CopyDiffers,
     &rules::crl_expires::CrlExpires,
     &rules::default_vhost_stale::DefaultVhostStale,
+    &rules::dnssec_signature_expires::DnssecSignatureExpires,
     &rules::domain_expires::DomainExpires,
     &rules::domain_hold::DomainHold,
     &rules::embedded_anchor_expires::EmbeddedAnchorExpires,
@@ -58,6 +60,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::stored_not_deployed::StoredNotDeployed,
     &rules::token_expires::TokenExpires,
     &rules::token_signer_expires::TokenSignerExpires,
+    &rules::trust_anchor_stale::TrustAnchorStale,
     &rules::unowned::Unowned,
     &rules::untrusted_chain::UntrustedChain,
     &rules::weak_key::WeakKey,

@@ -4,6 +4,7 @@
 //! builds a chain and never checks a signature.
 
 use notafter_pki::certificate::Certificate;
+use notafter_pki::dns::KeyIdentity;
 use notafter_pki::statement::Statement;
 
 use crate::census::CrowdView;
@@ -151,6 +152,33 @@ pub struct AssetView<'a> {
     pub around: Around<'a>,
     /// Where it stands among the others of its names.
     pub lineage: Lineage<'a>,
+    /// For signatures, keys and trust anchors of a zone: what else was seen of that zone.
+    pub zone: Option<ZoneView<'a>>,
+    /// For a certificate that is served: who may issue for its names, as far as CAA records were seen.
+    pub caa: Vec<CaaView<'a>>,
+}
+
+/// What was seen of a zone of the DNS beside the thing that is judged.
+pub struct ZoneView<'a> {
+    /// The keys at which trust in it begins, as the copy has them that was signed last; `None`: none was seen, and
+    /// empty: it has none.
+    pub keys: Option<Vec<KeyIdentity>>,
+    /// Where that copy is.
+    pub keys_at: Option<&'a Location>,
+    /// A copy that was signed later than this one.
+    pub newer: Option<&'a Location>,
+}
+
+/// Who may issue for a name: the CAA records nearest above it.
+pub struct CaaView<'a> {
+    /// The name of the certificate.
+    pub name: String,
+    /// The name that has the records.
+    pub records_of: String,
+    /// The values of `issue`, or of `issuewild` for a wildcard.
+    pub allowed: Vec<String>,
+    /// Where they were seen.
+    pub seen_at: &'a Location,
 }
 
 /// A lineage of a renewer whose present certificate an asset is.
@@ -429,6 +457,28 @@ pub struct NameView<'a> {
 }
 
 impl<'a> AssetView<'a> {
+    /// An asset at its places, with nothing else known.
+    pub fn bare(asset: &'a Asset, places: Vec<&'a Placement>) -> Self {
+        Self {
+            asset,
+            certificate: None,
+            statement: None,
+            places,
+            chains: Vec::new(),
+            outlived_by: Vec::new(),
+            keys_beside: Vec::new(),
+            key_seen: false,
+            successors: Vec::new(),
+            superseded_by: None,
+            anchor: None,
+            managed: Vec::new(),
+            around: Around::default(),
+            lineage: Lineage::default(),
+            zone: None,
+            caa: Vec::new(),
+        }
+    }
+
     /// Is it in this role anywhere?
     pub fn has_role(&self, role: Role) -> bool {
         self.places.iter().any(|p| p.role == role)

@@ -174,20 +174,9 @@ pub(crate) mod scene {
             facts: Arc::new(facts),
         };
         let view = AssetView {
-            asset: &asset,
-            certificate: None,
             statement: Some(stated(Statement::new(StatementKind::Token, "the thing"))),
-            places: vec![&place],
-            chains: Vec::new(),
-            outlived_by: Vec::new(),
-            anchor: None,
-            keys_beside: Vec::new(),
-            key_seen: false,
-            successors: Vec::new(),
-            superseded_by: None,
-            managed: Vec::new(),
             around: around(&place),
-            lineage: crate::dossier::Lineage::default(),
+            ..AssetView::bare(&asset, vec![&place])
         };
         judge(Subject::Asset(view), rule, None, expected);
     }

@@ -32,6 +32,8 @@ pub enum AssetKind {
     Domain,
     Manual,
     Flow,
+    DnssecSignature,
+    CaaPolicy,
 }
 
 impl AssetKind {
@@ -51,6 +53,8 @@ impl AssetKind {
             Self::Domain => StatementKind::Domain.as_str(),
             Self::Manual => StatementKind::Manual.as_str(),
             Self::Flow => StatementKind::Flow.as_str(),
+            Self::DnssecSignature => StatementKind::DnssecSignature.as_str(),
+            Self::CaaPolicy => StatementKind::CaaPolicy.as_str(),
         }
     }
 
@@ -68,6 +72,8 @@ impl AssetKind {
             StatementKind::Domain => Self::Domain,
             StatementKind::Manual => Self::Manual,
             StatementKind::Flow => Self::Flow,
+            StatementKind::DnssecSignature => Self::DnssecSignature,
+            StatementKind::CaaPolicy => Self::CaaPolicy,
         }
     }
 }

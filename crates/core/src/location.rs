@@ -37,6 +37,13 @@ impl Location {
         Self(text.into())
     }
 
+    /// A zone of the DNS at one of its servers, after RFC 4501: `dns://10.0.0.53:53/example.com`.
+    pub fn zone(server: SocketAddr, zone: &str) -> Self {
+        let mut text = format!("dns://{server}/");
+        encode(zone.as_bytes(), &mut text, false);
+        Self(text.into())
+    }
+
     /// A file, by its absolute path in bytes, and a fragment inside it (`""`: the file itself).
     /// The fragment is what follows `#`, already percent-encoded by whoever named the entry.
     pub fn file(path: &[u8], fragment: &str) -> Self {
@@ -107,7 +114,7 @@ impl Location {
             return None;
         }
         let rest = self.0.split_once("://")?.1;
-        rest.split('?').next()?.parse().ok()
+        rest.split(['?', '/']).next()?.parse().ok()
     }
 
     /// The IP address connected to.
@@ -336,6 +343,9 @@ mod tests {
         let six = Location::endpoint("smtp", "[::1]:25".parse().unwrap(), None);
         check(&six, "smtp://[::1]:25");
         assert_eq!((six.scheme(), six.is_endpoint(), six.sni()), ("smtp", true, None));
+        let zone = Location::zone("[::1]:53".parse().unwrap(), "a.test");
+        check(&zone, "dns://[::1]:53/a.test");
+        assert_eq!(zone.address().map(|a| a.port()), Some(53));
         check(&Location::named_endpoint("tls", "nosuch.test", Some(443)), "tls://nosuch.test:443");
         let domain = Location::domain("example.com");
         check(&domain, "domain:example.com");

@@ -2,6 +2,7 @@
 
 pub mod alert_undelivered;
 pub mod anchor_expires;
+pub mod caa_forbids;
 pub mod cannot_read;
 pub mod cannot_see;
 pub mod chain_expires_first;
@@ -13,6 +14,7 @@ pub mod clock_skew;
 pub mod copy_differs;
 pub mod crl_expires;
 pub mod default_vhost_stale;
+pub mod dnssec_signature_expires;
 pub mod domain_expires;
 pub mod domain_hold;
 pub mod embedded_anchor_expires;
@@ -51,6 +53,7 @@ pub mod still_in_use;
 pub mod stored_not_deployed;
 pub mod token_expires;
 pub mod token_signer_expires;
+pub mod trust_anchor_stale;
 pub mod unowned;
 pub mod untrusted_chain;
 pub mod weak_key;

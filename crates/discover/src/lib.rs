@@ -4,6 +4,7 @@
 //! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
 
 pub mod configs;
+pub mod dnssec;
 pub mod domain;
 pub mod exclude;
 pub mod files;
@@ -19,7 +20,9 @@ pub mod saml;
 pub mod sources;
 pub mod target;
 pub mod tree;
+pub mod zone;
 
+mod dns;
 mod guard;
 mod limits;
 mod parts;

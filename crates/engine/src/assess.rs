@@ -10,6 +10,7 @@ mod lineage;
 mod managed;
 mod paths;
 mod stores;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -235,6 +236,7 @@ struct Gathered<'i> {
     beside: beside::Index<'i>,
     around: around::Index<'i>,
     keys: HashSet<KeyId>,
+    zones: zones::Zones<'i>,
     managed: managed::Index<'i>,
     lines: lineage::Lines<'i>,
 }
@@ -245,6 +247,7 @@ impl<'i> Gathered<'i> {
         for (n, placement) in inventory.placements().iter().enumerate() {
             places[placement.asset.0 as usize].push(n as u32);
         }
+        let zones = zones::Zones::new(inventory, &places);
         let found = Paths::build(inventory, &judgment.trust, &places, judgment.at);
         let lines = lineage::Lines::new(inventory, &places);
         Self {
@@ -258,6 +261,7 @@ impl<'i> Gathered<'i> {
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
             managed: managed::Index::new(inventory),
             lines,
+            zones,
         }
     }
 
@@ -291,6 +295,7 @@ impl<'i> Gathered<'i> {
             let chains = self.chains_of(ix);
             let mut view = self.view(ix, asset, certificate, &chains, judgment);
             view.around = self.around.of(asset, certificate.as_ref(), statement.as_ref(), &view.places);
+            view.zone = statement.as_ref().and_then(|statement| self.zones.view(ix, statement));
             view.statement = statement;
             let locations: Vec<_> = view.locations().cloned().collect();
             let stated = view.statement.as_ref().and_then(stated_owner);
@@ -366,6 +371,8 @@ impl<'i> Gathered<'i> {
             superseded_by: self.lines.superseded_by(ix, &places, &self.places),
             lineage: self.lines.lineage(ix, &places, &self.places, &Neighbours { gathered: self, judgment }),
             managed: certificate.map(|c| self.managed_by(ix, &c, &places, judgment.at)).unwrap_or_default(),
+            zone: None,
+            caa: certificate.map(|c| self.zones.policies(&c, &places)).unwrap_or_default(),
             places,
             around: Around::default(),
         }

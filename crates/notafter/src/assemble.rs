@@ -229,6 +229,7 @@ fn sources(
             },
         }
     }
+    let given = &Given { beside: network.as_slice().into(), ..given.clone() };
     let worded = worded.into_iter().map(|(kind, texts)| {
         let table = tables.iter().find(|table| table.kind.get_ref() == kind);
         self::worded(kind, &texts, table.map(|t| &t.rest), given)
@@ -280,6 +281,7 @@ pub(crate) fn given(look: &Look, settings: &Settings, trust: &TrustStores) -> Re
         network: settings.clone(),
         passwords: passwords(&look.password_file)?,
         roots: roots.collect(),
+        beside: Arc::new([]),
     })
 }
 

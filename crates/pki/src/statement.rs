@@ -9,6 +9,7 @@
 pub mod authenticode;
 pub mod catalogue;
 pub mod cms;
+pub mod dnssec;
 pub mod jwk;
 pub mod jwt;
 pub mod mail;
@@ -49,7 +50,7 @@ pub enum StatementKind {
     SignedMetadata,
     /// A signature over code or a document, which dies with its signer's certificate.
     CodeSignature,
-    /// A public key without a date, told by an identifier: JWK, SSH authority.
+    /// A public key without a date, told by an identifier: JWK, SSH authority, DNSSEC trust anchor.
     BareKey,
     /// The registration of a domain, as its registry states it.
     Domain,
@@ -57,11 +58,15 @@ pub enum StatementKind {
     Manual,
     /// A counter that ought to move.
     Flow,
+    /// The signatures of a DNS zone, by the one that ends first, RFC 4034.
+    DnssecSignature,
+    /// Who may issue certificates for a name, RFC 8659.
+    CaaPolicy,
 }
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::OcspResponse,
         Self::SshCertificate,
         Self::OpenpgpKey,
@@ -73,6 +78,8 @@ impl StatementKind {
         Self::Domain,
         Self::Manual,
         Self::Flow,
+        Self::DnssecSignature,
+        Self::CaaPolicy,
     ];
 
     /// The word for it.
@@ -89,6 +96,8 @@ impl StatementKind {
             Self::Domain => "domain",
             Self::Manual => "manual",
             Self::Flow => "flow",
+            Self::DnssecSignature => "dnssec-signature",
+            Self::CaaPolicy => "caa-policy",
         }
     }
 

@@ -30,6 +30,8 @@ const KINDS: &[AssetKind] = &[
     AssetKind::Domain,
     AssetKind::Manual,
     AssetKind::Flow,
+    AssetKind::DnssecSignature,
+    AssetKind::CaaPolicy,
 ];
 const ROLES: &[Role] =
     &[Role::Leaf, Role::Intermediate, Role::Root, Role::Client, Role::Signer, Role::TrustAnchor, Role::Key];

@@ -9,9 +9,9 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose
 
 use crate::change::Change;
 use crate::dossier::{
-    AnchorPlace, AnchorView, Around, AssetView, ChainView, ClientPath, Dependent, Dossier, IssuerView,
-    KeyBeside, Lineage, ManagedView, NameView, PathEnd, PathView, RenewedPair, Retired, SameKey, Subject,
-    Successor,
+    AnchorPlace, AnchorView, Around, AssetView, CaaView, ChainView, ClientPath, Dependent, Dossier,
+    IssuerView, KeyBeside, Lineage, ManagedView, NameView, PathEnd, PathView, RenewedPair, Retired, SameKey,
+    Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
@@ -52,6 +52,8 @@ pub(crate) struct Scene {
     left_behind: bool,
     next: bool,
     presented: bool,
+    issued_by: Option<&'static str>,
+    caa: Option<Vec<String>>,
     superseded: Option<i64>,
     both_usages: bool,
     /// How the successor is: of the same issuer, served already.
@@ -113,6 +115,8 @@ impl Scene {
             left_behind: false,
             next: false,
             presented: false,
+            issued_by: None,
+            caa: None,
             superseded: None,
             both_usages: false,
             successor_is: (true, false),
@@ -273,6 +277,18 @@ impl Scene {
 
     pub(crate) fn succeeded(mut self, link: Option<&'static str>) -> Self {
         self.successor = Some(link);
+        self
+    }
+
+    /// Its issuer's organisation.
+    pub(crate) fn of_organisation(mut self, organisation: &'static str) -> Self {
+        self.issued_by = Some(organisation);
+        self
+    }
+
+    /// Only these may issue.
+    pub(crate) fn caa(mut self, allowed: &[&str]) -> Self {
+        self.caa = Some(allowed.iter().map(|&value| value.to_owned()).collect());
         self
     }
 
@@ -495,6 +511,18 @@ impl Scene {
                 .map(|not_after| Dependent { leaf: Fingerprint([1; 32]), not_after, locations: vec![&file] })
                 .into_iter()
                 .collect(),
+            zone: None,
+            caa: self
+                .caa
+                .clone()
+                .map(|allowed| CaaView {
+                    name: self.name.to_owned(),
+                    records_of: self.name.to_owned(),
+                    allowed,
+                    seen_at: &file,
+                })
+                .into_iter()
+                .collect(),
             superseded_by: self.superseded.is_some().then_some(&later),
             lineage,
             managed: self
@@ -612,6 +640,10 @@ fn chain(scene: &Scene) -> Vec<Vec<u8>> {
         first.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     }
+    if let Some(organisation) = scene.issued_by {
+        // Its own issuer: only the name counts.
+        first.distinguished_name.push(DnType::OrganizationName, organisation);
+    }
     if scene.order.len() == 1 && scene.order[0] == 0 {
         let key = KeyPair::generate().unwrap();
         return vec![first.self_signed(&key).unwrap().der().to_vec()];
@@ -639,10 +671,20 @@ pub(crate) fn judge(
     owner: Option<Owner>,
     expected: Option<(Kind, Severity)>,
 ) {
+    judge_at(subject, rule, owner, expected, NOW);
+}
+
+pub(crate) fn judge_at(
+    subject: Subject<'_>,
+    rule: &dyn Rule,
+    owner: Option<Owner>,
+    expected: Option<(Kind, Severity)>,
+    now: UnixTime,
+) {
     let policy = Policy { gone_after: Some(7 * DAY), owners_expected: owner.is_some(), ..Policy::default() };
-    let verdict = rule.check(&Dossier { subject, policy: &policy, owner: owner.as_ref() }, NOW);
+    let verdict = rule.check(&Dossier { subject, policy: &policy, owner: owner.as_ref() }, now);
     if let Some(next) = verdict.holds_until() {
-        assert!(next > NOW, "holds_until lies in the past: {next}");
+        assert!(next > now, "holds_until lies in the past: {next}");
     }
     let found = match &verdict {
         Verdict::Found { findings, .. } => findings.as_slice(),

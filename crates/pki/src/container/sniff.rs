@@ -36,6 +36,8 @@ pub enum Hint {
     Keybox,
     /// A Windows program with a signature; told only where the first kilobyte is given.
     PortableExecutable,
+    /// A zone of the DNS as BIND keeps copies of others'.
+    RawZone,
 }
 
 impl Hint {
@@ -46,6 +48,7 @@ impl Hint {
             [0xce, 0xce, 0xce, 0xce, 0, 0, 0, 1 | 2, ..] => return Some(Self::Jceks),
             // A version and the length of a salt of 20 octets.
             [0, 0, 0, 1 | 2, 0, 0, 0, 20, ..] => return Some(Self::Bks),
+            [0, 0, 0, 2, 0, 0, 0, 0 | 1, ..] if crate::dns::raw::is_raw(start) => return Some(Self::RawZone),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Some(Self::Utf16),
             [b'M', b'Z', ..] => {
                 return authenticode::security_directory(start).map(|_| Self::PortableExecutable);
@@ -111,7 +114,7 @@ pub struct Marker {
 pub const OVERLAP: usize = 80;
 
 /// Base64 of `-----BEGIN ` at its three alignments: what does not depend on the octets around it.
-const PATTERNS: [(&[u8], MarkerKind); 18] = [
+const PATTERNS: [(&[u8], MarkerKind); 21] = [
     (b"-----BEGIN ", MarkerKind::Pem),
     (b"LS0tLS1CRUdJTi", MarkerKind::Base64Pem),
     (b"0tLS0tQkVHSU4g", MarkerKind::Base64Pem),
@@ -139,6 +142,10 @@ const PATTERNS: [(&[u8], MarkerKind); 18] = [
     (b"xpires_at\"", MarkerKind::Statement),
     (b"\"_type\"", MarkerKind::Statement),
     (b"-Until: ", MarkerKind::Statement),
+    // Signed zones; keys that DNSSEC trusts; the root's, by its tag, where only its digest is given.
+    (b"RRSIG", MarkerKind::Statement),
+    (b"257 3 ", MarkerKind::Statement),
+    (b"20326", MarkerKind::Statement),
 ];
 
 /// The searcher for markers. Making one costs some microseconds: make it once.

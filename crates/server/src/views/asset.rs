@@ -281,6 +281,8 @@ fn kind_words(row: &AssetRow) -> String {
         (AssetKind::Domain, _) => "domain",
         (AssetKind::Manual, _) => "date entered by hand",
         (AssetKind::Flow, _) => "counter",
+        (AssetKind::DnssecSignature, _) => "DNSSEC signatures",
+        (AssetKind::CaaPolicy, _) => "CAA records",
     }
     .to_owned()
 }

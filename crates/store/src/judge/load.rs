@@ -20,7 +20,7 @@ use super::{Due, Part};
 use crate::db::{Conn, Result, Row, Value, args};
 use crate::observations::intern::{find_place, members};
 use crate::places::reversed;
-use crate::read::{CA, NEVER, key32};
+use crate::read::{CA, NEVER, caa_group, key32};
 use crate::shelf::Shelf;
 use crate::{places, texts};
 
@@ -145,6 +145,9 @@ impl<'l, 'c> Loader<'l, 'c> {
             // be meant to take the place of one with other names besides.
             if about.flags & CA == 0 && about.served == 0 && about.names6.is_some() {
                 unserved.insert(*asset);
+            }
+            if about.kind == AssetKind::Certificate && about.flags & CA == 0 {
+                names.insert(caa_group());
             }
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
