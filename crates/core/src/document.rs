@@ -125,6 +125,8 @@ pub struct PlacementDocument {
     pub client_cas: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessDocument>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<FileDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -371,6 +373,7 @@ impl PlacementDocument {
                 name: notafter_pki::name::printable(&p.name),
                 unit: p.unit.clone(),
             }),
+            connected: facts.connected,
             file: file_document(facts),
             key: None,
         }
@@ -391,6 +394,7 @@ impl PlacementDocument {
             possession: None,
             client_cas: None,
             process: None,
+            connected: false,
             file: file_document(&key.facts),
             key: Some(KeyFileDocument {
                 id: key.key.map(|k| k.to_string()),

@@ -8,9 +8,10 @@ use notafter_pki::dns::KeyIdentity;
 use notafter_pki::statement::Statement;
 
 use crate::census::CrowdView;
+use crate::change::Change;
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
-use crate::observation::{Part, Whole};
+use crate::observation::{Link, Part, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::renewal::Renewal;
@@ -134,18 +135,23 @@ pub struct AssetView<'a> {
     pub chains: Vec<ChainView<'a>>,
     /// For a CA certificate: what depends on it and lives longer.
     pub outlived_by: Vec<Dependent<'a>>,
+    /// For a CA certificate that lies in a file for its own sake: what it is there for.
+    pub anchor: Option<AnchorView<'a>>,
     /// Private keys that stand beside it by file name or in the same file.
     pub keys_beside: Vec<KeyBeside<'a>>,
     /// Was its private key seen anywhere?
     pub key_seen: bool,
-    /// Later certificates for the same names, in files of this host.
+    /// Later certificates for the same names that lie in files, for each endpoint that serves this one.
     pub successors: Vec<Successor<'a>>,
-    /// A later certificate for the same names that is served, where this one is served nowhere.
+    /// The later one that has taken its place: the same names, while this one is served nowhere and named by no
+    /// configuration. It may begin later than now.
     pub superseded_by: Option<&'a Asset>,
     /// Who renews it, as far as renewers' own state says it.
     pub managed: Vec<ManagedView<'a>>,
     /// What else there is of the same thing elsewhere.
     pub around: Around<'a>,
+    /// Where it stands among the others of its names.
+    pub lineage: Lineage<'a>,
     /// For signatures, keys and trust anchors of a zone: what else was seen of that zone.
     pub zone: Option<ZoneView<'a>>,
     /// For a certificate that is served: who may issue for its names, as far as CAA records were seen.
@@ -232,6 +238,59 @@ pub struct CopyView<'a> {
     pub crowd: bool,
 }
 
+/// What is known of a certificate from others of its names, and of its places from one another.
+#[derive(Default)]
+pub struct Lineage<'a> {
+    /// The one before it and the one after it, where they differ in more than their dates.
+    pub renewals: Vec<RenewedPair<'a>>,
+    /// A later one, and where it is served already, while this one is still served.
+    pub moved: Option<(&'a Asset, Vec<&'a Location>)>,
+    /// What says that it was to be used no more.
+    pub retired: Vec<Retired<'a>>,
+    /// It lies only in lists: files that tell of many certificates and hold no key.
+    pub listed: bool,
+    /// Configurations that name a file of it, with their evidence.
+    pub used_by: Vec<&'a Link>,
+    /// Other certificates, for other names, with its key.
+    pub same_key: Vec<SameKey<'a>>,
+}
+
+/// Two successive certificates of one line, and how they differ.
+pub struct RenewedPair<'a> {
+    /// The earlier one.
+    pub older: &'a Asset,
+    /// The later one.
+    pub newer: &'a Asset,
+    /// What to call them.
+    pub title: String,
+    /// In what, apart from serial and dates. Not empty.
+    pub changes: Vec<Change>,
+    /// Is the later one served, so that it is too late to hold it back?
+    pub in_service: bool,
+    /// Where the later one lies, then where the earlier one does its work.
+    pub places: Vec<&'a Location>,
+}
+
+/// Why a certificate ought not to be in use any more.
+pub struct Retired<'a> {
+    /// In a few words.
+    pub because: String,
+    /// The place that says so.
+    pub place: &'a Location,
+}
+
+/// Another certificate with the same key.
+pub struct SameKey<'a> {
+    /// The other one.
+    pub asset: &'a Asset,
+    /// What to call it.
+    pub title: String,
+    /// Where it is.
+    pub places: Vec<&'a Location>,
+    /// Does somebody else answer for it, or is it on other hosts?
+    pub apart: bool,
+}
+
 /// A chain as sent or stored, and what comes of it.
 pub struct ChainView<'a> {
     /// Every place that has exactly this chain.
@@ -270,8 +329,66 @@ pub struct PathView {
     /// Does the path end at a root of the public web (Mozilla's list)?
     pub public: bool,
     /// The CA certificate on the path that ends first, unless it ends with or after the leaf:
-    /// its identity, its end and its subject.
+    /// its identity, its end and its subject. A root that lies in a file is told of as an anchor instead.
     pub dies_first: Option<(Fingerprint, UnixTime, String)>,
+    /// The CA certificates on the path that somebody here has to renew: all but roots that come with systems.
+    pub issuers: Vec<IssuerView>,
+    /// Clients whose own path ends before the best one and before the leaf; who ends first stands first.
+    pub clients: Vec<ClientPath>,
+}
+
+/// A CA certificate on a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerView {
+    /// Which.
+    pub id: Fingerprint,
+    /// Its validity.
+    pub not_before: UnixTime,
+    /// Its validity.
+    pub not_after: UnixTime,
+    /// What to call it.
+    pub title: String,
+    /// Is it told of by `chain-expires-first` where it ends before a leaf? All are but roots that lie in files, which are
+    /// anchors, and roots that were named and not seen.
+    pub travels: bool,
+}
+
+/// A path that some clients take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientPath {
+    /// Who takes it: names of `clients.rs`.
+    pub client: &'static str,
+    /// When it ends.
+    pub ends: UnixTime,
+    /// The certificate on it that ends then.
+    pub through: Fingerprint,
+    /// What to call that one, and who issued it.
+    pub title: String,
+    /// A sent certificate without which the client would find the better path: what to stop sending.
+    pub superfluous: Option<String>,
+}
+
+/// A CA certificate in files, as what others are checked against.
+pub struct AnchorView<'a> {
+    /// Leaves that are in force and stand on it or on another certificate of its name and key; at most a thousand.
+    pub dependents: Vec<Dependent<'a>>,
+    /// How many there are.
+    pub dependents_total: usize,
+    /// Was a root of its name and key seen anywhere that ends later?
+    pub has_later_twin: bool,
+    /// Its places in files where it lies for its own sake.
+    pub places: Vec<AnchorPlace<'a>>,
+    /// Is it on Mozilla's list? Clients renew those by themselves.
+    pub public: bool,
+}
+
+/// Where an anchor lies.
+#[derive(Clone, Copy)]
+pub struct AnchorPlace<'a> {
+    /// The place.
+    pub place: &'a Placement,
+    /// Does one that takes its place lie beside it: a later root of its name, or one that is in use while this is not?
+    pub replaced: bool,
 }
 
 /// The end of a path.
@@ -309,7 +426,7 @@ pub struct KeyBeside<'a> {
     pub because: &'static str,
 }
 
-/// A later certificate for the same names in a file of this host.
+/// A later certificate for the same names in a file.
 pub struct Successor<'a> {
     /// The later one.
     pub asset: &'a Asset,
@@ -319,6 +436,10 @@ pub struct Successor<'a> {
     pub endpoint: &'a Location,
     /// How we know that the file is what the endpoint serves; `None` when we do not.
     pub link: Option<&'a str>,
+    /// Is it from the same issuer, or at least from one of the same organisation?
+    pub same_issuer: bool,
+    /// Is it served anywhere?
+    pub served: bool,
 }
 
 /// One server name on one port.
@@ -331,6 +452,8 @@ pub struct NameView<'a> {
     pub port: u16,
     /// Each address with what it serves as leaf.
     pub served: Vec<(&'a Placement, &'a Asset)>,
+    /// What the same addresses and ports serve to those who send no name.
+    pub defaults: Vec<(&'a Placement, &'a Asset)>,
 }
 
 impl<'a> AssetView<'a> {
@@ -347,8 +470,10 @@ impl<'a> AssetView<'a> {
             key_seen: false,
             successors: Vec::new(),
             superseded_by: None,
+            anchor: None,
             managed: Vec::new(),
             around: Around::default(),
+            lineage: Lineage::default(),
             zone: None,
             caa: Vec::new(),
         }
@@ -376,6 +501,16 @@ impl<'a> AssetView<'a> {
         let plans = self.automatic(now).filter_map(|m| Some((m, m.due(self.asset)?)));
         let (one, (due, late)) = plans.max_by_key(|(_, (_, late))| *late)?;
         Some((one, due, late))
+    }
+
+    /// The later one that has taken its place and begins in time: by now, or before this one ends. Else when it begins.
+    pub fn superseded(&self, now: UnixTime) -> Result<&'_ Asset, Option<UnixTime>> {
+        let later = self.superseded_by.ok_or(None)?;
+        let late = |begin: &UnixTime| *begin > now && self.asset.not_after.is_none_or(|end| *begin > end);
+        match later.not_before.filter(late) {
+            Some(begin) => Err(Some(begin)),
+            None => Ok(later),
+        }
     }
 
     /// Is it only ever a member of a trust store?
@@ -407,6 +542,13 @@ impl<'a> AssetView<'a> {
     /// Does it lie somewhere for its own sake: neither in a trust store nor behind a leaf?
     pub fn lies_for_itself(&self) -> bool {
         self.places.iter().any(|p| p.role != Role::TrustAnchor && p.chain.is_some())
+    }
+
+    /// Do others hang on it, as a root that lies in a file? Its end is told as that of an anchor then, not as that of a
+    /// certificate. Roots that come with systems are not ours to tell of.
+    pub fn is_anchor(&self) -> bool {
+        let root = self.has_role(Role::Root) || self.has_role(Role::TrustAnchor);
+        root && self.anchor.as_ref().is_some_and(|a| a.dependents_total > 0 && !a.public)
     }
 
     /// Does it lie nowhere but in what packages ship: programs, sources, manuals, tests?

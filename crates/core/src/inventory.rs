@@ -155,6 +155,13 @@ pub struct Placement {
     pub facts: Arc<Facts>,
 }
 
+impl Placement {
+    /// Is this an endpoint of the machine we look from?
+    pub fn is_local(&self) -> bool {
+        self.facts.process.is_some() || self.location.ip().is_some_and(|ip| ip.is_loopback())
+    }
+}
+
 /// A private key that was seen in a file.
 #[derive(Clone, Debug)]
 pub struct KeySighting {

@@ -199,6 +199,42 @@ impl Location {
         packaged || FOLDERS.iter().any(|folder| file.contains(folder))
     }
 
+    /// Is it inside of something that is shipped and replaced as a whole: an archive or an image (`!/`), a blob that it
+    /// was carved out of (`@0x`), a program or its source, a folder that is an unpacked image?
+    pub fn is_embedded(&self) -> bool {
+        const FOLDERS: &[&str] = &[
+            "rootfs",
+            "squashfs-root",
+            "cpio-root",
+            "ubifs-root",
+            "jffs2-root",
+            "initramfs",
+            "overlay2",
+            "_root.extracted",
+        ];
+        const PROGRAMS: &[&str] = &[
+            "bin", "img", "fw", "rom", "hex", "elf", "exe", "dll", "so", "o", "a", "dylib", "wasm", "class",
+            "pyc", "c", "h", "cc", "cpp", "hpp", "ino", "rs", "go", "py", "js", "ts", "java", "kt", "swift",
+            "cs",
+        ];
+        if !self.is_file() {
+            return false;
+        }
+        let file = self.container();
+        let inside = self.0.contains("!/")
+            || self.0.rsplit(['/', '#']).next().is_some_and(|last| last.contains("@0x"));
+        let parts = || file.split('/');
+        let unpacked = parts().any(|part| FOLDERS.contains(&part) || part.ends_with(".extracted"));
+        let ending = parts().next_back().and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending);
+        inside || unpacked || ending.is_some_and(|e| PROGRAMS.iter().any(|p| e.eq_ignore_ascii_case(p)))
+    }
+
+    /// The file or the member that holds this entry, wherever in it: beside what else it lies.
+    pub fn bundle(&self) -> &str {
+        let container = self.container();
+        container.rsplit_once("@0x").map_or(container, |(file, _)| file)
+    }
+
     /// Parses a line that [`fmt::Display`] printed. Anything with a scheme is accepted.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://").or_else(|| text.split_once(':'))?;
@@ -354,6 +390,30 @@ mod tests {
             assert_eq!((location.path().as_deref(), location.is_member()), (Some(path), false));
         }
         check(&war.member(b"a!/b"), "file:///srv/a.war!/a%21/b");
+    }
+
+    #[test]
+    fn what_is_inside_of_something() {
+        let inside = |text: &str| Location::parse(text).unwrap().is_embedded();
+        for text in [
+            "file:///srv/layer.tar!/usr/ca.pem",
+            "file:///srv/blob@0x1f40",
+            "file:///srv/blob#@0x1f40",
+            "file:///srv/fw.bin#1",
+            "file:///build/squashfs-root/etc/ca.pem",
+            "file:///var/lib/docker/overlay2/ab/diff/etc/ca.pem",
+            "file:///home/me/src/root_ca.h",
+        ] {
+            assert!(inside(text), "{text}");
+        }
+        for text in
+            ["file:///etc/ssl/certs/ca.pem#3", "file:///etc/kubernetes/pki/ca.crt", "tls://10.0.0.5:443"]
+        {
+            assert!(!inside(text), "{text}");
+        }
+        let bundle = |text: &str| Location::parse(text).unwrap().bundle().to_owned();
+        assert_eq!(bundle("file:///srv/blob@0x1f40#2"), "file:///srv/blob");
+        assert_eq!(bundle("file:///srv/l.tar!/ca.pem#2"), "file:///srv/l.tar!/ca.pem");
     }
 
     #[test]

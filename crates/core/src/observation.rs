@@ -148,6 +148,8 @@ pub struct Facts {
     pub client_cas: Option<Arc<[String]>>,
     /// The process behind a listening port of this host.
     pub process: Option<Arc<Process>>,
+    /// Another program was connected to this port of this host. Otherwise nobody was, or it was not looked at.
+    pub connected: bool,
     /// The file's own facts.
     pub file: Option<Arc<FileFacts>>,
     /// What the place is a part of, where an end means something else there than at a server.

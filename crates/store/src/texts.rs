@@ -148,6 +148,8 @@ struct FactsJson {
     client_cas: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     process: Option<(u32, String, Option<String>)>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    connected: bool,
     /// mode, uid, owner, mtime, reachable by others.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     file: Option<(u32, u32, Option<String>, i64, bool)>,
@@ -166,6 +168,7 @@ pub(crate) fn facts_json(facts: &Facts) -> String {
         proved: facts.possession.map(|p| p == Possession::Verified),
         client_cas: facts.client_cas.as_ref().map(|c| c.to_vec()),
         process: facts.process.as_ref().map(|p| (p.pid, p.name.clone(), p.unit.clone())),
+        connected: facts.connected,
         file: facts.file.as_ref().map(|f| (f.mode, f.uid, f.owner.clone(), f.mtime.0, f.reachable_by_others)),
         part: facts
             .part
@@ -186,6 +189,7 @@ pub(crate) fn facts(json: &str) -> Result<Facts> {
         possession: read.proved.map(possession),
         client_cas: read.client_cas.map(Into::into),
         process: read.process.map(|(pid, name, unit)| Arc::new(Process { pid, name, unit })),
+        connected: read.connected,
         file: read.file.map(|(mode, uid, owner, mtime, reachable_by_others)| {
             Arc::new(FileFacts { mode, uid, owner, mtime: UnixTime(mtime), reachable_by_others })
         }),
@@ -308,6 +312,7 @@ mod tests {
             possession: Some(Possession::Unverified),
             client_cas: Some(Vec::new().into()),
             process: Some(Arc::new(Process { pid: 7, name: "a\0b\u{202e}".into(), unit: None })),
+            connected: true,
             file: Some(Arc::new(FileFacts {
                 mode: 0o640,
                 uid: 0,

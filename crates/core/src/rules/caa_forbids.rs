@@ -119,7 +119,8 @@ mod tests {
     use crate::rules::scene::Scene;
 
     fn check(issuer: &'static str, allowed: &[&str], left: i64, expected: Option<Severity>) {
-        let scene = Scene::leaf("a.test").lives(90, left).served_as("a.test").issued_by(issuer).caa(allowed);
+        let scene =
+            Scene::leaf("a.test").lives(90, left).served_as("a.test").of_organisation(issuer).caa(allowed);
         scene.check(&CaaForbids, expected.map(|severity| (Kind::CaaForbids, severity)));
     }
 

@@ -127,7 +127,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::Fingerprint;
-    use crate::dossier::{Around, Subject};
+    use crate::dossier::Subject;
     use crate::inventory::{Asset, AssetIx, BytesAt, Placement, Role};
     use crate::location::Location;
     use crate::observation::Facts;
@@ -163,22 +163,7 @@ pub(super) mod tests {
             .dated(begin, end)
             .fact("status", status)
             .fact("registrant_email", "admin@mail.example.com");
-        let view = AssetView {
-            asset: &asset,
-            certificate: None,
-            statement: Some(statement),
-            places: vec![&place],
-            chains: Vec::new(),
-            outlived_by: Vec::new(),
-            keys_beside: Vec::new(),
-            key_seen: false,
-            successors: Vec::new(),
-            superseded_by: None,
-            zone: None,
-            caa: Vec::new(),
-            managed: Vec::new(),
-            around: Around::default(),
-        };
+        let view = AssetView { statement: Some(statement), ..AssetView::bare(&asset, vec![&place]) };
         judge(Subject::Asset(view), rule, None, expected);
     }
 

@@ -307,13 +307,16 @@ impl<'w> Drain<'w> {
         let client_cas = flight.client_auth.as_ref().map(|auth| {
             auth.ca_names.iter().map(|der| Name::new(der).to_rfc4514()).collect::<Vec<_>>().into()
         });
-        let process = is_own(target.addr).then(|| self.process(target.addr)).flatten();
+        let own = is_own(target.addr);
+        let process = own.then(|| self.process(target.addr)).flatten();
+        let connected = own && self.processes.as_ref().is_some_and(|p| p.connected(target.addr));
         Facts {
             protocol: Some(protocol),
             tls_version: Some(flight.version),
             possession: Some(possession),
             client_cas,
             process,
+            connected,
             ..Facts::default()
         }
     }

@@ -444,6 +444,7 @@ impl<'r> Recording<'r> {
             if columns.is_ca() {
                 self.ledger.issuers.extend(subject);
             }
+            self.ledger.above.extend(issuer);
             let (fp8, fp24) = texts::split(&columns.id);
             let [places, served, unseen] = self.ledger.counts_of(id);
             let first_seen = first_seen.get(&one.ix).copied().unwrap_or(0);
