@@ -5,20 +5,28 @@
 
 pub mod configs;
 pub mod ct;
+pub mod dnssec;
 pub mod domain;
 pub mod exclude;
 pub mod files;
+pub mod flow;
 pub mod http;
 pub mod local;
+pub mod manual;
 pub mod network;
+pub mod oidc;
 pub mod renewers;
 pub mod resolve;
+pub mod saml;
 pub mod sources;
 pub mod target;
 pub mod tree;
+pub mod zone;
 
+mod dns;
 mod guard;
 mod limits;
 mod named_file;
+mod parts;
 mod passwd;
 mod permutation;

@@ -129,6 +129,7 @@ fn run(
         network: crate::network::Settings { timeout: Duration::from_secs(3), ..Default::default() },
         passwords: Arc::default(),
         roots: Arc::default(),
+        beside: Arc::default(),
     };
     let targets: Vec<String> = targets.iter().map(|t| (*t).to_owned()).collect();
     let source = (KIND.build)(Order { targets: &targets, settings: &settings, given: &given }).unwrap();
@@ -282,6 +283,7 @@ fn what_is_refused() {
         network: crate::network::Settings::default(),
         passwords: Arc::default(),
         roots: Arc::default(),
+        beside: Arc::default(),
     };
     for (targets, settings, expected) in [
         (&["ct:a.test"][..], serde_json::json!({}), "no log is named"),
