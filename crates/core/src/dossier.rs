@@ -156,6 +156,20 @@ pub struct AssetView<'a> {
     pub zone: Option<ZoneView<'a>>,
     /// For a certificate that is served: who may issue for its names, as far as CAA records were seen.
     pub caa: Vec<CaaView<'a>>,
+    /// For what a public log has: what is known of it. Entries of logs are no places.
+    pub logged: Option<LoggedView<'a>>,
+}
+
+/// What is known of a certificate that a public log has.
+pub struct LoggedView<'a> {
+    /// Its entries in logs.
+    pub at: Vec<&'a Location>,
+    /// Where it, or the certificate of this precertificate, is besides: served, or in a file.
+    pub known_at: Option<&'a Location>,
+    /// For a precertificate: does a log have the certificate that came of it? Then that one speaks for both.
+    pub issued: bool,
+    /// The organisations that issued what is served here.
+    pub issuers: Vec<String>,
 }
 
 /// What was seen of a zone of the DNS beside the thing that is judged.
@@ -476,6 +490,7 @@ impl<'a> AssetView<'a> {
             lineage: Lineage::default(),
             zone: None,
             caa: Vec::new(),
+            logged: None,
         }
     }
 

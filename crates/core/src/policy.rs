@@ -9,6 +9,9 @@ use crate::calendar::Calendar;
 pub struct Policy {
     /// Longest lifetime of a leaf in days, whoever issued it; `None`: only the public rules apply.
     pub max_days: Option<u32>,
+    /// The CAs that may issue for our names: their names, or the domains by which CAA records name them. Empty: what is
+    /// in use tells.
+    pub issuers: Vec<String>,
     /// After so many seconds without a sight of it, a place's owner is asked whether it is gone; `None`: never,
     /// as in a scan that looks once.
     pub gone_after: Option<i64>,

@@ -7,6 +7,7 @@ mod anchors;
 mod around;
 mod beside;
 mod lineage;
+mod logged;
 mod managed;
 mod paths;
 mod stores;
@@ -237,6 +238,7 @@ struct Gathered<'i> {
     around: around::Index<'i>,
     keys: HashSet<KeyId>,
     zones: zones::Zones<'i>,
+    logged: logged::Index<'i>,
     managed: managed::Index<'i>,
     lines: lineage::Lines<'i>,
 }
@@ -262,6 +264,7 @@ impl<'i> Gathered<'i> {
             managed: managed::Index::new(inventory),
             lines,
             zones,
+            logged: logged::Index::new(inventory),
         }
     }
 
@@ -335,8 +338,13 @@ impl<'i> Gathered<'i> {
         chains: &'a [Vec<std::borrow::Cow<'i, [u8]>>],
         judgment: &Judgment,
     ) -> AssetView<'a> {
-        let places: Vec<&'i Placement> =
+        let everywhere: Vec<&'i Placement> =
             self.places[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
+        let logged = certificate.and_then(|c| self.logged.view(ix, &c, &everywhere));
+        let caa = certificate.map(|c| self.zones.policies(&c, &everywhere)).unwrap_or_default();
+        // An entry of a log is no place where anything is used.
+        let places: Vec<&'i Placement> =
+            everywhere.into_iter().filter(|place| place.role != Role::Logged).collect();
         let paths = self.paths.get(&ix).map(Vec::as_slice).unwrap_or_default();
         let chains = paths
             .iter()
@@ -372,7 +380,8 @@ impl<'i> Gathered<'i> {
             lineage: self.lines.lineage(ix, &places, &self.places, &Neighbours { gathered: self, judgment }),
             managed: certificate.map(|c| self.managed_by(ix, &c, &places, judgment.at)).unwrap_or_default(),
             zone: None,
-            caa: certificate.map(|c| self.zones.policies(&c, &places)).unwrap_or_default(),
+            caa,
+            logged,
             places,
             around: Around::default(),
         }

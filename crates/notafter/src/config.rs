@@ -340,6 +340,10 @@ pub(crate) struct ScanTable {
 pub(crate) struct PolicyTable {
     /// Longest lifetime of a leaf in days, whoever issued it.
     pub(crate) max_days: Option<u32>,
+    /// The CAs that may issue for our names, by name or by the domain that CAA records have for them: "Let's Encrypt",
+    /// "letsencrypt.org" [default: those whose certificates are served].
+    #[serde(default)]
+    pub(crate) issuers: Vec<String>,
     /// Days of the week on which nothing is changed: "sat", "sun" [default: none].
     #[serde(default)]
     #[schemars(with = "Vec<String>")]

@@ -99,14 +99,14 @@ impl Rule for CaaForbids {
     }
 }
 
-fn domains_of(organisation: &str) -> Option<&'static [&'static str]> {
+pub(super) fn domains_of(organisation: &str) -> Option<&'static [&'static str]> {
     let organisation = organisation.to_lowercase();
     let known = |names: &[&str]| names.iter().any(|name| organisation.starts_with(name));
     AUTHORITIES.iter().find(|(names, _)| known(names)).map(|(_, domains)| *domains)
 }
 
 /// Is one of the values for this CA? What stands behind a semicolon binds it to an account or a method.
-fn allows(policy: &CaaView<'_>, domains: &[&str]) -> bool {
+pub(super) fn allows(policy: &CaaView<'_>, domains: &[&str]) -> bool {
     policy.allowed.iter().any(|value| {
         let domain = value.split(';').next().unwrap_or_default().trim();
         domains.iter().any(|known| known.eq_ignore_ascii_case(domain))

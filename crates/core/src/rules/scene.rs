@@ -523,6 +523,7 @@ impl Scene {
                 })
                 .into_iter()
                 .collect(),
+            logged: None,
             superseded_by: self.superseded.is_some().then_some(&later),
             lineage,
             managed: self

@@ -73,9 +73,11 @@ impl<'i> Zones<'i> {
         })
     }
 
-    /// Who may issue for the names of a certificate that is served.
+    /// Who may issue for the names of a certificate that is served, or that a log has.
     pub(crate) fn policies(&self, certificate: &Certificate<'_>, places: &[&Placement]) -> Vec<CaaView<'i>> {
-        let served = places.iter().any(|p| p.role == Role::Leaf && p.location.is_endpoint());
+        let counts =
+            |p: &&Placement| p.role == Role::Logged || p.role == Role::Leaf && p.location.is_endpoint();
+        let served = places.iter().any(counts);
         if self.policies.is_empty() || !served {
             return Vec::new();
         }

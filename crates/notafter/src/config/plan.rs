@@ -174,6 +174,7 @@ impl Sheet {
         let gone_after = self.span_at(config.server.gone_after.as_ref(), 7 * DAY, "gone_after")?;
         let policy = Policy {
             max_days: config.policy.max_days,
+            issuers: config.policy.issuers.clone(),
             gone_after: Some(gone_after),
             calendar: config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))?,
             owners_expected: config.owner.iter().any(|o| !o.matches.is_empty()),
