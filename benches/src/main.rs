@@ -10,6 +10,7 @@
 mod addresses;
 mod cost;
 mod crawl;
+mod ct;
 mod floor;
 mod grab;
 mod handshake;
@@ -39,6 +40,7 @@ closed FIRST PORT COUNT IN_FLIGHT    connect to what refuses
 grab FIRST PORT COUNT IN_FLIGHT      the product's grabber alone
 handshake FIRST PORT COUNT IN_FLIGHT tokio and rustls, full handshakes
 parse                                certificates to fields, against x509-parser
+ct                                   entries of a log, filtered by domains, on one core
 tree FOLDER                          make the tree of files
 walk FOLDER                          walk it and open nothing
 start PROGRAM TIMES                  from exec to the first connection
@@ -72,6 +74,7 @@ fn run(words: &[&str]) -> Result<serde_json::Value> {
         ["grab", ref ask @ ..] => grab::run(addresses::Ask::parse(ask)?),
         ["handshake", ref ask @ ..] => handshake::run(addresses::Ask::parse(ask)?),
         ["parse"] => parse::run(),
+        ["ct"] => ct::run(),
         ["tree", folder] => tree::make(folder.as_ref()),
         ["walk", folder] => crawl::walk(folder),
         ["store", database, count] => store::run(database, count.parse()?),

@@ -25,6 +25,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("silent", network::silent),
     ("closed", network::closed),
     ("parse", files::parse),
+    ("ct", files::ct),
     ("crawl", files::crawl),
     ("start", network::start),
     ("store", store::store),

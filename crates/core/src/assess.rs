@@ -81,8 +81,7 @@ pub struct Assessment {
 pub fn assess(dossier: &Dossier<'_>, now: UnixTime) -> Assessment {
     let mut out = Assessment::default();
     // Of what only a log has, nobody here makes use: its dates and its form are others' business.
-    let only_logged =
-        dossier.asset().is_some_and(|view| view.logged.is_some() && view.places.is_empty());
+    let only_logged = dossier.asset().is_some_and(|view| view.logged.is_some() && view.places.is_empty());
     for rule in RULES {
         if only_logged && rule.info().kind != Kind::UnexpectedIssuance {
             continue;

@@ -15,6 +15,7 @@ pub mod local;
 pub mod manual;
 pub mod network;
 pub mod oidc;
+pub mod promsd;
 pub mod renewers;
 pub mod resolve;
 pub mod saml;

@@ -54,8 +54,15 @@ pub struct Given {
 }
 
 /// Every kind, in the order of the reference page.
-pub const SOURCES: &[SourceKind] =
-    &[crate::ct::KIND, crate::domain::KIND, crate::saml::SAML, crate::oidc::OIDC, crate::dnssec::KIND, crate::zone::KIND];
+pub const SOURCES: &[SourceKind] = &[
+    crate::ct::KIND,
+    crate::domain::KIND,
+    crate::saml::SAML,
+    crate::oidc::OIDC,
+    crate::dnssec::KIND,
+    crate::zone::KIND,
+    crate::promsd::KIND,
+];
 
 /// The kind of this name.
 pub fn named(name: &str) -> Option<&'static SourceKind> {

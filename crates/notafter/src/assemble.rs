@@ -117,7 +117,7 @@ impl Assembly {
             trust,
             policy: Policy {
                 max_days: config.policy.max_days,
-            issuers: config.policy.issuers.clone(),
+                issuers: config.policy.issuers.clone(),
                 gone_after: None,
                 calendar: config.calendar().map_err(|(_, what)| explain_plain(&what))?,
                 owners_expected: owners.iter().any(|o| !o.matches.is_empty()),

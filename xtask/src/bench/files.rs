@@ -28,6 +28,21 @@ pub(super) fn parse(setup: &Setup, table: &mut Table) -> Result<(), String> {
     Ok(())
 }
 
+/// Tiles of a log to the entries of a few domains.
+pub(super) fn ct(setup: &Setup, table: &mut Table) -> Result<(), String> {
+    let measured = setup.ask(&["ct"])?;
+    let number = |name: &str| measured[name].as_f64().unwrap_or(f64::INFINITY);
+    for (domains, goal) in [("1", Some((5.0, ">= 200,000/s"))), ("1000", Some((5.0, ">= 200,000/s")))] {
+        if measured[format!("found_{domains}")] != measured["ours"] {
+            let (found, ours) = (&measured[format!("found_{domains}")], &measured["ours"]);
+            table.missed(format!("ct: {domains} domains: {found} of {ours} entries found"));
+        }
+        let what = format!("an entry, {domains} domains watched, one core");
+        table.row(Row::quantity("ct", &what, number(&format!("us_{domains}")), "us", goal));
+    }
+    Ok(())
+}
+
 /// A tree of 300,000 files.
 pub(super) fn crawl(setup: &Setup, table: &mut Table) -> Result<(), String> {
     let tree = setup.folder.join("tree").display().to_string();

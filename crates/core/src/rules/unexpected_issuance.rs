@@ -39,8 +39,8 @@ impl Rule for UnexpectedIssuance {
         }
         let holds_until = view.asset.not_after.map(|end| end.plus(1));
         let issuer = issuer_of(&certificate.issuer_name());
-        let forbidden = domains_of(&issuer)
-            .and_then(|domains| view.caa.iter().find(|policy| !allows(policy, domains)));
+        let forbidden =
+            domains_of(&issuer).and_then(|domains| view.caa.iter().find(|policy| !allows(policy, domains)));
         let allowed = |expected: &[String]| expected.iter().any(|one| is_meant(one, &issuer));
         let wanted = &dossier.policy.issuers;
         let (severity, because) = if !wanted.is_empty() {

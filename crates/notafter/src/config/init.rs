@@ -98,6 +98,7 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 
 # [policy]
 # max_days = 200
+# issuers = ["Let's Encrypt"]  # who may issue for our names
 
 # [metrics]
 # max_series = 20000

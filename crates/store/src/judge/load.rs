@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use notafter_core::inventory::{
-    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, RenewalSighting,
+    Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, RenewalSighting, Role,
 };
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link, LinkKind};
@@ -32,6 +32,8 @@ const SAME_NAMES_MAX: usize = 1000;
 const FIRST_NAME_MAX: usize = 200;
 /// So many that depend on one CA.
 const DEPENDENTS_MAX: usize = 1000;
+/// So many CAs whose certificates are served are compared with what logs have.
+const ISSUERS_MAX: usize = 200;
 /// So many copies of one thing are loaded with their folders.
 const COPIES_MAX: usize = 100;
 /// Issuers above an asset, and CAs below an anchor.
@@ -162,6 +164,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             }
         }
         self.same_names(&names)?;
+        self.issuers_in_use(&judged)?;
         self.same_first_name(&unserved)?;
         let copies = self.copies(&stated)?;
         // Everything at the same names and in the same folders; of metadata also what the copies hold.
@@ -336,6 +339,31 @@ impl<'l, 'c> Loader<'l, 'c> {
         let bare = due.filter_map(|l| Some(Location::endpoint(l.scheme(), l.address()?, None)));
         let groups = bare.map(|location| places::group(&location)).collect();
         self.groups(groups)
+    }
+
+    /// One certificate that is served of each CA, where something is judged because a log has it.
+    fn issuers_in_use(&mut self, judged: &BTreeSet<i64>) -> Result<()> {
+        let logged = texts::role_number(Role::Logged);
+        let is_logged = |row: &Row| {
+            let (Ok(asset), Ok(role)) = (row.int(1), row.int(3)) else { return false };
+            role == logged && judged.contains(&asset)
+        };
+        if !self.placements.values().any(is_logged) {
+            return Ok(());
+        }
+        let rows = self.c.query(
+            "SELECT max(id) FROM asset WHERE served > 0 AND issuer IS NOT NULL
+             GROUP BY issuer ORDER BY max(id) DESC LIMIT $1",
+            args![ISSUERS_MAX],
+        )?;
+        let served = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>>>()?;
+        let sql = format!(
+            "SELECT {PLACEMENT} FROM placement p WHERE p.asset = $1 AND p.gone IS NULL AND p.flags <> 0 LIMIT 1"
+        );
+        for found in self.c.query_many(&sql, &numbers(&served))? {
+            self.take(found)?;
+        }
+        Ok(())
     }
 
     /// What lives longer than a CA and is served below it.
