@@ -47,7 +47,8 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["--config", "/nonexistent.toml", "renew", "x"], "hint: not in this version");
     refused(&["ls", "--bogus", "--data", "/tmp"], "unexpected argument '--bogus'");
     refused(&["scan", "vault:https://x"], "hint: not in this version");
-    refused(&["scan", "ct:example.com"], "hint: not in this version");
+    refused(&["scan", "k8s:default"], "hint: not in this version");
+    refused(&["scan", "ct:example.com"], "no log is named");
     refused(&["scan", "nats://x"], "hint: not in this version");
     refused(&["scan", "127.0.0.1:1", "--exclude", "127.0.0.0/99"], "`127.0.0.0/99` is neither an address");
     refused(&["scan", "127.0.0.1:1", "--exclude", "127.0.0.*"], "hint: write 10.0.0.5");
