@@ -27,6 +27,7 @@ const TARGETS: &[(&str, Suits)] = &[
     ("crl_csr", is_der),
     ("statement", |bytes| bytes.is_ascii()),
     ("dns", |bytes| bytes.is_ascii()),
+    ("ct", |bytes| bytes.starts_with(b"\0\0\x01")),
     ("openpgp", |bytes| bytes.first().is_some_and(|octet| octet & 0x80 != 0)),
     ("saml", |bytes| bytes.starts_with(b"<")),
     ("signatures", is_der),
