@@ -36,7 +36,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("notafter-drill", &["notafter-lab"]),
     (
         "notafter-benches",
-        &["notafter-core", "notafter-engine", "notafter-pki", "notafter-store", "notafter-wire"],
+        &[
+            "notafter-core",
+            "notafter-discover",
+            "notafter-engine",
+            "notafter-pki",
+            "notafter-store",
+            "notafter-wire",
+        ],
     ),
     ("xtask", &[]),
 ];

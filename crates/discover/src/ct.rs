@@ -17,7 +17,7 @@ mod given;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notafter_core::fault::{Fault, FaultKind};
@@ -331,8 +331,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn file(&mut self, file: &PathBuf) -> Result<(), Failure> {
-        let bytes = read_file(file.clone()).await?;
+    async fn file(&mut self, file: &Path) -> Result<(), Failure> {
+        let bytes = read_file(file.to_owned()).await?;
         let list = search::read(&bytes);
         let list = list.ok_or_else(|| {
             failure(Reason::UnsupportedFormat, "it is no list of logged certificates in JSON")

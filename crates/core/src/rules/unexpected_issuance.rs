@@ -172,7 +172,7 @@ mod tests {
         assert!(verdict.holds_until().is_none_or(|next| next > NOW));
         let severity = match &verdict {
             Verdict::Found { findings, .. } => {
-                assert_eq!(findings[0].locations, [at.clone()]);
+                assert_eq!(findings[0].locations, std::slice::from_ref(&at));
                 Some(findings[0].severity)
             }
             _ => None,
