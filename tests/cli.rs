@@ -47,7 +47,7 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["--config", "/nonexistent.toml", "renew", "x"], "hint: not in this version");
     refused(&["ls", "--bogus", "--data", "/tmp"], "unexpected argument '--bogus'");
     refused(&["scan", "vault:https://x"], "hint: not in this version");
-    refused(&["scan", "oidc:https://x/.well-known"], "hint: not in this version");
+    refused(&["scan", "ct:example.com"], "hint: not in this version");
     refused(&["scan", "nats://x"], "hint: not in this version");
     refused(&["scan", "127.0.0.1:1", "--exclude", "127.0.0.0/99"], "`127.0.0.0/99` is neither an address");
     refused(&["scan", "127.0.0.1:1", "--exclude", "127.0.0.*"], "hint: write 10.0.0.5");
@@ -413,6 +413,22 @@ fn verify_is_the_offline_judge() {
     check(&["--roots", &root, "--at", "+400d"], 1, "untrusted", Some("expired"));
     check(&["--roots", &root, "--purpose", "client"], 1, "untrusted", Some("purpose-unfit"));
     check(&[], 1, "untrusted", Some("unknown-issuer"));
+    // Through the eyes of a client: its roots are a file, a list of fingerprints, or built in.
+    check(&["--client", &root], 0, "trusted", None);
+    check(&["--client", "openssl-1.0", "--roots", &root], 0, "trusted", None);
+    let list = lab.path().join("roots.txt");
+    std::fs::write(&list, format!("# ours\n{} the root\n", authority.root().sha256)).unwrap();
+    let listed = check(&["--client", list.to_str().unwrap()], 1, "untrusted", Some("unknown-issuer"));
+    assert!(listed["notes"][0].as_str().unwrap().starts_with("0 of the 1 roots"), "{listed:#}");
+    let old = check(&["--client", "android-7.0"], 1, "untrusted", Some("unknown-issuer"));
+    assert!(old["notes"][0].as_str().unwrap().contains("of the 148 roots"), "{old:#}");
+    let soon = check(&["--roots", &root, "--at", "+80d"], 0, "trusted", None);
+    assert_eq!(
+        (&soon["later"][0]["verdict"], &soon["later"][2]["reason"]),
+        (&"trusted".into(), &"expired".into())
+    );
+    refused(&["verify", &chain, "--client", "java-8"], "not simulated");
+    refused(&["verify", &chain, "--client", "netscape"], "neither a client that is known nor a file");
     refused(&["verify", "/no/such.pem"], "cannot read");
     refused(&["verify", &chain, "--roots", "/dev/null"], "holds no certificate");
 }

@@ -140,6 +140,69 @@ fn an_issuer_that_dies_before_its_leaves_is_one_finding() {
 }
 
 #[test]
+fn a_root_that_everything_hangs_on() {
+    let lab = Lab::new("anchor");
+    let day = 86_400;
+    let dying = Request::authority("Cluster").between(from_now(-300 * day), from_now(60 * day));
+    let issuer = Request::authority("Mesh Issuer").days(300);
+    let authority = Authority::custom(&lab, dying, &[issuer]);
+    let Some(server) = need(nginx::start(&lab, &authority.issue(&Request::server().days(200)))) else {
+        return;
+    };
+    let pki = lab.subfolder("pki");
+    let anchor = std::fs::read_to_string(&authority.root().cert_pem).unwrap();
+    std::fs::write(pki.join("ca.crt"), &anchor).unwrap();
+    let scan = |more: &[&str]| {
+        let address = server.address().to_string();
+        scan(&[&[address.as_str(), pki.to_str().unwrap()], more].concat())
+    };
+    let found = scan(&[]);
+    let anchors = found.finding("anchor-expires");
+    assert_eq!(
+        (anchors["severity"].as_str(), anchors["evidence"]["dependents"].as_i64()),
+        (Some("warning"), Some(1))
+    );
+    assert!(anchors["locations"][0].as_str().unwrap().contains("ca.crt"), "{anchors}");
+    let outlived = found.finding("issuer-outlived");
+    assert!(outlived["locations"][0].as_str().unwrap().starts_with("tls://127."), "{outlived}");
+    let kinds = |found: &Scan| {
+        let all = kinds(found).into_iter();
+        all.filter(|(_, severity)| severity != "info").map(|(kind, _)| kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&found), ["anchor-expires", "issuer-outlived"]);
+    // The remedy: its successor, of the same name and key, beside it.
+    let successor = Request::authority("Cluster").same_key(authority.root()).self_signed().days(3650);
+    let successor = std::fs::read_to_string(&authority.issue(&successor).cert_pem).unwrap();
+    std::fs::write(pki.join("ca.crt"), format!("{anchor}{successor}")).unwrap();
+    assert_eq!(kinds(&scan(&[])), Vec::<String>::new());
+}
+
+#[test]
+fn a_cross_sign_that_old_clients_follow() {
+    let lab = Lab::new("cross");
+    let day = 86_400;
+    let old = Authority::custom(
+        &lab,
+        Request::authority("Old Root").between(from_now(-900 * day), from_now(40 * day)),
+        &[],
+    );
+    let new = Authority::custom(&lab, Request::authority("New Root").days(3650), &[]);
+    let cross =
+        Request::authority("New Root").same_key(new.root()).between(from_now(-900 * day), from_now(40 * day));
+    let cross = std::fs::read_to_string(&old.issue(&cross).cert_pem).unwrap();
+    let root = new.root().cert_pem.to_string_lossy().into_owned();
+    let leaf = new.issue(&Request::server().days(200));
+    let alone = std::fs::read_to_string(&leaf.cert_pem).unwrap();
+    for (sent, expected) in
+        [(alone.clone() + &cross, pair("path-expires-for-clients", "warning")), (alone, vec![])]
+    {
+        std::fs::write(&leaf.fullchain_pem, &sent).unwrap();
+        let Some(server) = need(nginx::start(&lab, &leaf)) else { return };
+        assert_eq!(kinds(&scan(&[&server.address().to_string(), "--roots", &root])), expected);
+    }
+}
+
+#[test]
 fn names() {
     let scene = Scene::new("names");
     let other = scene.authority.issue(&Request::new(&["other.test"]));

@@ -26,6 +26,7 @@ const TARGETS: &[(&str, Suits)] = &[
     ("jks", |bytes| bytes.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) || bytes.starts_with(&[0xce; 4])),
     ("crl_csr", is_der),
     ("statement", |bytes| bytes.is_ascii()),
+    ("dns", |bytes| bytes.is_ascii()),
     ("openpgp", |bytes| bytes.first().is_some_and(|octet| octet & 0x80 != 0)),
     ("saml", |bytes| bytes.starts_with(b"<")),
     ("signatures", is_der),
@@ -37,6 +38,7 @@ const TARGETS: &[(&str, Suits)] = &[
     ("target", |_| false),
     ("configs", |bytes| bytes.is_ascii()),
     ("renewers", |bytes| bytes.is_ascii()),
+    ("archive", |bytes| bytes.starts_with(b"PK") || bytes.starts_with(&[0x1f, 0x8b])),
 ];
 
 pub fn run(arguments: &[String]) -> Result<(), String> {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use notafter_pki::GeneralName;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::crl::Crl;
-use notafter_pki::statement::Statement;
+use notafter_pki::statement::{Statement, StatementKind};
 
 use crate::UnixTime;
 use crate::finding::{Fact, Finding};
@@ -125,6 +125,8 @@ pub struct PlacementDocument {
     pub client_cas: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessDocument>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<FileDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,6 +225,20 @@ pub fn names_key(certificate: &Certificate<'_>) -> Option<String> {
     names.sort_unstable();
     names.dedup();
     (!names.is_empty()).then(|| names.join(" "))
+}
+
+/// The same for what is no certificate: a key by its fingerprint, metadata by their entity. Copies of one thing are
+/// found by it, whatever date each of them says.
+pub fn statement_key(statement: &Statement) -> Option<String> {
+    let kind = statement.kind();
+    let same = match kind {
+        StatementKind::OpenpgpKey => statement.fact_of("fingerprint"),
+        StatementKind::SignedMetadata if statement.fact_of("element") == Some("entity") => {
+            statement.names().first().map(String::as_str)
+        }
+        _ => None,
+    };
+    Some(format!("{} {}", kind.as_str(), same?))
 }
 
 /// Days with one decimal.
@@ -357,6 +373,7 @@ impl PlacementDocument {
                 name: notafter_pki::name::printable(&p.name),
                 unit: p.unit.clone(),
             }),
+            connected: facts.connected,
             file: file_document(facts),
             key: None,
         }
@@ -377,6 +394,7 @@ impl PlacementDocument {
             possession: None,
             client_cas: None,
             process: None,
+            connected: false,
             file: file_document(&key.facts),
             key: Some(KeyFileDocument {
                 id: key.key.map(|k| k.to_string()),

@@ -4,11 +4,14 @@
 //! builds a chain and never checks a signature.
 
 use notafter_pki::certificate::Certificate;
+use notafter_pki::dns::KeyIdentity;
 use notafter_pki::statement::Statement;
 
 use crate::census::CrowdView;
+use crate::change::Change;
 use crate::inventory::{Asset, BlindSpot, KeySighting, Placement, Role};
 use crate::location::Location;
+use crate::observation::{Link, Part, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::renewal::Renewal;
@@ -132,16 +135,50 @@ pub struct AssetView<'a> {
     pub chains: Vec<ChainView<'a>>,
     /// For a CA certificate: what depends on it and lives longer.
     pub outlived_by: Vec<Dependent<'a>>,
+    /// For a CA certificate that lies in a file for its own sake: what it is there for.
+    pub anchor: Option<AnchorView<'a>>,
     /// Private keys that stand beside it by file name or in the same file.
     pub keys_beside: Vec<KeyBeside<'a>>,
     /// Was its private key seen anywhere?
     pub key_seen: bool,
-    /// Later certificates for the same names, in files of this host.
+    /// Later certificates for the same names that lie in files, for each endpoint that serves this one.
     pub successors: Vec<Successor<'a>>,
-    /// A later certificate for the same names that is served, where this one is served nowhere.
+    /// The later one that has taken its place: the same names, while this one is served nowhere and named by no
+    /// configuration. It may begin later than now.
     pub superseded_by: Option<&'a Asset>,
     /// Who renews it, as far as renewers' own state says it.
     pub managed: Vec<ManagedView<'a>>,
+    /// What else there is of the same thing elsewhere.
+    pub around: Around<'a>,
+    /// Where it stands among the others of its names.
+    pub lineage: Lineage<'a>,
+    /// For signatures, keys and trust anchors of a zone: what else was seen of that zone.
+    pub zone: Option<ZoneView<'a>>,
+    /// For a certificate that is served: who may issue for its names, as far as CAA records were seen.
+    pub caa: Vec<CaaView<'a>>,
+}
+
+/// What was seen of a zone of the DNS beside the thing that is judged.
+pub struct ZoneView<'a> {
+    /// The keys at which trust in it begins, as the copy has them that was signed last; `None`: none was seen, and
+    /// empty: it has none.
+    pub keys: Option<Vec<KeyIdentity>>,
+    /// Where that copy is.
+    pub keys_at: Option<&'a Location>,
+    /// A copy that was signed later than this one.
+    pub newer: Option<&'a Location>,
+}
+
+/// Who may issue for a name: the CAA records nearest above it.
+pub struct CaaView<'a> {
+    /// The name of the certificate.
+    pub name: String,
+    /// The name that has the records.
+    pub records_of: String,
+    /// The values of `issue`, or of `issuewild` for a wildcard.
+    pub allowed: Vec<String>,
+    /// Where they were seen.
+    pub seen_at: &'a Location,
 }
 
 /// A lineage of a renewer whose present certificate an asset is.
@@ -174,6 +211,84 @@ impl ManagedView<'_> {
             _ => now.min(self.looked),
         }
     }
+}
+
+/// What else there is of the same thing: the next key beside it, other copies of it.
+#[derive(Default)]
+pub struct Around<'a> {
+    /// Beside it in the same metadata or the same key set, for the same use, and there for longer.
+    pub next: Option<&'a Location>,
+    /// For the metadata of an entity: every copy of them that was seen, its own included, where there are several.
+    pub copies: Vec<CopyView<'a>>,
+    /// For an OpenPGP key: other copies of the same key, which end later or never.
+    pub extended: Vec<(&'a Asset, &'a Location)>,
+    /// For a certificate that is shown as a client: by which configuration, as evidence.
+    pub presented: Vec<&'a str>,
+    /// A later certificate of the same client in the same folder or above it, where nothing is known to use this one.
+    pub replaced_by: Option<&'a Location>,
+}
+
+/// One copy of the metadata of an entity.
+pub struct CopyView<'a> {
+    /// Where it says that it is about the entity.
+    pub place: &'a Location,
+    /// The certificates that it names for it.
+    pub certificates: Vec<&'a Asset>,
+    /// Is the entity one of very many there?
+    pub crowd: bool,
+}
+
+/// What is known of a certificate from others of its names, and of its places from one another.
+#[derive(Default)]
+pub struct Lineage<'a> {
+    /// The one before it and the one after it, where they differ in more than their dates.
+    pub renewals: Vec<RenewedPair<'a>>,
+    /// A later one, and where it is served already, while this one is still served.
+    pub moved: Option<(&'a Asset, Vec<&'a Location>)>,
+    /// What says that it was to be used no more.
+    pub retired: Vec<Retired<'a>>,
+    /// It lies only in lists: files that tell of many certificates and hold no key.
+    pub listed: bool,
+    /// Configurations that name a file of it, with their evidence.
+    pub used_by: Vec<&'a Link>,
+    /// Other certificates, for other names, with its key.
+    pub same_key: Vec<SameKey<'a>>,
+}
+
+/// Two successive certificates of one line, and how they differ.
+pub struct RenewedPair<'a> {
+    /// The earlier one.
+    pub older: &'a Asset,
+    /// The later one.
+    pub newer: &'a Asset,
+    /// What to call them.
+    pub title: String,
+    /// In what, apart from serial and dates. Not empty.
+    pub changes: Vec<Change>,
+    /// Is the later one served, so that it is too late to hold it back?
+    pub in_service: bool,
+    /// Where the later one lies, then where the earlier one does its work.
+    pub places: Vec<&'a Location>,
+}
+
+/// Why a certificate ought not to be in use any more.
+pub struct Retired<'a> {
+    /// In a few words.
+    pub because: String,
+    /// The place that says so.
+    pub place: &'a Location,
+}
+
+/// Another certificate with the same key.
+pub struct SameKey<'a> {
+    /// The other one.
+    pub asset: &'a Asset,
+    /// What to call it.
+    pub title: String,
+    /// Where it is.
+    pub places: Vec<&'a Location>,
+    /// Does somebody else answer for it, or is it on other hosts?
+    pub apart: bool,
 }
 
 /// A chain as sent or stored, and what comes of it.
@@ -214,8 +329,66 @@ pub struct PathView {
     /// Does the path end at a root of the public web (Mozilla's list)?
     pub public: bool,
     /// The CA certificate on the path that ends first, unless it ends with or after the leaf:
-    /// its identity, its end and its subject.
+    /// its identity, its end and its subject. A root that lies in a file is told of as an anchor instead.
     pub dies_first: Option<(Fingerprint, UnixTime, String)>,
+    /// The CA certificates on the path that somebody here has to renew: all but roots that come with systems.
+    pub issuers: Vec<IssuerView>,
+    /// Clients whose own path ends before the best one and before the leaf; who ends first stands first.
+    pub clients: Vec<ClientPath>,
+}
+
+/// A CA certificate on a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerView {
+    /// Which.
+    pub id: Fingerprint,
+    /// Its validity.
+    pub not_before: UnixTime,
+    /// Its validity.
+    pub not_after: UnixTime,
+    /// What to call it.
+    pub title: String,
+    /// Is it told of by `chain-expires-first` where it ends before a leaf? All are but roots that lie in files, which are
+    /// anchors, and roots that were named and not seen.
+    pub travels: bool,
+}
+
+/// A path that some clients take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientPath {
+    /// Who takes it: names of `clients.rs`.
+    pub client: &'static str,
+    /// When it ends.
+    pub ends: UnixTime,
+    /// The certificate on it that ends then.
+    pub through: Fingerprint,
+    /// What to call that one, and who issued it.
+    pub title: String,
+    /// A sent certificate without which the client would find the better path: what to stop sending.
+    pub superfluous: Option<String>,
+}
+
+/// A CA certificate in files, as what others are checked against.
+pub struct AnchorView<'a> {
+    /// Leaves that are in force and stand on it or on another certificate of its name and key; at most a thousand.
+    pub dependents: Vec<Dependent<'a>>,
+    /// How many there are.
+    pub dependents_total: usize,
+    /// Was a root of its name and key seen anywhere that ends later?
+    pub has_later_twin: bool,
+    /// Its places in files where it lies for its own sake.
+    pub places: Vec<AnchorPlace<'a>>,
+    /// Is it on Mozilla's list? Clients renew those by themselves.
+    pub public: bool,
+}
+
+/// Where an anchor lies.
+#[derive(Clone, Copy)]
+pub struct AnchorPlace<'a> {
+    /// The place.
+    pub place: &'a Placement,
+    /// Does one that takes its place lie beside it: a later root of its name, or one that is in use while this is not?
+    pub replaced: bool,
 }
 
 /// The end of a path.
@@ -253,7 +426,7 @@ pub struct KeyBeside<'a> {
     pub because: &'static str,
 }
 
-/// A later certificate for the same names in a file of this host.
+/// A later certificate for the same names in a file.
 pub struct Successor<'a> {
     /// The later one.
     pub asset: &'a Asset,
@@ -263,6 +436,10 @@ pub struct Successor<'a> {
     pub endpoint: &'a Location,
     /// How we know that the file is what the endpoint serves; `None` when we do not.
     pub link: Option<&'a str>,
+    /// Is it from the same issuer, or at least from one of the same organisation?
+    pub same_issuer: bool,
+    /// Is it served anywhere?
+    pub served: bool,
 }
 
 /// One server name on one port.
@@ -275,9 +452,33 @@ pub struct NameView<'a> {
     pub port: u16,
     /// Each address with what it serves as leaf.
     pub served: Vec<(&'a Placement, &'a Asset)>,
+    /// What the same addresses and ports serve to those who send no name.
+    pub defaults: Vec<(&'a Placement, &'a Asset)>,
 }
 
-impl AssetView<'_> {
+impl<'a> AssetView<'a> {
+    /// An asset at its places, with nothing else known.
+    pub fn bare(asset: &'a Asset, places: Vec<&'a Placement>) -> Self {
+        Self {
+            asset,
+            certificate: None,
+            statement: None,
+            places,
+            chains: Vec::new(),
+            outlived_by: Vec::new(),
+            keys_beside: Vec::new(),
+            key_seen: false,
+            successors: Vec::new(),
+            superseded_by: None,
+            anchor: None,
+            managed: Vec::new(),
+            around: Around::default(),
+            lineage: Lineage::default(),
+            zone: None,
+            caa: Vec::new(),
+        }
+    }
+
     /// Is it in this role anywhere?
     pub fn has_role(&self, role: Role) -> bool {
         self.places.iter().any(|p| p.role == role)
@@ -302,6 +503,16 @@ impl AssetView<'_> {
         Some((one, due, late))
     }
 
+    /// The later one that has taken its place and begins in time: by now, or before this one ends. Else when it begins.
+    pub fn superseded(&self, now: UnixTime) -> Result<&'_ Asset, Option<UnixTime>> {
+        let later = self.superseded_by.ok_or(None)?;
+        let late = |begin: &UnixTime| *begin > now && self.asset.not_after.is_none_or(|end| *begin > end);
+        match later.not_before.filter(late) {
+            Some(begin) => Err(Some(begin)),
+            None => Ok(later),
+        }
+    }
+
     /// Is it only ever a member of a trust store?
     pub fn only_trust_anchor(&self) -> bool {
         !self.places.is_empty() && self.places.iter().all(|p| p.role == Role::TrustAnchor)
@@ -312,16 +523,32 @@ impl AssetView<'_> {
     /// leaf is renewed), not where it merely travels with a chain or stands in a trust store.
     pub fn is_ours_to_renew(&self) -> bool {
         self.places.iter().any(|p| match p.role {
-            Role::Leaf | Role::Client | Role::Signer => true,
+            Role::Leaf | Role::Client | Role::Signer => p.facts.part.is_none(),
             Role::Root => p.location.is_file() && p.chain.is_some(),
             Role::Intermediate => p.location.is_file() && p.chain.is_some() && self.key_seen,
             Role::TrustAnchor | Role::Key => false,
         })
     }
 
+    /// Its places within metadata, key sets or signatures, as the case may be; what is one of very many there is others'.
+    pub fn parts(&self, of: Whole) -> impl Iterator<Item = (&'a Placement, &'a Part)> {
+        let places = self.places.iter().filter(|p| !p.location.is_published());
+        places.filter_map(move |p| {
+            let part = p.facts.part.as_deref().filter(|part| part.of == of && !part.crowd)?;
+            Some((*p, part))
+        })
+    }
+
     /// Does it lie somewhere for its own sake: neither in a trust store nor behind a leaf?
     pub fn lies_for_itself(&self) -> bool {
         self.places.iter().any(|p| p.role != Role::TrustAnchor && p.chain.is_some())
+    }
+
+    /// Do others hang on it, as a root that lies in a file? Its end is told as that of an anchor then, not as that of a
+    /// certificate. Roots that come with systems are not ours to tell of.
+    pub fn is_anchor(&self) -> bool {
+        let root = self.has_role(Role::Root) || self.has_role(Role::TrustAnchor);
+        root && self.anchor.as_ref().is_some_and(|a| a.dependents_total > 0 && !a.public)
     }
 
     /// Does it lie nowhere but in what packages ship: programs, sources, manuals, tests?

@@ -6,7 +6,7 @@
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{AssetView, Dossier};
-use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::finding::{Fact, Finding, Kind, Severity, WHEN};
 use crate::inventory::AssetKind;
 use crate::joints::Verdict;
 use notafter_pki::time::DAY;
@@ -36,11 +36,16 @@ pub(crate) fn of_kind<'d, 'a>(dossier: &'d Dossier<'a>, kinds: &[AssetKind]) -> 
 
 /// Is it time to speak?
 pub(crate) fn judge(view: &AssetView<'_>, ending: &Ending, now: UnixTime) -> Verdict {
+    // Without a beginning, a year is what such a thing lives.
+    judge_living(view, ending, 365 * DAY, now)
+}
+
+/// The same; what does not say when it began lives for `usual` seconds.
+pub(crate) fn judge_living(view: &AssetView<'_>, ending: &Ending, usual: i64, now: UnixTime) -> Verdict {
     let Some(end) = view.asset.not_after.filter(|end| *end < UnixTime::NO_EXPIRY) else {
         return Verdict::NotApplicable;
     };
-    // Without a beginning, a year is what such a thing lives.
-    let begin = view.asset.not_before.unwrap_or(end.plus(-365 * DAY));
+    let begin = view.asset.not_before.unwrap_or(end.plus(-usual));
     let lifetime = end.0.saturating_sub(begin.0);
     let title = view.title();
     let found = |severity, summary: String| {
@@ -64,6 +69,31 @@ pub(crate) fn judge(view: &AssetView<'_>, ending: &Ending, now: UnixTime) -> Ver
         Step::Critical | Step::Page => Severity::Critical,
     };
     Verdict::found(found(severity, format!("{title} {} {WHEN}", ending.ends)), next)
+}
+
+/// The same findings, none worse than `most`.
+pub(crate) fn at_most(verdict: Verdict, most: Severity) -> Verdict {
+    match verdict {
+        Verdict::Found { mut findings, holds_until } => {
+            for finding in &mut findings {
+                finding.severity = finding.severity.max(most);
+            }
+            Verdict::Found { findings, holds_until }
+        }
+        other => other,
+    }
+}
+
+/// The same findings with one more fact.
+pub(crate) fn with_fact(verdict: Verdict, name: &'static str, value: impl Into<Fact>) -> Verdict {
+    match verdict {
+        Verdict::Found { mut findings, holds_until } => {
+            let value = value.into();
+            findings.iter_mut().for_each(|finding| finding.evidence.push((name, value.clone())));
+            Verdict::Found { findings, holds_until }
+        }
+        other => other,
+    }
 }
 
 /// What is published anew all the time (lists, staples, metadata): half the period is left when it is late, a quarter
@@ -93,7 +123,7 @@ pub(crate) mod scene {
 
     use super::*;
     use crate::Fingerprint;
-    use crate::dossier::Subject;
+    use crate::dossier::{Around, Subject};
     use crate::inventory::{Asset, AssetIx, BytesAt, Placement, Role};
     use crate::joints::Rule;
     use crate::location::Location;
@@ -105,8 +135,23 @@ pub(crate) mod scene {
     pub(crate) fn check(
         rule: &dyn Rule,
         kind: AssetKind,
+        life: (i64, i64),
+        path: &str,
+        expected: Option<(Kind, Severity)>,
+    ) {
+        check_stated(rule, kind, life, path, |s| s, Facts::default(), |_| Around::default(), expected);
+    }
+
+    /// The same, with what it states, what is known of its place, and what is around it.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn check_stated(
+        rule: &dyn Rule,
+        kind: AssetKind,
         (lives, left): (i64, i64),
         path: &str,
+        stated: impl FnOnce(Statement) -> Statement,
+        facts: Facts,
+        around: impl for<'a> FnOnce(&'a Placement) -> Around<'a>,
         expected: Option<(Kind, Severity)>,
     ) {
         let (end, begin) = (NOW.plus(left * DAY), NOW.plus((left - lives) * DAY));
@@ -126,20 +171,12 @@ pub(crate) mod scene {
             first_seen: NOW,
             last_seen: NOW,
             unseen_since: None,
-            facts: Arc::new(Facts::default()),
+            facts: Arc::new(facts),
         };
         let view = AssetView {
-            asset: &asset,
-            certificate: None,
-            statement: Some(Statement::new(StatementKind::Token, "the thing")),
-            places: vec![&place],
-            chains: Vec::new(),
-            outlived_by: Vec::new(),
-            keys_beside: Vec::new(),
-            key_seen: false,
-            successors: Vec::new(),
-            superseded_by: None,
-            managed: Vec::new(),
+            statement: Some(stated(Statement::new(StatementKind::Token, "the thing"))),
+            around: around(&place),
+            ..AssetView::bare(&asset, vec![&place])
         };
         judge(Subject::Asset(view), rule, None, expected);
     }

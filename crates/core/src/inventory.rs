@@ -30,6 +30,10 @@ pub enum AssetKind {
     CodeSignature,
     BareKey,
     Domain,
+    Manual,
+    Flow,
+    DnssecSignature,
+    CaaPolicy,
 }
 
 impl AssetKind {
@@ -47,6 +51,10 @@ impl AssetKind {
             Self::CodeSignature => StatementKind::CodeSignature.as_str(),
             Self::BareKey => StatementKind::BareKey.as_str(),
             Self::Domain => StatementKind::Domain.as_str(),
+            Self::Manual => StatementKind::Manual.as_str(),
+            Self::Flow => StatementKind::Flow.as_str(),
+            Self::DnssecSignature => StatementKind::DnssecSignature.as_str(),
+            Self::CaaPolicy => StatementKind::CaaPolicy.as_str(),
         }
     }
 
@@ -62,6 +70,10 @@ impl AssetKind {
             StatementKind::CodeSignature => Self::CodeSignature,
             StatementKind::BareKey => Self::BareKey,
             StatementKind::Domain => Self::Domain,
+            StatementKind::Manual => Self::Manual,
+            StatementKind::Flow => Self::Flow,
+            StatementKind::DnssecSignature => Self::DnssecSignature,
+            StatementKind::CaaPolicy => Self::CaaPolicy,
         }
     }
 }
@@ -141,6 +153,13 @@ pub struct Placement {
     pub unseen_since: Option<UnixTime>,
     /// About the place.
     pub facts: Arc<Facts>,
+}
+
+impl Placement {
+    /// Is this an endpoint of the machine we look from?
+    pub fn is_local(&self) -> bool {
+        self.facts.process.is_some() || self.location.ip().is_some_and(|ip| ip.is_loopback())
+    }
 }
 
 /// A private key that was seen in a file.

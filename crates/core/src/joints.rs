@@ -74,6 +74,12 @@ pub trait Source: Send + Sync {
     fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>>;
 }
 
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
+        (**self).discover(cx, out)
+    }
+}
+
 /// Takes observations. Called from many threads; may block to slow its callers down.
 pub trait Sink: Send + Sync {
     /// Takes one observation. What was put is kept, whatever happens to the caller.

@@ -7,6 +7,8 @@ pub mod alert;
 pub mod assess;
 pub mod calendar;
 pub mod census;
+pub mod change;
+pub mod clients;
 pub mod clock;
 pub mod deadline;
 pub mod document;

@@ -2,9 +2,11 @@
 //!
 //! `tls://10.0.0.5:8443?sni=api.example.com`, `smtp://10.0.0.9:25`, `file:///etc/nginx/api.pem#2`.
 //! The host is the address connected to, `sni` the name sent. In a file, `#2` is the second PEM block
-//! (from 1), `#alias` a keystore entry. Bytes that are not plain text are percent-encoded, so that a
-//! location is always one printable line whatever a file is called. It deliberately cannot be opened:
-//! whoever reads or connects does so elsewhere.
+//! (from 1), `#alias` a keystore entry. `/srv/app.war!/WEB-INF/lib/b.jar!/keys.jks#alias` is a member of an archive
+//! in an archive, `/srv/fw.bin@0x1f40` an offset in octets. Bytes that are not plain text are percent-encoded, and so
+//! is a `!` before a slash or an `@` before `0x` in a name, so that a location is always one printable line and can
+//! be taken apart whatever a file is called. It deliberately cannot be opened: whoever reads or connects does so
+//! elsewhere.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +37,13 @@ impl Location {
         Self(text.into())
     }
 
+    /// A zone of the DNS at one of its servers, after RFC 4501: `dns://10.0.0.53:53/example.com`.
+    pub fn zone(server: SocketAddr, zone: &str) -> Self {
+        let mut text = format!("dns://{server}/");
+        encode(zone.as_bytes(), &mut text, false);
+        Self(text.into())
+    }
+
     /// A file, by its absolute path in bytes, and a fragment inside it (`""`: the file itself).
     /// The fragment is what follows `#`, already percent-encoded by whoever named the entry.
     pub fn file(path: &[u8], fragment: &str) -> Self {
@@ -53,6 +62,30 @@ impl Location {
         let mut text = "domain:".to_owned();
         encode(name.as_bytes(), &mut text, false);
         Self(text.into())
+    }
+
+    /// A member of the archive at this place, by the name it has in there, `/` and `./` in front taken off. The name is
+    /// only a name: `..` in it leads nowhere.
+    #[must_use]
+    pub fn member(&self, name: &[u8]) -> Self {
+        let mut text = String::with_capacity(self.0.len() + name.len() + 8);
+        text.push_str(self.container());
+        text.push_str("!/");
+        encode(trimmed(name), &mut text, true);
+        Self(text.into())
+    }
+
+    /// So many octets into the file or member at this place.
+    #[must_use]
+    pub fn offset(&self, octets: u64) -> Self {
+        Self(format!("{}@{octets:#x}", self.container()).into())
+    }
+
+    /// The entry of the file or member at this place with this fragment, percent-encoded already.
+    #[must_use]
+    pub fn entry(&self, fragment: &str) -> Self {
+        let plain = self.0.split('#').next().unwrap_or("");
+        if fragment.is_empty() { Self(plain.into()) } else { Self(format!("{plain}#{fragment}").into()) }
     }
 
     /// The text, as printed.
@@ -81,7 +114,7 @@ impl Location {
             return None;
         }
         let rest = self.0.split_once("://")?.1;
-        rest.split('?').next()?.parse().ok()
+        rest.split(['?', '/']).next()?.parse().ok()
     }
 
     /// The IP address connected to.
@@ -94,10 +127,15 @@ impl Location {
         if self.is_file() { None } else { self.0.split_once("?sni=").map(|(_, name)| name) }
     }
 
-    /// The path of a file, percent-decoded, without the fragment.
+    /// The path of a file, percent-decoded, without the fragment; of an archive's member, the path of the archive.
     pub fn path(&self) -> Option<Vec<u8>> {
-        let rest = self.0.strip_prefix("file://")?;
-        Some(decode(rest.split('#').next()?))
+        let rest = self.container().strip_prefix("file://")?;
+        Some(decode(rest.split("!/").next()?))
+    }
+
+    /// Is this a member of an archive?
+    pub fn is_member(&self) -> bool {
+        self.is_file() && self.container().contains("!/")
     }
 
     /// The part after `#`: which entry of the file.
@@ -105,9 +143,13 @@ impl Location {
         self.0.split_once('#').map(|(_, f)| f)
     }
 
-    /// The location without its fragment: the file that holds this entry.
+    /// The location without its fragment or offset: the file, or the member of an archive, that holds this entry.
     pub fn container(&self) -> &str {
-        self.0.split('#').next().unwrap_or("")
+        let plain = self.0.split('#').next().unwrap_or("");
+        match plain.rsplit_once("@0x") {
+            Some((file, octets)) if self.is_file() && octets.bytes().all(|b| b.is_ascii_hexdigit()) => file,
+            _ => plain,
+        }
     }
 
     /// Does the file's name say that it is there for certificates or keys?
@@ -157,6 +199,42 @@ impl Location {
         packaged || FOLDERS.iter().any(|folder| file.contains(folder))
     }
 
+    /// Is it inside of something that is shipped and replaced as a whole: an archive or an image (`!/`), a blob that it
+    /// was carved out of (`@0x`), a program or its source, a folder that is an unpacked image?
+    pub fn is_embedded(&self) -> bool {
+        const FOLDERS: &[&str] = &[
+            "rootfs",
+            "squashfs-root",
+            "cpio-root",
+            "ubifs-root",
+            "jffs2-root",
+            "initramfs",
+            "overlay2",
+            "_root.extracted",
+        ];
+        const PROGRAMS: &[&str] = &[
+            "bin", "img", "fw", "rom", "hex", "elf", "exe", "dll", "so", "o", "a", "dylib", "wasm", "class",
+            "pyc", "c", "h", "cc", "cpp", "hpp", "ino", "rs", "go", "py", "js", "ts", "java", "kt", "swift",
+            "cs",
+        ];
+        if !self.is_file() {
+            return false;
+        }
+        let file = self.container();
+        let inside = self.0.contains("!/")
+            || self.0.rsplit(['/', '#']).next().is_some_and(|last| last.contains("@0x"));
+        let parts = || file.split('/');
+        let unpacked = parts().any(|part| FOLDERS.contains(&part) || part.ends_with(".extracted"));
+        let ending = parts().next_back().and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending);
+        inside || unpacked || ending.is_some_and(|e| PROGRAMS.iter().any(|p| e.eq_ignore_ascii_case(p)))
+    }
+
+    /// The file or the member that holds this entry, wherever in it: beside what else it lies.
+    pub fn bundle(&self) -> &str {
+        let container = self.container();
+        container.rsplit_once("@0x").map_or(container, |(file, _)| file)
+    }
+
     /// Parses a line that [`fmt::Display`] printed. Anything with a scheme is accepted.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://").or_else(|| text.split_once(':'))?;
@@ -183,11 +261,14 @@ impl fmt::Debug for Location {
 /// that `/srv/größe.pem` stays readable; control, bidirectional and other format characters do not.
 fn encode(bytes: &[u8], out: &mut String, path: bool) {
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
+        for (at, c) in chunk.valid().char_indices() {
+            let after = chunk.valid().get(at + 1..).unwrap_or("");
             let plain = if c.is_ascii() {
                 c.is_ascii_graphic()
                     && !matches!(c, '%' | '#' | '?' | '"' | '<' | '>' | '\\')
                     && (path || c != '/')
+                    // These two begin a member and an offset.
+                    && !(path && (c == '!' && after.starts_with('/') || c == '@' && after.starts_with("0x")))
             } else {
                 c.is_alphanumeric()
             };
@@ -200,6 +281,14 @@ fn encode(bytes: &[u8], out: &mut String, path: bool) {
         }
         chunk.invalid().iter().for_each(|&b| percent(b, out));
     }
+}
+
+/// The name of a member without what only says where to unpack it.
+fn trimmed(mut name: &[u8]) -> &[u8] {
+    while let Some(rest) = name.strip_prefix(b"/").or_else(|| name.strip_prefix(b"./")) {
+        name = rest;
+    }
+    name
 }
 
 fn percent(byte: u8, out: &mut String) {
@@ -254,6 +343,9 @@ mod tests {
         let six = Location::endpoint("smtp", "[::1]:25".parse().unwrap(), None);
         check(&six, "smtp://[::1]:25");
         assert_eq!((six.scheme(), six.is_endpoint(), six.sni()), ("smtp", true, None));
+        let zone = Location::zone("[::1]:53".parse().unwrap(), "a.test");
+        check(&zone, "dns://[::1]:53/a.test");
+        assert_eq!(zone.address().map(|a| a.port()), Some(53));
         check(&Location::named_endpoint("tls", "nosuch.test", Some(443)), "tls://nosuch.test:443");
         let domain = Location::domain("example.com");
         check(&domain, "domain:example.com");
@@ -273,6 +365,55 @@ mod tests {
             check(&location, text);
             assert_eq!(location.path().as_deref(), Some(path));
         }
+    }
+
+    #[test]
+    fn members_and_offsets() {
+        let war = Location::file(b"/srv/a.war", "");
+        let store = war.member(b"WEB-INF/lib/b.jar").member(b"./../keys.jks").entry("my%20alias");
+        check(&store, "file:///srv/a.war!/WEB-INF/lib/b.jar!/../keys.jks#my%20alias");
+        assert_eq!(store.path().as_deref(), Some(&b"/srv/a.war"[..]));
+        assert_eq!(store.container(), "file:///srv/a.war!/WEB-INF/lib/b.jar!/../keys.jks");
+        assert!(store.is_for_certificates() && store.is_member() && !war.is_member());
+        let carved = war.member(b"fw.bin").offset(8000);
+        check(&carved, "file:///srv/a.war!/fw.bin@0x1f40");
+        assert_eq!(carved.container(), "file:///srv/a.war!/fw.bin");
+        check(&carved.entry("1"), "file:///srv/a.war!/fw.bin@0x1f40#1");
+        // What only looks like one is the name of a file.
+        for (path, text) in [
+            (&b"/srv/a!/b@0x10"[..], "file:///srv/a%21/b%400x10"),
+            (b"/srv/a!b@c", "file:///srv/a!b@c"),
+            (b"/srv/a@0x/!", "file:///srv/a%400x/!"),
+        ] {
+            let location = Location::file(path, "");
+            check(&location, text);
+            assert_eq!((location.path().as_deref(), location.is_member()), (Some(path), false));
+        }
+        check(&war.member(b"a!/b"), "file:///srv/a.war!/a%21/b");
+    }
+
+    #[test]
+    fn what_is_inside_of_something() {
+        let inside = |text: &str| Location::parse(text).unwrap().is_embedded();
+        for text in [
+            "file:///srv/layer.tar!/usr/ca.pem",
+            "file:///srv/blob@0x1f40",
+            "file:///srv/blob#@0x1f40",
+            "file:///srv/fw.bin#1",
+            "file:///build/squashfs-root/etc/ca.pem",
+            "file:///var/lib/docker/overlay2/ab/diff/etc/ca.pem",
+            "file:///home/me/src/root_ca.h",
+        ] {
+            assert!(inside(text), "{text}");
+        }
+        for text in
+            ["file:///etc/ssl/certs/ca.pem#3", "file:///etc/kubernetes/pki/ca.crt", "tls://10.0.0.5:443"]
+        {
+            assert!(!inside(text), "{text}");
+        }
+        let bundle = |text: &str| Location::parse(text).unwrap().bundle().to_owned();
+        assert_eq!(bundle("file:///srv/blob@0x1f40#2"), "file:///srv/blob");
+        assert_eq!(bundle("file:///srv/l.tar!/ca.pem#2"), "file:///srv/l.tar!/ca.pem");
     }
 
     #[test]

@@ -148,8 +148,65 @@ pub struct Facts {
     pub client_cas: Option<Arc<[String]>>,
     /// The process behind a listening port of this host.
     pub process: Option<Arc<Process>>,
+    /// Another program was connected to this port of this host. Otherwise nobody was, or it was not looked at.
+    pub connected: bool,
     /// The file's own facts.
     pub file: Option<Arc<FileFacts>>,
+    /// What the place is a part of, where an end means something else there than at a server.
+    pub part: Option<Arc<Part>>,
+    /// How a counter has moved, of a file that is watched for it.
+    pub flow: Option<Arc<Flow>>,
+}
+
+/// A place within something that is published or signed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Of what.
+    pub of: Whole,
+    /// Which part: the entity of metadata, the key id of a key set; empty for a signature.
+    pub name: String,
+    /// What for: `idp/signing`, `sig RSA`; things for different uses do not take each other's place.
+    pub usage: String,
+    /// Is it one of very many in one document, such as a federation's: most of them are others' to keep?
+    pub crowd: bool,
+}
+
+/// What a place can be a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Whole {
+    /// SAML metadata.
+    Metadata,
+    /// A set of keys by which tokens are verified (JWKS).
+    KeySet,
+    /// A signature over something else: code, mail, an answer of OCSP.
+    Signature,
+}
+
+impl Whole {
+    /// Every one.
+    pub const ALL: &'static [Self] = &[Self::Metadata, Self::KeySet, Self::Signature];
+
+    /// The word used in the memory.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::KeySet => "key-set",
+            Self::Signature => "signature",
+        }
+    }
+}
+
+/// How a counter has moved, as the file that records it tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// So much an hour is the least that is normal.
+    pub floor: u32,
+    /// The last time that it reached the floor; `None`: never, as far as the file tells.
+    pub moved: Option<UnixTime>,
+    /// The first record that the file tells of.
+    pub first: UnixTime,
+    /// The last one, whatever it counts.
+    pub last: UnixTime,
 }
 
 /// The process behind a port of this host.

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use notafter_pki::chain::AnchorSets;
+
 /// Root certificates, DER each, by who trusts them.
 #[derive(Clone, Default)]
 pub struct TrustStores {
@@ -16,15 +18,19 @@ pub struct TrustStores {
 }
 
 /// The bit of Mozilla's list in a set of anchors.
-pub const MOZILLA: u8 = 1;
+pub const MOZILLA: AnchorSets = 1;
 /// The bit of the system's store.
-pub const SYSTEM: u8 = 2;
+pub const SYSTEM: AnchorSets = 2;
 /// The bit of the user's own roots.
-pub const GIVEN: u8 = 4;
+pub const GIVEN: AnchorSets = 4;
+
+/// What path building takes for trusted. The bits above are for the stores of simulated clients (`clients.rs`), which
+/// say nothing about whether a chain is trusted here.
+pub const TRUSTED: AnchorSets = MOZILLA | SYSTEM | GIVEN;
 
 impl TrustStores {
     /// Every root with the bit of its set.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<[u8]>, u8)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<[u8]>, AnchorSets)> {
         self.mozilla
             .iter()
             .map(|d| (d, MOZILLA))

@@ -25,7 +25,7 @@ mod reading;
 mod redis;
 mod stunnel;
 mod traefik;
-mod value;
+pub(crate) mod value;
 mod words;
 
 use std::fmt;

@@ -1,10 +1,13 @@
-//! Certificates in files: a parallel walk through folders that opens everything and believes nothing.
+//! Certificates in files: a parallel walk through folders that opens everything, archives too, and believes nothing.
 //!
 //! Regular files only, checked on the open handle, so that a pipe, a device or a file swapped in between
 //! cannot hang or fool the walk. It stays on the file system it began on, follows no link to a folder,
 //! reads no more than a stated size, and says so wherever it did not look. Names never decide what is
 //! opened; contents do. Nothing is written, not even access times where that can be avoided.
 
+pub mod archive;
+mod document;
+mod members;
 mod open;
 mod read;
 mod servers;
@@ -17,6 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use notafter_core::UnixTime;
+use notafter_core::clock::Clock;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
 use notafter_core::location::Location;
@@ -34,7 +38,7 @@ pub struct Files {
     pub exclude: Exclude,
     /// Passwords to try on keystores, in order.
     pub passwords: Arc<[String]>,
-    /// Nothing larger is read, in bytes.
+    /// Nothing larger is read, in bytes; of an archive, no larger member.
     pub size_max: u64,
     /// Threads; 0 means one a processor.
     pub threads: usize,
@@ -55,6 +59,7 @@ impl Source for Files {
                     out,
                     progress: Arc::clone(&cx.progress),
                     at: cx.clock.now(),
+                    clock: Arc::clone(&cx.clock),
                     stop: Arc::clone(&stop),
                     size_max: self.size_max,
                     passwords: Arc::clone(&self.passwords),
@@ -85,6 +90,8 @@ struct Shared {
     out: Arc<dyn Sink>,
     progress: Arc<Progress>,
     at: UnixTime,
+    /// For the time that one archive may take.
+    clock: Arc<dyn Clock>,
     stop: Arc<AtomicBool>,
     size_max: u64,
     passwords: Arc<[String]>,

@@ -4,19 +4,27 @@
 //! deliberately knows no inventory, no findings and no storage, and changes nothing it looks at.
 
 pub mod configs;
+pub mod dnssec;
 pub mod domain;
 pub mod exclude;
 pub mod files;
+pub mod flow;
 pub mod http;
 pub mod local;
+pub mod manual;
 pub mod network;
+pub mod oidc;
 pub mod renewers;
 pub mod resolve;
+pub mod saml;
 pub mod sources;
 pub mod target;
 pub mod tree;
+pub mod zone;
 
+mod dns;
 mod guard;
 mod limits;
+mod parts;
 mod passwd;
 mod permutation;

@@ -56,7 +56,13 @@ fn listener(line: &str) -> Option<Listener> {
     let local = fields.nth(1)?;
     let state = fields.nth(1)?;
     let inode = fields.nth(5)?.parse().ok()?;
-    let (ip, port) = local.split_once(':')?;
+    let address = end(local)?;
+    (state == "0A" && address.port() > 0).then_some(Listener { address, inode })
+}
+
+/// `0100007F:1F90`.
+fn end(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
     // Each 32-bit word is in the byte order of the machine.
     let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
@@ -71,13 +77,14 @@ fn listener(line: &str) -> Option<Listener> {
         }
         _ => return None,
     };
-    (state == "0A" && port > 0).then_some(Listener { address: SocketAddr::new(ip, port), inode })
+    Some(SocketAddr::new(ip.to_canonical(), port))
 }
 
 /// The processes behind the listening sockets of this host.
 #[derive(Default)]
 pub struct Processes {
     by_listener: Vec<(Listener, Arc<Process>)>,
+    connections: Connections,
 }
 
 impl Processes {
@@ -106,7 +113,15 @@ impl Processes {
             }
         }
         let with_process = |l: Listener| owner.get(&l.inode).map(|p| (l, Arc::clone(p)));
-        Self { by_listener: listeners.into_iter().filter_map(with_process).collect() }
+        Self {
+            by_listener: listeners.into_iter().filter_map(with_process).collect(),
+            connections: Connections::look(),
+        }
+    }
+
+    /// Was another program than this one connected to this port of this host?
+    pub fn connected(&self, asked: SocketAddr) -> bool {
+        self.connections.0.contains(&SocketAddr::new(asked.ip().to_canonical(), asked.port()))
     }
 
     /// The process that answers at this address, if it is one of this host's and we may know.
@@ -116,6 +131,51 @@ impl Processes {
         fits.sort_by_key(|(l, _)| l.address.ip().is_unspecified());
         fits.first().map(|(_, process)| Arc::clone(process))
     }
+}
+
+/// The ports of this host that somebody is connected to, from this host or another, but for this program itself.
+#[derive(Default)]
+struct Connections(HashSet<SocketAddr>);
+
+impl Connections {
+    fn look() -> Self {
+        // Before and after: what opens or ends in between is ours as well.
+        let mut own: HashSet<u64> = sockets_of(std::process::id()).into_iter().collect();
+        let mut pairs = Vec::new();
+        for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            if let Ok(text) = std::fs::read_to_string(file) {
+                pairs.extend(text.lines().skip(1).filter_map(connection));
+            }
+        }
+        own.extend(sockets_of(std::process::id()));
+        Self::of(&pairs, &own)
+    }
+
+    /// Each connection within this host is there twice, once from either end; ours is known by our end.
+    fn of(pairs: &[Connection], own: &HashSet<u64>) -> Self {
+        let ours: HashSet<_> =
+            pairs.iter().filter(|c| own.contains(&c.inode)).map(|c| (c.to, c.from)).collect();
+        let theirs = pairs.iter().filter(|c| !own.contains(&c.inode) && !ours.contains(&(c.from, c.to)));
+        Self(theirs.map(|c| c.from).collect())
+    }
+}
+
+/// One end of an established connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Connection {
+    from: SocketAddr,
+    to: SocketAddr,
+    inode: u64,
+}
+
+/// One line of /proc/net/tcp or tcp6, if its state is ESTABLISHED.
+fn connection(line: &str) -> Option<Connection> {
+    let mut fields = line.split_ascii_whitespace();
+    let local = fields.nth(1)?;
+    let remote = fields.next()?;
+    let state = fields.next()?;
+    let inode = fields.nth(5)?.parse().ok()?;
+    (state == "01").then_some(Connection { from: end(local)?, to: end(remote)?, inode })
 }
 
 fn sockets_of(pid: u32) -> Vec<u64> {
@@ -185,6 +245,35 @@ mod tests {
         assert!(listeners().iter().any(|l| l.reachable() == address));
         let process = Processes::look().at(address).expect("our own process");
         assert_eq!(process.pid, std::process::id());
+    }
+
+    #[test]
+    fn who_is_connected() {
+        let line = |from: &str, to: &str, inode: u64| {
+            let line =
+                format!("0: {from} {to} 01 00000000:00000000 00:00000000 00000000     0        0 {inode} 1");
+            connection(&line).expect("a connection")
+        };
+        let (server, ours, peer) = ("0100007F:1F90", "0100007F:A000", "0100007F:B000");
+        let check = |pairs: &[Connection], expected: bool| {
+            let found = Connections::of(pairs, &HashSet::from([7]));
+            assert_eq!(found.0.contains(&"127.0.0.1:8080".parse().unwrap()), expected, "{pairs:?}");
+        };
+        check(&[line(server, ours, 1), line(ours, server, 7)], false);
+        check(&[line(server, peer, 1), line(peer, server, 2)], true);
+        check(&[line(server, "0200000A:B000", 1)], true);
+        check(&[], false);
+        assert_eq!(connection("0: 0100007F:1F90 0100007F:A000 06 0:0 0:0 0 0 0 0"), None);
+    }
+
+    #[test]
+    fn our_own_connections_do_not_count() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        assert!(!Processes::look().connected(address), "nobody yet");
+        let _own = std::net::TcpStream::connect(address).unwrap();
+        let _end = socket.accept().unwrap();
+        assert!(!Processes::look().connected(address), "only this program");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use notafter_core::joints::Source;
 
 use crate::network::Settings;
-use crate::target::NoTarget;
+use crate::target::{NetworkTarget, NoTarget};
 
 /// A kind of source.
 pub struct SourceKind {
@@ -49,10 +49,13 @@ pub struct Given {
     pub passwords: Arc<[String]>,
     /// DER of the roots by which servers that we ask ourselves (RDAP, logs, metadata) are checked.
     pub roots: Arc<[Arc<[u8]>]>,
+    /// The servers that are looked at in the same run: what leads to one of them is looked at on its ports, too.
+    pub beside: Arc<[NetworkTarget]>,
 }
 
 /// Every kind, in the order of the reference page.
-pub const SOURCES: &[SourceKind] = &[crate::domain::KIND];
+pub const SOURCES: &[SourceKind] =
+    &[crate::domain::KIND, crate::saml::SAML, crate::oidc::OIDC, crate::dnssec::KIND, crate::zone::KIND];
 
 /// The kind of this name.
 pub fn named(name: &str) -> Option<&'static SourceKind> {

@@ -96,8 +96,7 @@ fn wrong<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, No
 }
 
 /// Schemes of targets that a later version understands.
-const RESERVED: &[&str] =
-    &["domain", "saml", "oidc", "ct", "dnssec", "zone", "k8s", "aws", "azure", "gcp", "vault"];
+const RESERVED: &[&str] = &["ct", "k8s", "aws", "azure", "gcp", "vault"];
 
 /// Schemes whose servers speak TLS from the first byte, and their ports (IANA).
 const IMPLICIT: &[(&str, Option<u16>)] = &[

@@ -3,25 +3,26 @@
 //! All that joins several assets happens here, once: paths to roots, keys beside certificates, the
 //! addresses of one name, newer files. Rules get the result and never query. No rule is known here.
 
+mod anchors;
+mod around;
 mod beside;
+mod lineage;
 mod managed;
 mod paths;
 mod stores;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
 
 use notafter_core::UnixTime;
 use notafter_core::assess::assess;
 use notafter_core::census::{self, Member};
 use notafter_core::document;
 use notafter_core::dossier::{
-    AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, ManagedView, NameView, Subject, Successor,
+    Around, AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, ManagedView, Subject,
 };
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
-use notafter_core::location::Location;
-use notafter_core::observation::LinkKind;
 use notafter_core::owner::{Owner, owner_of};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId};
@@ -35,13 +36,14 @@ use paths::{Paths, ServedPath};
 /// Judges everything in an inventory at one instant: findings, worst first, each cause once.
 pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding> {
     stores::recognise(inventory, &judgment.trust);
+    around::recognise_clients(inventory);
     let gathered = Gathered::new(inventory, judgment);
     let mut findings = Findings::default();
     let mut ending = Vec::new();
     gathered.each_dossier(judgment, None, |dossier, names| {
         ending.extend(member(&dossier, judgment.at));
         for mut finding in assess(&dossier, judgment.at).findings {
-            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+            finding.owner = answers(&dossier, judgment, names, &finding);
             finding.summary = finding.summary_at(judgment.at);
             findings.add(finding);
         }
@@ -104,6 +106,7 @@ pub fn assess_part(
     hands: &HashMap<Fingerprint, String>,
 ) -> BTreeMap<SubjectKey, Verdicts> {
     stores::recognise(inventory, &judgment.trust);
+    around::recognise_clients(inventory);
     let gathered = Gathered::new(inventory, judgment);
     let mut out: BTreeMap<SubjectKey, Verdicts> =
         subjects.iter().map(|s| (s.clone(), Verdicts::default())).collect();
@@ -126,11 +129,28 @@ pub fn assess_part(
         let assessment = assess(&dossier, judgment.at);
         verdicts.holds_until = earlier(verdicts.holds_until, assessment.holds_until);
         for mut finding in assessment.findings {
-            finding.owner = owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+            finding.owner = answers(&dossier, judgment, names, &finding);
             verdicts.findings.push(finding);
         }
     });
     out
+}
+
+/// Who answers for a finding: whom the entry itself names, else by its names and places.
+fn answers(
+    dossier: &Dossier<'_>,
+    judgment: &Judgment,
+    names: &[String],
+    finding: &Finding,
+) -> Option<String> {
+    let stated = dossier.asset().and_then(|view| stated_owner(view.statement.as_ref()?));
+    let by_rule = || owner_of(&judgment.owners, names, &finding.locations).map(|o| o.name.clone());
+    stated.map(str::to_owned).or_else(by_rule)
+}
+
+/// Whom an entry made by hand names.
+fn stated_owner(statement: &Statement) -> Option<&str> {
+    (statement.kind() == StatementKind::Manual).then(|| statement.fact_of("owner")).flatten()
 }
 
 /// What is no certificate, as a statement.
@@ -212,25 +232,13 @@ struct Gathered<'i> {
     places: Vec<Vec<u32>>,
     paths: HashMap<AssetIx, Vec<ServedPath>>,
     outlived: HashMap<Fingerprint, Vec<(AssetIx, UnixTime)>>,
+    anchors: anchors::Index<'i>,
     beside: beside::Index<'i>,
+    around: around::Index<'i>,
     keys: HashSet<KeyId>,
+    zones: zones::Zones<'i>,
     managed: managed::Index<'i>,
-    /// Leaf certificates by their names, where something of these names is served and something lies in a file, or a
-    /// renewer keeps one of them.
-    named: HashMap<String, Named>,
-}
-
-/// Leaf certificates of the same names.
-#[derive(Default)]
-struct Named {
-    /// In files, with their placements.
-    files: Vec<(AssetIx, u32)>,
-    /// At endpoints.
-    served: Vec<AssetIx>,
-    /// Is one of the endpoints on this machine?
-    served_here: bool,
-    /// Is one of the files a renewer's?
-    managed: bool,
+    lines: lineage::Lines<'i>,
 }
 
 impl<'i> Gathered<'i> {
@@ -239,46 +247,26 @@ impl<'i> Gathered<'i> {
         for (n, placement) in inventory.placements().iter().enumerate() {
             places[placement.asset.0 as usize].push(n as u32);
         }
-        let (paths, outlived) = Paths::build(inventory, &judgment.trust, &places);
-        let mut out = Self {
+        let zones = zones::Zones::new(inventory, &places);
+        let found = Paths::build(inventory, &judgment.trust, &places, judgment.at);
+        let lines = lineage::Lines::new(inventory, &places);
+        Self {
             inventory,
             places,
-            paths,
-            outlived,
+            paths: found.served,
+            outlived: found.outlived,
+            anchors: anchors::Index::new(inventory, found.standings),
             beside: beside::Index::new(inventory),
+            around: around::Index::new(inventory),
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
             managed: managed::Index::new(inventory),
-            named: HashMap::new(),
-        };
-        out.named = out.by_names();
-        out
+            lines,
+            zones,
+        }
     }
 
     fn placement(&self, n: u32) -> &'i Placement {
         &self.inventory.placements()[n as usize]
-    }
-
-    /// Only names that are both served and in a file matter: a map of every file would cost memory for nothing.
-    fn by_names(&self) -> HashMap<String, Named> {
-        let mut out: HashMap<String, Named> = HashMap::new();
-        for (n, placement) in self.inventory.placements().iter().enumerate() {
-            if placement.role != Role::Leaf {
-                continue;
-            }
-            let bytes = self.inventory.bytes(placement.asset);
-            let Ok(certificate) = Certificate::parse(&bytes) else { continue };
-            let Some(key) = document::names_key(&certificate) else { continue };
-            let entry = out.entry(key).or_default();
-            entry.served_here |= is_local(placement);
-            entry.managed |= self.managed.keeps(placement);
-            if placement.location.is_file() {
-                entry.files.push((placement.asset, n as u32));
-            } else if entry.served.last() != Some(&placement.asset) {
-                entry.served.push(placement.asset);
-            }
-        }
-        out.retain(|_, named| named.managed || !named.served.is_empty() && !named.files.is_empty());
-        out
     }
 
     /// Hands out the dossier of every subject, or of those that are `wanted`.
@@ -305,12 +293,17 @@ impl<'i> Gathered<'i> {
             };
             // Chains are parsed here, so that the views can borrow them.
             let chains = self.chains_of(ix);
-            let view = AssetView { statement, ..self.view(ix, asset, certificate, &chains, judgment) };
+            let mut view = self.view(ix, asset, certificate, &chains, judgment);
+            view.around = self.around.of(asset, certificate.as_ref(), statement.as_ref(), &view.places);
+            view.zone = statement.as_ref().and_then(|statement| self.zones.view(ix, statement));
+            view.statement = statement;
             let locations: Vec<_> = view.locations().cloned().collect();
-            let owner = owner_of(&judgment.owners, &names, &locations);
+            let stated = view.statement.as_ref().and_then(stated_owner);
+            let stated = stated.and_then(|name| judgment.owners.iter().find(|o| o.name == name));
+            let owner = stated.or_else(|| owner_of(&judgment.owners, &names, &locations));
             judge(Dossier { subject: Subject::Asset(view), policy, owner }, &names);
         }
-        for view in self.names() {
+        for view in self.lines.names() {
             let names = [view.name.to_owned()];
             judge(Dossier { subject: Subject::Name(view), policy, owner: None }, &names);
         }
@@ -371,185 +364,70 @@ impl<'i> Gathered<'i> {
             statement: None,
             chains,
             outlived_by: self.dependents(asset),
+            anchor: self.anchors.view(self.inventory, asset, &places, |leaf| self.dependent(leaf)),
             keys_beside,
             key_seen: asset.key.is_some_and(|k| self.keys.contains(&k)),
-            successors: certificate.map(|c| self.successors(asset, &c, &places)).unwrap_or_default(),
-            superseded_by: certificate.and_then(|c| self.superseded_by(asset, &c, judgment.at)),
-            managed: certificate
-                .map(|c| self.managed_by(asset, &c, &places, judgment.at))
-                .unwrap_or_default(),
+            successors: self.lines.successors(ix, &places),
+            superseded_by: self.lines.superseded_by(ix, &places, &self.places),
+            lineage: self.lines.lineage(ix, &places, &self.places, &Neighbours { gathered: self, judgment }),
+            managed: certificate.map(|c| self.managed_by(ix, &c, &places, judgment.at)).unwrap_or_default(),
+            zone: None,
+            caa: certificate.map(|c| self.zones.policies(&c, &places)).unwrap_or_default(),
             places,
+            around: Around::default(),
         }
     }
 
     fn managed_by(
         &self,
-        asset: &Asset,
+        ix: AssetIx,
         certificate: &Certificate<'_>,
         places: &[&'i Placement],
         at: UnixTime,
     ) -> Vec<ManagedView<'i>> {
-        let named = || document::names_key(certificate).and_then(|key| self.named.get(&key));
-        let kept = places.iter().any(|p| self.managed.keeps(p));
-        if !kept {
-            return Vec::new();
-        }
-        self.managed.views(self.inventory, asset, certificate, places, named(), at)
+        let asset = self.inventory.asset(ix);
+        self.managed.views(self.inventory, asset, certificate, places, self.lines.line_of(ix), at)
     }
 
     fn dependents(&self, asset: &Asset) -> Vec<Dependent<'i>> {
         let leaves = self.outlived.get(&asset.id).map(Vec::as_slice).unwrap_or_default();
-        let served = |ix: AssetIx| {
-            let places = self.places[ix.0 as usize].iter().map(|n| self.placement(*n));
-            places.filter(|p| p.location.is_endpoint() && p.role == Role::Leaf).map(|p| &p.location).collect()
+        let served = |(ix, _): &(AssetIx, UnixTime)| {
+            let mut dependent = self.dependent(*ix);
+            dependent.locations.retain(|location| location.is_endpoint());
+            dependent
         };
-        leaves
-            .iter()
-            .map(|(ix, not_after)| Dependent {
-                leaf: self.inventory.asset(*ix).id,
-                not_after: *not_after,
-                locations: served(*ix),
-            })
-            .collect()
+        leaves.iter().map(served).collect()
     }
 
-    /// Later certificates for the same names in files of this host. Without a link, only when what is
-    /// served lies in no file that was seen: else that file is the one it came from.
-    fn successors<'a>(
-        &'a self,
-        asset: &Asset,
-        certificate: &Certificate<'_>,
-        places: &[&'a Placement],
-    ) -> Vec<Successor<'a>> {
-        let served: Vec<_> = places.iter().filter(|p| p.role == Role::Leaf && is_local(p)).collect();
-        let Some(key) = document::names_key(certificate).filter(|_| !served.is_empty()) else {
-            return Vec::new();
-        };
-        let lies_in_a_file = places.iter().any(|p| p.location.is_file());
-        let named = self.named.get(&key).filter(|n| n.served_here);
-        let later = named.into_iter().flat_map(|n| &n.files).filter(|(ix, _)| {
-            let other = self.inventory.asset(*ix);
-            other.id != asset.id && other.not_after > asset.not_after
-        });
-        let mut out = Vec::new();
-        for (ix, n) in later {
-            let file = &self.placement(*n).location;
-            for endpoint in &served {
-                let link = self.link(file.container(), &endpoint.location);
-                if link.is_some() || !lies_in_a_file {
-                    out.push(Successor {
-                        asset: self.inventory.asset(*ix),
-                        file,
-                        endpoint: &endpoint.location,
-                        link,
-                    });
-                }
-            }
+    /// A leaf as what depends on a CA, with its places as such.
+    fn dependent(&self, ix: AssetIx) -> Dependent<'i> {
+        let asset = self.inventory.asset(ix);
+        let places = self.places[ix.0 as usize].iter().map(|n| self.placement(*n));
+        let locations = places.filter(|p| p.role == Role::Leaf || p.location.is_file()).map(|p| &p.location);
+        Dependent {
+            leaf: asset.id,
+            not_after: asset.not_after.unwrap_or(UnixTime(0)),
+            locations: locations.collect(),
         }
-        out
-    }
-
-    /// The latest certificate of the same names that is in force and served, where this one is served nowhere.
-    fn superseded_by(&self, asset: &Asset, certificate: &Certificate<'_>, at: UnixTime) -> Option<&'i Asset> {
-        let named = self.named.get(&document::names_key(certificate)?)?;
-        let served = || named.served.iter().map(|ix| self.inventory.asset(*ix));
-        if served().any(|a| a.id == asset.id) {
-            return None;
-        }
-        let later = |a: &&Asset| a.not_after > asset.not_after && a.not_before.is_some_and(|t| t <= at);
-        served().filter(later).max_by_key(|a| a.not_after)
-    }
-
-    /// How we know that this file is what the endpoint serves: of all links that fit it, the most exact ones count, as
-    /// they do for the socket and for the server that chooses by name.
-    fn link(&self, file: &str, endpoint: &Location) -> Option<&'i str> {
-        let serves = self.inventory.links().iter().filter(|l| l.kind == LinkKind::Serves);
-        let fits: Vec<_> = serves.filter_map(|l| Some((exactness(&l.to, endpoint)?, l))).collect();
-        let best = fits.iter().map(|(rank, _)| *rank).max()?;
-        let meant = fits.into_iter().find(|(rank, l)| *rank == best && l.from.container() == file);
-        meant.map(|(_, l)| l.evidence.as_str())
-    }
-
-    fn names(&self) -> Vec<NameView<'i>> {
-        let mut by_name: BTreeMap<(&str, &str, u16), Vec<_>> = BTreeMap::new();
-        for placement in self.inventory.placements() {
-            let location = &placement.location;
-            let leads = placement.role == Role::Leaf && placement.chain.is_some();
-            if let (true, Some(name), Some(address)) = (leads, location.sni(), location.address()) {
-                let served = by_name.entry((location.scheme(), name, address.port())).or_default();
-                served.push((placement, self.inventory.asset(placement.asset)));
-            }
-        }
-        let view = |((scheme, name, port), served)| NameView { name, scheme, port, served };
-        by_name.into_iter().map(view).collect()
     }
 }
 
-/// How exactly a link names this endpoint, if it does: by address, then by name. `[::]` stands for every address of the
-/// host, `0.0.0.0` for every IPv4 address; a link without a name for whatever is asked for.
-fn exactness(link: &Location, endpoint: &Location) -> Option<(u8, u8)> {
-    let (to, at) = (link.address()?, endpoint.address()?);
-    if link.scheme() != endpoint.scheme() || to.port() != at.port() {
-        return None;
-    }
-    let address = match to.ip() {
-        ip if ip == at.ip() => 2,
-        IpAddr::V4(ip) if ip.is_unspecified() && at.is_ipv4() => 1,
-        IpAddr::V6(ip) if ip.is_unspecified() => 0,
-        _ => return None,
-    };
-    let parent = |name: &str| name.split_once('.').map(|(_, parent)| parent.to_owned());
-    let name = match (link.sni(), endpoint.sni()) {
-        (None, _) => 0,
-        (Some(wanted), Some(name)) if wanted == name => 2,
-        (Some(wanted), Some(name)) => match wanted.strip_prefix("*.") {
-            Some(rest) if parent(name).as_deref() == Some(rest) => 1,
-            None if wanted.starts_with('.') && (name.ends_with(wanted) || name == &wanted[1..]) => 1,
-            _ => return None,
-        },
-        (Some(_), None) => return None,
-    };
-    Some((address, name))
+/// What a line of certificates does not know of them.
+struct Neighbours<'a, 'i> {
+    gathered: &'a Gathered<'i>,
+    judgment: &'a Judgment,
 }
 
-/// Is this an endpoint of the machine we run on?
-fn is_local(placement: &Placement) -> bool {
-    placement.facts.process.is_some() || placement.location.ip().is_some_and(|ip| ip.is_loopback())
-}
-
-#[cfg(test)]
-mod meant {
-    use super::*;
-
-    #[test]
-    fn a_link_to_every_address_and_name() {
-        let meant = |link: &str, endpoint: &str| {
-            let parse = |text: &str| Location::parse(text).unwrap_or_else(|| panic!("{text}"));
-            exactness(&parse(link), &parse(endpoint)).is_some()
-        };
-        assert!(meant("tls://[::]:443", "tls://10.0.0.5:443?sni=a.test"));
-        assert!(meant("tls://0.0.0.0:443?sni=a.test", "tls://10.0.0.5:443?sni=a.test"));
-        assert!(meant("tls://[::]:443?sni=*.a.test", "tls://[::1]:443?sni=b.a.test"));
-        assert!(meant("tls://10.0.0.5:443", "tls://10.0.0.5:443"));
-        for (link, endpoint) in [
-            ("tls://0.0.0.0:443", "tls://[::1]:443"),
-            ("tls://[::]:443", "tls://10.0.0.5:8443"),
-            ("tls://10.0.0.6:443", "tls://10.0.0.5:443"),
-            ("tls://[::]:443?sni=a.test", "tls://10.0.0.5:443?sni=b.test"),
-            ("tls://[::]:443?sni=a.test", "tls://10.0.0.5:443"),
-            ("tls://[::]:443?sni=*.a.test", "tls://10.0.0.5:443?sni=c.b.a.test"),
-            ("smtp://[::]:25", "tls://10.0.0.5:25"),
-        ] {
-            assert!(!meant(link, endpoint), "{link} {endpoint}");
-        }
+impl lineage::Surrounding for Neighbours<'_, '_> {
+    fn public(&self, ix: AssetIx) -> bool {
+        self.gathered.paths.get(&ix).is_some_and(|paths| paths.iter().any(|p| p.view.public))
     }
 
-    #[test]
-    fn the_most_exact_one_counts() {
-        let endpoint = Location::parse("tls://10.0.0.5:443?sni=a.test").unwrap();
-        let rank = |link: &str| exactness(&Location::parse(link).unwrap(), &endpoint).unwrap();
-        assert!(rank("tls://10.0.0.5:443") > rank("tls://0.0.0.0:443?sni=a.test"));
-        assert!(rank("tls://0.0.0.0:443") > rank("tls://[::]:443?sni=a.test"));
-        assert!(rank("tls://[::]:443?sni=a.test") > rank("tls://[::]:443"));
+    fn owner(&self, ix: AssetIx) -> Option<&str> {
+        let bytes = self.gathered.inventory.bytes(ix);
+        let names = Certificate::parse(&bytes).map(|c| document::names(&c).dns_and_ip).unwrap_or_default();
+        let places = self.gathered.places[ix.0 as usize].iter();
+        let places: Vec<_> = places.map(|n| self.gathered.placement(*n).location.clone()).collect();
+        owner_of(&self.judgment.owners, &names, &places).map(|owner| owner.name.as_str())
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Assembly {
     pub(crate) network: Option<Network>,
     pub(crate) files: Option<Files>,
     pub(crate) worded: Vec<Box<dyn Source>>,
+    /// What the configuration knows by itself: dates typed in, counters.
+    entries: Vec<Arc<dyn Source>>,
     pub(crate) trust: TrustStores,
     pub(crate) policy: Policy,
     pub(crate) owners: Vec<Owner>,
@@ -86,7 +88,10 @@ impl Assembly {
             Some(text) => moment::parse_at(text, clock.now()).map_err(at_hint)?,
             None => clock.now(),
         };
-        let config = read_config(global.config.as_deref())?;
+        let sheet = read_sheet(global.config.as_deref())?;
+        let named = sheet.file.clone().unwrap_or_default();
+        let entries = sheet.entries().map_err(|e| explain(&named, &e))?;
+        let config = sheet.config;
         let settings = settings(look, &config)?;
         let mut owners = Vec::new();
         if let Some(file) = &look.owner_file {
@@ -108,6 +113,7 @@ impl Assembly {
             network,
             files,
             worded,
+            entries: entries.into_iter().map(|(_, _, source)| source).collect(),
             trust,
             policy: Policy {
                 max_days: config.policy.max_days,
@@ -125,6 +131,13 @@ impl Assembly {
     /// The context of a run.
     pub(crate) fn cx(&self) -> Cx {
         Cx::new(Arc::clone(&self.clock), vantage())
+    }
+
+    /// Looks at what the configuration knows by itself, too.
+    pub(crate) fn with_entries(mut self) -> Self {
+        let entries = std::mem::take(&mut self.entries);
+        self.worded.extend(entries.into_iter().map(|source| Box::new(source) as Box<dyn Source>));
+        self
     }
 
     /// The sources, taken out.
@@ -216,6 +229,7 @@ fn sources(
             },
         }
     }
+    let given = &Given { beside: network.as_slice().into(), ..given.clone() };
     let worded = worded.into_iter().map(|(kind, texts)| {
         let table = tables.iter().find(|table| table.kind.get_ref() == kind);
         self::worded(kind, &texts, table.map(|t| &t.rest), given)
@@ -267,6 +281,7 @@ pub(crate) fn given(look: &Look, settings: &Settings, trust: &TrustStores) -> Re
         network: settings.clone(),
         passwords: passwords(&look.password_file)?,
         roots: roots.collect(),
+        beside: Arc::new([]),
     })
 }
 
@@ -430,10 +445,6 @@ pub(crate) fn read_sheet(named: Option<&Path>) -> Result<Sheet, Usage> {
     let text = read_text(file)?;
     let config = config::parse(&text).map_err(|e| explain(file, &e))?;
     Ok(Sheet { file: Some(file.to_owned()), text, config })
-}
-
-fn read_config(named: Option<&Path>) -> Result<Config, Usage> {
-    read_sheet(named).map(|sheet| sheet.config)
 }
 
 fn passwords(files: &[PathBuf]) -> Result<Arc<[String]>, Usage> {

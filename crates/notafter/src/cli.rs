@@ -534,24 +534,16 @@ pub(crate) struct Verify {
     /// The name it must be for
     #[arg(long, value_name = "HOST")]
     pub(crate) name: Option<String>,
-    /// Whose roots, where none are given
-    #[arg(long, value_enum, value_name = "CLIENT", default_value = "mozilla")]
-    pub(crate) client: Client,
+    /// Whose eyes to look through: mozilla, system, openssl-1.0, android-7.0 to android-12, or a FILE with its roots
+    /// (a PEM bundle, or a list of SHA-256 fingerprints)
+    #[arg(long, value_name = "CLIENT", default_value = "mozilla")]
+    pub(crate) client: String,
     /// What it must be good for
     #[arg(long, value_enum, value_name = "PURPOSE", default_value = "server")]
     pub(crate) purpose: Purpose,
     /// Check revocation against these lists (PEM or DER)
     #[arg(long, value_name = "FILE")]
     pub(crate) crl: Vec<PathBuf>,
-}
-
-/// Whose roots.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Client {
-    /// Mozilla's list, built in
-    Mozilla,
-    /// This system's store
-    System,
 }
 
 /// A purpose.

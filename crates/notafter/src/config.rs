@@ -4,6 +4,7 @@
 //! is `plan.rs`'s, which file is read `assemble.rs`'s. The doc comments here are the reference: the JSON
 //! schema and the commented file of `config init` are made from the same words.
 
+pub(crate) mod entries;
 pub(crate) mod init;
 pub(crate) mod plan;
 
@@ -38,6 +39,12 @@ pub(crate) struct Config {
     /// Groups of places, each a row of the status page.
     #[serde(default)]
     pub(crate) service: Vec<ServiceTable>,
+    /// Dates that no source can see, typed in by hand.
+    #[serde(default)]
+    pub(crate) manual: Vec<ManualTable>,
+    /// Counters that should move.
+    #[serde(default)]
+    pub(crate) flow: Vec<FlowTable>,
     /// When an owner is away: the next one is told at the same time.
     #[serde(default)]
     pub(crate) absence: Vec<AbsenceTable>,
@@ -262,6 +269,34 @@ pub(crate) struct ServiceTable {
     pub(crate) public: bool,
 }
 
+/// `[[manual]]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ManualTable {
+    /// What it is.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+    /// When it ends: 2027-03-01, or with a time.
+    pub(crate) deadline: String,
+    /// Who answers for it [default: whoever the rules of the owners say].
+    pub(crate) owner: Option<String>,
+    /// What to know about it.
+    pub(crate) note: Option<String>,
+}
+
+/// `[[flow]]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FlowTable {
+    /// What flows.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+    /// The file that records it: lines with a date, and a number or one line a record.
+    pub(crate) file: PathBuf,
+    /// Less than this in an hour is silence [default: 1].
+    pub(crate) floor_per_hour: Option<u32>,
+}
+
 /// `[[absence]]`
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -462,8 +497,6 @@ fn is_reserved(message: &str) -> bool {
     const LATER: &[&str] = &[
         "holiday",
         "window",
-        "manual",
-        "flow",
         "keys",
         "freeze",
         "issuer",

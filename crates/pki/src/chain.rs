@@ -17,7 +17,20 @@ use crate::{Fingerprint, KeyId, UnixTime};
 pub struct Node(u32);
 
 /// Which sets of trust anchors a certificate belongs to: a bit each, chosen by the caller.
-pub type AnchorSets = u8;
+pub type AnchorSets = u16;
+
+/// What a client trusts, and what it has to work with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Client {
+    /// The sets of anchors that it trusts.
+    pub trusts: AnchorSets,
+    /// Whether it has only what it was sent and what it trusts, as most have; otherwise every certificate in
+    /// the graph is at hand.
+    pub only_sent: bool,
+}
+
+/// Trusts every set and has everything at hand.
+const OMNISCIENT: Client = Client { trusts: AnchorSets::MAX, only_sent: false };
 
 /// Signature checks that one search may make.
 pub const CHECKS_MAX: u32 = 100;
@@ -46,6 +59,8 @@ pub struct Graph<'a> {
     entries: Vec<Entry<'a>>,
     by_id: HashMap<Fingerprint, Node>,
     by_subject: HashMap<Vec<u8>, Vec<Node>>,
+    /// Signature checks made so far, by all searches.
+    checks: u64,
     edges: HashMap<(Fingerprint, KeyId), SignatureVerdict>,
 }
 
@@ -79,6 +94,7 @@ pub struct Path {
 
 struct Search<'g> {
     sent: &'g [Node],
+    client: Client,
     /// The key of the leaf: nothing above it has that key and its name.
     leaf: (KeyId, Vec<u8>),
     checks: u32,
@@ -95,6 +111,23 @@ struct Search<'g> {
 /// root never hides a public one), that it needs nothing unsent, that it lasts (so that a root that lapses
 /// never hides its successor), that it is short; and the sets, so that ties do not depend on order.
 type Rank = (u8, u32, bool, UnixTime, Reverse<usize>, AnchorSets);
+
+impl<'g> Search<'g> {
+    fn new(client: Client, leaf: &Certificate<'_>, sent: &'g [Node]) -> Self {
+        Self {
+            sent,
+            client,
+            leaf: (leaf.key_id(), leaf.subject().comparison_key()),
+            checks: 0,
+            steps: 0,
+            depth: 0,
+            deeper: false,
+            cut_short: false,
+            leaf_edges: Vec::new(),
+            best: None,
+        }
+    }
+}
 
 impl End {
     fn rank(self) -> (u8, AnchorSets) {
@@ -152,9 +185,72 @@ impl<'a> Graph<'a> {
         self.entries[node.0 as usize].anchors
     }
 
+    /// Adds a known certificate to more sets of anchors; one that was never added stays unknown.
+    pub fn trust(&mut self, id: &Fingerprint, anchors: AnchorSets) {
+        if let Some(node) = self.find(id) {
+            self.entries[node.0 as usize].anchors |= anchors;
+        }
+    }
+
+    /// Every certificate of the name and key of this one, itself included: whoever trusts one of them accepts what
+    /// the others signed.
+    pub fn kin(&self, node: Node) -> impl Iterator<Item = Node> + '_ {
+        let entry = &self.entries[node.0 as usize];
+        let namesakes = self.by_subject.get(&entry.subject).map(Vec::as_slice).unwrap_or_default();
+        let others = namesakes
+            .iter()
+            .copied()
+            .filter(move |n| *n != node && self.entries[n.0 as usize].key == entry.key);
+        std::iter::once(node).chain(others)
+    }
+
+    /// Signature checks made so far, by all searches: what a hostile chain costs can be measured.
+    pub fn checks(&self) -> u64 {
+        self.checks
+    }
+
     /// The best path from a leaf, of which `sent` came with it.
     pub fn best_path(&mut self, leaf: &Certificate<'_>, sent: &[Node]) -> Path {
-        let own = self.find(&leaf.fingerprint()).map_or(0, |n| self.anchors(n));
+        self.best_path_of(OMNISCIENT, leaf, sent)
+    }
+
+    /// The issuers that a client finds which follows what it was sent as far as that leads, and only then looks
+    /// into its store: OpenSSL before 1.1.0, whose default did not yet look there first (X509_V_FLAG_TRUSTED_FIRST).
+    /// Where the sent ones end at a root that has lapsed, it knows no other way. Its store is taken to have every
+    /// root in the graph, and of several the one that lasts. A root that was sent is never followed: such clients
+    /// take their own copy.
+    pub fn as_sent(&mut self, leaf: &Certificate<'_>, sent: &[Node]) -> Vec<Node> {
+        let mut search = Search::new(OMNISCIENT, leaf, sent);
+        let mut path: Vec<Node> = Vec::new();
+        let (mut child, mut id) = (*leaf, leaf.fingerprint());
+        let deepest = DEPTHS.last().copied().unwrap_or_default();
+        while path.len() + 1 < deepest {
+            let (fitting, others) = self.issuers_of(&child, sent);
+            let candidates: Vec<Node> = fitting.into_iter().chain(others).collect();
+            let is_root = |n: &Node| self.certificate(*n).is_self_issued();
+            let mut next: Vec<Node> =
+                sent.iter().copied().filter(|n| candidates.contains(n) && !is_root(n)).collect();
+            let mut roots: Vec<Node> = candidates.into_iter().filter(is_root).collect();
+            roots.sort_by_key(|n| Reverse(self.certificate(*n).not_after()));
+            next.extend(roots);
+            let Some(issuer) = next.into_iter().find(|n| {
+                !self.is_looping(*n, &path, &search)
+                    && self.signed(&child, id, *n, &mut search) == Some(SignatureVerdict::Good)
+            }) else {
+                break;
+            };
+            path.push(issuer);
+            (child, id) = (self.certificate(issuer), self.id(issuer));
+            if child.is_self_issued() {
+                break;
+            }
+        }
+        path
+    }
+
+    /// The best path that a client can build from a leaf, of which `sent` came with it.
+    pub fn best_path_of(&mut self, client: Client, leaf: &Certificate<'_>, sent: &[Node]) -> Path {
+        let own = self.find(&leaf.fingerprint()).map_or(0, |n| self.anchors(n) & client.trusts);
         if own != 0 {
             return Path { issuers: vec![], end: End::Anchor(own), unsent: None, cut_short: false };
         }
@@ -162,17 +258,7 @@ impl<'a> Graph<'a> {
             let end = if leaf.is_ca() { End::PrivateRoot } else { End::SelfSigned };
             return Path { issuers: vec![], end, unsent: None, cut_short: false };
         }
-        let mut search = Search {
-            sent,
-            leaf: (leaf.key_id(), leaf.subject().comparison_key()),
-            checks: 0,
-            steps: 0,
-            depth: 0,
-            deeper: false,
-            cut_short: false,
-            leaf_edges: Vec::new(),
-            best: None,
-        };
+        let mut search = Search::new(client, leaf, sent);
         let lasts = leaf.not_after().unwrap_or(UnixTime(i64::MIN));
         for &depth in DEPTHS {
             (search.depth, search.steps, search.deeper) = (depth, 0, false);
@@ -202,7 +288,9 @@ impl<'a> Graph<'a> {
         // Key identifiers are hints: when none that fits did sign, the name alone decides, so that a chain of
         // another key by the same name is seen as what it is, a bad signature.
         for mut candidates in [fitting, others] {
-            candidates.sort_by_key(|n| (!search.sent.contains(n), self.anchors(*n) == 0));
+            let trusted = |n: &Node| self.anchors(*n) & search.client.trusts;
+            candidates.retain(|n| !search.client.only_sent || search.sent.contains(n) || trusted(n) != 0);
+            candidates.sort_by_key(|n| (!search.sent.contains(n), trusted(n) == 0));
             for issuer in candidates {
                 search.steps += 1;
                 if search.steps >= STEPS_MAX {
@@ -229,7 +317,8 @@ impl<'a> Graph<'a> {
                 }
                 end = End::PrivateRoot;
                 let entry = &self.entries[issuer.0 as usize];
-                let (certificate, issuer_id, anchors) = (entry.certificate, entry.id, entry.anchors);
+                let (certificate, issuer_id, anchors) =
+                    (entry.certificate, entry.id, entry.anchors & search.client.trusts);
                 let lasts = certificate.not_after().map_or(lasts, |t| t.min(lasts));
                 path.push(issuer);
                 if anchors != 0 {
@@ -323,6 +412,7 @@ impl<'a> Graph<'a> {
             return None;
         }
         search.checks += 1;
+        self.checks += 1;
         let verdict = is_signed_by(child, issuer.certificate.spki());
         if member {
             self.edges.insert(edge, verdict);

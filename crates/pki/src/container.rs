@@ -7,6 +7,7 @@
 //! [`Limits`].
 
 pub mod base64;
+mod carve;
 pub mod der;
 pub mod jks;
 pub mod pbe;
@@ -64,14 +65,23 @@ impl Content<'_> {
 /// the first certificate of its chain above it, and so on. Containers within PEM blocks append: `#2/1`.
 /// Statements are named by what they are: `#token/1`, `#ssh/2`, an OpenPGP key by its fingerprint; certificates of
 /// SAML metadata and key sets by whose they are: `#ENTITY/idp/signing/1`, `#KID/1`.
-/// Aliases are percent-encoded but for letters, digits and `-._~`.
+/// Aliases are percent-encoded but for letters, digits and `-._~`. What was carved out of a file that is no text has
+/// an offset in octets, `@0x1f40`, instead of a number.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Place(String);
+pub struct Place {
+    offset: Option<u64>,
+    entry: String,
+}
 
 impl Place {
     /// The whole file.
     pub fn whole() -> Self {
         Self::default()
+    }
+
+    /// So many octets into the file.
+    pub fn at(octets: usize) -> Self {
+        Self { offset: Some(octets as u64), entry: String::new() }
     }
 
     /// This place, and within it the part with this number.
@@ -93,18 +103,28 @@ impl Place {
     }
 
     fn joined(&self, part: &str) -> Self {
-        if self.0.is_empty() { Self(part.to_owned()) } else { Self(format!("{}/{part}", self.0)) }
+        let entry = match self.entry.as_str() {
+            "" => part.to_owned(),
+            entry => format!("{entry}/{part}"),
+        };
+        Self { offset: self.offset, entry }
     }
 
     /// The fragment without its `#`; empty for the whole file.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.entry
+    }
+
+    /// How many octets into the file, where that is how it is told.
+    pub fn offset(&self) -> Option<u64> {
+        self.offset
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, "#{}", self.0) }
+        self.offset.map_or(Ok(()), |octets| write!(f, "@{octets:#x}"))?;
+        if self.entry.is_empty() { Ok(()) } else { write!(f, "#{}", self.entry) }
     }
 }
 
@@ -122,7 +142,7 @@ pub struct Found<'a> {
 pub enum Format {
     /// PEM blocks, wherever they stood: text, YAML, JSON, scripts, base64 of PEM, UTF-16.
     Pem,
-    /// One or more DER elements.
+    /// One or more DER elements, also carved out of something else.
     Der,
     /// PKCS#7 or CMS signed data, without PEM armour.
     Pkcs7,
@@ -310,6 +330,8 @@ mod tests {
         check(Place::whole().numbered(2).numbered(1), "#2/1");
         check(Place::whole().named("my key/ä"), "#my%20key%2F%C3%A4");
         check(Place::whole().named("a").numbered(1), "#a/1");
+        check(Place::at(8000), "@0x1f40");
+        check(Place::at(8000).numbered(1), "@0x1f40#1");
     }
 
     #[test]

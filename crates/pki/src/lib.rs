@@ -12,6 +12,7 @@ pub mod container;
 pub mod crl;
 pub mod csr;
 pub mod der;
+pub mod dns;
 pub mod extension;
 pub mod fingerprint;
 pub mod key;

@@ -9,6 +9,7 @@
 pub mod authenticode;
 pub mod catalogue;
 pub mod cms;
+pub mod dnssec;
 pub mod jwk;
 pub mod jwt;
 pub mod mail;
@@ -49,15 +50,23 @@ pub enum StatementKind {
     SignedMetadata,
     /// A signature over code or a document, which dies with its signer's certificate.
     CodeSignature,
-    /// A public key without a date, told by an identifier: JWK, SSH authority.
+    /// A public key without a date, told by an identifier: JWK, SSH authority, DNSSEC trust anchor.
     BareKey,
     /// The registration of a domain, as its registry states it.
     Domain,
+    /// A date that a person typed in.
+    Manual,
+    /// A counter that ought to move.
+    Flow,
+    /// The signatures of a DNS zone, by the one that ends first, RFC 4034.
+    DnssecSignature,
+    /// Who may issue certificates for a name, RFC 8659.
+    CaaPolicy,
 }
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::OcspResponse,
         Self::SshCertificate,
         Self::OpenpgpKey,
@@ -67,6 +76,10 @@ impl StatementKind {
         Self::CodeSignature,
         Self::BareKey,
         Self::Domain,
+        Self::Manual,
+        Self::Flow,
+        Self::DnssecSignature,
+        Self::CaaPolicy,
     ];
 
     /// The word for it.
@@ -81,6 +94,10 @@ impl StatementKind {
             Self::CodeSignature => "code-signature",
             Self::BareKey => "bare-key",
             Self::Domain => "domain",
+            Self::Manual => "manual",
+            Self::Flow => "flow",
+            Self::DnssecSignature => "dnssec-signature",
+            Self::CaaPolicy => "caa-policy",
         }
     }
 

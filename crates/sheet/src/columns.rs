@@ -118,7 +118,7 @@ const HEADINGS: &[(Meaning, &[&str])] = &[
         "hote", "nom d hote", "serveur", "domaine", "nom commun", "nom de domaine", "servidor", "dominio", "nombre comun",
         "nombre de host", "direccion ip", "adresse ip", "nome comune", "indirizzo", "hostnaam", "domein", "instance",
         "device", "node", "target", "certificate cn", "ip port", "host port", "sans list", "dns sans", "sites",
-        "machine", "equipo", "virtual server", "load balancer", "nom du serveur", "nombre del servidor", "maquina",
+        "machine", "equipo", "issued to", "ausgestellt fur", "virtual server", "load balancer", "nom du serveur", "nombre del servidor", "maquina",
     ]),
     (Meaning::Name, &[
         "name", "certificate", "certificate name", "cert", "cert name", "certname", "zertifikat", "zertifikatsname",
@@ -250,7 +250,7 @@ const LOOKED_AT: usize = 400;
 /// What was asked cannot be done: no such word, no such column.
 pub fn guess(table: &Table, asked: &[(String, String)]) -> Result<Guess, Wrong> {
     let width = table.lines.iter().map(|l| l.cells.len()).max().unwrap_or(0);
-    let header = header(table, asked);
+    let header = header(table, asked).or_else(|| unknown_header(table, width));
     let mut columns: Vec<Column> = (0..width)
         .map(|at| Column {
             at,
@@ -293,6 +293,18 @@ fn header(table: &Table, asked: &[(String, String)]) -> Option<usize> {
         }
     }
     best.map(|(index, _)| index)
+}
+
+/// A first line of words that we do not know, over columns of things that we do.
+fn unknown_header(table: &Table, width: usize) -> Option<usize> {
+    let (first, rows) = table.lines.split_first()?;
+    let mut columns: Vec<Column> =
+        (0..width).map(|at| Column { at, heading: String::new(), meaning: None }).collect();
+    by_contents(&mut columns, rows);
+    let mut told = columns.iter().filter(|c| c.meaning.is_some()).peekable();
+    told.peek()?;
+    let is_word = |c: &Column| matches!(first.cell(c.at), Cell::Text(_)) && kind(first.cell(c.at)).is_none();
+    told.all(is_word).then_some(0)
 }
 
 /// The heading of a column: its own, with what is merged over it; what stands above where its own is empty.

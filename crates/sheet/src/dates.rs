@@ -304,7 +304,7 @@ fn civil(text: &str) -> Reading {
             "sun", "sunday", "mo", "di", "mi", "do", "fr", "sa", "so", "montag", "dienstag", "mittwoch", "donnerstag",
             "freitag", "samstag", "sonntag", "lun", "lundi", "mardi", "mer", "mercredi", "jeu", "jeudi", "ven", "vendredi",
             "sam", "samedi", "dim", "dimanche", "lunes", "martes", "miercoles", "jueves", "viernes", "sabado", "domingo",
-            "of", "the", "den", "am", "de", "del", "le", "st", "nd", "rd", "th", "er",
+            "gmt", "utc", "z", "of", "the", "den", "am", "de", "del", "le", "st", "nd", "rd", "th", "er",
         ];
         !WEEK.contains(p)
     };

@@ -101,6 +101,12 @@ fn split(text: &str, separator: char, skipped: u32, most: usize) -> Result<Vec<L
     let mut chars = text.chars().peekable();
     loop {
         let c = chars.next();
+        if c.is_none() && quoted {
+            return Err(Wrong::new(
+                format!("line {started}: a quotation mark is opened and never closed"),
+                "close it, or double it where it stands for itself",
+            ));
+        }
         match c {
             Some('"') if quoted && chars.peek() == Some(&'"') => {
                 chars.next();
@@ -161,12 +167,6 @@ fn split(text: &str, separator: char, skipped: u32, most: usize) -> Result<Vec<L
                 number += 1;
                 started = number;
             }
-        }
-        if c.is_none() && quoted {
-            return Err(Wrong::new(
-                format!("line {started}: a quotation mark is opened and never closed"),
-                "close it, or double it where it stands for itself",
-            ));
         }
     }
     Ok(lines)

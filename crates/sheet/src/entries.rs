@@ -268,11 +268,11 @@ fn hosts(text: &str, column: bool, out: &mut Vec<Host>) {
     };
     for word in names.split([',', ';', ' ', '\n', '\r', '\t', '|', '\u{a0}']) {
         let word = word.trim_start_matches("dns:").trim_start_matches("ip:").trim_matches(['"', '\'', '(', ')']);
-        if word.is_empty() || out.len() >= HOSTS_MAX {
+        if !is_said(word) || out.len() >= HOSTS_MAX {
             continue;
         }
         if let Some(host) = host(word)
-            && (is_certain(&host.name) || (column && is_said(&host.name)))
+            && (column || is_certain(&host.name))
         {
             out.push(host);
         }

@@ -18,6 +18,9 @@ const TOKENS_FROM: i64 = -(1 << 46);
 pub(crate) const TOTALS: &[&str] =
     &["assets", "assets_ever", "placements", "unseen", "blind_spots", "owned", "served", "proven"];
 
+/// So many issuers above something that came or went are told.
+const ABOVE_MAX: usize = 4;
+
 /// A placement is at an endpoint.
 pub(crate) const AT_ENDPOINT: i64 = 1;
 /// The server proved that it holds the key.
@@ -45,6 +48,8 @@ pub(crate) struct Ledger {
     pub(crate) root_folders: BTreeSet<i64>,
     /// Subjects of CA certificates whose dependents are due.
     pub(crate) issuers: BTreeSet<i64>,
+    /// Names of issuers of what came or went: the CA certificates in files above it are due.
+    pub(crate) above: BTreeSet<i64>,
     subjects: BTreeSet<String>,
     /// Lines in which something may be superseded now.
     pub(crate) lines: BTreeSet<i64>,
@@ -165,7 +170,7 @@ impl Ledger {
         let known: Vec<i64> = self.touched.iter().copied().filter(|id| !self.fresh.contains(id)).collect();
         let asked: Vec<Vec<Value<'_>>> = known.iter().map(|id| vec![(*id).into()]).collect();
         let rows = c.query_many(
-            "SELECT places, served, unseen, names6, flags, subject, lineage, owner FROM asset WHERE id = $1",
+            "SELECT places, served, unseen, names6, flags, subject, lineage, owner, issuer FROM asset WHERE id = $1",
             &asked,
         )?;
         let mut updates = Vec::new();
@@ -186,6 +191,9 @@ impl Ledger {
             if let (true, true, Some(subject)) = (turned != 0, row.int(4)? & CA != 0, row.maybe_int(5)?) {
                 self.issuers.insert(subject);
             }
+            if turned != 0 {
+                self.above.extend(row.maybe_int(8)?);
+            }
             self.names.extend(row.maybe_int(3)?);
             self.lines.extend(row.maybe_int(6)?);
         }
@@ -195,16 +203,18 @@ impl Ledger {
     }
 
     fn dues(&mut self, c: &mut Conn<'_>) -> Result<()> {
-        let touched: Vec<i64> = self.touched.iter().copied().filter(|id| !self.fresh.contains(id)).collect();
+        let mut touched: Vec<i64> =
+            self.touched.iter().copied().filter(|id| !self.fresh.contains(id)).collect();
         let nothing = touched.is_empty()
             && self.subjects.is_empty()
-            && [&self.names, &self.keys, &self.folders, &self.root_folders, &self.issuers]
+            && [&self.names, &self.keys, &self.folders, &self.root_folders, &self.issuers, &self.above]
                 .iter()
                 .all(|set| set.is_empty());
         if nothing {
             return Ok(());
         }
         let token = self.token(c)?;
+        touched.extend(self.anchors(c)?);
         let each = |set: &mut dyn Iterator<Item = i64>| -> Vec<Vec<Value<'_>>> {
             set.map(|id| vec![token.into(), id.into()]).collect()
         };
@@ -241,6 +251,31 @@ impl Ledger {
             &ranges(&self.root_folders),
         )?;
         subjects_due(c, &self.subjects, token)
+    }
+
+    /// CA certificates in files above what came or went: more or less stands on them now.
+    fn anchors(&self, c: &mut Conn<'_>) -> Result<BTreeSet<i64>> {
+        let mut out = BTreeSet::new();
+        let (mut asked, mut level) = (self.above.clone(), self.above.clone());
+        for _ in 0..ABOVE_MAX {
+            let names: Vec<Vec<Value<'_>>> = level.iter().map(|name| vec![(*name).into()]).collect();
+            let rows = c.query_many(
+                "SELECT a.id, a.issuer, a.places, a.served FROM dname d JOIN dname s ON s.alike = d.alike
+                 JOIN asset a ON a.subject = s.id WHERE d.id = $1 LIMIT 100",
+                &names,
+            )?;
+            level = BTreeSet::new();
+            for row in rows.into_iter().flatten() {
+                if row.int(2)? > row.int(3)? && !self.fresh.contains(&row.int(0)?) {
+                    out.insert(row.int(0)?);
+                }
+                level.extend(row.maybe_int(1)?.filter(|name| asked.insert(*name)));
+            }
+            if level.is_empty() {
+                break;
+            }
+        }
+        Ok(out)
     }
 
     /// In each line: what is served nowhere while a later one is, is superseded.

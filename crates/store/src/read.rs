@@ -96,6 +96,11 @@ pub(crate) fn columns(id: Fingerprint, kind: AssetKind, bytes: &[u8]) -> Columns
     out
 }
 
+/// What all CAA records share: there are few, and any may be above a certificate's name.
+pub(crate) fn caa_group() -> i64 {
+    hash48(b"caa")
+}
+
 impl Columns {
     fn certificate(&mut self, certificate: &Certificate<'_>) {
         (self.not_before, self.not_after) = (certificate.not_before(), certificate.not_after());
@@ -128,6 +133,14 @@ impl Columns {
         (self.not_before, self.not_after) = (statement.not_before(), statement.not_after());
         self.title = statement.title().to_owned();
         self.label = statement.kind().as_str().to_owned();
+        self.names6 = document::statement_key(&statement).map(|key| hash48(key.as_bytes()));
+        // What is of one zone is judged together: copies of it, and by which keys it is trusted.
+        if let Some((zone, _)) = notafter_pki::dns::zone::keys_of(&statement) {
+            self.names6 = Some(hash48(format!("zone {zone}").as_bytes()));
+        }
+        if statement.kind() == notafter_pki::statement::StatementKind::CaaPolicy {
+            self.names6 = Some(caa_group());
+        }
         self.set_names(statement.names().to_vec());
     }
 

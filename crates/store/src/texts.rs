@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use notafter_core::finding::{Fact, Finding, Kind, Severity};
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
-use notafter_core::observation::{Facts, FileFacts, LinkKind, Possession, Process, Reason};
+use notafter_core::observation::{
+    Facts, FileFacts, Flow, LinkKind, Part, Possession, Process, Reason, Whole,
+};
 use notafter_core::renewal::Renewal;
 use notafter_core::{Fingerprint, UnixTime};
 
@@ -26,6 +28,10 @@ const KINDS: &[AssetKind] = &[
     AssetKind::CodeSignature,
     AssetKind::BareKey,
     AssetKind::Domain,
+    AssetKind::Manual,
+    AssetKind::Flow,
+    AssetKind::DnssecSignature,
+    AssetKind::CaaPolicy,
 ];
 const ROLES: &[Role] =
     &[Role::Leaf, Role::Intermediate, Role::Root, Role::Client, Role::Signer, Role::TrustAnchor, Role::Key];
@@ -99,6 +105,11 @@ pub(crate) fn link_kind(word: &str) -> Result<LinkKind> {
     found.ok_or_else(|| corrupt(format!("`{word}` is no kind of link")))
 }
 
+fn whole(word: &str) -> Result<Whole> {
+    let found = Whole::ALL.iter().find(|w| w.as_str() == word).copied();
+    found.ok_or_else(|| corrupt(format!("`{word}` is nothing that a place can be a part of")))
+}
+
 pub(crate) fn finding_kind(word: &str) -> Result<Kind> {
     let found = Kind::ALL.iter().find(|k| k.as_str() == word).copied();
     found.ok_or_else(|| corrupt(format!("`{word}` is no kind of finding")))
@@ -137,9 +148,17 @@ struct FactsJson {
     client_cas: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     process: Option<(u32, String, Option<String>)>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    connected: bool,
     /// mode, uid, owner, mtime, reachable by others.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     file: Option<(u32, u32, Option<String>, i64, bool)>,
+    /// Of what, name, use, one of many.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    part: Option<(String, String, String, bool)>,
+    /// Floor, last moved, first record, last record.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    flow: Option<(u32, Option<i64>, i64, i64)>,
 }
 
 pub(crate) fn facts_json(facts: &Facts) -> String {
@@ -149,7 +168,13 @@ pub(crate) fn facts_json(facts: &Facts) -> String {
         proved: facts.possession.map(|p| p == Possession::Verified),
         client_cas: facts.client_cas.as_ref().map(|c| c.to_vec()),
         process: facts.process.as_ref().map(|p| (p.pid, p.name.clone(), p.unit.clone())),
+        connected: facts.connected,
         file: facts.file.as_ref().map(|f| (f.mode, f.uid, f.owner.clone(), f.mtime.0, f.reachable_by_others)),
+        part: facts
+            .part
+            .as_ref()
+            .map(|p| (p.of.as_str().to_owned(), p.name.clone(), p.usage.clone(), p.crowd)),
+        flow: facts.flow.as_ref().map(|f| (f.floor, f.moved.map(|t| t.0), f.first.0, f.last.0)),
     };
     serde_json::to_string(&json).unwrap_or_else(|_| "{}".into())
 }
@@ -164,8 +189,17 @@ pub(crate) fn facts(json: &str) -> Result<Facts> {
         possession: read.proved.map(possession),
         client_cas: read.client_cas.map(Into::into),
         process: read.process.map(|(pid, name, unit)| Arc::new(Process { pid, name, unit })),
+        connected: read.connected,
         file: read.file.map(|(mode, uid, owner, mtime, reachable_by_others)| {
             Arc::new(FileFacts { mode, uid, owner, mtime: UnixTime(mtime), reachable_by_others })
+        }),
+        part: read
+            .part
+            .map(|(of, name, usage, crowd)| whole(&of).map(|of| Arc::new(Part { of, name, usage, crowd })))
+            .transpose()?,
+        flow: read.flow.map(|(floor, moved, first, last)| {
+            let (first, last) = (UnixTime(first), UnixTime(last));
+            Arc::new(Flow { floor, moved: moved.map(UnixTime), first, last })
         }),
     })
 }
@@ -278,6 +312,7 @@ mod tests {
             possession: Some(Possession::Unverified),
             client_cas: Some(Vec::new().into()),
             process: Some(Arc::new(Process { pid: 7, name: "a\0b\u{202e}".into(), unit: None })),
+            connected: true,
             file: Some(Arc::new(FileFacts {
                 mode: 0o640,
                 uid: 0,
@@ -285,6 +320,13 @@ mod tests {
                 mtime: UnixTime(-5),
                 reachable_by_others: true,
             })),
+            part: Some(Arc::new(Part {
+                of: Whole::KeySet,
+                name: "k\n1".into(),
+                usage: "sig".into(),
+                crowd: true,
+            })),
+            flow: Some(Arc::new(Flow { floor: 10, moved: None, first: UnixTime(1), last: UnixTime(2) })),
         };
         for facts_in in [full, Facts::default()] {
             assert_eq!(facts(&facts_json(&facts_in)).unwrap(), facts_in);

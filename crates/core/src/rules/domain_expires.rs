@@ -163,18 +163,7 @@ pub(super) mod tests {
             .dated(begin, end)
             .fact("status", status)
             .fact("registrant_email", "admin@mail.example.com");
-        let view = AssetView {
-            asset: &asset,
-            certificate: None,
-            statement: Some(statement),
-            places: vec![&place],
-            chains: Vec::new(),
-            outlived_by: Vec::new(),
-            keys_beside: Vec::new(),
-            key_seen: false,
-            successors: Vec::new(),
-            superseded_by: None,
-        };
+        let view = AssetView { statement: Some(statement), ..AssetView::bare(&asset, vec![&place]) };
         judge(Subject::Asset(view), rule, None, expected);
     }
 

@@ -1,13 +1,15 @@
 //! `expired` and `expired-in-use`: its end has passed.
 //!
-//! Served, it is critical whoever still accepts it: monitoring equipment that fails open looks healthy
+//! Served, or named by the configuration of what uses it, it is critical whoever still accepts it: monitoring equipment that fails open looks healthy
 //! (Equifax, GAO-18-559). Merely lying in a folder it is worth a line. A dead root in a trust store says
 //! nothing: trust stores keep them on purpose.
 
 use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
+use crate::observation::LinkKind;
 
 /// The rule.
 pub struct Expired;
@@ -24,7 +26,8 @@ impl Rule for Expired {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
-        if !view.lies_for_itself() {
+        // What signs in as a client has a rule of its own.
+        if !view.lies_for_itself() || view.places.iter().all(|p| p.role == Role::Client) {
             return Verdict::NotApplicable;
         }
         if now <= end {
@@ -33,7 +36,17 @@ impl Rule for Expired {
         let title = view.title();
         let when = WHEN;
         let served: Vec<_> = view.served_at().collect();
-        let finding = if served.is_empty() {
+        let finding = if let (true, Some(link)) = (served.is_empty(), view.lineage.used_by.first()) {
+            // A client's certificate is on no port, so nothing else will tell. What a server would serve at its next
+            // start is not what it serves.
+            let presents = link.kind == LinkKind::Presents;
+            let severity = if presents { Severity::Critical } else { Severity::Warning };
+            Finding::new(Kind::ExpiredInUse, severity, Some(view.asset.id), "")
+                .at(view.locations())
+                .summary(format!("{title} expired {when}, and a configuration names it ({})", link.evidence))
+                .hint("install a valid certificate there and reload, or take it out of the configuration")
+                .evidence("link", link.evidence.as_str())
+        } else if served.is_empty() {
             Finding::new(Kind::Expired, Severity::Info, Some(view.asset.id), "")
                 .at(view.locations())
                 .summary(format!("{title} expired {when}; it lies in a file and was not seen in use"))
@@ -52,6 +65,7 @@ impl Rule for Expired {
 mod tests {
     use crate::finding::{Kind, Severity};
     use crate::inventory::Role;
+    use crate::observation::LinkKind;
     use crate::rules::scene::{Scene, days};
 
     fn check(scene: Scene, expected: Option<(Kind, Severity)>) {
@@ -62,6 +76,9 @@ mod tests {
     fn served_or_lying_about() {
         check(Scene::leaf("a.test").ends(days(-1)).served(), Some((Kind::ExpiredInUse, Severity::Critical)));
         check(Scene::leaf("a.test").ends(days(-300)).in_file(), Some((Kind::Expired, Severity::Info)));
+        let named = |kind| Scene::leaf("a.test").ends(days(-1)).in_file().named_by(kind);
+        check(named(LinkKind::Presents), Some((Kind::ExpiredInUse, Severity::Critical)));
+        check(named(LinkKind::Serves), Some((Kind::ExpiredInUse, Severity::Warning)));
     }
 
     #[test]

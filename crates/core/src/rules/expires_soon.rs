@@ -2,12 +2,12 @@
 //!
 //! The window is the ladder of `core/deadline.rs`. It speaks about what somebody here must renew: a
 //! leaf anywhere, a CA certificate kept in a file; not an intermediate that merely travels with a chain
-//! (that is `chain-expires-first`), not a trust store. What renews by itself is `renewal-overdue`'s: its warning is
-//! silent here, its critical step never.
+//! (that is `chain-expires-first`), not a trust store, and not what a later one has taken the place of. What renews by
+//! itself is `renewal-overdue`'s: its warning is silent here, its critical step never.
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
-use crate::dossier::Dossier;
+use crate::dossier::{AnchorView, Dossier};
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
@@ -29,12 +29,19 @@ impl Rule for ExpiresSoon {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, certificate)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
-        if !view.is_ours_to_renew() || now > end || end >= UnixTime::NO_EXPIRY {
+        // What signs in as a client has a rule of its own.
+        let only_client = view.places.iter().all(|p| p.role == Role::Client || p.facts.part.is_some());
+        if !view.is_ours_to_renew() || only_client || now > end || end >= UnixTime::NO_EXPIRY {
             return Verdict::NotApplicable;
         }
         let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
         // A self-signed server certificate often says that it is a CA; what it does decides.
         let issues = certificate.is_ca() && !view.has_role(Role::Leaf);
+        // An anchor that others stand on, or that is built into something, has rules of its own.
+        let built_in = |a: &AnchorView<'_>| a.places.iter().all(|p| p.place.location.is_embedded());
+        if issues && (view.is_anchor() || view.anchor.as_ref().is_some_and(built_in)) {
+            return Verdict::NotApplicable;
+        }
         let ladder = if issues { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
         // Who needs longer is warned earlier, never later.
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
@@ -42,6 +49,11 @@ impl Rule for ExpiresSoon {
         // What ends when nobody may change anything has to be done before.
         let due = dossier.policy.calendar.due(end, dossier.owner.map(|o| o.name.as_str()));
         let (step, next) = ladder.step(due.at, now);
+        // A later one has taken its place, and this one is used nowhere: it may end.
+        let next = match view.superseded(now) {
+            Ok(_) => return Verdict::Pass { holds_until: Some(end.plus(1)) },
+            Err(begins) => next.into_iter().chain(begins).min(),
+        };
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
             Step::Warning if view.changes(now).is_some() => return Verdict::Pass { holds_until: next },
@@ -50,9 +62,12 @@ impl Rule for ExpiresSoon {
         };
         // A CA certificate among a package's own files is the package's to renew.
         let severity = if issues && view.is_only_published() { Severity::Info } else { severity };
-        // A later one is served and this one nowhere: what lies about is worth a line, not a call.
-        let superseded = view.superseded_by.is_some();
-        let severity = if superseded { Severity::Info } else { severity };
+        // A list tells of it and nobody here uses it: worth a line, not a call.
+        let listed = view.lineage.listed;
+        // So is a root beside which its successor lies.
+        let followed = |a: &AnchorView<'_>| !a.places.is_empty() && a.places.iter().all(|p| p.replaced);
+        let followed = issues && view.anchor.as_ref().is_some_and(followed);
+        let severity = if listed || followed { Severity::Info } else { severity };
         let places = view.places.len();
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
@@ -67,8 +82,8 @@ impl Rule for ExpiresSoon {
                     if due.at < now { "was" } else { "is" }
                 ),
             })
-            .hint(if superseded {
-                "a later one is in service: delete this copy, or install the later one here if something reads it"
+            .hint(if listed {
+                "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
             } else if places > 1 {
                 "renew it, install the new one at every place listed, reload, and look again"
             } else {
@@ -100,14 +115,28 @@ mod tests {
         check(Scene::leaf("a.test").lives(90, 50).served().owner_needs(60), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(90, 20).served().owner_needs(1), Some(Severity::Warning));
         check(Scene::root("Our CA").lives(3650, 300).in_file(), Some(Severity::Warning));
+        check(cluster().depended_on(0), Some(Severity::Critical));
+    }
+
+    fn cluster() -> Scene {
+        Scene::root("cluster").lives(365, 20).at_file("/etc/kubernetes/pki/ca.crt", Role::Root)
     }
 
     #[test]
     fn healthy() {
         check(Scene::leaf("a.test").lives(90, 30).served(), None);
         check(Scene::leaf("a.test").lives(6, 3).served(), None);
-        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(), Some(Severity::Info));
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(-1), None);
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(1), None);
+        check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(6), Some(Severity::Critical));
+        check(Scene::leaf("a.test").lives(90, 5).in_file().listed(), Some(Severity::Info));
         check(Scene::root("Mozilla's").lives(3650, 3).in_file_as(Role::TrustAnchor), None);
+        check(cluster().depended_on(2), None);
+        check(cluster().depended_on(0).later_twin(true), Some(Severity::Info));
+        check(
+            Scene::root("Firmware's").lives(3650, 3).at_file("/srv/fw.bin@0x10", Role::Root).depended_on(0),
+            None,
+        );
         check(Scene::root("An issuer").lives(3650, 3).in_chain(), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::UnixTime;
 use crate::dossier::Dossier;
-use crate::finding::Kind;
+use crate::finding::{Kind, Severity};
 use crate::inventory::AssetKind;
 use crate::joints::{Rule, RuleInfo, Verdict};
 
@@ -31,15 +31,23 @@ impl Rule for KeyExpires {
             ended: "ended",
             hint: "extend or replace it where it is made, then bring the new copy to every place listed: whoever holds the old copy sees the old date",
         };
-        ending::judge(view, &ending, now)
+        let verdict = ending::judge(view, &ending, now);
+        // A subkey that signs nothing takes no signature with it; its owner merely gets no more encrypted mail.
+        let statement = view.statement.as_ref();
+        let fact = |key| statement.and_then(|s| s.fact_of(key));
+        let signs =
+            |usage: &str| usage.split(',').any(|word| matches!(word, "sign" | "certify" | "authenticate"));
+        let idle = fact("primary").is_some() && fact("usage").is_some_and(|usage| !signs(usage));
+        if idle { ending::at_most(verdict, Severity::Info) } else { verdict }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::ending::scene::check;
+    use crate::ending::scene::{check, check_stated};
     use crate::finding::{Kind, Severity};
     use crate::inventory::AssetKind;
+    use crate::observation::Facts;
 
     #[test]
     fn in_time_and_healthy() {
@@ -59,6 +67,26 @@ mod tests {
         at((1, 1), None);
         at((730, -5), Some(Severity::Critical));
         at((730, -800), Some(Severity::Info));
+    }
+
+    #[test]
+    fn a_subkey_by_what_it_does() {
+        let at = |usage: &str, expected| {
+            let subkey = |s: notafter_pki::statement::Statement| s.fact("primary", "AB").fact("usage", usage);
+            let (kind, path) = (AssetKind::OpenpgpKey, "/srv/a.gpg");
+            check_stated(
+                &super::KeyExpires,
+                kind,
+                (300, -5),
+                path,
+                subkey,
+                Facts::default(),
+                |_| crate::dossier::Around::default(),
+                expected,
+            );
+        };
+        at("encrypt", Some((Kind::KeyExpires, Severity::Info)));
+        at("sign", Some((Kind::KeyExpires, Severity::Critical)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
+use notafter_pki::oid;
 use notafter_pki::time::DAY;
 
 /// Issued from this instant on: so many days at most. Newest first.
@@ -38,7 +39,11 @@ impl Rule for LifetimeExceedsPolicy {
         if certificate.is_ca() || view.only_trust_anchor() {
             return Verdict::NotApplicable;
         }
-        let public = view.chains.iter().any(|c| c.path.public);
+        // Signers of code and of mail have rules of their own.
+        let serves = certificate.extended_key_usage().is_none_or(|purposes| {
+            purposes.has(oid::SERVER_AUTH) || purposes.has(oid::ANY_EXTENDED_KEY_USAGE)
+        });
+        let public = serves && view.chains.iter().any(|c| c.path.public);
         let dated = LIMITS.iter().find(|(from, ..)| begin >= *from).filter(|_| public);
         let own = dossier.policy.max_days.map(|d| (i64::from(d), "the organisation's own policy"));
         let limit = dated.map(|(_, days, why)| (*days, *why)).into_iter().chain(own).min();

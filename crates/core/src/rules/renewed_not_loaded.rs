@@ -1,8 +1,8 @@
 //! `renewed-not-loaded`: the file has the new certificate, the process still shows the old one.
 //!
 //! Every check of files says healthy and every renewal log says success; the port dies all the same.
-//! Only the file known to be served there counts. Where no link is known, a later certificate for the
-//! same names in some file is a hint, so it is info and says so.
+//! Only the file known to be served there counts. A later certificate for the same names in some other file
+//! is `stored-not-deployed`.
 
 use crate::UnixTime;
 use crate::dossier::Dossier;
@@ -26,40 +26,27 @@ impl Rule for RenewedNotLoaded {
         if view.served_at().next().is_none() {
             return Verdict::NotApplicable;
         }
-        let best = view.successors.iter().max_by_key(|s| (s.link.is_some(), s.asset.not_after));
-        let Some(best) = best else { return Verdict::Pass { holds_until: None } };
-        let same_file = view.successors.iter().filter(|s| s.link.is_some() == best.link.is_some());
+        let linked = || view.successors.iter().filter(|s| s.link.is_some());
+        let Some(best) = linked().max_by_key(|s| s.asset.not_after) else {
+            return Verdict::Pass { holds_until: None };
+        };
         let until = view.asset.not_after.map_or_else(String::new, |end| {
             let verb = if end < now { "expired" } else { "expires" };
-            format!(", which {verb} {}", WHEN)
+            format!(", which {verb} {WHEN}")
         });
-        let severity = if best.link.is_some() { Severity::Critical } else { Severity::Info };
-        let mut finding = Finding::new(Kind::RenewedNotLoaded, severity, Some(view.asset.id), "")
-            .deadline(view.asset.not_after)
-            .summary(match best.link {
-                Some(_) => format!(
-                    "{} was renewed in its file but not loaded: the old one is still served{until}",
-                    view.title()
-                ),
-                None => format!(
-                    "a file holds a later certificate for {} than the one served{until}",
-                    view.title()
-                ),
-            })
-            .hint(match best.link {
-                Some(_) => "reload the server now, then look again; nothing needs to be issued",
-                None => "if the server is meant to use this file, reload it",
-            })
-            .evidence(
-                "link",
-                best.link
-                    .unwrap_or("unknown: no configuration or earlier look ties this file to the endpoint"),
-            )
-            .evidence("newer", best.asset.id);
-        let mut places: Vec<_> = same_file.flat_map(|s| [s.endpoint, s.file]).collect();
+        let mut places: Vec<_> = linked().flat_map(|s| [s.endpoint, s.file]).collect();
         places.sort_unstable();
         places.dedup();
-        finding = finding.at(places);
+        let finding = Finding::new(Kind::RenewedNotLoaded, Severity::Critical, Some(view.asset.id), "")
+            .at(places)
+            .deadline(view.asset.not_after)
+            .summary(format!(
+                "{} was renewed in its file but not loaded: the old one is still served{until}",
+                view.title()
+            ))
+            .hint("reload the server now, then look again; nothing needs to be issued")
+            .evidence("link", best.link.unwrap_or_default())
+            .evidence("newer", best.asset.id);
         Verdict::found(finding, None)
     }
 }
@@ -75,7 +62,7 @@ mod tests {
             scene.check(&super::RenewedNotLoaded, severity.map(|s| (Kind::RenewedNotLoaded, s)));
         };
         check(Scene::leaf("a.test").served().succeeded(Some("n.conf:7")), Some(Severity::Critical));
-        check(Scene::leaf("a.test").served().succeeded(None), Some(Severity::Info));
+        check(Scene::leaf("a.test").served().succeeded(None), None);
         check(Scene::leaf("a.test").served(), None);
         check(Scene::leaf("a.test").in_file(), None);
     }

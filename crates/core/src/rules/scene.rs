@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use notafter_pki::certificate::Certificate;
 use notafter_pki::time::DAY;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
+use crate::change::Change;
 use crate::dossier::{
-    AssetView, ChainView, Dependent, Dossier, KeyBeside, ManagedView, NameView, PathEnd, PathView, Subject,
-    Successor,
+    AnchorPlace, AnchorView, Around, AssetView, CaaView, ChainView, ClientPath, Dependent, Dossier,
+    IssuerView, KeyBeside, Lineage, ManagedView, NameView, PathEnd, PathView, RenewedPair, Retired, SameKey,
+    Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
 use crate::joints::{Rule, Verdict};
 use crate::location::Location;
-use crate::observation::{Facts, FileFacts, Reason};
+use crate::observation::{Facts, FileFacts, Link, LinkKind, Part, Reason, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
 use crate::renewal::{Before, Renewal, Starter};
@@ -39,12 +41,37 @@ pub(crate) struct Scene {
     path: PathView,
     order: Vec<usize>,
     outlived_by: Option<UnixTime>,
+    depended_on: Option<usize>,
+    later_twin: bool,
+    replaced: bool,
+    public_anchor: bool,
     key_fits: Option<bool>,
     successor: Option<Option<&'static str>>,
     owner: Option<Owner>,
-    superseded: bool,
     managed: Vec<Renewal>,
     left_behind: bool,
+    next: bool,
+    presented: bool,
+    issued_by: Option<&'static str>,
+    caa: Option<Vec<String>>,
+    superseded: Option<i64>,
+    both_usages: bool,
+    /// How the successor is: of the same issuer, served already.
+    successor_is: (bool, bool),
+    lineage: Ring,
+    purposes: Vec<rcgen::ExtendedKeyUsagePurpose>,
+}
+
+/// What stands around an asset by its names and keys.
+#[derive(Default)]
+struct Ring {
+    /// Breaks something, is in service.
+    changed: Option<(bool, bool)>,
+    moved: u8,
+    retired: bool,
+    listed: bool,
+    named_by: Option<LinkKind>,
+    same_key: Option<bool>,
 }
 
 impl Scene {
@@ -65,6 +92,8 @@ impl Scene {
             cut_short: false,
             public: false,
             dies_first: None,
+            issuers: Vec::new(),
+            clients: Vec::new(),
         };
         Self {
             name,
@@ -75,12 +104,24 @@ impl Scene {
             path,
             order: vec![0],
             outlived_by: None,
+            depended_on: None,
+            later_twin: false,
+            replaced: false,
+            public_anchor: false,
             key_fits: None,
             successor: None,
             owner: None,
-            superseded: false,
             managed: Vec::new(),
             left_behind: false,
+            next: false,
+            presented: false,
+            issued_by: None,
+            caa: None,
+            superseded: None,
+            both_usages: false,
+            successor_is: (true, false),
+            lineage: Ring::default(),
+            purposes: Vec::new(),
         }
     }
 
@@ -149,6 +190,18 @@ impl Scene {
         self
     }
 
+    /// Its path ends at this root.
+    pub(crate) fn below(mut self, root: &str) -> Self {
+        root.clone_into(&mut self.path.ends_at);
+        self
+    }
+
+    /// It may be used by servers and by clients.
+    pub(crate) fn for_clients_too(mut self) -> Self {
+        self.both_usages = true;
+        self
+    }
+
     /// Sends the leaf (0), its issuer (1), that one's issuer (2) and the root (3) in this order.
     pub(crate) fn sent_in_order(mut self, order: &[usize]) -> Self {
         self.order = order.to_vec();
@@ -157,6 +210,56 @@ impl Scene {
 
     pub(crate) fn outlived_by(mut self, end: UnixTime) -> Self {
         self.outlived_by = Some(end);
+        self
+    }
+
+    /// It lies in this file.
+    pub(crate) fn at_file(self, path: &str, role: Role) -> Self {
+        self.placed(Location::parse(&format!("file://{path}")).unwrap(), role, true)
+    }
+
+    /// So many leaves stand on it.
+    pub(crate) fn depended_on(mut self, leaves: usize) -> Self {
+        self.depended_on = Some(leaves);
+        self
+    }
+
+    /// A root of its name and key that ends later was seen somewhere; or in every bundle beside it.
+    pub(crate) fn later_twin(mut self, beside: bool) -> Self {
+        (self.later_twin, self.replaced) = (true, beside);
+        self
+    }
+
+    /// It is one of Mozilla's.
+    pub(crate) fn public_anchor(mut self) -> Self {
+        self.public_anchor = true;
+        self
+    }
+
+    /// A CA certificate on its path has so many days in all and so many left.
+    pub(crate) fn issued_by(mut self, days_in_all: i64, days_left: i64, travels: bool) -> Self {
+        let not_after = days(days_left);
+        let not_before = not_after.plus(-days_in_all * DAY);
+        let title = "Our CA".to_owned();
+        self.path.issuers.push(IssuerView {
+            id: Fingerprint([5; 32]),
+            not_before,
+            not_after,
+            title,
+            travels,
+        });
+        self
+    }
+
+    /// Some clients take a path that ends in so many days.
+    pub(crate) fn old_path(mut self, days_left: i64) -> Self {
+        self.path.clients.push(ClientPath {
+            client: crate::clients::OPENSSL_1_0,
+            ends: days(days_left),
+            through: Fingerprint([6; 32]),
+            title: "New Root, signed by Old Root".to_owned(),
+            superfluous: Some("New Root, signed by Old Root".to_owned()),
+        });
         self
     }
 
@@ -177,9 +280,33 @@ impl Scene {
         self
     }
 
-    /// A later one is served, and this one nowhere.
-    pub(crate) fn superseded(mut self) -> Self {
-        self.superseded = true;
+    /// Its issuer's organisation.
+    pub(crate) fn of_organisation(mut self, organisation: &'static str) -> Self {
+        self.issued_by = Some(organisation);
+        self
+    }
+
+    /// Only these may issue.
+    pub(crate) fn caa(mut self, allowed: &[&str]) -> Self {
+        self.caa = Some(allowed.iter().map(|&value| value.to_owned()).collect());
+        self
+    }
+
+    /// A later one from another issuer lies in a file.
+    pub(crate) fn succeeded_by_another_issuer(mut self) -> Self {
+        self.successor_is.0 = false;
+        self.succeeded(None)
+    }
+
+    /// A later one lies in a file and is served elsewhere.
+    pub(crate) fn succeeded_elsewhere(mut self) -> Self {
+        self.successor_is.1 = true;
+        self.succeeded(None)
+    }
+
+    /// A later one, which begins in so many days, is served, and this one nowhere.
+    pub(crate) fn superseded(mut self, begins: i64) -> Self {
+        self.superseded = Some(begins);
         self
     }
 
@@ -193,6 +320,93 @@ impl Scene {
     pub(crate) fn left_behind(mut self) -> Self {
         self.left_behind = true;
         self
+    }
+
+    /// Its last place is a part of this.
+    pub(crate) fn part_of(mut self, of: Whole, crowd: bool) -> Self {
+        if let Some(place) = self.places.last_mut() {
+            let part = Part { of, name: "one".into(), usage: "signing".into(), crowd };
+            place.facts = Arc::new(Facts { part: Some(Arc::new(part)), ..Facts::default() });
+            place.chain = None;
+        }
+        self
+    }
+
+    /// The one before it was another: does that break anything, and is this one in service?
+    pub(crate) fn changed(mut self, breaks: bool, in_service: bool) -> Self {
+        self.lineage.changed = Some((breaks, in_service));
+        self
+    }
+
+    /// So many endpoints serve a later one already.
+    pub(crate) fn others_moved(mut self, endpoints: u8) -> Self {
+        self.lineage.moved = endpoints;
+        self
+    }
+
+    /// Something says that it is to be used no more.
+    pub(crate) fn retired(mut self) -> Self {
+        self.lineage.retired = true;
+        self
+    }
+
+    /// It only stands in a list.
+    pub(crate) fn listed(mut self) -> Self {
+        self.lineage.listed = true;
+        self
+    }
+
+    /// A configuration names its file.
+    pub(crate) fn named_by(mut self, kind: LinkKind) -> Self {
+        self.lineage.named_by = Some(kind);
+        self
+    }
+
+    /// Another certificate has its key; apart from it, or beside it.
+    pub(crate) fn shares_its_key(mut self, apart: bool) -> Self {
+        self.lineage.same_key = Some(apart);
+        self
+    }
+
+    /// It says that it is for these.
+    pub(crate) fn for_purposes(mut self, purposes: &[rcgen::ExtendedKeyUsagePurpose]) -> Self {
+        self.purposes = purposes.to_vec();
+        self
+    }
+
+    /// Other programs are connected to its last place.
+    pub(crate) fn connected(mut self) -> Self {
+        if let Some(place) = self.places.last_mut() {
+            place.facts = Arc::new(Facts { connected: true, ..Facts::default() });
+        }
+        self
+    }
+
+    /// The next one lies beside it.
+    pub(crate) fn with_next(mut self) -> Self {
+        self.next = true;
+        self
+    }
+
+    /// A later one of the same client lies above it.
+    pub(crate) fn replaced(mut self) -> Self {
+        self.replaced = true;
+        self
+    }
+
+    /// A configuration shows it to others.
+    pub(crate) fn presented(mut self) -> Self {
+        self.presented = true;
+        self
+    }
+
+    /// At an endpoint of another machine.
+    pub(crate) fn served_far_away(self) -> Self {
+        self.placed(
+            Location::endpoint("tls", SocketAddr::from(([192, 0, 2, 1], 443)), None),
+            Role::Leaf,
+            true,
+        )
     }
 
     /// Its last place has not been seen for so many days.
@@ -221,6 +435,57 @@ impl Scene {
         let asset = self.asset(&chain[0]);
         let newer =
             Asset { id: Fingerprint([9; 32]), not_after: Some(self.ends.plus(80 * DAY)), ..asset.clone() };
+        let later = Asset { not_before: self.superseded.map(days), ..newer.clone() };
+        let other_end = Location::endpoint("tls", address(9), None);
+        let link = self.lineage.named_by.map(|kind| Link {
+            kind,
+            from: Location::file(b"/srv/a.pem", ""),
+            to: other_end.clone(),
+            evidence: "a.conf:3".into(),
+        });
+        let lineage = Lineage {
+            renewals: self
+                .lineage
+                .changed
+                .map(|(breaks, in_service)| RenewedPair {
+                    older: &asset,
+                    newer: &newer,
+                    title: "a.test".to_owned(),
+                    changes: vec![Change {
+                        what: "eku",
+                        text: "no longer for clientAuth".to_owned(),
+                        breaks,
+                    }],
+                    in_service,
+                    places: self.places.iter().map(|p| &p.location).collect(),
+                })
+                .into_iter()
+                .collect(),
+            moved: (self.lineage.moved > 0)
+                .then(|| (&newer, (0..self.lineage.moved).map(|_| &other_end).collect())),
+            retired: self
+                .lineage
+                .retired
+                .then(|| Retired {
+                    because: "its folder says so".to_owned(),
+                    place: &self.places[0].location,
+                })
+                .into_iter()
+                .collect(),
+            listed: self.lineage.listed,
+            used_by: link.iter().collect(),
+            same_key: self
+                .lineage
+                .same_key
+                .map(|apart| SameKey {
+                    asset: &newer,
+                    title: "b.test".to_owned(),
+                    places: vec![&other_end],
+                    apart,
+                })
+                .into_iter()
+                .collect(),
+        };
         let file = Location::file(b"/srv/live.pem", "");
         let key = KeySighting {
             key: Some(KeyId([if self.key_fits == Some(true) { 7 } else { 8 }; 32])),
@@ -246,7 +511,20 @@ impl Scene {
                 .map(|not_after| Dependent { leaf: Fingerprint([1; 32]), not_after, locations: vec![&file] })
                 .into_iter()
                 .collect(),
-            superseded_by: self.superseded.then_some(&newer),
+            zone: None,
+            caa: self
+                .caa
+                .clone()
+                .map(|allowed| CaaView {
+                    name: self.name.to_owned(),
+                    records_of: self.name.to_owned(),
+                    allowed,
+                    seen_at: &file,
+                })
+                .into_iter()
+                .collect(),
+            superseded_by: self.superseded.is_some().then_some(&later),
+            lineage,
             managed: self
                 .managed
                 .iter()
@@ -257,12 +535,35 @@ impl Scene {
                     left_behind: self.left_behind,
                 })
                 .collect(),
+            anchor: self.depended_on.map(|leaves| AnchorView {
+                dependents: (0..leaves)
+                    .map(|n| Dependent {
+                        leaf: Fingerprint([n as u8; 32]),
+                        not_after: days(90),
+                        locations: vec![&file],
+                    })
+                    .collect(),
+                dependents_total: leaves,
+                has_later_twin: self.later_twin,
+                places: self
+                    .places
+                    .iter()
+                    .map(|place| AnchorPlace { place, replaced: self.replaced })
+                    .collect(),
+                public: self.public_anchor,
+            }),
             keys_beside: self
                 .key_fits
                 .map(|_| KeyBeside { key: &key, place: &self.places[0], because: "same name" })
                 .into_iter()
                 .collect(),
             key_seen: self.key_fits == Some(true),
+            around: Around {
+                next: self.next.then_some(&file),
+                replaced_by: self.replaced.then_some(&file),
+                presented: if self.presented { vec!["a.conf, line 1"] } else { Vec::new() },
+                ..Around::default()
+            },
             successors: self
                 .successor
                 .map(|link| Successor {
@@ -270,6 +571,8 @@ impl Scene {
                     file: &file,
                     endpoint: &self.places[0].location,
                     link,
+                    same_issuer: self.successor_is.0,
+                    served: self.successor_is.1,
                 })
                 .into_iter()
                 .collect(),
@@ -323,13 +626,24 @@ fn chain(scene: &Scene) -> Vec<Vec<u8>> {
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_before = time(begins);
         params.not_after = time(ends);
+        if !ca {
+            params.extended_key_usages = scene.purposes.clone();
+        }
         if ca {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
         params
     };
     let mut out = Vec::new();
-    let first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    let mut first = params(scene.name, scene.ca, scene.begins, scene.ends);
+    if scene.both_usages {
+        first.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    }
+    if let Some(organisation) = scene.issued_by {
+        // Its own issuer: only the name counts.
+        first.distinguished_name.push(DnType::OrganizationName, organisation);
+    }
     if scene.order.len() == 1 && scene.order[0] == 0 {
         let key = KeyPair::generate().unwrap();
         return vec![first.self_signed(&key).unwrap().der().to_vec()];
@@ -357,10 +671,20 @@ pub(crate) fn judge(
     owner: Option<Owner>,
     expected: Option<(Kind, Severity)>,
 ) {
+    judge_at(subject, rule, owner, expected, NOW);
+}
+
+pub(crate) fn judge_at(
+    subject: Subject<'_>,
+    rule: &dyn Rule,
+    owner: Option<Owner>,
+    expected: Option<(Kind, Severity)>,
+    now: UnixTime,
+) {
     let policy = Policy { gone_after: Some(7 * DAY), owners_expected: owner.is_some(), ..Policy::default() };
-    let verdict = rule.check(&Dossier { subject, policy: &policy, owner: owner.as_ref() }, NOW);
+    let verdict = rule.check(&Dossier { subject, policy: &policy, owner: owner.as_ref() }, now);
     if let Some(next) = verdict.holds_until() {
-        assert!(next > NOW, "holds_until lies in the past: {next}");
+        assert!(next > now, "holds_until lies in the past: {next}");
     }
     let found = match &verdict {
         Verdict::Found { findings, .. } => findings.as_slice(),
@@ -390,7 +714,28 @@ pub(crate) fn name_at(leaves: Vec<Scene>, rule: &dyn Rule, expected: Option<(Kin
         })
         .collect();
     let served = made.iter().map(|(place, asset)| (place, asset)).collect();
-    judge(Subject::Name(NameView { name: "a.test", scheme: "tls", port: 443, served }), rule, None, expected);
+    let view = NameView { name: "a.test", scheme: "tls", port: 443, served, defaults: Vec::new() };
+    judge(Subject::Name(view), rule, None, expected);
+}
+
+/// One name at one address, and what is shown there without a name.
+pub(crate) fn name_with_default(
+    named: Scene,
+    default: Scene,
+    rule: &dyn Rule,
+    expected: Option<(Kind, Severity)>,
+) {
+    let asset = |n: u8, scene: &Scene| Asset { id: Fingerprint([n; 32]), ..scene.asset(b"") };
+    let (named_asset, default_asset) = (asset(1, &named), asset(2, &default));
+    let (named, default) = (named.served_as("a.test"), default.served());
+    let view = NameView {
+        name: "a.test",
+        scheme: "tls",
+        port: 443,
+        served: vec![(&named.places[0], &named_asset)],
+        defaults: vec![(&default.places[0], &default_asset)],
+    };
+    judge(Subject::Name(view), rule, None, expected);
 }
 
 /// A private key in a file.

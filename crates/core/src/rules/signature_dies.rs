@@ -26,7 +26,8 @@ impl Rule for SignatureDies {
         };
         let ending = Ending {
             kind: Kind::SignatureDies,
-            ladder: |life| ending::shares(life, 90, 45, 14),
+            // From when it was made, which may be just before its end: all of that life counts.
+            ladder: |life| ending::shares(life.saturating_mul(3), 90, 45, 14),
             ends: "dies",
             ended: "died",
             hint: "sign again with a timestamp (RFC 3161) and ship that; if the updater is signed the same way, ship it first",

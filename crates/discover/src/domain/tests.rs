@@ -58,6 +58,7 @@ fn run(targets: &[&str], settings: serde_json::Value) -> SeenAt {
         network: crate::network::Settings { timeout: Duration::from_secs(3), ..Default::default() },
         passwords: Arc::default(),
         roots: Arc::default(),
+        beside: Arc::default(),
     };
     let targets: Vec<String> = targets.iter().map(|t| (*t).to_owned()).collect();
     let source = (KIND.build)(Order { targets: &targets, settings: &settings, given: &given }).unwrap();
@@ -191,6 +192,7 @@ fn settings_that_make_no_sense() {
         network: crate::network::Settings::default(),
         passwords: Arc::default(),
         roots: Arc::default(),
+        beside: Arc::default(),
     };
     for settings in [
         serde_json::json!({}),

@@ -6,12 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use notafter_core::UnixTime;
-use notafter_core::observation::{FileFacts, Reason};
+use notafter_core::location::Location;
+use notafter_core::observation::{FileFacts, Link, Reason, Seen};
 use notafter_core::scan::Progress;
 use notafter_pki::container::sniff::{Hint, Markers};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 
-use super::{Shared, read, why};
+use super::archive::{self, Kind};
+use super::members::Members;
+use super::{Shared, document, read, why};
 
 /// How much is read at once: most files whole.
 const CHUNK: usize = 128 << 10;
@@ -112,15 +115,6 @@ impl<'s> Opener<'s> {
         if size < SIZE_MIN {
             return false;
         }
-        if size > self.shared.size_max {
-            let detail = format!(
-                "{} are more than the {} that are read",
-                mebibytes(size),
-                mebibytes(self.shared.size_max)
-            );
-            self.shared.blind(path, Reason::TooLarge, detail);
-            return true;
-        }
         self.contents(path, &file, &stat, size)
     }
 
@@ -145,7 +139,34 @@ impl<'s> Opener<'s> {
         };
         let start = &self.buffer[..first];
         super::servers::note(self.shared, path, start);
-        let mut worth = Hint::of_start(start).is_some() || self.markers.first(start).is_some();
+        if is_locked_credential(path) {
+            let detail =
+                "a credential of systemd, encrypted for this machine or its TPM: what is in it is not known";
+            self.shared.blind(path, Reason::UnsupportedFormat, detail);
+            return true;
+        }
+        let kind = Kind::of_start(&start[..first.min(archive::HEAD)]);
+        // A script or a program may have an archive behind it: self-extracting, or a service of Spring Boot.
+        let behind = || {
+            let source = Handle { file, size };
+            let may = start.starts_with(b"#!") || start.starts_with(b"MZ");
+            if may && size > CHUNK as u64 { Kind::of_end(&source) } else { None }
+        };
+        if let Some(kind) = kind.or_else(behind) {
+            return self.members(path, file, stat, size, kind);
+        }
+        if size > self.shared.size_max {
+            let detail = format!(
+                "{} are more than the {} that are read",
+                mebibytes(size),
+                mebibytes(self.shared.size_max)
+            );
+            self.shared.blind(path, Reason::TooLarge, detail);
+            return true;
+        }
+        let mut worth = Hint::of_start(start).is_some()
+            || self.markers.first(start).is_some()
+            || document::is_kubeconfig(start);
         if first as u64 >= size || first < self.buffer.len() {
             return worth && self.report(path, stat, None, first);
         }
@@ -184,19 +205,51 @@ impl<'s> Opener<'s> {
         true
     }
 
+    /// An archive, or something compressed: whether there was anything to say.
+    fn members(&mut self, path: &Path, file: &OwnedFd, stat: &Stat, size: u64, kind: Kind) -> bool {
+        let reachable = self.reachable(path);
+        let facts = FileFacts { reachable_by_others: reachable, ..facts(stat) };
+        let place = Location::file(bytes_of(path), "");
+        let mut members = Members::new(self.shared, &self.markers, place.clone(), facts, self.origin);
+        let source = Handle { file, size };
+        let limits = archive::Limits { member: self.shared.size_max, ..archive::Limits::default() };
+        archive::open(kind, &source, &place, &limits, &*self.shared.clock, &mut members);
+        members.finish()
+    }
+
     fn report(&mut self, path: &Path, stat: &Stat, whole: Option<Vec<u8>>, length: usize) -> bool {
-        let facts = FileFacts {
-            mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            owner: crate::passwd::user_name(stat.st_uid),
-            mtime: UnixTime(stat.st_mtime),
-            reachable_by_others: false,
-        };
         let buffer = std::mem::take(&mut self.buffer);
         let bytes = whole.as_deref().unwrap_or_else(|| &buffer[..length.min(buffer.len())]);
-        let said = read::report(self.shared, path, bytes, facts, self.origin, || self.reachable(path));
+        let shared = self.shared;
+        let passwords: Vec<&str> = shared.passwords.iter().map(String::as_str).collect();
+        let holder = read::Holder {
+            place: Location::file(bytes_of(path), ""),
+            file: facts(stat),
+            origin: self.origin,
+            passwords: &passwords,
+            put: &|place, seen| shared.put(place, seen),
+        };
+        let mut said = read::report(&holder, bytes, || self.reachable(path));
+        for reference in document::references(bytes) {
+            said = true;
+            self.refers(path, &holder.place.entry(&reference.at), reference);
+        }
         self.buffer = buffer;
         said
+    }
+
+    /// What a kubeconfig names, as a link; what is not there, as a gap.
+    fn refers(&self, path: &Path, from: &Location, reference: document::Reference) {
+        let folder = path.parent().unwrap_or(path);
+        let file = folder.join(&reference.file);
+        let evidence = format!("{from} names it");
+        if !file.exists() {
+            let detail = format!("{evidence}, and it is not there");
+            return self.shared.blind(&file, Reason::NotFound, detail);
+        }
+        let to = Location::file(bytes_of(&file), "");
+        let link = Link { kind: reference.kind, from: from.clone(), to, evidence };
+        self.shared.put(from.clone(), Seen::Linked(link));
     }
 
     /// Can everyone pass through all the folders above this file?
@@ -211,6 +264,38 @@ impl<'s> Opener<'s> {
         self.open_folders.insert(folder.to_owned(), open);
         open
     }
+}
+
+/// An open file, read from anywhere.
+struct Handle<'f> {
+    file: &'f OwnedFd,
+    size: u64,
+}
+
+impl archive::Source for Handle<'_> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::pread(self.file, &mut *into, offset))?)
+    }
+}
+
+/// What `stat` says; who can get to the file is another question.
+fn facts(stat: &Stat) -> FileFacts {
+    FileFacts {
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        owner: crate::passwd::user_name(stat.st_uid),
+        mtime: UnixTime(stat.st_mtime),
+        reachable_by_others: false,
+    }
+}
+
+/// Does the file lie where systemd keeps credentials that only it can decrypt?
+fn is_locked_credential(path: &Path) -> bool {
+    path.parent().and_then(Path::file_name).is_some_and(|folder| folder == "credstore.encrypted")
 }
 
 /// Reads into `buffer` from `at` on until it is full or the file ends; gives the length filled.

@@ -1,18 +1,24 @@
 //! Turns what a file holds into observations: which certificates lead a chain, which only follow one,
 //! which are a trust store; which keys are there.
+//!
+//! Between `open.rs` and `members.rs`, who have the bytes of a file or of a member of an archive, and the sink. It
+//! opens nothing and does not care where the bytes are from, except that what is within a document is told by the
+//! names that lead there (`document.rs`).
 
-use std::path::Path;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, FileFacts, Reason, Seen};
 use notafter_pki::certificate::Certificate;
-use notafter_pki::container::{self, Content, Format, Found, Limits};
+use notafter_pki::container::{self, Content, Format, Found, Limits, Opened, Place};
+use notafter_pki::fingerprint::sha256;
 use notafter_pki::private_key::KeyFormat;
+use notafter_pki::statement::cms;
 
-use super::Shared;
-use super::open::bytes_of;
+use super::document::{self, Value};
+use crate::parts;
 
 /// How a file was come upon.
 #[derive(Clone, Copy, Default)]
@@ -40,78 +46,193 @@ const STORES: &[&str] = &[
     "/var/lib/ca-certificates/",
 ];
 
-/// Opens the bytes of a file and puts what is in it. `reachable` says whether everyone can get to the
+/// Whose bytes they are, and where what is found goes.
+pub(super) struct Holder<'h> {
+    /// The file, or the member of an archive.
+    pub(super) place: Location,
+    /// The file's own facts; of a member, those of the archive.
+    pub(super) file: FileFacts,
+    pub(super) origin: Origin,
+    pub(super) passwords: &'h [&'h str],
+    pub(super) put: &'h dyn Fn(Location, Seen),
+}
+
+impl Holder<'_> {
+    fn blind(&self, reason: Reason, detail: impl Into<String>) {
+        (self.put)(self.place.clone(), Seen::Failed { reason, detail: detail.into() });
+    }
+
+    /// The path within the system that the bytes come from: in an image of one, that in the image.
+    fn path(&self) -> String {
+        let container = self.place.container();
+        let inner = container.rsplit_once("!/").map(|(_, inner)| format!("/{inner}"));
+        inner.unwrap_or_else(|| container.trim_start_matches("file://").to_owned())
+    }
+}
+
+/// Where in the holder: a value of a document, or the bytes as they are.
+#[derive(Clone, Copy, Default)]
+struct Within<'v> {
+    value: Option<&'v Value>,
+    /// All that was found in the value is in its first block, which goes without saying.
+    only: bool,
+}
+
+impl Within<'_> {
+    fn place(&self, holder: &Holder<'_>, place: &Place) -> Location {
+        let own = place.offset().map(|octets| holder.place.offset(octets));
+        let own = own.as_ref().unwrap_or(&holder.place);
+        let Some(value) = self.value else { return own.entry(place.as_str()) };
+        let inner = match place.as_str() {
+            "token/1" if self.only => "",
+            "1" if self.only => "",
+            inner if self.only => inner.strip_prefix("1/").unwrap_or(inner),
+            inner => inner,
+        };
+        match inner {
+            "" => own.entry(&value.path),
+            inner => own.entry(&format!("{}/{inner}", value.path)),
+        }
+    }
+}
+
+/// Opens the bytes of a holder and puts what is in it. `reachable` says whether everyone can get to the
 /// file; it is asked only for keys. Gives whether there was anything to say.
-pub(super) fn report(
-    shared: &Shared,
-    path: &Path,
-    bytes: &[u8],
-    file: FileFacts,
-    origin: Origin,
-    reachable: impl FnOnce() -> bool,
-) -> bool {
-    let passwords: Vec<&str> = shared.passwords.iter().map(String::as_str).collect();
-    let opened = container::open(bytes, &passwords, &Limits::default());
-    for problem in &opened.problems {
+pub(super) fn report(holder: &Holder<'_>, bytes: &[u8], reachable: impl FnOnce() -> bool) -> bool {
+    let limits = Limits::default();
+    let mut opened = container::open(bytes, holder.passwords, &limits);
+    jar_signatures(holder, bytes, &mut opened);
+    let values = document::values(&holder.path(), bytes);
+    let mut inner: Vec<(&Value, Opened<'_>)> = values
+        .iter()
+        .map(|value| (value, container::open(&value.bytes, holder.passwords, &limits)))
+        .filter(|(_, opened)| !opened.found.is_empty() || !opened.problems.is_empty())
+        .collect();
+    sort_out(&mut opened, &mut inner);
+    let all = || std::iter::once(&opened).chain(inner.iter().map(|(_, opened)| opened));
+    let mut said = HashSet::new();
+    for problem in all().flat_map(|opened| &opened.problems) {
         let reason = match problem.reason {
             container::Reason::WrongPassword => Reason::WrongPassword,
             container::Reason::UnsupportedFormat => Reason::UnsupportedFormat,
             container::Reason::Malformed => Reason::Malformed,
             container::Reason::TooLarge => Reason::TooLarge,
         };
-        shared.blind(path, reason, problem.detail.clone());
-    }
-    if opened.found.is_empty() {
-        return !opened.problems.is_empty() || opened.format != Format::Nothing;
-    }
-    let any_key = opened.found.iter().any(|f| matches!(f.content, Content::PrivateKey(_)));
-    let file = FileFacts { reachable_by_others: any_key && reachable(), ..file };
-    let facts = Facts { file: Some(Arc::new(file)), ..Facts::default() };
-    certificates(shared, path, opened.format, &opened.found, &facts);
-    for found in &opened.found {
-        let place = Location::file(bytes_of(path), found.place.as_str());
-        match &found.content {
-            Content::Crl(der) => {
-                shared.put(
-                    place,
-                    Seen::Dated { kind: AssetKind::Crl, der: shared_bytes(der), facts: facts.clone() },
-                );
-            }
-            // A marker in a manual or a program is no key unless one can be made out behind it, and a link
-            // to a key within what is looked at is the same key.
-            Content::PrivateKey(key) if key.format == KeyFormat::Unknown || origin.link_inside => {}
-            Content::PrivateKey(key) => shared.put(
-                place,
-                Seen::Key {
-                    key: key.key_id(),
-                    format: format_name(key.format),
-                    encrypted: key.encrypted,
-                    facts: facts.clone(),
-                },
-            ),
-            Content::Statement(statement) => shared.put(
-                place,
-                Seen::Dated {
-                    kind: AssetKind::of_statement(statement.kind()),
-                    der: statement.to_bytes().into(),
-                    facts: facts.clone(),
-                },
-            ),
-            // Neither a request nor a bare public key has a date.
-            Content::Certificate(_) | Content::Csr(_) | Content::PublicKey(_) => {}
+        if said.insert((reason, &problem.detail)) {
+            holder.blind(reason, problem.detail.clone());
         }
+    }
+    if all().all(|opened| opened.found.is_empty()) {
+        return !said.is_empty() || opened.format != Format::Nothing;
+    }
+    let is_key = |f: &Found<'_>| matches!(f.content, Content::PrivateKey(_));
+    let any_key = all().any(|opened| opened.found.iter().any(is_key));
+    let file = FileFacts { reachable_by_others: any_key && reachable(), ..holder.file.clone() };
+    let facts = Facts { file: Some(Arc::new(file)), ..Facts::default() };
+    put(holder, Within::default(), &opened, &facts);
+    for (value, opened) in &inner {
+        let first = |f: &Found<'_>| matches!(f.place.as_str().split('/').next(), Some("1" | ""));
+        let only = opened.found.iter().all(first) || opened.found.len() == 1;
+        put(holder, Within { value: Some(value), only }, opened, &facts);
     }
     true
 }
 
-fn certificates(shared: &Shared, path: &Path, format: Format, found: &[Found<'_>], facts: &Facts) {
+/// The block of a signature of a JAR is CMS like any other; that it signs a JAR is told by where it is.
+fn jar_signatures(holder: &Holder<'_>, bytes: &[u8], opened: &mut Opened<'_>) {
+    let path = holder.path().to_ascii_uppercase();
+    let block = [".RSA", ".DSA", ".EC"].iter().any(|ending| path.ends_with(ending));
+    if !block || !path.starts_with("/META-INF/") {
+        return;
+    }
+    let statements = cms::jar_signature(bytes);
+    let mut statements = statements.into_iter();
+    for found in &mut opened.found {
+        if let Content::Statement(statement) = &mut found.content
+            && let Some(of_jar) = statements.next()
+        {
+            *statement = of_jar;
+        }
+    }
+}
+
+/// What was found both by its looks and at the end of a path of names is told by the better of its names: by the
+/// path, unless it was found by somebody who knew what it is for.
+fn sort_out(opened: &mut Opened<'_>, inner: &mut [(&Value, Opened<'_>)]) {
+    if inner.is_empty() {
+        return;
+    }
+    let by_looks = |found: &Found<'_>| {
+        let place = found.place.as_str();
+        place.starts_with(|c: char| c.is_ascii_digit()) || place.starts_with("token/") || place.is_empty()
+    };
+    let known: HashSet<_> =
+        opened.found.iter().filter(|f| !by_looks(f)).filter_map(|f| identity(&f.content)).collect();
+    for (_, opened) in inner.iter_mut() {
+        opened.found.retain(|f| identity(&f.content).is_none_or(|id| !known.contains(&id)));
+    }
+    let values: HashSet<_> =
+        inner.iter().flat_map(|(_, o)| &o.found).filter_map(|f| identity(&f.content)).collect();
+    opened.found.retain(|f| !by_looks(f) || identity(&f.content).is_none_or(|id| !values.contains(&id)));
+    let reasons: Vec<_> = inner.iter().flat_map(|(_, o)| &o.problems).map(|p| p.reason).collect();
+    opened.problems.retain(|p| !reasons.contains(&p.reason));
+}
+
+/// What makes two finds the same; `None` for a key of which nothing can be said.
+fn identity(content: &Content<'_>) -> Option<[u8; 32]> {
+    Some(match content {
+        Content::Certificate(der) | Content::Crl(der) | Content::Csr(der) | Content::PublicKey(der) => {
+            sha256(der)
+        }
+        Content::PrivateKey(key) => sha256(format!("{key:?}").as_bytes()),
+        Content::Statement(statement) => sha256(&statement.to_bytes()),
+    })
+}
+
+fn put(holder: &Holder<'_>, within: Within<'_>, opened: &Opened<'_>, facts: &Facts) {
+    certificates(holder, within, opened.format, &opened.found, facts);
+    let parts = parts::parts(opened.format, &opened.found);
+    for (found, part) in opened.found.iter().zip(parts) {
+        let seen = match &found.content {
+            Content::Crl(der) => {
+                Seen::Dated { kind: AssetKind::Crl, der: shared_bytes(der), facts: facts.clone() }
+            }
+            // A marker in a manual or a program is no key unless one can be made out behind it, and a link
+            // to a key within what is looked at is the same key.
+            Content::PrivateKey(key) if key.format == KeyFormat::Unknown || holder.origin.link_inside => {
+                continue;
+            }
+            Content::PrivateKey(key) => Seen::Key {
+                key: key.key_id(),
+                format: format_name(key.format),
+                encrypted: key.encrypted,
+                facts: facts.clone(),
+            },
+            Content::Statement(statement) => Seen::Dated {
+                kind: AssetKind::of_statement(statement.kind()),
+                der: statement.to_bytes().into(),
+                facts: Facts { part, ..facts.clone() },
+            },
+            // Neither a request nor a bare public key has a date.
+            Content::Certificate(_) | Content::Csr(_) | Content::PublicKey(_) => continue,
+        };
+        (holder.put)(within.place(holder, &found.place), seen);
+    }
+}
+
+fn certificates(holder: &Holder<'_>, within: Within<'_>, format: Format, found: &[Found<'_>], facts: &Facts) {
     let mut certificates: Vec<(&Found<'_>, Arc<[u8]>)> = Vec::new();
-    for one in found {
+    for (one, part) in found.iter().zip(parts::parts(format, found)) {
         let Content::Certificate(der) = &one.content else { continue };
-        if is_placeholder(path, der) {
-            let place = Location::file(bytes_of(path), one.place.as_str());
+        if let Some(part) = part {
+            // It leads no chain: what verifies metadata, tokens and signatures builds its own.
+            let (role, facts) = (Some(Role::Signer), Facts { part: Some(part), ..facts.clone() });
+            let seen = Seen::Chain { chain: vec![shared_bytes(der)], role, leads: false, facts };
+            (holder.put)(within.place(holder, &one.place), seen);
+        } else if is_placeholder(holder, der) {
             let detail = "what is marked as a certificate here is a placeholder or a fragment".to_owned();
-            shared.put(place, Seen::Failed { reason: Reason::Malformed, detail });
+            let place = within.place(holder, &one.place);
+            (holder.put)(place, Seen::Failed { reason: Reason::Malformed, detail });
         } else {
             certificates.push((one, shared_bytes(der)));
         }
@@ -122,7 +243,8 @@ fn certificates(shared: &Shared, path: &Path, format: Format, found: &[Found<'_>
     let is_root =
         |c: &&Certificate<'_>| c.is_ca() && c.is_self_issued() && c.subject_alt_names().next().is_none();
     let roots = parsed.iter().flatten().filter(is_root).count();
-    let in_store = roots > 0 && STORES.iter().any(|store| bytes_of(path).starts_with(store.as_bytes()));
+    let path = holder.path();
+    let in_store = roots > 0 && STORES.iter().any(|store| path.starts_with(store));
     // A Java store without a key is there to trust others by, even with a single root.
     let keys = found.iter().any(|f| matches!(f.content, Content::PrivateKey(_)));
     let java = matches!(format, Format::Jks | Format::Jceks | Format::Bks) && !keys && roots > 0;
@@ -148,23 +270,22 @@ fn certificates(shared: &Shared, path: &Path, format: Format, found: &[Found<'_>
         // In a bundle of roots, whatever signed itself is there to be trusted, even where it is too old to
         // say that it is a CA.
         let trusted = is_authority(n) || parsed[n].is_some_and(|c| c.is_self_issued());
-        let role = (bundle && trusted && !follows).then_some(Role::TrustAnchor);
-        let place = Location::file(bytes_of(path), certificates[n].0.place.as_str());
-        shared.put(place, Seen::Chain { chain, role, leads: !follows, facts: facts.clone() });
+        let role = match within.value.and_then(|value| value.role) {
+            Some(Role::TrustAnchor) if trusted => Some(Role::TrustAnchor),
+            Some(role) if role != Role::TrustAnchor && n == 0 => Some(role),
+            _ if bundle && trusted && !follows => Some(Role::TrustAnchor),
+            _ => parsed[n].as_ref().and_then(parts::role_by_purpose),
+        };
+        let place = within.place(holder, &certificates[n].0.place);
+        (holder.put)(place, Seen::Chain { chain, role, leads: !follows, facts: facts.clone() });
     }
 }
 
 /// `MIIC...` in documentation is marked as a certificate and is none. Anything of which so much as a
 /// date or a name can be saved is kept, and so is whatever a file for certificates calls one.
-fn is_placeholder(path: &Path, der: &[u8]) -> bool {
-    let doubtful = der.len() < 128 || !is_for_certificates(path);
+fn is_placeholder(holder: &Holder<'_>, der: &[u8]) -> bool {
+    let doubtful = der.len() < 128 || !holder.place.is_for_certificates();
     doubtful && Certificate::parse(der).is_err() && notafter_pki::salvage(der).is_empty()
-}
-
-/// Does the name of the file say that it is there for certificates?
-fn is_for_certificates(path: &Path) -> bool {
-    let location = Location::file(bytes_of(path), "");
-    location.is_for_certificates()
 }
 
 /// Did the one issue the other, by name?

@@ -6,11 +6,14 @@
 //! come up again.
 
 use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use notafter_core::observation::{Reason, Seen};
+use notafter_core::location::Location;
+use notafter_core::observation::{Link, LinkKind, Reason, Seen};
+use notafter_pki::name::printable;
 
 use super::Shared;
 use crate::configs::{self, Configured};
@@ -89,6 +92,20 @@ fn lineages(shared: &Shared, tree: &Tree, found: &renewers::Renewals) {
 fn put(shared: &Shared, tree: &Tree, found: &Configured) {
     for link in found.servings.iter().flat_map(|serving| serving.links(tree)) {
         shared.put(link.from.clone(), Seen::Linked(link));
+    }
+    for client in &found.clients {
+        let shown = tree.resolve(&client.certificate).ok();
+        let to = client.to.as_deref().map(|to| format!(", to {}", printable(to))).unwrap_or_default();
+        for file in [Some(client.certificate.clone()), shown.filter(|real| *real != client.certificate)] {
+            let Some(file) = file else { continue };
+            let link = Link {
+                kind: LinkKind::Presents,
+                from: Location::file(client.at.path.as_os_str().as_bytes(), ""),
+                to: Location::file(file.as_os_str().as_bytes(), ""),
+                evidence: format!("{} shows it as a client: {}{to}", client.server, client.at),
+            };
+            shared.put(link.from.clone(), Seen::Linked(link));
+        }
     }
     for blind in &found.blind {
         shared.blind(&blind.at.path, blind.reason, format!("line {}: {}", blind.at.line, blind.why));

@@ -89,7 +89,7 @@ fn name_server(answers: &'static [[u8; 4]]) -> SocketAddr {
 
 fn given(resolver: Option<SocketAddr>) -> Given {
     let network = Settings { resolver, timeout: Duration::from_secs(3), ..Settings::default() };
-    Given { network, passwords: Arc::default(), roots: Arc::default() }
+    Given { network, passwords: Arc::default(), roots: Arc::default(), beside: Arc::default() }
 }
 
 fn client(allowed: &[&str], resolver: Option<SocketAddr>) -> Client {

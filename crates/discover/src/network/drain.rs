@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use notafter_core::Fingerprint;
 use notafter_core::clock::Clock;
+use notafter_core::inventory::AssetKind;
 use notafter_core::joints::{Resume, Sink};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link, LinkKind, Observation, Possession, Reason, Seen};
 use notafter_core::scan::Progress;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::name::Name;
+use notafter_pki::statement::ocsp::OcspResponse;
 use notafter_wire::starttls::Protocol;
 use notafter_wire::tls::grab::{Grab, Grabber, NoBatch, Starttls, Target};
 use notafter_wire::tls::hello::Offer;
@@ -33,6 +35,10 @@ const UNRECOGNIZED_NAME: u8 = 112;
 const NAP: Duration = Duration::from_millis(50);
 /// How many names are tried on an endpoint that wants one.
 const NAMES_MAX: usize = 64;
+/// No stapled answer is larger, in octets: with a post-quantum signature and its certificate it has a tenth.
+const STAPLE_MAX: usize = 256 << 10;
+/// So many answers of one staple are kept: it is about one certificate.
+const STAPLED_MAX: usize = 4;
 
 /// One scan, owned by its thread.
 pub(super) struct Work {
@@ -260,6 +266,14 @@ impl<'w> Drain<'w> {
         let chain: Vec<Arc<[u8]>> = flight.certificates.iter().map(Arc::from).collect();
         let facts = self.facts(target, protocol, flight, possession);
         let place = location(protocol, target.addr, target.sni.as_deref());
+        if let Some(staple) = flight.staple.as_deref().filter(|der| der.len() <= STAPLE_MAX)
+            && let Ok(response) = OcspResponse::parse(staple)
+        {
+            for statement in response.statements().take(STAPLED_MAX) {
+                let (kind, facts) = (AssetKind::OcspResponse, facts.clone());
+                self.put(place.clone(), Seen::Dated { kind, der: statement.to_bytes().into(), facts });
+            }
+        }
         self.put(place, Seen::Chain { chain, role: None, leads: true, facts });
     }
 
@@ -293,14 +307,17 @@ impl<'w> Drain<'w> {
         let client_cas = flight.client_auth.as_ref().map(|auth| {
             auth.ca_names.iter().map(|der| Name::new(der).to_rfc4514()).collect::<Vec<_>>().into()
         });
-        let process = is_own(target.addr).then(|| self.process(target.addr)).flatten();
+        let own = is_own(target.addr);
+        let process = own.then(|| self.process(target.addr)).flatten();
+        let connected = own && self.processes.as_ref().is_some_and(|p| p.connected(target.addr));
         Facts {
             protocol: Some(protocol),
             tls_version: Some(flight.version),
             possession: Some(possession),
             client_cas,
             process,
-            file: None,
+            connected,
+            ..Facts::default()
         }
     }
 

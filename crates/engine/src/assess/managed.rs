@@ -12,7 +12,7 @@ use notafter_core::inventory::{Asset, AssetIx, Inventory, Placement, RenewalSigh
 use notafter_core::location::Location;
 use notafter_pki::certificate::Certificate;
 
-use super::Named;
+use super::lineage::Line;
 
 /// So many predecessors are looked at.
 const PREDECESSORS_MAX: usize = 200;
@@ -34,11 +34,6 @@ impl<'i> Index<'i> {
         Self { by_file }
     }
 
-    /// Is this the leaf of a lineage?
-    pub(super) fn keeps(&self, placement: &Placement) -> bool {
-        !self.by_file.is_empty() && !self.of(placement).is_empty()
-    }
-
     fn of(&self, placement: &Placement) -> &[&'i RenewalSighting] {
         let leads = placement.role == Role::Leaf && placement.chain.is_some() && placement.location.is_file();
         let found = leads.then(|| self.by_file.get(placement.location.container())).flatten();
@@ -52,7 +47,7 @@ impl<'i> Index<'i> {
         asset: &Asset,
         certificate: &Certificate<'_>,
         places: &[&'i Placement],
-        named: Option<&Named>,
+        named: Option<&Line>,
         at: UnixTime,
     ) -> Vec<ManagedView<'i>> {
         if self.by_file.is_empty() {
@@ -79,7 +74,7 @@ impl<'i> Index<'i> {
 /// Is there another for the same names and of the same kind of key that ends later and is in force?
 fn later(
     inventory: &Inventory,
-    named: &Named,
+    named: &Line,
     asset: &Asset,
     certificate: &Certificate<'_>,
     at: UnixTime,
@@ -95,7 +90,7 @@ fn later(
 
 /// So many seconds before their ends the lineage's certificates were replaced, in the middle: by those that lie in
 /// its folder.
-fn usual(inventory: &Inventory, named: Option<&Named>, home: &Location) -> Option<i64> {
+fn usual(inventory: &Inventory, named: Option<&Line>, home: &Location) -> Option<i64> {
     let inside = |n: u32| {
         let file = inventory.placements()[n as usize].location.container();
         file.strip_prefix(home.container()).is_some_and(|rest| rest.starts_with('/'))

@@ -23,7 +23,7 @@ const PAIRS_EVER: u64 = 1 << 40;
 const PAIRS_MAX: u64 = 65_536;
 
 pub(crate) fn run(global: &Global, args: Scan) -> Result<End, Usage> {
-    let assembly = Assembly::new(global, &args.look, &args.targets)?;
+    let assembly = Assembly::new(global, &args.look, &args.targets)?.with_entries();
     if let Some(end) = consent(&assembly, &args)? {
         return Ok(end);
     }

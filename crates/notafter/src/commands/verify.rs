@@ -3,6 +3,8 @@
 //! Reads the files, puts the question to `pki::verdict`, prints the answer. Judges nothing itself, and connects
 //! to nothing: what the chain lacks, it lacks.
 
+mod client;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,15 +14,20 @@ use notafter_core::UnixTime;
 use notafter_core::clock::Clock as _;
 use notafter_engine::clock::SystemClock;
 use notafter_pki::container::{self, Content, Limits};
+use notafter_pki::time::DAY;
 use notafter_pki::verdict::{
     Profile, Purpose, Question, Reason, Rules, ServerName, Verdict, judge, second_opinion,
 };
 use notafter_pki::{Certificate, Crl};
 use serde_json::{Value, json};
 
+use self::client::Client;
 use super::{End, Usage, no_rows};
 use crate::cli::{self, Format, Global, Verify};
 use crate::{assemble, moment, print};
+
+/// It is judged so many days later, too.
+const LOOKS: &[i64] = &[1, 30, 90];
 
 /// A chain has a handful of certificates; a bundle of more is no chain.
 const SENT_MAX: usize = 1_000;
@@ -45,10 +52,14 @@ pub(crate) fn run(global: &Global, args: Verify) -> Result<End, Usage> {
             format!("{} holds {} certificates: that is no chain", args.chain.display(), chain.len());
         return Err(Usage::new(message).hint("`notafter scan FILE` judges each by itself"));
     }
-    let (chain, mut notes) = parsed(&chain, &args.chain);
-    let roots = roots(&args)?;
+    let files = chain;
+    let (chain, mut notes) = parsed(&files, &args.chain);
+    let client = client(&args, &files)?;
+    notes.extend(client.notes.iter().cloned());
+    let roots = &client.roots;
     let anchors: Vec<Certificate<'_>> = roots.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-    if anchors.is_empty() {
+    // Of a list of fingerprints, none may be at hand: then nothing is trusted, and a note says so.
+    if anchors.is_empty() && !roots.is_empty() {
         return Err(
             Usage::new("none of the roots can be read").hint("name a PEM or DER file of CA certificates")
         );
@@ -70,18 +81,16 @@ pub(crate) fn run(global: &Global, args: Verify) -> Result<End, Usage> {
         cli::Purpose::Server => Purpose::Server,
         cli::Purpose::Client => Purpose::Client,
     };
-    let rules = Rules::default();
-    let question = Question {
-        leaf,
-        sent: &sent,
-        anchors: &anchors,
-        name: name.as_ref(),
-        at,
-        purpose,
-        crls: &crls,
-        rules,
-    };
+    let rules = Rules { anchor_expiry: client.heeds_anchor, ..Rules::default() };
+    let narrowed = client.narrowed(&leaf, &sent, &anchors);
+    let (sent, anchors) = narrowed.as_ref().map_or((&sent, &anchors), |(sent, anchors)| (sent, anchors));
+    let question = Question { leaf, sent, anchors, name: name.as_ref(), at, purpose, crls: &crls, rules };
     let verdict = judge(&question);
+    let later: Vec<(UnixTime, Verdict<'_>)> = LOOKS
+        .iter()
+        .map(|days| at.plus(days * DAY))
+        .map(|at| (at, judge(&Question { at, ..question })))
+        .collect();
     if let Verdict::Trusted { notes: more, .. } = &verdict {
         notes.extend(more.iter().cloned());
     }
@@ -95,7 +104,7 @@ pub(crate) fn run(global: &Global, args: Verify) -> Result<End, Usage> {
     if let Some(note) = disagreement(&verdict, &rustls, !crls.is_empty()) {
         notes.push(note);
     }
-    let answer = Answer { verdict: &verdict, at, notes: &notes, rustls: &rustls };
+    let answer = Answer { verdict: &verdict, at, later: &later, notes: &notes, rustls: &rustls };
     let text = match global.format() {
         Format::Json => format!("{:#}\n", answer.json()),
         Format::Ndjson => format!("{}\n", answer.json()),
@@ -138,22 +147,16 @@ fn leaf<'d>(chain: &[Certificate<'d>], notes: &mut Vec<String>) -> Option<Certif
     Some(leaf)
 }
 
-fn roots(args: &Verify) -> Result<Vec<Arc<[u8]>>, Usage> {
-    if args.roots.is_empty() {
-        let roots = match args.client {
-            cli::Client::Mozilla => assemble::mozilla(),
-            cli::Client::System => assemble::system(),
-        };
-        if roots.is_empty() {
-            return Err(Usage::new("this system has no trust store").hint("name roots with --roots FILE"));
+/// Who judges; with the roots of `--roots`, where there are any.
+fn client(args: &Verify, chain: &[Arc<[u8]>]) -> Result<Client, Usage> {
+    let mut client = Client::named(&args.client, chain)?;
+    if !args.roots.is_empty() {
+        (client.roots, client.notes) = (Vec::new(), Vec::new());
+        for file in &args.roots {
+            client.roots.extend(assemble::certificates(file)?);
         }
-        return Ok(roots);
     }
-    let mut out = Vec::new();
-    for file in &args.roots {
-        out.extend(assemble::certificates(file)?);
-    }
-    Ok(out)
+    Ok(client)
 }
 
 /// The CRLs in the files that were named.
@@ -192,6 +195,7 @@ fn disagreement(verdict: &Verdict<'_>, rustls: &Result<(), String>, revocation: 
 struct Answer<'v> {
     verdict: &'v Verdict<'v>,
     at: UnixTime,
+    later: &'v [(UnixTime, Verdict<'v>)],
     notes: &'v [String],
     rustls: &'v Result<(), String>,
 }
@@ -221,6 +225,14 @@ impl Answer<'_> {
                 ("untrusted", Some(reason.name()), Some(detail), None, Some(reason.hint()))
             }
         };
+        let later: Vec<Value> = self
+            .later
+            .iter()
+            .map(|(at, verdict)| {
+                let word = if verdict.is_trusted() { "trusted" } else { "untrusted" };
+                json!({"at": at.to_string(), "verdict": word, "reason": verdict.reason().map(Reason::name)})
+            })
+            .collect();
         json!({
             "verdict": word,
             "reason": reason,
@@ -228,6 +240,7 @@ impl Answer<'_> {
             "path": path,
             "expires": expires,
             "at": self.at.to_string(),
+            "later": later,
             "hint": hint,
             "notes": self.notes,
             "rustls": self.rustls.as_ref().err().map_or("trusted", String::as_str),
@@ -252,6 +265,12 @@ impl Answer<'_> {
         }
         if quiet {
             return out;
+        }
+        let turns = self.later.iter().find(|(_, verdict)| !verdict.is_trusted());
+        if let (true, Some((at, Verdict::Untrusted { reason, detail, .. }))) =
+            (self.verdict.is_trusted(), turns)
+        {
+            let _ = writeln!(out, "note: on {at} it is untrusted ({reason}): {detail}");
         }
         for note in self.notes {
             let _ = writeln!(out, "note: {note}");
@@ -297,6 +316,7 @@ mod tests {
         let answer = Answer {
             verdict: &verdict,
             at: UnixTime(0),
+            later: &[],
             notes: &notes,
             rustls: &Err("UnknownIssuer".to_owned()),
         };

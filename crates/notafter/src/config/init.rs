@@ -69,6 +69,19 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 # from = "2026-12-20"
 # until = "2027-01-06"
 
+# A date that no source can see.
+# [[manual]]
+# name = "contract with the payment partner"
+# deadline = "2027-03-01"
+# owner = "web"
+# note = "three months' notice"
+
+# A counter that should move: what fails in silence shows by it.
+# [[flow]]
+# name = "records to the partner"
+# file = "/var/log/partner/records.log"  # lines with a date, and a number or one line a record
+# floor_per_hour = 10
+
 # Rows of the status page.
 # [[service]]
 # name = "Sign-in"

@@ -76,7 +76,7 @@ impl Web {
 }
 
 impl Sheet {
-    fn wrong(&self, offset: Option<usize>, what: impl std::fmt::Display) -> String {
+    pub(super) fn wrong(&self, offset: Option<usize>, what: impl std::fmt::Display) -> String {
         let line = offset.map(|o| format!("line {}: ", line_of(&self.text, o))).unwrap_or_default();
         format!("{line}{what}")
     }
@@ -139,6 +139,7 @@ impl Sheet {
         self.everywhere()?;
         let channels = self.channels()?;
         let mut sources = self.sources()?;
+        sources.extend(self.planned_entries()?);
         let (mut owners, mut people, last_resort) = self.owners(&channels)?;
         for watch in watches {
             sources.push(self.watched(watch)?);
@@ -159,6 +160,12 @@ impl Sheet {
                     .map_err(|e| self.wrong(Some(at), format!("absence of {name}: {e}")))
             };
             person.absences.push((day(&absence.from)?, day(&absence.until)?));
+        }
+        for table in &config.manual {
+            if let Some(name) = table.owner.as_ref().filter(|name| !people.contains_key(*name)) {
+                let at = table.name.span().start;
+                return Err(self.wrong(Some(at), format!("manual: no owner is called `{name}`")));
+            }
         }
         if sources.is_empty() {
             return Err("there is nothing to look at\nhint: add a [[source]]".to_owned());

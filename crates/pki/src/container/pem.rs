@@ -11,9 +11,9 @@ use memchr::memmem;
 
 use super::base64::{self, Decoder, is_base64};
 use super::der::{Kind, classify, place_element};
-use super::jks;
 use super::sniff::{Hint, MarkerKind, Markers, label_at};
 use super::{Content, Format, Found, Place, Reason, Session};
+use super::{carve, jks};
 use crate::certificate::Certificate;
 use crate::private_key::{KeyFormat, PrivateKey};
 use crate::statement::openpgp;
@@ -21,9 +21,13 @@ use crate::statement::openpgp;
 /// How often base64 within base64 is followed.
 const MAX_NESTING: usize = 3;
 
+/// A zero among so many first octets, and it is no text.
+const BINARY_WITHIN: usize = 8000;
+
 /// Opens text; what is found owns its bytes.
 pub(crate) fn open(bytes: &[u8], session: &mut Session) -> (Format, Vec<Found<'static>>) {
-    let mut scan = Scan { session, found: Vec::new(), blocks: 0, markers: markers() };
+    let binary = is_binary(bytes);
+    let mut scan = Scan { session, found: Vec::new(), blocks: 0, markers: markers(), binary };
     match bytes {
         [0xff, 0xfe, rest @ ..] => scan.text(&from_utf16(rest, u16::from_le_bytes), 0),
         [0xfe, 0xff, rest @ ..] => scan.text(&from_utf16(rest, u16::from_be_bytes), 0),
@@ -33,10 +37,21 @@ pub(crate) fn open(bytes: &[u8], session: &mut Session) -> (Format, Vec<Found<'s
     if blocks > 0 {
         return (Format::Pem, found);
     }
+    if !found.is_empty() {
+        return (Format::Der, found);
+    }
     match all_base64(bytes, session) {
         Some(found) => (Format::Base64, found),
         None => (Format::Nothing, found),
     }
+}
+
+/// Is this no text, so that an offset says more of a block than its number?
+fn is_binary(bytes: &[u8]) -> bool {
+    let start = bytes.get(..BINARY_WITHIN).unwrap_or(bytes);
+    // Only what stands before the first block: a text with stray zeros in its blocks is a text.
+    let start = start.get(..memmem::find(start, b"-----BEGIN ").unwrap_or(start.len())).unwrap_or(start);
+    !matches!(start, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) && memchr::memchr(0, start).is_some()
 }
 
 /// The searcher, made once.
@@ -74,6 +89,8 @@ struct Scan<'s> {
     /// Blocks so far, of any label: they give the numbers.
     blocks: usize,
     markers: &'static Markers,
+    /// No text: blocks are told by their offsets, and certificates in DER carved.
+    binary: bool,
 }
 
 impl Scan<'_> {
@@ -84,7 +101,7 @@ impl Scan<'_> {
                 return;
             }
             at = match marker.kind {
-                MarkerKind::Pem => self.pem(bytes, marker.at),
+                MarkerKind::Pem => self.pem(bytes, marker.at, nesting),
                 MarkerKind::Base64Pem => {
                     let run = Run::around(bytes, marker.at, at);
                     if nesting < MAX_NESTING && run.within(self.session) {
@@ -105,6 +122,8 @@ impl Scan<'_> {
                     self.bare(bytes, &run);
                     run.end
                 }
+                MarkerKind::Der if nesting == 0 => self.carve(bytes, marker.at),
+                MarkerKind::Der => marker.at,
                 // For the readers of statements, which come after.
                 MarkerKind::Statement => marker.at,
             }
@@ -113,11 +132,25 @@ impl Scan<'_> {
         }
     }
 
+    /// The certificate whose version stands at `at`; where to look on.
+    fn carve(&mut self, bytes: &[u8], at: usize) -> usize {
+        let begins = carve::begins(bytes, at);
+        let Some((start, der)) = begins.and_then(|start| Some((start, carve::certificate(bytes, start)?)))
+        else {
+            return at + carve::MARKER.len();
+        };
+        self.session.keep(&mut self.found, Content::Certificate(Cow::Owned(der.to_vec())), Place::at(start));
+        start + der.len()
+    }
+
     /// One block; where to look on.
-    fn pem(&mut self, bytes: &[u8], at: usize) -> usize {
+    fn pem(&mut self, bytes: &[u8], at: usize, nesting: usize) -> usize {
         let Some((label, start)) = label_at(bytes, at) else { return at + 1 };
         self.blocks += 1;
-        let place = Place::whole().numbered(self.blocks);
+        let place = match self.binary && nesting == 0 {
+            true => Place::at(at),
+            false => Place::whole().numbered(self.blocks),
+        };
         let mut end = start;
         let mut terminated = false;
         let rest = bytes.get(start..).unwrap_or(&[]);

@@ -5,6 +5,7 @@
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 
+use super::carve;
 use crate::der;
 use crate::oid;
 use crate::statement::openpgp::packet;
@@ -35,6 +36,8 @@ pub enum Hint {
     Keybox,
     /// A Windows program with a signature; told only where the first kilobyte is given.
     PortableExecutable,
+    /// A zone of the DNS as BIND keeps copies of others'.
+    RawZone,
 }
 
 impl Hint {
@@ -45,6 +48,7 @@ impl Hint {
             [0xce, 0xce, 0xce, 0xce, 0, 0, 0, 1 | 2, ..] => return Some(Self::Jceks),
             // A version and the length of a salt of 20 octets.
             [0, 0, 0, 1 | 2, 0, 0, 0, 20, ..] => return Some(Self::Bks),
+            [0, 0, 0, 2, 0, 0, 0, 0 | 1, ..] if crate::dns::raw::is_raw(start) => return Some(Self::RawZone),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Some(Self::Utf16),
             [b'M', b'Z', ..] => {
                 return authenticode::security_directory(start).map(|_| Self::PortableExecutable);
@@ -91,6 +95,8 @@ pub enum MarkerKind {
     /// Base64 of DER (`MII`) or of a Java keystore, without armour, after a quote, `>`, `:`, `=` or
     /// nothing: as in SAML metadata, JWK sets and Kubernetes Secrets.
     BareBase64,
+    /// The version of a certificate in DER, behind two headers that fit it.
+    Der,
     /// Something that only dated things other than certificates have in them (`statement/read.rs`).
     Statement,
 }
@@ -108,7 +114,7 @@ pub struct Marker {
 pub const OVERLAP: usize = 80;
 
 /// Base64 of `-----BEGIN ` at its three alignments: what does not depend on the octets around it.
-const PATTERNS: [(&[u8], MarkerKind); 17] = [
+const PATTERNS: [(&[u8], MarkerKind); 21] = [
     (b"-----BEGIN ", MarkerKind::Pem),
     (b"LS0tLS1CRUdJTi", MarkerKind::Base64Pem),
     (b"0tLS0tQkVHSU4g", MarkerKind::Base64Pem),
@@ -121,6 +127,7 @@ const PATTERNS: [(&[u8], MarkerKind); 17] = [
     // Java keystores, JKS and JCEKS, as Secrets hold them.
     (b"/u3+7QAAAA", MarkerKind::BareBase64),
     (b"zs7OzgAAAA", MarkerKind::BareBase64),
+    (carve::MARKER, MarkerKind::Der),
     // Of dated things that are no certificates, only those without which a file would not be read at all: SAML
     // metadata and mail have `MII` in them. And of each the piece that begins with three rare octets: the vector
     // search raises a false alarm wherever three octets look like a beginning, and with whole words (`"expires_at"`,
@@ -135,6 +142,10 @@ const PATTERNS: [(&[u8], MarkerKind); 17] = [
     (b"xpires_at\"", MarkerKind::Statement),
     (b"\"_type\"", MarkerKind::Statement),
     (b"-Until: ", MarkerKind::Statement),
+    // Signed zones; keys that DNSSEC trusts; the root's, by its tag, where only its digest is given.
+    (b"RRSIG", MarkerKind::Statement),
+    (b"257 3 ", MarkerKind::Statement),
+    (b"20326", MarkerKind::Statement),
 ];
 
 /// The searcher for markers. Making one costs some microseconds: make it once.
@@ -189,6 +200,7 @@ impl Markers {
                     kind = MarkerKind::Statement;
                     is_part_or_comment(chunk, found.start())
                 }
+                MarkerKind::Der => carve::begins(chunk, found.start()).is_some(),
                 MarkerKind::Statement if found.len() == 3 => jwt::may_begin(chunk, found.start()),
                 MarkerKind::Base64Pem | MarkerKind::Utf16 | MarkerKind::Statement => true,
             };

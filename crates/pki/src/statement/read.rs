@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::{authenticode, catalogue, jwk, jwt, mail, openpgp, powershell, release, saml, ssh, tuf};
+use super::{authenticode, catalogue, dnssec, jwk, jwt, mail, openpgp, powershell, release, saml, ssh, tuf};
 use crate::container::sniff::Hint;
 use crate::container::{Content, Format, Found, Place, Reason, Session};
 use crate::fingerprint::sha256;
@@ -24,6 +24,7 @@ const TEXT: &[(&[&[u8]], Read)] = &[
     (&[release::MARKER], release::read),
     (&[powershell::MARKER], powershell::read),
     (&[mail::PKCS7, mail::PKIX, mail::VCARD], mail::read),
+    (dnssec::MARKERS, dnssec::read),
 ];
 
 /// Files that are JSON as a whole.
@@ -41,6 +42,7 @@ pub(crate) fn binary<'a>(
     match hint {
         Hint::Openpgp | Hint::Keybox => openpgp::open(bytes, &whole, session, &mut found),
         Hint::PortableExecutable => authenticode::open(bytes, session, &mut found),
+        Hint::RawZone => dnssec::read_raw(bytes, session, &mut found),
         _ => return None,
     }
     (!found.is_empty()).then_some((Format::Statement, found))

@@ -12,6 +12,7 @@ use super::{Statement, StatementKind, read_rfc3339};
 use crate::certificate::Certificate;
 use crate::container::base64;
 use crate::container::{Content, Found, Place, Problem, Reason, Session};
+use crate::fingerprint::{hex, sha256};
 use crate::salvage::salvage;
 
 /// The namespace of metadata; also what makes a file worth reading.
@@ -20,6 +21,8 @@ const SIGNATURES: &[u8] = b"http://www.w3.org/2000/09/xmldsig#";
 
 /// No certificate is longer, in octets of base64.
 const CERTIFICATE_MAX: usize = 128 << 10;
+/// Certificates of one entity that its digest covers.
+const KEYS_MAX: usize = 1000;
 /// Problems told of one document.
 const PROBLEMS_MAX: usize = 100;
 
@@ -46,10 +49,13 @@ pub struct Metadata {
 struct Walk {
     levels: Vec<Level>,
     entity: String,
+    /// What is said of the entity at its end, when its keys are known.
+    stated: Option<Statement>,
+    /// SHA-256 of the certificates of its roles.
+    keys: Vec<[u8; 32]>,
     /// How many certificates of each label the entity has had.
     counts: Vec<(String, usize)>,
     text: Vec<u8>,
-    number: usize,
     problems: Vec<Problem>,
 }
 
@@ -87,9 +93,15 @@ impl Walk {
                     Level::Entity => {
                         self.entity = tag.attribute(b"entityID").unwrap_or_default();
                         self.counts.clear();
-                        self.dated(&tag, "entity", put);
+                        self.keys.clear();
+                        self.stated = Some(self.statement(&tag, "entity"));
                     }
-                    Level::Entities => self.dated(&tag, "entities", put),
+                    Level::Entities => {
+                        let statement = self.statement(&tag, "entities");
+                        if statement.not_after().is_some() {
+                            put(Found { content: Content::Statement(statement), place: Place::whole() });
+                        }
+                    }
                     Level::Certificate => self.text.clear(),
                     _ => {}
                 }
@@ -102,7 +114,7 @@ impl Walk {
             }
             Event::End => match self.levels.pop() {
                 Some(Level::Certificate) => self.certificate(put),
-                Some(Level::Entity) => self.entity.clear(),
+                Some(Level::Entity) => self.end_of_entity(put),
                 _ => {}
             },
         }
@@ -138,27 +150,43 @@ impl Walk {
         }
     }
 
-    /// A statement for an element that says until when it may be used.
-    fn dated(&mut self, tag: &Tag<'_>, what: &str, put: &mut impl FnMut(Found<'static>)) {
-        let Some(written) = tag.attribute(b"validUntil") else { return };
-        let until = read_rfc3339(&written);
-        if until.is_none() {
-            return self
-                .problem(format!("a validUntil that is no date: {}", crate::name::printable(&written)));
+    /// What an element says of itself, and until when it may be used.
+    fn statement(&mut self, tag: &Tag<'_>, what: &str) -> Statement {
+        let written = tag.attribute(b"validUntil");
+        let until = written.as_deref().and_then(read_rfc3339);
+        if let Some(written) = written.filter(|_| until.is_none()) {
+            self.problem(format!("a validUntil that is no date: {}", crate::name::printable(&written)));
         }
-        self.number += 1;
         let name = tag.attribute(if what == "entity" { b"entityID" } else { b"Name" }).unwrap_or_default();
         let title =
             if name.is_empty() { "SAML metadata".to_owned() } else { format!("SAML metadata of {name}") };
-        let statement = Statement::new(StatementKind::SignedMetadata, title)
+        Statement::new(StatementKind::SignedMetadata, title)
             .name(&name)
             .dated(None, until)
             .fact("format", "saml")
             .fact("element", what)
             .fact_if("id", tag.attribute(b"ID"))
-            .fact_if("cache_duration", tag.attribute(b"cacheDuration"));
+            .fact_if("cache_duration", tag.attribute(b"cacheDuration"))
+    }
+
+    /// Puts what was said of an entity, with a digest of its keys: other keys are other metadata. An entity without
+    /// keys and dates has nothing that could end.
+    fn end_of_entity(&mut self, put: &mut impl FnMut(Found<'static>)) {
+        self.entity.clear();
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        let Some(statement) = self.stated.take() else { return };
+        if self.keys.is_empty() && statement.not_after().is_none() {
+            return;
+        }
+        let statement = statement
+            .fact("keys", self.keys.len().to_string())
+            .fact("keys_sha256", hex(&sha256(&self.keys.concat())));
         let place = Place::whole();
-        let place = if what == "entity" && !name.is_empty() { place.named(&name) } else { place };
+        let place = match statement.names().first() {
+            Some(name) => place.named(name),
+            None => place,
+        };
         put(Found { content: Content::Statement(statement), place });
     }
 
@@ -196,6 +224,9 @@ impl Walk {
         let mut place = Place::whole();
         if !self.entity.is_empty() {
             place = place.named(&self.entity);
+        }
+        if label.contains('/') && self.keys.len() < KEYS_MAX {
+            self.keys.push(sha256(&der));
         }
         for part in label.split('/') {
             place = place.named(part);
@@ -337,12 +368,12 @@ mod tests {
              </KeyDescriptor><KeyDescriptor>KEYINFO</KeyDescriptor></IDPSSODescriptor><SPSSODescriptor><KeyDescriptor \
              use='encryption'>KEYINFO</KeyDescriptor></SPSSODescriptor></EntityDescriptor>",
             &[
-                "#https%3A%2F%2Fidp%2Fx",
                 "#https%3A%2F%2Fidp%2Fx/signature/1",
                 "#https%3A%2F%2Fidp%2Fx/idp/signing/1",
                 "#https%3A%2F%2Fidp%2Fx/idp/signing/2",
                 "#https%3A%2F%2Fidp%2Fx/idp/any/1",
                 "#https%3A%2F%2Fidp%2Fx/sp/encryption/1",
+                "#https%3A%2F%2Fidp%2Fx",
             ],
             0,
         );
@@ -350,7 +381,7 @@ mod tests {
             "<?xml version='1.0'?><!-- x --><ENTITIES Name='f' validUntil='2030-01-01T00:00:00Z'>\
              <md:EntityDescriptor entityID='a'><md:SPSSODescriptor><md:KeyDescriptor>KEYINFO</md:KeyDescriptor>\
              </md:SPSSODescriptor></md:EntityDescriptor></md:EntitiesDescriptor>",
-            &["", "#a/sp/any/1"],
+            &["", "#a/sp/any/1", "#a"],
             0,
         );
         check("<ENTITY entityID='a' validUntil='soon'/>", &[], 1);

@@ -47,9 +47,11 @@ fn the_corpus() {
         unique.dedup();
         assert_eq!(unique.len(), places.len(), "{name}: a place is said twice");
         let stated = statements(&bytes, StatementKind::SignedMetadata);
-        assert_eq!(stated.len(), text.matches("validUntil=").count(), "{name}");
+        // Those of an entity stand also for its keys, with a date or without.
+        let dated = stated.iter().filter(|(_, statement)| statement.not_after().is_some()).count();
+        assert_eq!(dated, text.matches("validUntil=").count(), "{name}");
         certificates += places.len();
-        dates += stated.len();
+        dates += dated;
     }
     println!("saml: {whole} of {documents} documents whole, {certificates} certificates, {dates} dates");
     assert!(documents > 0);
@@ -81,7 +83,8 @@ fn an_aggregate_of_a_hundred_megabytes_is_streamed() {
     }
     metadata.push(b"</md:EntitiesDescriptor>", |_| found += 1).expect("an end");
     assert_eq!(metadata.finish(), Ok(Vec::new()));
-    assert_eq!(found, entities + 1);
+    // A certificate and what the entity states, and the date of the whole.
+    assert_eq!(found, 2 * entities + 1);
     let took = start.elapsed();
     println!("saml: {} MB and {entities} entities in {took:?}", octets >> 20);
     assert!(took < std::time::Duration::from_secs(60), "{took:?}");

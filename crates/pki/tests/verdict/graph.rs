@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use notafter_pki::chain::{AnchorSets, End, Graph, Path};
+use notafter_pki::chain::{AnchorSets, CHECKS_MAX, Client, End, Graph, Path};
 
 use super::made::{Authority, parse};
 
@@ -159,4 +159,54 @@ fn a_mesh_is_bounded() {
     let (path, numbers) = search(&leaf, &all);
     assert_eq!((path.end, numbers.len(), numbers.last()), (End::Anchor(1), 2, Some(&380)), "{path:?}");
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[test]
+fn clients_differ_where_a_cross_sign_is_sent() {
+    let (old, new) = (Authority::new("Old Root"), Authority::new("New Root"));
+    let (old_root, new_root) = (old.root(2027), new.root(2040));
+    let cross = new.certified_by(&old, 2027, |_| {});
+    let leaf = new.leaf("a.example", 2028, |_| {});
+    let mut graph = Graph::new();
+    let olds = graph.add(parse(&old_root), 2);
+    let news = graph.add(parse(&new_root), 1);
+    let crossed = graph.add(parse(&cross), 0);
+    let leaf = parse(&leaf);
+    // Who follows what is sent ends at the old root; who looks further, at the new one.
+    assert_eq!(graph.as_sent(&leaf, &[crossed]), [crossed, olds]);
+    assert_eq!(graph.best_path(&leaf, &[crossed]).issuers, [news]);
+    assert_eq!(graph.as_sent(&leaf, &[]), [news]);
+    // A root that was sent is not followed: the client has its own.
+    assert_eq!(graph.as_sent(&leaf, &[news]), [news]);
+    let mut path = |trusts, sent: &[_]| graph.best_path_of(Client { trusts, only_sent: true }, &leaf, sent);
+    let with_old = path(2, &[crossed]);
+    assert_eq!((with_old.end, with_old.issuers), (End::Anchor(2), vec![crossed, olds]));
+    assert!(!matches!(path(2, &[]).end, End::Anchor(_)));
+    assert_eq!(path(1, &[crossed]).issuers, [news]);
+    assert_eq!(graph.kin(news).collect::<Vec<_>>(), [news, crossed]);
+}
+
+#[test]
+fn every_client_together_costs_little_in_a_mesh() {
+    let authorities: Vec<Authority> = (0..12).map(|n| Authority::new(&format!("CA {n}"))).collect();
+    let mut mesh = Vec::new();
+    for a in &authorities {
+        for b in authorities.iter().filter(|b| !std::ptr::eq(a, *b)) {
+            mesh.push(a.certified_by(b, 2030, |_| {}));
+        }
+    }
+    let leaf = authorities[0].leaf("a.example", 2027, |_| {});
+    let mut graph = Graph::new();
+    let sent: Vec<_> = mesh.iter().map(|der| graph.add(parse(der), 0)).collect();
+    let leaf = parse(&leaf);
+    let started = Instant::now();
+    graph.best_path(&leaf, &sent);
+    graph.as_sent(&leaf, &sent);
+    for bit in 0..9 {
+        graph.best_path_of(Client { trusts: 1 << bit, only_sent: true }, &leaf, &sent);
+    }
+    // Each search has its budget, and a signature that was checked is not checked again.
+    let most = u64::from(CHECKS_MAX) * 11;
+    assert!(graph.checks() <= most.min(132 + 11 * 12), "{}", graph.checks());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }

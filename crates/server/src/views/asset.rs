@@ -279,6 +279,10 @@ fn kind_words(row: &AssetRow) -> String {
         (AssetKind::CodeSignature, _) => "code signature",
         (AssetKind::BareKey, _) => "key",
         (AssetKind::Domain, _) => "domain",
+        (AssetKind::Manual, _) => "date entered by hand",
+        (AssetKind::Flow, _) => "counter",
+        (AssetKind::DnssecSignature, _) => "DNSSEC signatures",
+        (AssetKind::CaaPolicy, _) => "CAA records",
     }
     .to_owned()
 }

@@ -3,6 +3,8 @@
 //! A closure over numbers first (which assets, which placements), then one pass that reads rows and bytes. Every
 //! step has a bound, so that one folder or one CA with a million neighbours cannot hold up the judging of the rest.
 
+mod standing;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -17,7 +19,8 @@ use notafter_core::{Fingerprint, KeyId, UnixTime};
 use super::{Due, Part};
 use crate::db::{Conn, Result, Row, Value, args};
 use crate::observations::intern::{find_place, members};
-use crate::read::{CA, NEVER, key32};
+use crate::places::reversed;
+use crate::read::{CA, NEVER, caa_group, key32};
 use crate::shelf::Shelf;
 use crate::{places, texts};
 
@@ -25,9 +28,13 @@ use crate::{places, texts};
 const NEIGHBOURS_MAX: usize = 20_000;
 /// So many with the same names.
 const SAME_NAMES_MAX: usize = 1000;
+/// So many that share the first name: a name in more says nothing.
+const FIRST_NAME_MAX: usize = 200;
 /// So many that depend on one CA.
 const DEPENDENTS_MAX: usize = 1000;
-/// Issuers above an asset.
+/// So many copies of one thing are loaded with their folders.
+const COPIES_MAX: usize = 100;
+/// Issuers above an asset, and CAs below an anchor.
 const DEPTH_MAX: usize = 8;
 
 /// The columns of a placement, in the order `Found` reads them.
@@ -62,6 +69,9 @@ struct About {
     flags: i64,
     not_before: Option<i64>,
     not_after: i64,
+    served: i64,
+    /// Does it lie in files?
+    filed: bool,
 }
 
 impl<'l, 'c> Loader<'l, 'c> {
@@ -97,11 +107,12 @@ impl<'l, 'c> Loader<'l, 'c> {
         for row in found.into_iter().flatten() {
             judged.insert(row.int(0)?);
         }
-        let mut groups = BTreeSet::new();
+        let (mut groups, mut names_due) = (BTreeSet::new(), BTreeSet::new());
         for one in &due {
             match &one.subject {
                 name @ SubjectKey::Name { .. } => {
                     groups.insert(places::name_group(name));
+                    names_due.insert(places::name_group(name));
                 }
                 SubjectKey::Key(location) => {
                     groups.insert(places::group(location));
@@ -117,28 +128,48 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         self.groups(groups)?;
         let hands = self.hands(&due)?;
+        self.nameless(&names_due)?;
         let mut names = BTreeSet::new();
         self.know(judged.iter().copied())?;
         self.placements_of(&judged, NEIGHBOURS_MAX)?;
-        let mut authorities = Vec::new();
+        let (mut authorities, mut stated) = (Vec::new(), BTreeSet::new());
+        let mut unserved = BTreeSet::new();
         for asset in &judged {
             let Some(Some(about)) = self.abouts.get(asset) else { continue };
             names.extend(about.names6);
+            // What has neither issuer nor key is a statement: of it, copies count wherever they lie.
+            if about.issuer.is_none() && about.key6.is_none() {
+                stated.extend(about.names6);
+            }
+            // What is served under one name is compared with what is served under the same; what lies in a file may
+            // be meant to take the place of one with other names besides.
+            if about.flags & CA == 0 && about.served == 0 && about.names6.is_some() {
+                unserved.insert(*asset);
+            }
+            if about.kind == AssetKind::Certificate && about.flags & CA == 0 {
+                names.insert(caa_group());
+            }
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
-                authorities.extend(about.subject.map(|subject| (*asset, subject, about.not_after)));
+                let (end, filed) = (about.not_after, about.filed);
+                authorities.extend(about.subject.map(|subject| (*asset, subject, end, filed)));
             }
         }
-        for (asset, subject, not_after) in authorities {
+        for (asset, subject, not_after, filed) in authorities {
             self.dependents(asset, subject, not_after)?;
+            if filed {
+                self.standing(asset, subject)?;
+            }
         }
         self.same_names(&names)?;
-        // Everything at the same names and in the same folders.
+        self.same_first_name(&unserved)?;
+        let copies = self.copies(&stated)?;
+        // Everything at the same names and in the same folders; of metadata also what the copies hold.
         let near: BTreeSet<i64> = self
             .placements
             .values()
             .filter_map(|row| Some((row.int(1).ok()?, row.int(2).ok()?)))
-            .filter(|(asset, _)| judged.contains(asset))
+            .filter(|(asset, _)| judged.contains(asset) || copies.contains(asset))
             .map(|(_, place)| place)
             .collect();
         self.places_of(near.iter().copied())?;
@@ -146,6 +177,8 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.groups(groups)?;
         self.chain_members()?;
         self.issuers(&judged)?;
+        // Of the roots that were met above.
+        self.chain_members()?;
         self.assets(judged)?;
         self.fill()?;
         self.key_sightings()?;
@@ -179,7 +212,8 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn know(&mut self, ids: impl IntoIterator<Item = i64>) -> Result<()> {
         let new: BTreeSet<i64> = ids.into_iter().filter(|id| !self.abouts.contains_key(id)).collect();
         let found = self.c.query_many(
-            "SELECT names6, key6, issuer, subject, flags, not_before, not_after, kind, fp8, fp24
+            "SELECT names6, key6, issuer, subject, flags, not_before, not_after, kind, fp8, fp24,
+               places, served
              FROM asset WHERE id = $1",
             &numbers(&new),
         )?;
@@ -196,6 +230,8 @@ impl<'l, 'c> Loader<'l, 'c> {
                     not_after: row.int(6)?,
                     kind: texts::kind(row.int(7)?)?,
                     id: texts::join(row.int(8)?, &row.blob(9)?)?,
+                    served: row.int(11)?,
+                    filed: row.int(10)? > row.int(11)?,
                 }),
             };
             self.abouts.insert(id, about);
@@ -251,6 +287,57 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.placements_of(&same, SAME_NAMES_MAX)
     }
 
+    /// Everything of these names: their placements are loaded already.
+    fn copies(&mut self, names: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+        let sql = format!(
+            "SELECT id FROM asset WHERE names6 = $1 AND places > 0 ORDER BY id DESC LIMIT {COPIES_MAX}"
+        );
+        let rows = self.c.query_many(&sql, &numbers(names))?;
+        rows.into_iter().flatten().map(|row| row.int(0)).collect()
+    }
+
+    /// Leaves that hold the first name of one that is served nowhere.
+    fn same_first_name(&mut self, unserved: &BTreeSet<i64>) -> Result<()> {
+        let mut firsts = BTreeSet::new();
+        for mut row in self
+            .c
+            .query_many("SELECT title FROM asset WHERE id = $1", &numbers(unserved))?
+            .into_iter()
+            .flatten()
+        {
+            firsts.insert(reversed(&row.text(0)?.to_lowercase()));
+        }
+        let asked: Vec<Vec<Value<'_>>> = firsts.iter().map(|name| vec![name.into()]).collect();
+        let sql = format!(
+            "SELECT n.asset FROM name n JOIN asset a ON a.id = n.asset WHERE n.name = $1 AND a.places > 0
+             LIMIT {FIRST_NAME_MAX}"
+        );
+        let mut found = BTreeSet::new();
+        for rows in self.c.query_many(&sql, &asked)? {
+            // One alone is the one that is judged.
+            if rows.len() > 1 && rows.len() < FIRST_NAME_MAX {
+                for row in rows {
+                    found.insert(row.int(0)?);
+                }
+            }
+        }
+        self.placements_of(&found, SAME_NAMES_MAX)
+    }
+
+    /// What the addresses of these server names show to those who send none.
+    fn nameless(&mut self, names_due: &BTreeSet<i64>) -> Result<()> {
+        if names_due.is_empty() {
+            return Ok(());
+        }
+        let named: BTreeSet<i64> = self.placements.values().filter_map(|row| row.int(2).ok()).collect();
+        self.places_of(named.iter().copied())?;
+        let places = named.iter().filter_map(|place| self.places.get(place));
+        let due = places.filter(|l| l.sni().is_some() && names_due.contains(&places::group(l)));
+        let bare = due.filter_map(|l| Some(Location::endpoint(l.scheme(), l.address()?, None)));
+        let groups = bare.map(|location| places::group(&location)).collect();
+        self.groups(groups)
+    }
+
     /// What lives longer than a CA and is served below it.
     fn dependents(&mut self, asset: i64, subject: i64, not_after: i64) -> Result<()> {
         let rows = self.c.query(
@@ -271,8 +358,9 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     fn chain_members(&mut self) -> Result<()> {
-        let chains: BTreeSet<i64> =
+        let mut chains: BTreeSet<i64> =
             self.placements.values().filter_map(|row| row.maybe_int(4).ok().flatten()).collect();
+        chains.retain(|chain| !self.chains.contains_key(chain));
         let found = self.c.query_many("SELECT members FROM chain WHERE id = $1", &numbers(&chains))?;
         let mut all = BTreeSet::new();
         for (chain, rows) in chains.into_iter().zip(found) {
@@ -309,6 +397,7 @@ impl<'l, 'c> Loader<'l, 'c> {
                 break;
             }
             self.assets(above.clone())?;
+            self.filed(&above)?;
             below = above;
         }
         Ok(())

@@ -106,6 +106,10 @@ impl<'r> Finishing<'r> {
             if role == texts::role_number(Role::Root) && location.is_file() {
                 self.ledger.root_folders.insert(places::group(&location));
             }
+            // A signer's end is judged by what else stands in its document.
+            if role == texts::role_number(Role::Signer) {
+                self.ledger.folders.insert(places::group(&location));
+            }
         }
         Ok(())
     }
@@ -217,7 +221,10 @@ impl Blind {
             }
             match path.rsplit_once('/') {
                 // `file://` alone is the root folder.
-                Some((above, _)) if above.len() >= "file:/".len() => path = above,
+                // Above the members of an archive is the archive.
+                Some((above, _)) if above.len() >= "file:/".len() => {
+                    path = above.strip_suffix('!').unwrap_or(above);
+                }
                 _ => return self.0.contains("file:") || self.0.contains("file://"),
             }
         }

@@ -209,6 +209,10 @@ impl<'r> Recording<'r> {
             let Some(open) = before.iter().find(|o| o.asset == asset) else {
                 self.ledger.placement(asset, self.source, flags, false, 1);
                 self.touch_place(&placement.location, role);
+                // What stands beside it in the same document has a next one now, or none any more.
+                if placement.facts.part.is_some() {
+                    self.ledger.folders.insert(places::group(&placement.location));
+                }
                 self.changed.new_placements += 1;
                 out.inserts.push([
                     asset.into(),
@@ -440,6 +444,7 @@ impl<'r> Recording<'r> {
             if columns.is_ca() {
                 self.ledger.issuers.extend(subject);
             }
+            self.ledger.above.extend(issuer);
             let (fp8, fp24) = texts::split(&columns.id);
             let [places, served, unseen] = self.ledger.counts_of(id);
             let first_seen = first_seen.get(&one.ix).copied().unwrap_or(0);

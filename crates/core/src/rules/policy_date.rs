@@ -1,0 +1,232 @@
+//! `policy-date`: a dated decision of a root program or of the CA/Browser Forum will catch it, or has.
+//!
+//! The decisions are data ([`DECISIONS`]), each with its source: dates move, and then a line changes and no code. They
+//! bind public certificates only. What is weak today (SHA-1, RSA of 1024 bits) is `weak-signature` and `weak-key`; what
+//! breaks the rules of the day it was issued on is `lifetime-exceeds-policy`. One finding a certificate and decision:
+//! all that one decision catches have the same cause.
+
+use notafter_pki::oid;
+use notafter_pki::time::DAY;
+
+use crate::UnixTime;
+use crate::dossier::{AssetView, Dossier};
+use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::inventory::Role;
+use crate::joints::{Rule, RuleInfo, Verdict};
+
+/// A decision is told so long before it takes effect.
+const AHEAD: i64 = 180 * DAY;
+
+/// Whom a decision catches.
+enum Catches {
+    /// What lives for longer than so many days: its renewal may not.
+    LongerThan(i64),
+    /// What is for servers and for clients: its renewal will be for servers only.
+    ServerAndClient,
+    /// What was issued after the date below a root whose subject holds one of these.
+    IssuedBelow(&'static [&'static str]),
+}
+
+/// A dated decision.
+struct Decision {
+    /// Its name: part of the finding's identity.
+    name: &'static str,
+    /// The first instant at which it holds.
+    from: UnixTime,
+    catches: Catches,
+    /// Where it is written down.
+    source: &'static str,
+}
+
+/// What was decided, by date.
+const DECISIONS: &[Decision] = &[
+    Decision {
+        name: "chrome-entrust",
+        from: UnixTime(1_731_369_600),
+        catches: Catches::IssuedBelow(&["O=Entrust\\, Inc.", "O=Entrust.net", "O=AffirmTrust"]),
+        source: "Chrome 131: nothing newer than 11 November 2024 below Entrust's roots (Google Online Security Blog, 27 June 2024, updated 10 September 2024)",
+    },
+    Decision {
+        name: "chrome-chunghwa-netlock",
+        from: UnixTime(1_754_006_400),
+        catches: Catches::IssuedBelow(&["O=Chunghwa Telecom Co.\\, Ltd.", "O=NetLock Kft."]),
+        source: "Chrome 139: nothing newer than 31 July 2025 below Chunghwa Telecom's and Netlock's roots (Google Online Security Blog, 30 May 2025)",
+    },
+    Decision {
+        name: "sc-081-100",
+        from: UnixTime(1_805_068_800),
+        catches: Catches::LongerThan(100),
+        source: "CA/Browser Forum ballot SC-081v3: 100 days at most from 15 March 2027",
+    },
+    Decision {
+        name: "chrome-client-auth",
+        from: UnixTime(1_805_068_800),
+        catches: Catches::ServerAndClient,
+        source: "Chrome Root Program Policy 1.8: new leaves are for servers only from 15 March 2027; CAs stop earlier",
+    },
+    Decision {
+        name: "sc-081-47",
+        from: UnixTime(1_868_227_200),
+        catches: Catches::LongerThan(47),
+        source: "CA/Browser Forum ballot SC-081v3: 47 days at most from 15 March 2029",
+    },
+];
+
+/// The rule.
+pub struct PolicyDate;
+
+impl Rule for PolicyDate {
+    fn info(&self) -> &RuleInfo {
+        &RuleInfo {
+            kind: Kind::PolicyDate,
+            doc: "a dated decision about public certificates catches it or its renewal",
+            citation: "CA/Browser Forum SC-081v3; Chrome Root Program Policy 1.8 and its notices of distrust",
+        }
+    }
+
+    fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
+        let Some((view, certificate)) = dossier.certificate() else { return Verdict::NotApplicable };
+        let (Some(begin), Some(end)) = (view.asset.not_before, view.asset.not_after) else {
+            return Verdict::NotApplicable;
+        };
+        let public = view.chains.iter().any(|c| c.path.public);
+        if !public || certificate.is_ca() || now > end || view.superseded_by.is_some() {
+            return Verdict::NotApplicable;
+        }
+        // Both ends count (RFC 5280 section 4.1.2.5).
+        let lifetime = end.0.saturating_sub(begin.0).saturating_add(1);
+        let mut findings = Vec::new();
+        let mut holds_until: Option<UnixTime> = None;
+        for decision in DECISIONS {
+            let (severity, summary, hint, deadline) = match decision.catches {
+                Catches::LongerThan(days) if lifetime > days * DAY && now < decision.from => (
+                    Severity::Info,
+                    format!(
+                        "{} lives for {} days; what is issued {WHEN} or later lives for {days} at most",
+                        view.title(),
+                        lifetime / DAY
+                    ),
+                    "have it renewed by a program, or count on renewing it by hand that much more often",
+                    decision.from,
+                ),
+                Catches::ServerAndClient => {
+                    let usages = certificate.extended_key_usage();
+                    let both = usages.is_some_and(|u| u.has(oid::SERVER_AUTH) && u.has(oid::CLIENT_AUTH));
+                    if !both {
+                        continue;
+                    }
+                    let used = view.has_role(Role::Client);
+                    let severity = if used { Severity::Warning } else { Severity::Info };
+                    (
+                        severity,
+                        format!(
+                            "{} is for servers and for clients; what replaces it is for servers only, {WHEN} at the latest",
+                            view.title()
+                        ),
+                        "wherever it signs in as a client, get a certificate from a private CA for that, and have the other side accept it first",
+                        // It may be used until it ends, and be renewed as it is until the date.
+                        decision.from.max(end),
+                    )
+                }
+                Catches::IssuedBelow(roots) if below(view, roots) => {
+                    if begin >= decision.from {
+                        (
+                            Severity::Warning,
+                            format!(
+                                "{} was issued after Chrome stopped trusting new certificates of its CA",
+                                view.title()
+                            ),
+                            "replace it by one from another CA: browsers refuse it today",
+                            begin,
+                        )
+                    } else {
+                        (
+                            Severity::Info,
+                            format!(
+                                "{} is trusted until it ends, {WHEN}; a renewal by the same CA is not, in Chrome",
+                                view.title()
+                            ),
+                            "renew it with another CA",
+                            end,
+                        )
+                    }
+                }
+                Catches::LongerThan(_) | Catches::IssuedBelow(_) => continue,
+            };
+            let speaks = decision.from.plus(-AHEAD);
+            let next = if now < speaks { Some(speaks) } else { Some(decision.from).filter(|t| *t > now) };
+            holds_until = match (holds_until, next) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            if now < speaks {
+                continue;
+            }
+            findings.push(
+                Finding::new(Kind::PolicyDate, severity, Some(view.asset.id), decision.name)
+                    .at(view.locations())
+                    .deadline(Some(deadline))
+                    .summary(summary)
+                    .hint(hint)
+                    .evidence("decision", decision.name)
+                    .evidence("from", decision.from.to_string())
+                    .evidence("source", decision.source),
+            );
+        }
+        match (findings.is_empty(), holds_until) {
+            (true, None) => Verdict::Pass { holds_until: None },
+            (true, Some(from)) => Verdict::NotYetEffective { from },
+            (false, holds_until) => Verdict::Found { findings, holds_until },
+        }
+    }
+}
+
+/// Does a public path of it end at a root with one of these in its subject?
+fn below(view: &AssetView<'_>, roots: &[&str]) -> bool {
+    let mut public = view.chains.iter().filter(|c| c.path.public);
+    public.any(|c| roots.iter().any(|root| c.path.ends_at.contains(root)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DECISIONS;
+    use crate::finding::{Kind, Severity};
+    use crate::rules::scene::Scene;
+
+    fn check(scene: Scene, severity: Option<Severity>) {
+        scene.check(&super::PolicyDate, severity.map(|s| (Kind::PolicyDate, s)));
+    }
+
+    #[test]
+    fn the_dates_are_what_their_text_says() {
+        let dates: Vec<_> = DECISIONS.iter().map(|d| (d.name, d.from.to_string())).collect();
+        let expected = [
+            ("chrome-entrust", "2024-11-12T00:00:00Z"),
+            ("chrome-chunghwa-netlock", "2025-08-01T00:00:00Z"),
+            ("sc-081-100", "2027-03-15T00:00:00Z"),
+            ("chrome-client-auth", "2027-03-15T00:00:00Z"),
+            ("sc-081-47", "2029-03-15T00:00:00Z"),
+        ];
+        assert_eq!(dates, expected.map(|(name, date)| (name, date.to_owned())));
+    }
+
+    // The scenes' "now" is 21 November 2026.
+    #[test]
+    fn caught() {
+        check(Scene::leaf("a.test").lives(199, 150).served().public(), Some(Severity::Info));
+        check(
+            Scene::leaf("a.test").lives(90, 60).served().public().below("O=AffirmTrust,C=US"),
+            Some(Severity::Warning),
+        );
+        check(Scene::leaf("a.test").lives(90, 60).served().public().for_clients_too(), Some(Severity::Info));
+    }
+
+    #[test]
+    fn not_caught() {
+        check(Scene::leaf("a.test").lives(90, 60).served().public(), None);
+        check(Scene::leaf("a.test").lives(199, 150).served(), None);
+        check(Scene::leaf("a.test").lives(199, -1).served().public(), None);
+        check(Scene::leaf("a.test").lives(90, 60).served().for_clients_too(), None);
+        check(Scene::leaf("a.test").lives(90, 60).served().public().below("O=Other,C=US"), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! Values of YAML and JSON documents, each under the names that lead to it: Secrets, ConfigMaps, webhooks,
+//! kubeconfigs, values of charts, and whatever else writes certificates between its lines.
+//!
+//! For `read.rs`, which opens the values. A value is told by its path: `users[0].user.client-certificate-data`,
+//! `data.tls.crt`; where a file has several Kubernetes objects, the object comes first: `Secret/shop/api.data.tls.crt`.
+//! What a value is for, where its name says so, comes along. Documents are bounded in size, their values by
+//! `configs/value.rs` in depth and number. Templates are read as far as they are YAML; what stands in the rest is found
+//! by its looks alone.
+
+use std::collections::HashSet;
+
+use notafter_core::inventory::Role;
+use notafter_core::observation::LinkKind;
+use notafter_pki::container::base64;
+use notafter_pki::container::sniff::{Hint, Markers};
+
+use crate::configs::value::{Data, Node};
+
+/// No larger document is taken apart, in octets.
+const SIZE_MAX: usize = 16 << 20;
+/// So many values of one document are opened.
+const VALUES_MAX: usize = 20_000;
+/// And so many octets of all together: an alias repeats its value as often as it likes.
+const OCTETS_MAX: usize = 64 << 20;
+/// Nothing that is of interest is shorter, in octets.
+const SHORTEST: usize = 40;
+
+/// A value that may hold something.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    /// The names that lead to it, as a fragment.
+    pub(super) path: String,
+    /// Its text, or what its text is base64 of.
+    pub(super) bytes: Vec<u8>,
+    /// What certificates in it are there for.
+    pub(super) role: Option<Role>,
+}
+
+/// The values of a document that may hold something; none where it is no document.
+pub(super) fn values(path: &str, bytes: &[u8]) -> Vec<Value> {
+    let Some(text) = document(path, bytes) else { return Vec::new() };
+    let documents = Node::yaml(text);
+    let mut walk = Walk { markers: markers(), out: Vec::new(), octets: 0, objects: HashSet::new() };
+    let several = documents.len() > 1;
+    for (n, node) in documents.iter().enumerate() {
+        let mut path = match several {
+            true => walk.object(node).unwrap_or_else(|| format!("[{n}]")),
+            false => String::new(),
+        };
+        walk.node(node, &mut path, "");
+    }
+    walk.out
+}
+
+/// A file that a kubeconfig names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// Where it is named, as a fragment.
+    pub(super) at: String,
+    /// Its path as it is written: relative ones begin at the folder of the kubeconfig.
+    pub(super) file: String,
+    /// What it is there for.
+    pub(super) kind: LinkKind,
+}
+
+/// Does a file that begins like this look like a kubeconfig?
+pub(super) fn is_kubeconfig(start: &[u8]) -> bool {
+    const BEGINNINGS: &[&[u8]] =
+        &[b"apiVersion:", b"kind:", b"clusters:", b"contexts:", b"current-context:", b"---", b"#"];
+    let kind = |at: usize| !start.get(at + KIND.len()).is_some_and(u8::is_ascii_alphanumeric);
+    BEGINNINGS.iter().any(|beginning| start.starts_with(beginning))
+        && memchr::memmem::find_iter(start, KIND).any(kind)
+}
+
+const KIND: &[u8] = b"kind: Config";
+
+/// The files that a kubeconfig names instead of holding what is in them (client-go, `clientcmd` API v1).
+pub(super) fn references(bytes: &[u8]) -> Vec<Reference> {
+    const NAMES: &[(&str, &str, &str, LinkKind)] = &[
+        ("users", "user", "client-certificate", LinkKind::Presents),
+        ("clusters", "cluster", "certificate-authority", LinkKind::Trusts),
+    ];
+    let text = Some(bytes).filter(|b| b.len() <= SIZE_MAX && is_kubeconfig(b));
+    let Some(text) = text.and_then(|b| std::str::from_utf8(b).ok()) else { return Vec::new() };
+    let mut out = Vec::new();
+    for config in Node::yaml(text).iter().filter(|n| n.get("kind").text() == Some("Config")) {
+        for (list, entry, name, kind) in NAMES {
+            for (n, item) in config.get(list).items().iter().enumerate().take(VALUES_MAX) {
+                if let Some(file) = item.at(&[entry, name]).text().filter(|file| !file.is_empty()) {
+                    let at = format!("{list}[{n}].{entry}.{name}");
+                    out.push(Reference { at, file: file.to_owned(), kind: *kind });
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The text, if this is YAML or JSON.
+fn document<'b>(path: &str, bytes: &'b [u8]) -> Option<&'b str> {
+    if bytes.len() > SIZE_MAX {
+        return None;
+    }
+    let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let json = matches!(start.first(), Some(b'{' | b'['));
+    let named = [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending));
+    let object =
+        || start.starts_with(b"apiVersion:") || memchr::memmem::find(bytes, b"\napiVersion:").is_some();
+    let yaml = named || !start.starts_with(b"-----BEGIN") && object();
+    if json || yaml { std::str::from_utf8(start).ok() } else { None }
+}
+
+fn markers() -> &'static Markers {
+    static MARKERS: std::sync::OnceLock<Markers> = std::sync::OnceLock::new();
+    MARKERS.get_or_init(Markers::new)
+}
+
+struct Walk {
+    markers: &'static Markers,
+    out: Vec<Value>,
+    octets: usize,
+    /// Objects met, by the names given to them.
+    objects: HashSet<String>,
+}
+
+impl Walk {
+    /// `KIND/NAMESPACE/NAME` of a Kubernetes object, if no other has it.
+    fn object(&mut self, node: &Node) -> Option<String> {
+        let metadata = node.get("metadata");
+        let (kind, name) = (node.get("kind").text()?, metadata.get("name").text()?);
+        let mut out = encoded(kind);
+        for part in metadata.get("namespace").text().into_iter().chain([name]) {
+            out.push('/');
+            out.push_str(&encoded(part));
+        }
+        self.objects.insert(out.clone()).then_some(out)
+    }
+
+    fn node(&mut self, node: &Node, path: &mut String, key: &str) {
+        let length = path.len();
+        match &node.data {
+            Data::Nothing => {}
+            Data::Text(text) => self.text(text, path, key),
+            Data::List(items) => {
+                for (n, item) in items.iter().enumerate() {
+                    if let Some(mut object) = self.object(item) {
+                        self.node(item, &mut object, key);
+                        continue;
+                    }
+                    path.push_str(&format!("[{n}]"));
+                    self.node(item, path, key);
+                    path.truncate(length);
+                }
+            }
+            Data::Map(entries) => {
+                for (name, value) in entries {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(&encoded(name));
+                    self.node(value, path, name);
+                    path.truncate(length);
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str, path: &str, key: &str) {
+        if text.len() < SHORTEST || self.out.len() >= VALUES_MAX {
+            return;
+        }
+        let bytes = if self.markers.first(text.as_bytes()).is_some() {
+            text.as_bytes().to_vec()
+        } else if let Some(decoded) = decoded(text) {
+            decoded
+        } else {
+            return;
+        };
+        self.octets += bytes.len();
+        if self.octets <= OCTETS_MAX {
+            self.out.push(Value { path: path.to_owned(), bytes, role: role(key) });
+        }
+    }
+}
+
+/// What base64 is of, where that begins as something of interest.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim();
+    let plain =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=') || b.is_ascii_whitespace();
+    let start = text.get(..1368).unwrap_or(text);
+    Hint::of_start(&base64::decode(start.as_bytes()))?;
+    text.bytes().all(plain).then(|| base64::decode(text.as_bytes()))
+}
+
+/// What the name of a value says that its certificates are for.
+fn role(key: &str) -> Option<Role> {
+    const ANCHORS: &[&str] = &[
+        "certificate-authority-data",
+        "caBundle",
+        "ca.crt",
+        "ca.pem",
+        "cacert.pem",
+        "ca-cert.pem",
+        "root-cert.pem",
+        "ca-bundle.crt",
+        "ca-bundle.pem",
+        "ca-certificates.crt",
+        "service-ca.crt",
+        "client-ca-file",
+        "requestheader-client-ca-file",
+        "caCertificate",
+        "caCert",
+        "rootCA",
+    ];
+    if key == "client-certificate-data" {
+        return Some(Role::Client);
+    }
+    ANCHORS.iter().any(|name| key.eq_ignore_ascii_case(name)).then_some(Role::TrustAnchor)
+}
+
+/// A name as part of a fragment.
+fn encoded(name: &str) -> String {
+    notafter_core::location::fragment(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Base64 of DER as it begins, long enough to be looked at.
+    const DER: &str = "MIIC0123456789012345678901234567890123456789012345";
+
+    fn check(path: &str, text: &str, expected: &[(&str, Option<Role>)]) {
+        let found = values(path, text.as_bytes());
+        let got: Vec<_> = found.iter().map(|value| (value.path.as_str(), value.role)).collect();
+        assert_eq!(got, expected, "{text}");
+    }
+
+    #[test]
+    fn paths() {
+        let (ca, client) = (Some(Role::TrustAnchor), Some(Role::Client));
+        let secret =
+            format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata:\n  tls.crt: {DER}\n");
+        check("/a", &secret, &[("data.tls.crt", None)]);
+        let hook = format!("kind: Hook\nmetadata:\n  name: h\n  namespace: n\nx:\n- caBundle: {DER}\n");
+        let both = [("Secret/a.data.tls.crt", None), ("Hook/n/h.x[0].caBundle", ca)];
+        check("/a", &format!("{secret}---\n{hook}"), &both);
+        // Two that are called alike are told by their order.
+        let twice = [("Secret/a.data.tls.crt", None), ("[1].data.tls.crt", None)];
+        check("/a", &format!("{secret}---\n{secret}"), &twice);
+        let list = format!(
+            r#"{{"kind": "List", "items": [{{"kind": "Secret", "metadata": {{"name": "a"}}, "data": {{"k": "{DER}"}}}}, ["{DER}"]]}}"#
+        );
+        check("/a", &list, &[("Secret/a.data.k", None), ("items[1][0]", None)]);
+        let config = format!(
+            "apiVersion: v1\nkind: Config\nusers:\n- name: x\n  user:\n    client-certificate-data: {DER}\n"
+        );
+        check("/a", &config, &[("users[0].user.client-certificate-data", client)]);
+        check("/values.yaml", &format!("tls:\n  a b/c: '{DER}'\n"), &[("tls.a%20b%2Fc", None)]);
+        // No document: nothing says that these are names.
+        check("/a", &format!("tls:\n  cert: {DER}\n"), &[]);
+        check("/a.yaml", "a: short\nb: nothing that would be of any interest to anybody at all\n", &[]);
+    }
+
+    #[test]
+    fn aliases_are_counted() {
+        let bomb: String = (0..200).map(|n| format!("k{n}: *a\n")).collect();
+        let text = format!("a: &a {}\n{bomb}", DER.repeat(20_000));
+        let octets: usize = values("/a.yaml", text.as_bytes()).iter().map(|value| value.bytes.len()).sum();
+        assert!((1..=OCTETS_MAX).contains(&octets), "{octets}");
+    }
+
+    #[test]
+    fn files_of_kubeconfigs() {
+        let text = "apiVersion: v1\nkind: Config\nclusters:\n- cluster: {certificate-authority: pki/ca.crt}\nusers:\n- user:\n    client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem\n";
+        let got: Vec<_> = references(text.as_bytes()).into_iter().map(|r| (r.at, r.file, r.kind)).collect();
+        let own = |text: &str| text.to_owned();
+        let expected = [
+            (
+                own("users[0].user.client-certificate"),
+                own("/var/lib/kubelet/pki/kubelet-client-current.pem"),
+                LinkKind::Presents,
+            ),
+            (own("clusters[0].cluster.certificate-authority"), own("pki/ca.crt"), LinkKind::Trusts),
+        ];
+        assert_eq!(got, expected);
+        for other in ["apiVersion: v1\nkind: ConfigMap\n", "kind: Secret\n", ""] {
+            assert!(!is_kubeconfig(other.as_bytes()) && references(other.as_bytes()).is_empty(), "{other}");
+        }
+    }
+}

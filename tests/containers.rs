@@ -1,0 +1,338 @@
+//! Containers in containers: what the tools of the field pack, found at the end of the way that leads there.
+//!
+//! Every archive here is made by its own tool (tar, zip, jar, dpkg-deb, cpio, rpmbuild, xz, ...); manifests are written
+//! as people write them. Archives that no tool makes are in `discover/src/files/archive/tests.rs`.
+
+#![allow(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
+
+mod run;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use notafter_lab::stores::{self, Java, Pkcs12};
+use notafter_lab::{Authority, Lab, Leaf, Request, base64, need};
+use run::{Scan, scan};
+
+struct Folder {
+    lab: Lab,
+    tree: PathBuf,
+    leaf: Leaf,
+}
+
+impl Folder {
+    /// A folder to be scanned, and beside it one with the leaf in every form: `c.pem`, `c.der`, `keys.jks`, `c.p12`.
+    fn new(name: &str) -> Self {
+        let lab = Lab::new(name);
+        let leaf = Authority::new(&lab).issue(&Request::server());
+        let (tree, work) = (lab.path().join("tree"), lab.path().join("work"));
+        fs::create_dir_all(&tree).unwrap();
+        fs::create_dir_all(&work).unwrap();
+        fs::copy(&leaf.cert_pem, work.join("c.pem")).unwrap();
+        stores::der(&work.join("c.der"), &leaf);
+        for made in [
+            stores::java(&work.join("keys.jks"), &leaf, Java::Jks, "secret word"),
+            stores::pkcs12(&work.join("c.p12"), &leaf, Pkcs12::Modern, "secret word"),
+        ] {
+            let _ = need(made);
+        }
+        Self { lab, tree, leaf }
+    }
+
+    fn work(&self, name: &str) -> PathBuf {
+        self.lab.path().join("work").join(name)
+    }
+
+    /// Runs a line of shell in the work folder, `$T` being the tree. Gives whether the program is there.
+    fn make(&self, program: &str, line: &str) -> bool {
+        if Command::new("which").arg(program).output().is_ok_and(|o| !o.status.success()) {
+            println!("NOT RUN: {program} is not installed: {line}");
+            return false;
+        }
+        let run = Command::new("sh")
+            .args(["-ec", line])
+            .env("T", &self.tree)
+            .current_dir(self.lab.path().join("work"))
+            .output()
+            .expect("a shell");
+        assert!(run.status.success(), "{line}: {}", String::from_utf8_lossy(&run.stderr));
+        true
+    }
+
+    fn scan(&self) -> Scan {
+        let passwords = self.lab.path().join("passwords");
+        fs::write(&passwords, "wrong\nsecret word\n").unwrap();
+        scan(&[self.tree.to_str().unwrap(), "--password-file", passwords.to_str().unwrap()])
+    }
+
+    /// Where the leaf is, below the tree, and as what.
+    fn places(&self, found: &Scan) -> Vec<String> {
+        let id = format!("sha256:{}", self.leaf.sha256);
+        let here = found.placements().iter().filter(|p| p["asset"] == id.as_str() && p["role"] != "key");
+        let tail = |p: &serde_json::Value| {
+            let place = p["location"].as_str()?.rsplit_once("/tree/")?.1;
+            Some(if p["role"] == "leaf" {
+                place.to_owned()
+            } else {
+                format!("{place} {}", p["role"].as_str()?)
+            })
+        };
+        let mut out: Vec<_> = here.filter_map(tail).collect();
+        out.sort();
+        out
+    }
+}
+
+#[test]
+fn archives_of_every_tool() {
+    let f = Folder::new("archives");
+    let mut expected: Vec<String> = Vec::new();
+    let mut made = |program: &str, line: &str, places: &[&str]| {
+        if f.make(program, line) {
+            expected.extend(places.iter().map(|p| (*p).to_owned()));
+        }
+    };
+    made("zip", "zip -q $T/a.zip c.pem c.der", &["a.zip!/c.der", "a.zip!/c.pem#1"]);
+    made(
+        "zip",
+        "zip -q -0 $T/stored.zip c.der keys.jks",
+        &["stored.zip!/c.der", "stored.zip!/keys.jks#leaf"],
+    );
+    made(
+        "jar",
+        "mkdir -p WEB-INF/lib; jar cf WEB-INF/lib/b.jar keys.jks; jar cf $T/a.war WEB-INF",
+        &["a.war!/WEB-INF/lib/b.jar!/keys.jks#leaf"],
+    );
+    // A service that starts itself: a script, and the archive behind it.
+    made(
+        "zip",
+        "zip -q b.zip c.der; (echo '#!/bin/sh'; yes '#' | head -c 200000; cat b.zip) > $T/service.jar",
+        &["service.jar!/c.der"],
+    );
+    for form in ["ustar", "pax", "gnu", "v7"] {
+        let line = format!("tar --format={form} -cf $T/{form}.tar ./c.pem c.der");
+        made("tar", &line, &[&format!("{form}.tar!/c.der"), &format!("{form}.tar!/c.pem#1")]);
+    }
+    let deep = "d/".repeat(120);
+    let line = format!("mkdir -p {deep}; cp c.der {deep}; tar --format=gnu -cf $T/deep.tar {deep}c.der");
+    made("tar", &line, &[&format!("deep.tar!/{deep}c.der")]);
+    for (program, flag, ending) in
+        [("gzip", "-z", "tgz"), ("bzip2", "-j", "tbz"), ("xz", "-J", "txz"), ("zstd", "--zstd", "tzst")]
+    {
+        made(program, &format!("tar {flag} -cf $T/a.{ending} c.der"), &[&format!("a.{ending}!/c.der")]);
+    }
+    made("gzip", "gzip -c c.pem > $T/c.pem.gz; cat $T/c.pem.gz > $T/c.pem.Z", &["c.pem.Z#1", "c.pem.gz#1"]);
+    made("xz", "xz -c c.der > $T/c.der.xz", &["c.der.xz"]);
+    made("zstd", "zstd -q -c c.der > $T/c.der.zst", &["c.der.zst"]);
+    let control =
+        "Package: a\\nVersion: 1\\nArchitecture: all\\nMaintainer: a <a@b.test>\\nDescription: x\\n";
+    for form in ["gzip", "xz", "zstd"] {
+        let ending = match form {
+            "gzip" => "gz",
+            "zstd" => "zst",
+            other => other,
+        };
+        let line = format!(
+            "mkdir -p deb/DEBIAN deb/etc; printf '{control}' > deb/DEBIAN/control; cp c.der deb/etc; dpkg-deb -Z{form} -b deb $T/{form}.deb"
+        );
+        made("dpkg-deb", &line, &[&format!("{form}.deb!/data.tar.{ending}!/etc/c.der")]);
+    }
+    let spec = "Name: a\\nVersion: 1\\nRelease: 1\\nSummary: x\\nLicense: x\\nBuildArch: noarch\\n%%description\\nx\\n%%files\\n/c.der\\n";
+    let line = format!(
+        "printf '{spec}' > a.spec; W=$PWD; printf '%%install\\nmkdir -p %%{{buildroot}}; cp '$W'/c.der %%{{buildroot}}/\\n' >> a.spec; rpmbuild --quiet --define \"_topdir $W/top\" -bb a.spec; cp top/RPMS/*/*.rpm $T/a.rpm"
+    );
+    made("rpmbuild", &line, &["a.rpm!/c.der"]);
+    for form in ["newc", "odc"] {
+        let line = format!("ls c.pem c.der | cpio --quiet -o -H {form} > $T/{form}.cpio");
+        made("cpio", &line, &[&format!("{form}.cpio!/c.der"), &format!("{form}.cpio!/c.pem#1")]);
+    }
+    made(
+        "cpio",
+        "(echo c.pem | cpio --quiet -o -H newc; echo c.der | cpio --quiet -o -H newc | gzip) > $T/initrd",
+        &["initrd!/c.der", "initrd!/c.pem#1"],
+    );
+    made("zip", "zip -q -P x $T/locked.zip c.pem", &[]);
+    made("tar", "tar -cf n.tar c.p12; gzip -c n.tar | head -c 400 > $T/cut.tgz", &[]);
+    expected.sort();
+    let found = f.scan();
+    // Names of entries are those that the lab gave them.
+    let plain = |place: &String| {
+        place.split_once("keys.jks#").map_or(place.clone(), |(a, _)| format!("{a}keys.jks#leaf"))
+    };
+    assert_eq!(f.places(&found).iter().map(plain).collect::<Vec<_>>(), expected);
+    let mut blind: Vec<_> = found
+        .blind_spots()
+        .iter()
+        .map(|b| (b["location"].as_str().unwrap().rsplit('/').next().unwrap(), b["reason"].as_str().unwrap()))
+        .collect();
+    blind.sort_unstable();
+    assert_eq!(blind, [("cut.tgz", "malformed"), ("locked.zip", "unsupported-format")]);
+}
+
+#[test]
+fn what_a_later_layer_deletes_is_not_in_the_image() {
+    let f = Folder::new("layers");
+    f.make(
+        "tar",
+        "mkdir -p etc opt; cp c.pem etc/gone.pem; cp c.pem etc/stays.pem; cp c.pem opt/new.pem; tar -cf 1.tar etc opt; \
+         rm etc/*.pem; touch etc/.wh.gone.pem; cp c.der opt/new.pem; tar -czf 2.tar etc opt; \
+         echo '[{\"Layers\":[\"1.tar\",\"2.tar\"]}]' > manifest.json; tar -cf $T/image.tar 1.tar 2.tar manifest.json",
+    );
+    let found = f.scan();
+    assert_eq!(f.places(&found), ["image.tar!/1.tar!/etc/stays.pem#1", "image.tar!/2.tar!/opt/new.pem"]);
+}
+
+#[test]
+fn firmware_is_carved() {
+    let f = Folder::new("carved");
+    f.make("head", "(head -c 5000 /dev/zero; cat c.pem; head -c 300000 /dev/urandom; cat c.der; head -c 99 /dev/zero) > $T/fw.bin");
+    let found = f.scan();
+    let second = 5000 + fs::metadata(f.work("c.pem")).unwrap().len() + 300_000;
+    let mut expected = ["fw.bin@0x1388".to_owned(), format!("fw.bin@{second:#x}")];
+    expected.sort();
+    assert_eq!(f.places(&found), expected);
+    // Half a certificate is none, and neither is one with another length.
+    let der = fs::read(f.work("c.der")).unwrap();
+    let mut wrong = der.clone();
+    wrong[3] ^= 1;
+    let bytes = [&[0; 50][..], &der[..der.len() / 2], &[0; 50], &wrong, &[0; 900]].concat();
+    fs::write(f.tree.join("fw.bin"), bytes).unwrap();
+    assert_eq!(f.places(&f.scan()), [""; 0]);
+}
+
+#[test]
+fn the_roots_in_a_library_are_anchors() {
+    let library = Path::new("/usr/lib/x86_64-linux-gnu/nss/libnssckbi.so");
+    if !library.exists() {
+        println!("NOT RUN: no {}", library.display());
+        return;
+    }
+    let found = scan(&[library.to_str().unwrap()]);
+    let roots = found.placements().iter().filter(|p| p["role"] == "trust-anchor").count();
+    println!("libnssckbi.so: {roots} roots of {} placements", found.placements().len());
+    assert!(roots > 100 && roots == found.placements().len());
+    assert_eq!(found.findings(), []);
+}
+
+#[test]
+fn manifests_and_kubeconfigs() {
+    let f = Folder::new("manifests");
+    let text = |name: &str| fs::read(f.work(name)).unwrap();
+    let encoded = |name: &str| base64::encode(&text(name));
+    let (pem, der, p12, jks) = (encoded("c.pem"), encoded("c.der"), encoded("c.p12"), encoded("keys.jks"));
+    let plain = String::from_utf8(text("c.pem")).unwrap();
+    let indented: String = plain.lines().map(|l| format!("    {l}\n")).collect();
+    let write = |name: &str, text: String| fs::write(f.tree.join(name), text).unwrap();
+    write(
+        "shop.yaml",
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: api, namespace: shop}}\ndata:\n  tls.crt: {pem}\n  \
+             keystore.p12: {p12}\n  keystore.jks: {jks}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: trust\n\
+             data:\n  tls.pem: |\n{indented}---\nkind: List\napiVersion: v1\nitems:\n- kind: Secret\n  metadata:\n    \
+             name: last\n  stringData:\n    app.der: {der}\n"
+        ),
+    );
+    write("one.yml", format!("kind: Secret\nstringData:\n  tls.crt: |\n{indented}"));
+    write(
+        "kubelet.conf",
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- cluster:\n    certificate-authority: c.pem\nusers:\n- name: a\n  \
+             user:\n    client-certificate-data: {pem}\n- name: b\n  user:\n    client-certificate: nowhere.pem\n"
+        ),
+    );
+    fs::copy(f.work("c.pem"), f.tree.join("c.pem")).unwrap();
+    let line = plain.replace('\n', "\\n");
+    write("app.json", format!("{{\"tls\": [{{\"cert\": \"{line}\", \"der\": \"{der}\"}}]}}"));
+    write("values.yaml", format!("ingress:\n  tls:\n    crt: \"{line}\"\n# {{{{ .Values.x }}}}\n"));
+    fs::create_dir_all(f.tree.join("etc/credstore.encrypted")).unwrap();
+    write("etc/credstore.encrypted/app", "Whxqht+dQJax1aZeCGLxmiAAAAABAAAADAAAABAAAAB".to_owned());
+    let found = f.scan();
+    let alias = |place: String| match place.split_once("keystore.") {
+        Some((before, after)) => format!("{before}keystore.{}/alias", after.split('/').next().unwrap()),
+        None => place,
+    };
+    let places: Vec<_> = f.places(&found).into_iter().map(alias).collect();
+    assert_eq!(
+        places,
+        [
+            "app.json#tls[0].cert",
+            "app.json#tls[0].der",
+            "c.pem#1",
+            "kubelet.conf#users[0].user.client-certificate-data client",
+            "one.yml#stringData.tls.crt",
+            "shop.yaml#ConfigMap/trust.data.tls.pem",
+            "shop.yaml#Secret/last.stringData.app.der",
+            "shop.yaml#Secret/shop/api.data.keystore.jks/alias",
+            "shop.yaml#Secret/shop/api.data.keystore.p12/alias",
+            "shop.yaml#Secret/shop/api.data.tls.crt",
+            "values.yaml#ingress.tls.crt",
+        ]
+    );
+    let mut blind: Vec<_> = found
+        .blind_spots()
+        .iter()
+        .map(|b| (b["location"].as_str().unwrap().rsplit('/').next().unwrap(), b["reason"].as_str().unwrap()))
+        .collect();
+    blind.sort_unstable();
+    assert_eq!(blind, [("app", "unsupported-format"), ("nowhere.pem", "not-found")]);
+}
+
+/// Every certificate that a plain search sees in the corpus, in base64 or not: found, and all but one by its name.
+#[test]
+fn published_manifests() {
+    let root = std::env::var_os("NOTAFTER_CORPORA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
+        PathBuf::from,
+    );
+    let Ok(folder) = root.join("manifests").canonicalize() else {
+        println!("NOT RUN: no corpus manifests at {}", root.display());
+        return;
+    };
+    let mut seen = 0;
+    let mut without: Vec<String> = Vec::new();
+    let found = scan(&[folder.to_str().unwrap(), "--at", "2026-11-21"]);
+    let (mut all, mut named) = (0, 0);
+    for path in yaml(&folder) {
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        let count = |text: &str| text.matches("-----BEGIN CERTIFICATE-----").count();
+        let runs = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '/' | '='));
+        let encoded = runs.filter(|run| run.len() >= 24).map(base64::decode);
+        let here = count(&text) + encoded.map(|b| count(&String::from_utf8_lossy(&b))).sum::<usize>();
+        seen += here;
+        let file = format!("file://{}#", path.display());
+        let places: Vec<_> = found
+            .placements()
+            .iter()
+            .filter(|p| p["role"] != "key")
+            .filter_map(|p| p["location"].as_str()?.strip_prefix(&file))
+            .collect();
+        all += places.len();
+        named += places.iter().filter(|p| !p.starts_with(|c: char| c.is_ascii_digit())).count();
+        if places.len() < here {
+            assert!(places.is_empty(), "{file}: {places:?}");
+            without.push(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    without.sort();
+    println!(
+        "manifests: {all} of {seen} certificates, {named} by the name of their value; none in {without:?}"
+    );
+    // The others are headers with nothing between them, which is what those tests of Traefik are about; the one
+    // without a name stands in a comment.
+    assert_eq!((all, named, seen, without.len()), (27, 26, 48, 13));
+}
+
+fn yaml(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            out.extend(yaml(&path));
+        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            out.push(path);
+        }
+    }
+    out.sort();
+    out
+}
