@@ -19,7 +19,10 @@ const PARTS_MAX: usize = 10_000;
 /// Unpacks and counts; returns how many rows are hidden.
 pub(crate) fn look(bytes: &[u8]) -> Result<usize, Wrong> {
     let damaged = |what: String| {
-        Wrong::new(format!("the workbook cannot be read: {what}"), "open it in a spreadsheet program and save it anew")
+        Wrong::new(
+            format!("the workbook cannot be read: {what}"),
+            "open it in a spreadsheet program and save it anew",
+        )
     };
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(e.to_string()))?;
     let large = |what: String| Wrong::new(what, "save only the sheet with the certificates");
@@ -85,8 +88,8 @@ mod tests {
     fn archive(parts: &[(&str, Vec<u8>)]) -> Vec<u8> {
         let mut out = zip::ZipWriter::new(Cursor::new(Vec::new()));
         for (name, content) in parts {
-            let how = zip::write::SimpleFileOptions::default()
-                .compression_method(zip::CompressionMethod::Deflated);
+            let how =
+                zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
             out.start_file(*name, how).unwrap();
             out.write_all(content).unwrap();
         }
@@ -95,7 +98,8 @@ mod tests {
 
     #[test]
     fn hidden_rows_are_counted() {
-        let xml = br#"<sheetData><row r="1"/><row r="2" hidden="1"><c/></row><x:row hidden="true" r="3"></x:row>"#;
+        let xml =
+            br#"<sheetData><row r="1"/><row r="2" hidden="1"><c/></row><x:row hidden="true" r="3"></x:row>"#;
         assert_eq!(look(&archive(&[("xl/worksheets/sheet1.xml", xml.to_vec())])), Ok(2));
         assert_eq!(hidden_rows(b"<grow hidden=\"1\"> arrow hidden=\"1\">row "), 0);
     }

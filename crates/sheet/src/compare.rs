@@ -28,8 +28,8 @@ pub struct Found {
     pub owner: Option<String>,
     /// Is it somewhere now?
     pub in_use: bool,
-    /// A certificate of an authority, which no row of a sheet is about by its host.
-    pub is_ca: bool,
+    /// A certificate of an authority, or no certificate: no row is about it by its host, and no sheet lacks it.
+    pub aside: bool,
     /// Typed in before, from this sheet or elsewhere: a row does not match itself.
     pub by_hand: bool,
     /// A later one has taken its place.
@@ -102,6 +102,12 @@ impl Comparison {
     }
 }
 
+/// SHA-1 of a certificate, by which people and old programs call it.
+pub fn sha1(bytes: &[u8]) -> [u8; 20] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    digest.as_ref().try_into().unwrap_or_default()
+}
+
 #[derive(Default)]
 struct Index<'f> {
     by_id: BTreeMap<&'f str, Vec<usize>>,
@@ -134,7 +140,7 @@ impl<'f> Index<'f> {
                 put(&mut index.by_serial, &one.serial, i);
             }
             put(&mut index.by_title, one.title.to_lowercase(), i);
-            if one.is_ca {
+            if one.aside {
                 continue;
             }
             for name in &one.names {
@@ -201,9 +207,10 @@ pub fn compare(entries: &[Entry], found: &[Found]) -> Comparison {
         row
     });
     let rows: Vec<Row> = rows.collect();
-    let missing = found.iter().enumerate().filter(|(i, f)| {
-        f.in_use && !f.is_ca && !f.by_hand && !f.superseded && !known.contains(i)
-    });
+    let missing = found
+        .iter()
+        .enumerate()
+        .filter(|(i, f)| f.in_use && !f.aside && !f.by_hand && !f.superseded && !known.contains(i));
     let missing = missing.map(|(i, _)| i).collect();
     Comparison { rows, missing }
 }
@@ -252,7 +259,8 @@ fn row(entry: &Entry, found: &[Found], index: &Index<'_>) -> Row {
                 }
             }
         }
-        once = once.or_else(|| candidates.iter().filter(|(b, _)| *b == by).find_map(|(_, l)| l.first().copied()));
+        once = once
+            .or_else(|| candidates.iter().filter(|(b, _)| *b == by).find_map(|(_, l)| l.first().copied()));
         if list.is_empty() {
             continue;
         }
@@ -303,7 +311,9 @@ mod tests {
             (at.ip(), at.port(), name)
         };
         Found {
-            id: notafter_pki::fingerprint::hex(&notafter_pki::fingerprint::sha256(format!("{title}{end}").as_bytes())),
+            id: notafter_pki::fingerprint::hex(&notafter_pki::fingerprint::sha256(
+                format!("{title}{end}").as_bytes(),
+            )),
             title: title.to_owned(),
             names: vec![title.to_owned()],
             serial: "abcdef0123456789".to_owned(),
@@ -348,16 +358,26 @@ mod tests {
         let all = [shop, mail, wild, old];
         for (text, expected) in [
             ("Host;Ablauf\nshop.test;31.12.2026\n", "shop.test by host; missing mail.test+*.wild.test"),
-            ("Host;Ablauf\nshop.test:443;01.01.2025\n",
-             "shop.test by host and port not 2026-12-31; missing mail.test+*.wild.test"),
-            ("Host;Port;Ablauf\n10.0.0.6;25;2027-01-01\nmail.test;443;\n",
-             "mail.test by host and port; gone; missing shop.test+*.wild.test"),
-            ("Host;Ablauf\nold.test;01.01.2026\nnosuch.test;1.1.2027\n",
-             "gone, known; gone; missing shop.test+mail.test+*.wild.test"),
-            ("Host;Ablauf\na.wild.test;31.12.2026\nb.wild.test;01.05.2027\n",
-             "*.wild.test by host; gone; missing shop.test+mail.test"),
-            ("Name;Seriennummer;Ablauf\nWebshop;AB:CD:EF:01:23:45:67:89;31.12.2026\n",
-             "shop.test+mail.test+*.wild.test by serial; missing "),
+            (
+                "Host;Ablauf\nshop.test:443;01.01.2025\n",
+                "shop.test by host and port not 2026-12-31; missing mail.test+*.wild.test",
+            ),
+            (
+                "Host;Port;Ablauf\n10.0.0.6;25;2027-01-01\nmail.test;443;\n",
+                "mail.test by host and port; gone; missing shop.test+*.wild.test",
+            ),
+            (
+                "Host;Ablauf\nold.test;01.01.2026\nnosuch.test;1.1.2027\n",
+                "gone, known; gone; missing shop.test+mail.test+*.wild.test",
+            ),
+            (
+                "Host;Ablauf\na.wild.test;31.12.2026\nb.wild.test;01.05.2027\n",
+                "*.wild.test by host; gone; missing shop.test+mail.test",
+            ),
+            (
+                "Name;Seriennummer;Ablauf\nWebshop;AB:CD:EF:01:23:45:67:89;31.12.2026\n",
+                "shop.test+mail.test+*.wild.test by serial; missing ",
+            ),
         ] {
             assert_eq!(told(text, &all), expected, "{text}");
         }

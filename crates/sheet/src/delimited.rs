@@ -89,6 +89,12 @@ fn sniff(text: &str) -> char {
             best = (even, separator);
         }
     }
+    if best.0 == 0 {
+        // An odd quotation mark spoils every count: the first line tells, and the mark is complained about later.
+        let first = text.lines().next().unwrap_or_default();
+        let most = [';', '\t', ',', '|'].into_iter().max_by_key(|s| first.matches(*s).count());
+        return most.filter(|s| first.contains(*s)).unwrap_or(' ');
+    }
     best.1
 }
 
@@ -157,7 +163,9 @@ fn split(text: &str, separator: char, skipped: u32, most: usize) -> Result<Vec<L
                 }
                 if lines.len() > LINES_MAX || all > CELLS_MAX {
                     return Err(Wrong::new(
-                        format!("line {started}: the sheet has more than {LINES_MAX} lines or {CELLS_MAX} cells"),
+                        format!(
+                            "line {started}: the sheet has more than {LINES_MAX} lines or {CELLS_MAX} cells"
+                        ),
                         "part it into several files",
                     ));
                 }
@@ -207,8 +215,10 @@ mod tests {
         let (got, form) = cells(bytes);
         let Form::Delimited { separator: found, .. } = form else { panic!("{form:?}") };
         assert_eq!(found, separator, "{got:?}");
-        let expected: Vec<_> =
-            expected.iter().map(|(n, c)| (*n, c.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>())).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(n, c)| (*n, c.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()))
+            .collect();
         assert_eq!(got, expected);
     }
 
@@ -220,10 +230,11 @@ mod tests {
         check(b"a|b|c\n1|2|3\n", '|', &[(1, &["a", "b", "c"]), (2, &["1", "2", "3"])]);
         check(b"sep=,\na,b\nc,d\n", ',', &[(2, &["a", "b"]), (3, &["c", "d"])]);
         check(b"a;b\n\n;\nc;d", ';', &[(1, &["a", "b"]), (2, &[""]), (3, &["", ""]), (4, &["c", "d"])]);
-        check(b"www.a.test 443\n# x\nb.test  8443 # y\n", ' ', &[
-            (1, &["www.a.test", "443"]),
-            (3, &["b.test", "8443"]),
-        ]);
+        check(
+            b"www.a.test 443\n# x\nb.test  8443 # y\n",
+            ' ',
+            &[(1, &["www.a.test", "443"]), (3, &["b.test", "8443"])],
+        );
         check(b"5\" pipe;x\ny;z", ';', &[(1, &["5\" pipe", "x"]), (2, &["y", "z"])]);
     }
 

@@ -66,7 +66,9 @@ impl Entry {
         }
         match self.hosts.first() {
             Some(host) => host.port.map_or_else(|| host.name.clone(), |p| format!("{}:{p}", host.name)),
-            None => self.serials.first().map_or_else(|| format!("row {}", self.line), |s| format!("serial {s}")),
+            None => {
+                self.serials.first().map_or_else(|| format!("row {}", self.line), |s| format!("serial {s}"))
+            }
         }
     }
 
@@ -140,7 +142,11 @@ pub fn read(table: &Table, guess: &Guess, order: Option<Order>) -> Result<Entrie
                     return Err(Wrong::new(
                         format!(
                             "{}: line {day} {} has the day first, line {month} {} the month; line {} {} can be either",
-                            column.called(), both[0], both[1], either.number, cell(either.number)
+                            column.called(),
+                            both[0],
+                            both[1],
+                            either.number,
+                            cell(either.number)
                         ),
                         "say which is usual: --dates dmy or --dates mdy; the other lines are then refused one by one",
                     ));
@@ -188,7 +194,8 @@ pub fn read(table: &Table, guess: &Guess, order: Option<Order>) -> Result<Entrie
             || entry.fingerprint.is_some()
             || !entry.name.is_empty();
         let lone = line.cells.iter().filter(|c| !c.is_empty()).count() == 1 && guess.columns.len() > 2;
-        let is_section = lone && entry.fingerprint.is_none() && !entry.hosts.iter().any(|h| is_certain(&h.name));
+        let is_section =
+            lone && entry.fingerprint.is_none() && !entry.hosts.iter().any(|h| is_certain(&h.name));
         if !about || is_section {
             out.skipped.push(line.number);
         } else {
@@ -220,12 +227,14 @@ fn is_heading(line: &Line, guess: &Guess) -> bool {
 fn entry(line: &Line, guess: &Guess) -> Entry {
     let mut entry = Entry { line: line.number, ..Entry::default() };
     let text = |meaning| -> String {
-        let all: Vec<String> = guess.of(meaning).map(|c| line.cell(c.at).text()).filter(|t| is_said(t)).collect();
+        let all: Vec<String> =
+            guess.of(meaning).map(|c| line.cell(c.at).text()).filter(|t| is_said(t)).collect();
         let mut seen = std::collections::BTreeSet::new();
         let each: Vec<_> = all.into_iter().filter(|t| seen.insert(t.clone())).collect();
         each.join("; ")
     };
-    let port = guess.of(Meaning::Port).find_map(|c| line.cell(c.at).text().parse::<u16>().ok()).filter(|p| *p > 0);
+    let port =
+        guess.of(Meaning::Port).find_map(|c| line.cell(c.at).text().parse::<u16>().ok()).filter(|p| *p > 0);
     for column in guess.of(Meaning::Host) {
         hosts(&line.cell(column.at).text(), true, &mut entry.hosts);
     }
@@ -255,7 +264,10 @@ fn entry(line: &Line, guess: &Guess) -> Entry {
 
 /// Is there more than a stroke in it?
 fn is_said(text: &str) -> bool {
-    !matches!(text.to_ascii_lowercase().as_str(), "" | "-" | "--" | "n/a" | "na" | "?" | "tbd" | "none" | "k.a." | "unknown" | "unbekannt")
+    !matches!(
+        text.to_ascii_lowercase().as_str(),
+        "" | "-" | "--" | "n/a" | "na" | "?" | "tbd" | "none" | "k.a." | "unknown" | "unbekannt"
+    )
 }
 
 /// The hosts in a cell. `column`: the whole column is of hosts, so that a short name is one, too.
@@ -267,7 +279,8 @@ fn hosts(text: &str, column: bool, out: &mut Vec<Host>) {
         None => &lower,
     };
     for word in names.split([',', ';', ' ', '\n', '\r', '\t', '|', '\u{a0}']) {
-        let word = word.trim_start_matches("dns:").trim_start_matches("ip:").trim_matches(['"', '\'', '(', ')']);
+        let word =
+            word.trim_start_matches("dns:").trim_start_matches("ip:").trim_matches(['"', '\'', '(', ')']);
         if !is_said(word) || out.len() >= HOSTS_MAX {
             continue;
         }
@@ -311,7 +324,10 @@ fn host(word: &str) -> Option<Host> {
     let name = name.trim_end_matches('.');
     let labels = name.strip_prefix("*.").unwrap_or(name);
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let named = !labels.is_empty() && labels.len() <= 253 && labels.chars().all(fits) && !labels.starts_with(['.', '-']);
+    let named = !labels.is_empty()
+        && labels.len() <= 253
+        && labels.chars().all(fits)
+        && !labels.starts_with(['.', '-']);
     let address = name.parse::<IpAddr>().ok();
     let name = address.map_or_else(|| name.to_owned(), |ip| ip.to_string());
     (named || address.is_some()).then_some(Host { name, port })
@@ -325,7 +341,9 @@ fn is_certain(name: &str) -> bool {
     let Some((front, last)) = name.rsplit_once('.') else { return false };
     let top = last.len() >= 2 && (last.chars().all(char::is_alphabetic) || last.starts_with("xn--"));
     // `report.xlsx` and `v1.final` have such ends, too; two letters and the usual ones do not.
-    const FILES: &[&str] = &["xlsx", "csv", "pem", "crt", "cer", "key", "pdf", "txt", "docx", "doc", "jks", "pfx", "p12", "conf"];
+    const FILES: &[&str] = &[
+        "xlsx", "csv", "pem", "crt", "cer", "key", "pdf", "txt", "docx", "doc", "jks", "pfx", "p12", "conf",
+    ];
     top && !front.is_empty() && !front.ends_with('.') && !FILES.contains(&last)
 }
 
@@ -339,7 +357,9 @@ pub(crate) fn looks_like_a_host(text: &str) -> bool {
 pub(crate) fn fingerprint(text: &str) -> Option<Vec<u8>> {
     let text = text.rsplit('=').next().unwrap_or_default().to_ascii_lowercase();
     let text = text.trim().trim_start_matches("sha256:").trim_start_matches("sha1:");
-    if text.len() > 200 || !text.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | ' ' | '-' | '\u{200e}')) {
+    if text.len() > 200
+        || !text.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | ' ' | '-' | '\u{200e}'))
+    {
         return None;
     }
     let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
@@ -432,7 +452,10 @@ mod tests {
             ("0A:1B:2C", "a1b2c"),
             ("0x0a1b2c", "a1b2c"),
             ("255", "255 ff"),
-            ("340282366920938463463374607431768211455", "340282366920938463463374607431768211455 ffffffffffffffffffffffffffffffff"),
+            (
+                "340282366920938463463374607431768211455",
+                "340282366920938463463374607431768211455 ffffffffffffffffffffffffffffffff",
+            ),
             ("1.23E+20", ""),
             ("", ""),
         ] {
@@ -440,7 +463,10 @@ mod tests {
         }
         assert!(serials(&Cell::Number(1.2e20)).is_empty());
         assert_eq!(fingerprint(&"AB:".repeat(20)).map(|f| f.len()), Some(20));
-        assert_eq!(fingerprint(&format!("SHA256 Fingerprint={}", "cd".repeat(32))).map(|f| f.len()), Some(32));
+        assert_eq!(
+            fingerprint(&format!("SHA256 Fingerprint={}", "cd".repeat(32))).map(|f| f.len()),
+            Some(32)
+        );
         assert_eq!(fingerprint("abc"), None);
     }
 
@@ -451,11 +477,15 @@ mod tests {
         let got = rows(text, None).unwrap();
         let lines: Vec<_> = got.entries.iter().map(|e| e.line).collect();
         assert_eq!((lines, got.skipped), (vec![3, 6], vec![2, 4]));
-        let refused: Vec<_> = got.refused.iter().map(|r| format!("{} {}: {}", r.line, r.column, r.message)).collect();
-        assert_eq!(refused, [
-            "5 `Ablauf`: `in 3 Monaten` was true on the day it was typed: write the date itself",
-            "7 `Ablauf`: `bald?` was true on the day it was typed: write the date itself",
-        ]);
+        let refused: Vec<_> =
+            got.refused.iter().map(|r| format!("{} {}: {}", r.line, r.column, r.message)).collect();
+        assert_eq!(
+            refused,
+            [
+                "5 `Ablauf`: `in 3 Monaten` was true on the day it was typed: write the date itself",
+                "7 `Ablauf`: `bald?` was true on the day it was typed: write the date itself",
+            ]
+        );
         assert_eq!(got.entries[0].expiry.map(|d| d.at.date()).as_deref(), Some("2026-12-31"));
         assert_eq!((got.entries[0].owner.as_str(), got.entries[1].owner.as_str()), ("Kim", ""));
     }
@@ -469,7 +499,8 @@ mod tests {
         let got = rows(text, Some(Order::DayFirst)).unwrap();
         assert_eq!(got.refused.iter().map(|r| r.line).collect::<Vec<_>>(), [3]);
         assert_eq!(rows("Host,Expires\na.test,03/04/27\n", None).unwrap().unsure, Some(2));
-        let both = rows("Host,Expires\na.test,03/04/27\nb.test,12/31/26\nc.test,31/12/26\n", None).unwrap_err();
+        let both =
+            rows("Host,Expires\na.test,03/04/27\nb.test,12/31/26\nc.test,31/12/26\n", None).unwrap_err();
         assert!(both.message.contains("line 4") && both.message.contains("line 3"), "{both}");
         assert!(rows("Ablauf;Wer\n31.12.2026;x\n", None).unwrap_err().hint.contains("--column host="));
     }

@@ -1,7 +1,8 @@
 //! The spreadsheet: what people kept before, read and held against what was really found.
 //!
 //! `table` opens CSV and XLSX, `columns` guesses what each column means, `dates` reads any way of writing a day,
-//! `entries` makes one entry of each row, `compare` holds them against the inventory, `like` writes the same layout back.
+//! `entries` makes one entry of each row, `compare` holds them against the inventory. `reading` goes through
+//! all of it for a file.
 //! Bytes and plain values in, plain values out: no file is opened here, nothing is printed, no clock is read, and the
 //! memory is not known.
 
@@ -11,7 +12,7 @@ pub mod compare;
 pub mod dates;
 mod delimited;
 pub mod entries;
-pub mod like;
+pub mod reading;
 pub mod table;
 mod words;
 mod xlsx;

@@ -23,10 +23,10 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Book, Wrong> {
     let hidden = archive::look(bytes)?;
     // The reader is another's, and its input a stranger's: a panic in it is a damaged file, and no crash.
     let read = catch_unwind(AssertUnwindSafe(|| tables(bytes)));
-    let (tables, mut notes) =
-        read.unwrap_or_else(|_| Err(damaged("it is not what a workbook should be")))?;
+    let (tables, mut notes) = read.unwrap_or_else(|_| Err(damaged("it is not what a workbook should be")))?;
     if hidden > 0 {
-        let rows = if hidden == 1 { "1 hidden row was".to_owned() } else { format!("{hidden} hidden rows were") };
+        let rows =
+            if hidden == 1 { "1 hidden row was".to_owned() } else { format!("{hidden} hidden rows were") };
         notes.push(format!("{rows} read like the others"));
     }
     Ok(Book { form: Form::Xlsx, tables, notes })
