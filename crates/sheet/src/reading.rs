@@ -146,7 +146,7 @@ fn part(
         }
     };
     part.rows = rows;
-    part.order = Some((order, format!("{agreeing} rows then agree with what was found, else {of}")));
+    part.order = Some((order, format!("{agreeing} of its rows then agree with what was found, else {of}")));
     Ok(Some(part))
 }
 

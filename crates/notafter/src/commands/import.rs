@@ -137,7 +137,10 @@ fn found(store: &Store, now: UnixTime) -> Result<Vec<Found>, StoreError> {
     };
     store.each_placement(&Query::default(), now, &mut |row, placement| {
         let index = take(row, true, &mut out);
-        if let (Some(address), Role::Leaf) = (placement.location.address(), placement.role) {
+        // Servers that sign for themselves often call themselves an authority: what comes first is what is served.
+        let first = placement.role == Role::Leaf || placement.chain.first() == Some(&row.id);
+        if let (Some(address), true) = (placement.location.address(), first) {
+            out[index].aside &= row.kind != AssetKind::Certificate;
             let asked = placement.location.sni().map(str::to_lowercase);
             out[index].endpoints.push((address.ip(), address.port(), asked));
         }
@@ -162,6 +165,7 @@ fn found(store: &Store, now: UnixTime) -> Result<Vec<Found>, StoreError> {
             one.sha1 = Some(sha1(&der));
             let Ok(certificate) = Certificate::parse(&der) else { continue };
             one.serial = hex(certificate.serial()).trim_start_matches('0').to_owned();
+            one.aside &= certificate.subject_alt_names().next().is_none();
             one.names = names(&certificate);
         }
     }
