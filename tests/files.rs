@@ -83,7 +83,10 @@ fn every_container_shows_the_certificate_in_it() {
     ] {
         assert_eq!(places.iter().filter(|p| p.starts_with(name)).count(), 1, "{name}: {places:?}");
     }
-    assert!(found.blind_spots().is_empty(), "{:?}", found.blind_spots());
+    // Nobody gave the password of one of the Java stores: what it holds is known, but not whether its key can be used.
+    let blind = found.blind_spots();
+    assert!(blind.len() == 1 && blind[0]["reason"] == "wrong-password", "{blind:?}");
+    assert!(blind[0]["location"].as_str().is_some_and(|l| l.ends_with("n.jceks")), "{blind:?}");
     // Without the password two of them cannot be opened, and that is said; the Java ones still can.
     let blind = f.scan(&[]);
     let wrong: Vec<_> = blind.blind_spots().iter().filter(|b| b["reason"] == "wrong-password").collect();

@@ -7,12 +7,12 @@
 //! is an address that does not answer: a zone is a hint, and no promise. Names of others, behind CNAME and MX, are
 //! only looked at where the name that leads there is of the zone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use notafter_core::document::names;
 use notafter_core::fault::{Fault, FaultKind};
@@ -248,7 +248,12 @@ impl Zones {
         // Whoever follows an alias, comes for the web.
         let aliases = found.elsewhere.iter().map(|host| (host.clone(), 443));
         let services = found.services.iter().cloned().chain(aliases).collect();
-        let noting = Arc::new(Noting { out: Arc::clone(&out), open: Mutex::default(), services });
+        let noting = Arc::new(Noting {
+            out: Arc::clone(&out),
+            open: Mutex::default(),
+            services,
+            counts: Mutex::default(),
+        });
         self.ask(cx, first, Arc::clone(&noting) as Arc<dyn Sink>).await?;
         let open = std::mem::take(&mut *noting.open.lock().unwrap_or_else(PoisonError::into_inner));
         let mut second = Vec::new();
@@ -291,9 +296,15 @@ struct Noting {
     open: Mutex<BTreeSet<(String, SocketAddr)>>,
     /// Names with the ports that records name.
     services: BTreeSet<(String, u16)>,
+    /// Did the answer at this place count?
+    counts: Mutex<HashMap<Location, bool>>,
 }
 
 impl Noting {
+    fn lock_counts(&self) -> MutexGuard<'_, HashMap<Location, bool>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn belongs(&self, chain: &[Arc<[u8]>], name: &str, port: u16) -> bool {
         let leaf = chain.first().and_then(|der| Certificate::parse(der).ok());
         let fits = |names: Vec<String>| names.iter().any(|presented| covers(presented, name));
@@ -309,13 +320,17 @@ impl Sink for Noting {
             Seen::Chain { chain, .. } => {
                 if let Some(address) = observation.location.address() {
                     let name = observation.location.sni();
-                    if name.is_some_and(|name| !self.belongs(chain, name, address.port())) {
+                    let counts = name.is_none_or(|name| self.belongs(chain, name, address.port()));
+                    self.lock_counts().insert(observation.location.clone(), counts);
+                    if !counts {
                         return;
                     }
                     let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
                     open.insert((observation.location.scheme().to_owned(), address));
                 }
             }
+            // What was stapled there goes with the answer that it was stapled to.
+            Seen::Dated { .. } if self.lock_counts().get(&observation.location) == Some(&false) => return,
             _ => {}
         }
         self.out.put(observation);

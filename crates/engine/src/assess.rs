@@ -23,6 +23,7 @@ use notafter_core::dossier::{
 };
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
+use notafter_core::location::Location;
 use notafter_core::owner::{Owner, owner_of};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId};
@@ -239,6 +240,8 @@ struct Gathered<'i> {
     zones: zones::Zones<'i>,
     managed: managed::Index<'i>,
     lines: lineage::Lines<'i>,
+    /// The leaf at each endpoint, where any response is stapled at all.
+    stapled: HashMap<&'i Location, AssetIx>,
 }
 
 impl<'i> Gathered<'i> {
@@ -262,6 +265,7 @@ impl<'i> Gathered<'i> {
             managed: managed::Index::new(inventory),
             lines,
             zones,
+            stapled: stapled(inventory),
         }
     }
 
@@ -288,6 +292,9 @@ impl<'i> Gathered<'i> {
             let statement = statement(asset.kind, &bytes);
             let names = match (&certificate, &statement) {
                 (Some(certificate), _) => document::names(certificate).dns_and_ip,
+                (None, Some(statement)) if statement.kind() == StatementKind::OcspResponse => {
+                    self.stapled_to(ix)
+                }
                 (None, Some(statement)) => statement.names().to_vec(),
                 (None, None) => Vec::new(),
             };
@@ -389,6 +396,22 @@ impl<'i> Gathered<'i> {
         self.managed.views(self.inventory, asset, certificate, places, self.lines.line_of(ix), at)
     }
 
+    /// The names of the certificates that a response is stapled to: whoever answers for them answers for it.
+    fn stapled_to(&self, response: AssetIx) -> Vec<String> {
+        let places = self.places[response.0 as usize].iter().map(|n| self.placement(*n));
+        let leaves = places.filter_map(|p| self.stapled.get(&p.location));
+        let mut names: Vec<String> = leaves
+            .filter_map(|leaf| {
+                let bytes = self.inventory.bytes(*leaf);
+                Certificate::parse(&bytes).ok().map(|c| document::names(&c).dns_and_ip)
+            })
+            .flatten()
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     fn dependents(&self, asset: &Asset) -> Vec<Dependent<'i>> {
         let leaves = self.outlived.get(&asset.id).map(Vec::as_slice).unwrap_or_default();
         let served = |(ix, _): &(AssetIx, UnixTime)| {
@@ -410,6 +433,15 @@ impl<'i> Gathered<'i> {
             locations: locations.collect(),
         }
     }
+}
+
+/// The leaf at each endpoint, if any response to questions about revocation was seen.
+fn stapled(inventory: &Inventory) -> HashMap<&Location, AssetIx> {
+    if !inventory.assets().any(|(_, asset)| asset.kind == AssetKind::OcspResponse) {
+        return HashMap::new();
+    }
+    let leaves = inventory.placements().iter().filter(|p| p.role == Role::Leaf && p.location.is_endpoint());
+    leaves.map(|p| (&p.location, p.asset)).collect()
 }
 
 /// What a line of certificates does not know of them.

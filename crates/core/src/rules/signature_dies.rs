@@ -1,10 +1,12 @@
 //! `signature-dies`: a signature without a timestamp dies with the certificate that made it, in every copy that was shipped.
 
 use crate::UnixTime;
+use crate::deadline::Ladder;
 use crate::dossier::Dossier;
 use crate::finding::Kind;
 use crate::inventory::AssetKind;
 use crate::joints::{Rule, RuleInfo, Verdict};
+use notafter_pki::time::DAY;
 
 use crate::ending::{self, Ending};
 
@@ -26,8 +28,8 @@ impl Rule for SignatureDies {
         };
         let ending = Ending {
             kind: Kind::SignatureDies,
-            // From when it was made, which may be just before its end: all of that life counts.
-            ladder: |life| ending::shares(life.saturating_mul(3), 90, 45, 14),
+            // However late it was made: what was shipped has to be replaced wherever it went.
+            ladder: |_| Ladder { warning: 90 * DAY, critical: 45 * DAY, page: 14 * DAY },
             ends: "dies",
             ended: "died",
             hint: "sign again with a timestamp (RFC 3161) and ship that; if the updater is signed the same way, ship it first",

@@ -266,6 +266,7 @@ impl<'w> Drain<'w> {
         let chain: Vec<Arc<[u8]>> = flight.certificates.iter().map(Arc::from).collect();
         let facts = self.facts(target, protocol, flight, possession);
         let place = location(protocol, target.addr, target.sni.as_deref());
+        self.put(place.clone(), Seen::Chain { chain, role: None, leads: true, facts: facts.clone() });
         if let Some(staple) = flight.staple.as_deref().filter(|der| der.len() <= STAPLE_MAX)
             && let Ok(response) = OcspResponse::parse(staple)
         {
@@ -274,7 +275,6 @@ impl<'w> Drain<'w> {
                 self.put(place.clone(), Seen::Dated { kind, der: statement.to_bytes().into(), facts });
             }
         }
-        self.put(place, Seen::Chain { chain, role: None, leads: true, facts });
     }
 
     fn second_looks(

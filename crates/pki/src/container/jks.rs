@@ -1,10 +1,13 @@
 //! Java's JKS and JCEKS and Bouncy Castle's BKS: their certificates stand there unencrypted.
 //!
-//! No password is needed to read them, and none is used: the digest at the end is not verified. Lengths and
-//! counts are believed only as far as there are bytes. Serialised Java objects are stepped over, never
+//! No password is needed to read them. Where some were given and the store holds keys, the digest at the end says
+//! whether one of them fits, and that none does is said: its dates are known, its keys and that it is whole are not.
+//! Lengths and counts are believed only as far as there are bytes. Serialised Java objects are stepped over, never
 //! deserialised.
 
 use std::borrow::Cow;
+
+use aws_lc_rs::digest;
 
 use super::{Content, Found, Place, Reason, Session};
 use crate::private_key::{KeyFormat, PrivateKey};
@@ -65,8 +68,31 @@ pub(crate) fn open<'a>(bytes: &'a [u8], place: &Place, session: &mut Session) ->
     } else if input.rest.len() > DIGEST {
         let count = input.rest.len() - DIGEST;
         session.problem(Reason::Malformed, format!("{count} octets after the end of a Java keystore"));
+    } else if session.passwords.any_given()
+        && found.iter().any(|f| matches!(f.content, Content::PrivateKey(_)))
+        && !session.passwords.texts().any(|password| fits(bytes, password))
+    {
+        session.problem(
+            Reason::WrongPassword,
+            "none of the passwords is that of this Java keystore; its certificates were read, its keys were not",
+        );
     }
     found
+}
+
+/// Is this the store's password? SHA-1 over the password as UTF-16BE, some words, and all before the digest (as
+/// `sun.security.provider.JavaKeyStore` writes it).
+fn fits(bytes: &[u8], password: &str) -> bool {
+    let Some((body, digest)) = bytes.split_at_checked(bytes.len().saturating_sub(DIGEST)) else {
+        return false;
+    };
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    for unit in password.encode_utf16() {
+        context.update(&unit.to_be_bytes());
+    }
+    context.update(b"Mighty Aphrodite");
+    context.update(body);
+    context.finish().as_ref() == digest
 }
 
 fn walk<'a>(

@@ -25,6 +25,8 @@ type Candidate = Option<String>;
 pub(crate) struct Passwords {
     candidates: Vec<Candidate>,
     iterations_left: u64,
+    /// Did the user give any?
+    given: bool,
 }
 
 /// Why a part stayed closed.
@@ -47,7 +49,17 @@ impl Passwords {
                 candidates.push(candidate);
             }
         }
-        Self { candidates, iterations_left: total_iterations }
+        Self { candidates, iterations_left: total_iterations, given: !given.is_empty() }
+    }
+
+    /// Did the user give any?
+    pub(crate) fn any_given(&self) -> bool {
+        self.given
+    }
+
+    /// Every password that is tried, as text.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.candidates.iter().filter_map(Option::as_deref)
     }
 
     /// Decrypts with the first password whose result passes `accept`; that password is tried first from
