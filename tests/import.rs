@@ -64,7 +64,7 @@ fn sixty_rows_against_a_running_server() {
         ),
     );
     let count = |query: &str| serving.ask(&["ls", query, "--format", "ndjson"]).out.lines().count();
-    serving.until("everything", || (count("-is:ca") == 43).then_some(()));
+    serving.until("everything", || (count("role:leaf") == 43).then_some(()));
     let file = sheet.display().to_string();
     let import = |more: &[&str]| -> (i32, Value) {
         let run = serving.ask(&[&["import", &file, "--json"], more].concat());

@@ -120,6 +120,8 @@ fn split(text: &str, separator: char, skipped: u32, most: usize) -> Result<Vec<L
             }
             Some('"') if quoted => quoted = false,
             Some('"') if cell.is_empty() && !was_quoted => (quoted, was_quoted) = (true, true),
+            // A line within a cell is one, whatever the program that saved it ends lines with.
+            Some('\r') if quoted && chars.peek() == Some(&'\n') => {}
             Some(c) if quoted => {
                 if c == '\n' {
                     number += 1;
