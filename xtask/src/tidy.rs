@@ -28,10 +28,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "notafter-engine",
             "notafter-pki",
             "notafter-server",
+            "notafter-sheet",
             "notafter-store",
             "notafter-wire",
         ],
     ),
+    ("notafter-sheet", &["notafter-core", "notafter-pki"]),
     ("notafter-lab", &[]),
     ("notafter-drill", &["notafter-lab"]),
     (

@@ -38,27 +38,34 @@ pub struct Manual {
     pub entries: Vec<Entry>,
 }
 
+impl Manual {
+    /// Each entry as it is put, seen at this instant.
+    pub fn observations(&self, at: UnixTime) -> impl Iterator<Item = Observation> {
+        let path = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
+        self.entries.iter().map(move |entry| {
+            let statement = Statement::new(StatementKind::Manual, &entry.name)
+                .name(&entry.name)
+                .dated(None, Some(entry.deadline))
+                .fact_if("owner", entry.owner.as_deref())
+                .fact_if("note", entry.note.as_deref());
+            let place = Place::whole().named("manual").named(&entry.name);
+            Observation {
+                at,
+                location: Location::file(path.as_os_str().as_bytes(), place.as_str()),
+                seen: Seen::Dated {
+                    kind: AssetKind::Manual,
+                    der: statement.to_bytes().into(),
+                    facts: Facts::default(),
+                },
+            }
+        })
+    }
+}
+
 impl Source for Manual {
     fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
         Box::pin(async move {
-            let path = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
-            for entry in &self.entries {
-                let statement = Statement::new(StatementKind::Manual, &entry.name)
-                    .name(&entry.name)
-                    .dated(None, Some(entry.deadline))
-                    .fact_if("owner", entry.owner.as_deref())
-                    .fact_if("note", entry.note.as_deref());
-                let place = Place::whole().named("manual").named(&entry.name);
-                out.put(Observation {
-                    at: cx.clock.now(),
-                    location: Location::file(path.as_os_str().as_bytes(), place.as_str()),
-                    seen: Seen::Dated {
-                        kind: AssetKind::Manual,
-                        der: statement.to_bytes().into(),
-                        facts: Facts::default(),
-                    },
-                });
-            }
+            self.observations(cx.clock.now()).for_each(|observation| out.put(observation));
             Ok(cx.progress.scan())
         })
     }

@@ -120,6 +120,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
+    /// A spreadsheet of certificates: what of it is there, what is gone, what it does not know; owners and dates from it
+    Import(Import),
     /// The inventory as a file: CSV, XLSX, JSON, iCalendar
     Export(Export),
     /// The status page as files, to be put on another host
@@ -312,6 +314,41 @@ pub(crate) struct Retire {
     /// Show what is retired: when, by whom and why
     #[arg(long, conflicts_with_all = ["location", "reason"])]
     pub(crate) list: bool,
+}
+
+/// A spreadsheet.
+#[derive(Args)]
+pub(crate) struct Import {
+    /// CSV or XLSX, as it is
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print the difference, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// What a column means, by its heading or letter: expiry=Ablauf, host=C, none=D; can be given again
+    #[arg(long, value_name = "MEANING=COLUMN")]
+    pub(crate) column: Vec<String>,
+    /// Take this sheet alone
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sheet: Option<String>,
+    /// What comes first in 03/04/27: dmy or mdy [default: as the column shows, else as what was found shows]
+    #[arg(long, value_enum, value_name = "ORDER", hide_possible_values = true)]
+    pub(crate) dates: Option<DateOrder>,
+    /// Who is meant in the sheet: "Web Team=web"; can be given again
+    #[arg(long, value_name = "WORDS=OWNER")]
+    pub(crate) owner: Vec<String>,
+    /// Watch the hosts that were not found, rather than keep their dates
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// Which comes first.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DateOrder {
+    /// The day
+    Dmy,
+    /// The month
+    Mdy,
 }
 
 /// The inventory as a file.

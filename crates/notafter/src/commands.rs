@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod forecast;
 pub(crate) mod hands;
+pub(crate) mod import;
 pub(crate) mod kept;
 pub(crate) mod ls;
 pub(crate) mod scan;

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Alert { command: cli::AlertCommand::Test(test) } => {
             commands::alert::test(&cli.global, &test)
         }
+        Command::Import(import) => commands::import::run(&cli.global, &import),
         Command::Export(export) => commands::export::run(&cli.global, &export),
         Command::Status { command: cli::StatusCommand::Export { folder, valid } } => {
             commands::export::status(&cli.global, &folder, &valid)
