@@ -83,10 +83,11 @@ fn one(state: &State<'_>, home: &Path, conf: &Path, lineage: &str, text: &str) -
                     out.at = At { line: number, ..at.clone() };
                 }
             }
-            ("", "version") if major(value).is_some_and(|major| major >= 4) => {
-                if out.before == Some(Before::Seconds(30 * DAY)) {
-                    out.before = Some(Before::Share);
-                }
+            ("", "version")
+                if major(value).is_some_and(|major| major >= 4)
+                    && out.before == Some(Before::Seconds(30 * DAY)) =>
+            {
+                out.before = Some(Before::Share);
             }
             ("", "renew_before_expiry") => {
                 out.before = dates::span(value).map(Before::Seconds).or(out.before);

@@ -18,13 +18,16 @@ const FLOW_EVERY: i64 = 600;
 /// How often the entries are put again, in seconds: only the configuration changes them.
 const MANUAL_EVERY: i64 = 6 * 3600;
 
+/// A source with its name and its rhythm in seconds.
+type Looked = (&'static str, i64, Arc<dyn Source>);
+
 impl Sheet {
     /// The sources of both tables, as far as there is something in them.
     ///
     /// # Errors
     /// The first mistake, with its line and what to do.
-    pub(crate) fn entries(&self) -> Result<Vec<(&'static str, i64, Arc<dyn Source>)>, String> {
-        let mut out: Vec<(&'static str, i64, Arc<dyn Source>)> = Vec::new();
+    pub(crate) fn entries(&self) -> Result<Vec<Looked>, String> {
+        let mut out: Vec<Looked> = Vec::new();
         let flows = self.flows()?;
         if !flows.is_empty() {
             out.push(("flows", FLOW_EVERY, Arc::new(Flows(flows))));
