@@ -84,7 +84,7 @@ fn a_wrong_configuration_is_never_right() {
         ("[scan]\nexclude = [\"127.0.0.0/99\"]\n", "line 2: `127.0.0.0/99` is neither"),
         ("[server]\nroles = [\"web\"]\n", "hint: not in this version"),
         ("[[source]]\nkind = \"k8s\"\n", "hint: not in this version"),
-        ("[[source]]\nkind = \"local\"\n", "hint: not in this version"),
+        ("[[source]]\nkind = \"local\"\npaths = [\"/etc\"]\n", "local is what listens here"),
         ("[[source]]\nkind = \"network\"\nports = [99999]\n", "hint: write ports from 1 to 65535"),
     ] {
         std::fs::write(&file, text).expect("written");

@@ -10,7 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
         let mut metadata = Metadata::new();
         let mut found = Vec::new();
         let pushed = bytes.chunks(size).try_for_each(|chunk| metadata.push(chunk, |one| found.push(one)));
-        let whole = pushed.is_ok() && metadata.finish().is_ok();
+        let whole = pushed.is_ok() && metadata.finish(|_| {}).is_ok();
         (whole, found)
     };
     assert_eq!(read(usize::MAX), read(1));

@@ -170,6 +170,13 @@ fn sample(line: &str) -> Option<(i64, Option<f64>)> {
 
 /// A date at the beginning of a line, or the bracketed one of a web server's log, and what follows it.
 fn dated(line: &str) -> Option<(UnixTime, &str)> {
+    // 2026-11-22 10:00:00, perhaps with a fraction, in UTC.
+    if let (Some(day), Some(" "), Some(time)) = (line.get(..10), line.get(10..11), line.get(11..19))
+        && let Some(at) = read_rfc3339(&format!("{day}T{time}Z"))
+    {
+        let rest = line.get(19..).unwrap_or("");
+        return Some((at, rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit())));
+    }
     let end = line.find([' ', '\t', ',', ';', ']', '"', '|']).unwrap_or(line.len());
     let (first, rest) = line.split_at_checked(end)?;
     if let Some(at) = read_rfc3339(first) {
@@ -178,13 +185,6 @@ fn dated(line: &str) -> Option<(UnixTime, &str)> {
     if matches!(first.len(), 10 | 13) && first.bytes().all(|b| b.is_ascii_digit()) {
         let number: i64 = first.parse().ok()?;
         return Some((UnixTime(if first.len() == 13 { number / 1000 } else { number }), rest));
-    }
-    // 2026-11-22 10:00:00, perhaps with a fraction, in UTC.
-    if let (Some(day), Some(time)) = (line.get(..10), line.get(11..19))
-        && let Some(at) = read_rfc3339(&format!("{day}T{time}Z"))
-    {
-        let rest = line.get(19..).unwrap_or("");
-        return Some((at, rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit())));
     }
     // [22/Nov/2026:10:00:00 +0000]
     let open = line.find('[')? + 1;

@@ -294,7 +294,8 @@ impl Reading {
         self.put(crowd, out);
         let ended = match (self.failed, self.metadata.take()) {
             (Some(error), _) => Err(error),
-            (None, Some(metadata)) => metadata.finish(),
+            // Its entities were put; what breaks off within one is said below.
+            (None, Some(metadata)) => metadata.finish(|_| {}),
             (None, None) => return,
         };
         let blind = |reason, detail: String| {

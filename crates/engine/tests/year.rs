@@ -40,7 +40,6 @@ type Carried = (Vec<(UnixTime, Notice)>, bool);
 struct World {
     issuer: Issuer<'static, KeyPair>,
     root: Arc<[u8]>,
-    key: KeyPair,
     served: BTreeMap<String, Served>,
     broken: bool,
     trouble: Option<&'static str>,
@@ -54,11 +53,9 @@ impl World {
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         (params.not_before, params.not_after) = (time(START.plus(-1000 * DAY)), time(START.plus(9000 * DAY)));
         let root = params.self_signed(&key).expect("a root").der().to_vec();
-        let leaf_key = KeyPair::generate().expect("a key");
         Self {
             issuer: Issuer::new(params, key),
             root: root.into(),
-            key: leaf_key,
             served: BTreeMap::new(),
             broken: false,
             trouble: None,
@@ -69,7 +66,9 @@ impl World {
     fn install(&mut self, name: &str, begin: UnixTime, days: i64) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
         (params.not_before, params.not_after) = (time(begin), time(begin.plus(days * DAY)));
-        let leaf = params.signed_by(&self.key, &self.issuer).expect("a leaf").der().to_vec();
+        // A key each: one for all would be a finding of its own.
+        let key = KeyPair::generate().expect("a key");
+        let leaf = params.signed_by(&key, &self.issuer).expect("a leaf").der().to_vec();
         self.served
             .insert(name.to_owned(), (vec![leaf.into(), Arc::clone(&self.root)], begin.plus(days * DAY)));
     }
@@ -483,8 +482,9 @@ fn five_thousand_on_one_day() {
     let told = company.told();
     let alerts: Vec<_> = told.iter().filter(|(_, n)| n.event != Event::Digest).collect();
     assert!(!alerts.is_empty() && alerts.len() <= 20, "{} messages", alerts.len());
-    let first = &alerts[0].1;
-    assert!(first.items.len() + first.more > 100, "{}", first.title);
+    // The cliff is said first, then all of them in one.
+    let most = alerts.iter().map(|(_, n)| n.items.len() + n.more).max();
+    assert!(most.is_some_and(|most| most > 100), "{most:?}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub(crate) struct ServerTable {
 pub(crate) struct SourceTable {
     /// What it is called on the Sources page [default: its kind].
     pub(crate) name: Option<String>,
-    /// `network`, `files`, or another source of the reference.
+    /// `network`, `files`, `local` (what listens here), or another source of the reference.
     #[schemars(with = "String")]
     pub(crate) kind: Spanned<String>,
     /// How often [default: 1h for network, 6h for files].
@@ -498,22 +498,8 @@ pub(crate) fn line_of(text: &str, offset: usize) -> usize {
 
 /// Is the unknown field a table of a later version?
 fn is_reserved(message: &str) -> bool {
-    const LATER: &[&str] = &[
-        "holiday",
-        "window",
-        "keys",
-        "freeze",
-        "issuer",
-        "certificate",
-        "queue",
-        "roles",
-        "issuers",
-        "key",
-        "wildcard",
-        "domains",
-        "rdap",
-        "whois",
-    ];
+    const LATER: &[&str] =
+        &["window", "keys", "issuer", "certificate", "queue", "roles", "issuers", "key", "wildcard"];
     message.split('`').nth(1).is_some_and(|field| LATER.contains(&field))
 }
 
@@ -545,12 +531,11 @@ mod tests {
     #[test]
     fn a_word_of_a_later_version_is_no_misspelling() {
         for text in [
-            "[[freeze]]\nfrom = ''\n",
+            "[[window]]\nmatch = []\n",
+            "[[issuer]]\nname = 'x'\n",
+            "[[certificate]]\nname = 'x'\n",
             "[server]\nroles = ['web']\n",
             "[server]\nqueue = 'nats://x'\n",
-            "[[source]]\nkind = 'domain'\ndomains = ['example.com']\n",
-            "[[source]]\nkind = 'domain'\nrdap = 'http://x/'\n",
-            "[[source]]\nkind = 'domain'\nwhois = 'x:43'\n",
         ] {
             let error = parse(text).unwrap_err();
             assert!(

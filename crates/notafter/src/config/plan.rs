@@ -359,6 +359,9 @@ impl Sheet {
             out.add(&assemble::usual_folders(), "common");
         }
         for table in &self.config.source {
+            if table.kind.get_ref() == "local" {
+                out.add(&["localhost".to_owned()], "common");
+            }
             let ports: Vec<_> = table.ports.iter().map(ToString::to_string).collect();
             let ports = if ports.is_empty() { "common".to_owned() } else { ports.join(",") };
             out.add(&table.targets, &ports);
@@ -381,6 +384,12 @@ impl Sheet {
         let mut look = self.look();
         look.exclude.extend(table.exclude.iter().cloned());
         let (targets, usual) = match kind {
+            "local" => {
+                if !(table.targets.is_empty() && table.paths.is_empty()) {
+                    return Err("local is what listens here: it takes neither targets nor paths".to_owned());
+                }
+                (vec!["localhost".to_owned()], 3600)
+            }
             "network" => {
                 if !table.paths.is_empty() {
                     return Err("paths belong to kind = \"files\"".to_owned());
@@ -402,13 +411,15 @@ impl Sheet {
                 look.timeout = table.timeout.clone().unwrap_or(look.timeout);
                 (table.targets.clone(), 3600)
             }
-            "files" => {
+            kind if kind == "files" || ON_A_WALK.contains(&kind) => {
                 if !table.targets.is_empty() {
                     return Err("targets belong to kind = \"network\"; write paths".to_owned());
                 }
                 look.password_file = table.password_file.clone();
                 // A path that looks like a host would be taken for one.
-                (table.paths.iter().map(|p| folder(p)).collect(), 6 * 3600)
+                let paths: Vec<String> = table.paths.iter().map(|p| folder(p)).collect();
+                let usual = paths.is_empty() && kind != "files";
+                (if usual { assemble::usual_folders() } else { paths }, 6 * 3600)
             }
             other => return self.worded(name, other, table, &look),
         };
@@ -425,7 +436,8 @@ impl Sheet {
     /// A source that is named by a word.
     fn worded(&self, name: &str, kind: &str, table: &SourceTable, look: &Look) -> Result<Planned, String> {
         let Some(known) = sources::named(kind) else {
-            let names = ["network", "files"].into_iter().chain(sources::SOURCES.iter().map(|k| k.name));
+            let names =
+                ["network", "files", "local"].into_iter().chain(sources::SOURCES.iter().map(|k| k.name));
             let hint = match nearest(kind, names.clone()) {
                 _ if LATER.contains(&kind) => "not in this version".to_owned(),
                 Some(near) => format!("did you mean `{near}`?"),
@@ -487,6 +499,10 @@ impl Sheet {
 
 /// Kinds of source that a later version has.
 const LATER: &[&str] = &["k8s", "aws", "azure", "gcp", "vault"];
+
+/// What every walk over files reads: a source of one of these kinds is one of `files`, by default where such things
+/// usually lie.
+const ON_A_WALK: &[&str] = &["configs", "renewers", "ssh", "openpgp", "tokens", "signatures"];
 
 /// The keys of network and files.
 const OWN_KEYS: &[&str] = &[
@@ -662,139 +678,4 @@ fn patience() -> Patience {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str, says: &str) {
-        let config = crate::config::parse(text).unwrap();
-        let sheet = Sheet { file: None, text: text.to_owned(), config };
-        let error = sheet.setup(&[]).err().unwrap_or_default();
-        assert!(error.contains(says), "{text}\n-> {error}");
-    }
-
-    #[test]
-    fn mistakes_are_explained_with_their_line() {
-        check(
-            "\n[[source]]\nkind = 'netwok'\n",
-            "line 3: source `netwok`: no kind of source is called `netwok`",
-        );
-        check("[[source]]\nkind = 'k8s'\n", "hint: not in this version");
-        check("[[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\n", "line 2");
-        check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nevery = 'often'\n", "90s, 5m, 6h or 30d");
-        check("[[owner]]\nname = 'web'\nnotify = ['mail']\n", "add a [[notifier]] with name = \"mail\"");
-        check("[[owner]]\nname = 'web'\nescalate_to = 'wep'\n", "did you mean `web`?");
-        check("[[owner]]\nname = 'web'\nmatch = ['nam:x']\n", "line 2: owner `web`");
-        check("[[notifier]]\nname = 'm'\nkind = 'emial'\n", "did you mean `email`?");
-        check("[[service]]\nname = 's'\nplaces = ['nmae:x']\n", "did you mean `name`?");
-        check("[server]\ndigest = 'someday'\n", "line 2: digest = \"someday\"");
-        check("[server]\ngone_after = 'never'\n", "line 2: gone_after = \"never\"");
-        check("\n[heartbeat]\nurl = 'http://127.0.0.1:9/'\nevery = 'often'\n", "line 4: heartbeat: every");
-        check("\n[heartbeat]\nurl = 'gopher://x'\n", "line 2: heartbeat");
-        check("\n[server]\nlisten = 'here'\n", "line 3: listen = \"here\"");
-        check("[[source]]\nkind = 'local'\n", "hint: not in this version");
-        check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nrate = 0\n", "rate = 0");
-        check("[[source]]\nkind = 'network'\nname = 'watch x'\n", "line 2: source `watch x`");
-        check("[[owner]]\nname = 'web'\ncriticality = 'hgih'\n", "line 2: owner `web`: criticality");
-        check(
-            "[[service]]\nname = 's'\nplaces = ['a']\n[[service]]\nname = 's'\nplaces = ['b']\n",
-            "line 5: service `s`: there are two of this name",
-        );
-        let mail = "[[notifier]]\nname = 'm'\nkind = 'email'\nserver = 'x'\nfrom = 'a@b.test'\n";
-        check(&format!("{mail}tls = 'tsl'\n"), "did you mean `tls`?");
-        check(&format!("{mail}usr = 'x'\n"), "did you mean `user`?");
-    }
-
-    #[test]
-    fn what_holds_everywhere_is_checked_without_a_source() {
-        for (text, says) in [
-            (
-                "[server]\nresolver = 'x'\n",
-                "line 2: `x` is no address of a DNS server\nhint: write 127.0.0.1",
-            ),
-            ("[scan]\nexclude = [\n'/srv',\n'@/nonexistent']\n", "line 4: cannot read /nonexistent"),
-            ("[scan]\nexclude = ['127.0.0.0/99']\n", "line 2: `127.0.0.0/99` is neither"),
-            ("[server]\nroots = [\n'/nonexistent.pem']\n", "line 3: roots: cannot read /nonexistent.pem"),
-        ] {
-            check(text, says);
-            check(&format!("{text}[[source]]\nkind = 'files'\npaths = ['/etc/ssl']\n"), says);
-        }
-        let sheet = Sheet { file: None, text: String::new(), config: Config::default() };
-        assert_eq!(sheet.setup(&[]).unwrap().sources[0].name, "this-host");
-    }
-
-    #[test]
-    fn somebody_called_operator_keeps_their_channels() {
-        let two = "[[notifier]]\nname = 'a'\nkind = 'exec'\ncommand = ['/bin/true']\n\
-                   [[notifier]]\nname = 'b'\nkind = 'exec'\ncommand = ['/bin/true']\n";
-        for (owner, expected) in [
-            ("[[owner]]\nname = 'operator'\nnotify = ['b']\nescalate_after = '2h'\n", vec!["b"]),
-            ("[[owner]]\nname = 'operator'\n", vec!["a", "b"]),
-            ("", vec!["a", "b"]),
-        ] {
-            let text = format!("{two}{owner}");
-            let config = crate::config::parse(&text).unwrap();
-            let setup = Sheet { file: None, text, config }.setup(&[]).unwrap();
-            let person = &setup.people[&setup.last_resort];
-            assert_eq!(
-                person.notify.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(),
-                expected,
-                "{owner}"
-            );
-            assert_eq!(person.escalate_after.is_some(), owner.contains("2h"));
-        }
-    }
-
-    #[test]
-    fn whoever_listens_to_the_world_needs_https() {
-        let web = |text: &str| {
-            let config = crate::config::parse(text).unwrap();
-            Sheet { file: None, text: text.to_owned(), config }.web(None)
-        };
-        assert!(web("[server]\nlisten = '0.0.0.0:4747'\n").unwrap_err().contains("in the clear"));
-        let open =
-            web("[server]\nlisten = '0.0.0.0:1'\npublic_url = 'https://a.test/'\nbehind_proxy = true\n")
-                .unwrap();
-        assert!(!open.open_reads);
-        assert_eq!(open.public_url.as_deref(), Some("https://a.test"));
-        assert!(web("").unwrap().open_reads);
-        for (text, open) in [
-            ("behind_proxy = true\n", false),
-            ("public_url = 'https://a.test'\n", false),
-            ("public_url = 'http://localhost:4747/'\n", true),
-            ("public_url = 'http://[::1]:4747'\n", true),
-            ("public_url = 'https://127.0.0.1.a.test'\n", false),
-            ("public_url = 'https://a.test'\nbehind_proxy = true\nopen_reads = true\n", true),
-        ] {
-            assert_eq!(web(&format!("[server]\n{text}")).unwrap().open_reads, open, "{text}");
-        }
-        let changed = web("").unwrap().changed(
-            &web("[server]\nopen_reads = false\npublic_url = 'http://localhost'\n[[service]]\nname = 's'\n\
-                  places = ['a']\npublic = true\n")
-            .unwrap(),
-        );
-        assert_eq!(changed, ["public_url", "open_reads", "public of a [[service]]"]);
-    }
-
-    #[test]
-    fn what_is_watched_is_the_watchers() {
-        for (target, location, names, theirs) in [
-            ("a.test", "tls://127.0.0.1:443?sni=a.test", vec!["a.test"], true),
-            ("a.test:8443", "tls://127.0.0.1:8443?sni=a.test", vec![], true),
-            ("10.0.0.0/24:443", "tls://10.0.0.9:443", vec![], true),
-            ("10.0.0.0/24", "tls://10.0.1.9:443", vec![], false),
-            ("smtp://10.0.0.9:25", "smtp://10.0.0.9:25", vec![], true),
-            ("/etc/ssl", "file:///etc/ssl/a/b.pem#1", vec![], true),
-        ] {
-            let owner = Owner {
-                name: "w".into(),
-                matches: target_match(target).into_iter().collect(),
-                default: false,
-                needs_days: None,
-            };
-            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-            let location = notafter_core::location::Location::parse(location).unwrap();
-            let found = notafter_core::owner::owner_of(std::slice::from_ref(&owner), &names, &[location]);
-            assert_eq!(found.is_some(), theirs, "{target}");
-        }
-    }
-}
+mod tests;

@@ -71,16 +71,27 @@ impl Metadata {
     /// Where the document is refused; what was found before stays found.
     pub fn push(&mut self, chunk: &[u8], mut put: impl FnMut(Found<'static>)) -> Result<(), XmlError> {
         let walk = &mut self.walk;
-        self.xml.push(chunk, |event| walk.on(event, &mut put))
+        let read = self.xml.push(chunk, |event| walk.on(event, &mut put));
+        if read.is_err() {
+            // What was said of the entity that breaks off here was said all the same.
+            walk.end_of_entity(&mut put);
+        }
+        read
     }
 
     /// Ends the document and gives what in it could not be read.
     ///
     /// # Errors
     /// Where it breaks off.
-    pub fn finish(self) -> Result<Vec<Problem>, XmlError> {
-        self.xml.finish()?;
-        Ok(self.walk.problems)
+    pub fn finish(self, mut put: impl FnMut(Found<'static>)) -> Result<Vec<Problem>, XmlError> {
+        let Self { xml, mut walk } = self;
+        match xml.finish() {
+            Ok(()) => Ok(walk.problems),
+            Err(error) => {
+                walk.end_of_entity(&mut put);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -320,7 +331,7 @@ pub(crate) fn open(bytes: &[u8], session: &mut Session) -> Option<(Vec<Found<'st
     let mut metadata = Metadata::new();
     let read = metadata
         .push(bytes, |one| session.keep(&mut found, one.content, one.place))
-        .and_then(|()| metadata.finish());
+        .and_then(|()| metadata.finish(|one| session.keep(&mut found, one.content, one.place)));
     let whole = read.is_ok();
     match read {
         Ok(problems) => problems.into_iter().for_each(|one| session.problem(one.reason, one.detail)),
@@ -427,9 +438,12 @@ mod tests {
             let mut metadata = Metadata::new();
             let mut count = 0;
             for chunk in text.as_bytes().chunks(size) {
-                metadata.push(chunk, |_| count += 1).expect("well-formed");
+                let count_one = |found: Found<'static>| {
+                    count += usize::from(matches!(found.content, Content::Certificate(_)));
+                };
+                metadata.push(chunk, count_one).expect("well-formed");
             }
-            assert_eq!((metadata.finish().map(|problems| problems.len()), count), (Ok(0), 200));
+            assert_eq!((metadata.finish(|_| {}).map(|problems| problems.len()), count), (Ok(0), 200));
         }
     }
 }

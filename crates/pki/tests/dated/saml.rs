@@ -82,7 +82,7 @@ fn an_aggregate_of_a_hundred_megabytes_is_streamed() {
         entities += 1;
     }
     metadata.push(b"</md:EntitiesDescriptor>", |_| found += 1).expect("an end");
-    assert_eq!(metadata.finish(), Ok(Vec::new()));
+    assert_eq!(metadata.finish(|_| {}), Ok(Vec::new()));
     // A certificate and what the entity states, and the date of the whole.
     assert_eq!(found, 2 * entities + 1);
     let took = start.elapsed();

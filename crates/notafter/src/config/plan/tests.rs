@@ -1,0 +1,128 @@
+//! Mistakes in a configuration, and what is said of them.
+
+use super::*;
+
+fn check(text: &str, says: &str) {
+    let config = crate::config::parse(text).unwrap();
+    let sheet = Sheet { file: None, text: text.to_owned(), config };
+    let error = sheet.setup(&[]).err().unwrap_or_default();
+    assert!(error.contains(says), "{text}\n-> {error}");
+}
+
+#[test]
+fn mistakes_are_explained_with_their_line() {
+    check("\n[[source]]\nkind = 'netwok'\n", "line 3: source `netwok`: no kind of source is called `netwok`");
+    check("[[source]]\nkind = 'k8s'\n", "hint: not in this version");
+    check("[[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\n", "line 2");
+    check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nevery = 'often'\n", "90s, 5m, 6h or 30d");
+    check("[[owner]]\nname = 'web'\nnotify = ['mail']\n", "add a [[notifier]] with name = \"mail\"");
+    check("[[owner]]\nname = 'web'\nescalate_to = 'wep'\n", "did you mean `web`?");
+    check("[[owner]]\nname = 'web'\nmatch = ['nam:x']\n", "line 2: owner `web`");
+    check("[[notifier]]\nname = 'm'\nkind = 'emial'\n", "did you mean `email`?");
+    check("[[service]]\nname = 's'\nplaces = ['nmae:x']\n", "did you mean `name`?");
+    check("[server]\ndigest = 'someday'\n", "line 2: digest = \"someday\"");
+    check("[server]\ngone_after = 'never'\n", "line 2: gone_after = \"never\"");
+    check("\n[heartbeat]\nurl = 'http://127.0.0.1:9/'\nevery = 'often'\n", "line 4: heartbeat: every");
+    check("\n[heartbeat]\nurl = 'gopher://x'\n", "line 2: heartbeat");
+    check("\n[server]\nlisten = 'here'\n", "line 3: listen = \"here\"");
+    check(
+        "[[source]]\nkind = 'local'\npaths = ['/etc']\n",
+        "line 2: source `local`: local is what listens here",
+    );
+    check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nrate = 0\n", "rate = 0");
+    check("[[source]]\nkind = 'network'\nname = 'watch x'\n", "line 2: source `watch x`");
+    check("[[owner]]\nname = 'web'\ncriticality = 'hgih'\n", "line 2: owner `web`: criticality");
+    check(
+        "[[service]]\nname = 's'\nplaces = ['a']\n[[service]]\nname = 's'\nplaces = ['b']\n",
+        "line 5: service `s`: there are two of this name",
+    );
+    let mail = "[[notifier]]\nname = 'm'\nkind = 'email'\nserver = 'x'\nfrom = 'a@b.test'\n";
+    check(&format!("{mail}tls = 'tsl'\n"), "did you mean `tls`?");
+    check(&format!("{mail}usr = 'x'\n"), "did you mean `user`?");
+}
+
+#[test]
+fn what_holds_everywhere_is_checked_without_a_source() {
+    for (text, says) in [
+        ("[server]\nresolver = 'x'\n", "line 2: `x` is no address of a DNS server\nhint: write 127.0.0.1"),
+        ("[scan]\nexclude = [\n'/srv',\n'@/nonexistent']\n", "line 4: cannot read /nonexistent"),
+        ("[scan]\nexclude = ['127.0.0.0/99']\n", "line 2: `127.0.0.0/99` is neither"),
+        ("[server]\nroots = [\n'/nonexistent.pem']\n", "line 3: roots: cannot read /nonexistent.pem"),
+    ] {
+        check(text, says);
+        check(&format!("{text}[[source]]\nkind = 'files'\npaths = ['/etc/ssl']\n"), says);
+    }
+    let sheet = Sheet { file: None, text: String::new(), config: Config::default() };
+    assert_eq!(sheet.setup(&[]).unwrap().sources[0].name, "this-host");
+}
+
+#[test]
+fn somebody_called_operator_keeps_their_channels() {
+    let two = "[[notifier]]\nname = 'a'\nkind = 'exec'\ncommand = ['/bin/true']\n\
+               [[notifier]]\nname = 'b'\nkind = 'exec'\ncommand = ['/bin/true']\n";
+    for (owner, expected) in [
+        ("[[owner]]\nname = 'operator'\nnotify = ['b']\nescalate_after = '2h'\n", vec!["b"]),
+        ("[[owner]]\nname = 'operator'\n", vec!["a", "b"]),
+        ("", vec!["a", "b"]),
+    ] {
+        let text = format!("{two}{owner}");
+        let config = crate::config::parse(&text).unwrap();
+        let setup = Sheet { file: None, text, config }.setup(&[]).unwrap();
+        let person = &setup.people[&setup.last_resort];
+        assert_eq!(person.notify.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), expected, "{owner}");
+        assert_eq!(person.escalate_after.is_some(), owner.contains("2h"));
+    }
+}
+
+#[test]
+fn whoever_listens_to_the_world_needs_https() {
+    let web = |text: &str| {
+        let config = crate::config::parse(text).unwrap();
+        Sheet { file: None, text: text.to_owned(), config }.web(None)
+    };
+    assert!(web("[server]\nlisten = '0.0.0.0:4747'\n").unwrap_err().contains("in the clear"));
+    let open =
+        web("[server]\nlisten = '0.0.0.0:1'\npublic_url = 'https://a.test/'\nbehind_proxy = true\n").unwrap();
+    assert!(!open.open_reads);
+    assert_eq!(open.public_url.as_deref(), Some("https://a.test"));
+    assert!(web("").unwrap().open_reads);
+    for (text, open) in [
+        ("behind_proxy = true\n", false),
+        ("public_url = 'https://a.test'\n", false),
+        ("public_url = 'http://localhost:4747/'\n", true),
+        ("public_url = 'http://[::1]:4747'\n", true),
+        ("public_url = 'https://127.0.0.1.a.test'\n", false),
+        ("public_url = 'https://a.test'\nbehind_proxy = true\nopen_reads = true\n", true),
+    ] {
+        assert_eq!(web(&format!("[server]\n{text}")).unwrap().open_reads, open, "{text}");
+    }
+    let changed = web("").unwrap().changed(
+        &web("[server]\nopen_reads = false\npublic_url = 'http://localhost'\n[[service]]\nname = 's'\n\
+              places = ['a']\npublic = true\n")
+        .unwrap(),
+    );
+    assert_eq!(changed, ["public_url", "open_reads", "public of a [[service]]"]);
+}
+
+#[test]
+fn what_is_watched_is_the_watchers() {
+    for (target, location, names, theirs) in [
+        ("a.test", "tls://127.0.0.1:443?sni=a.test", vec!["a.test"], true),
+        ("a.test:8443", "tls://127.0.0.1:8443?sni=a.test", vec![], true),
+        ("10.0.0.0/24:443", "tls://10.0.0.9:443", vec![], true),
+        ("10.0.0.0/24", "tls://10.0.1.9:443", vec![], false),
+        ("smtp://10.0.0.9:25", "smtp://10.0.0.9:25", vec![], true),
+        ("/etc/ssl", "file:///etc/ssl/a/b.pem#1", vec![], true),
+    ] {
+        let owner = Owner {
+            name: "w".into(),
+            matches: target_match(target).into_iter().collect(),
+            default: false,
+            needs_days: None,
+        };
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let location = notafter_core::location::Location::parse(location).unwrap();
+        let found = notafter_core::owner::owner_of(std::slice::from_ref(&owner), &names, &[location]);
+        assert_eq!(found.is_some(), theirs, "{target}");
+    }
+}
