@@ -339,14 +339,12 @@ fn a_machine_that_slept_looks_before_it_speaks() {
     company.engine.pass();
     assert_eq!(company.told().len(), before, "not before it has looked");
     company.engine.settle();
-    company.live(12, |_, _| {});
+    // The end of what is over may be told with what comes later on that day.
+    company.live(30, |_, _| {});
     assert_eq!(company.days("web", Event::Alert, "renewed.web.test"), [0], "nothing more of what is over");
     assert_eq!(company.days("web", Event::Resolved, "renewed.web.test").len(), 1);
-    assert_eq!(
-        company.days("web", Event::Alert, "forgotten.web.test"),
-        [0, 11],
-        "what is true is told at once"
-    );
+    let told = company.days("web", Event::Alert, "forgotten.web.test");
+    assert!(told.starts_with(&[0, 11]), "what is true is told at once: {told:?}");
 }
 
 #[test]
