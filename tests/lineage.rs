@@ -136,7 +136,7 @@ fn renewed_but_different() {
     let endpoint = at(&server, 1, "web.test");
     let look = |request: &Request| {
         scene.put("next/web.pem", &scene.issue(request));
-        scene.look(&[endpoint.clone()])
+        scene.look(std::slice::from_ref(&endpoint))
     };
     let same = look(&new(&names).usages("serverAuth,clientAuth"));
     assert!(!has(&same, "renewal-changed"), "{:?}", same.findings());
@@ -162,7 +162,7 @@ fn renewed_but_different() {
     }
     let other = Authority::custom(&scene.lab, Request::authority("Another Root"), &[]);
     scene.put("next/web.pem", &other.issue(&new(&names).usages("serverAuth,clientAuth")));
-    let found = scene.look(&[endpoint.clone()]);
+    let found = scene.look(std::slice::from_ref(&endpoint));
     assert!(found.finding("renewal-changed")["evidence"]["changed"].to_string().contains("issuer: "));
 }
 
@@ -212,7 +212,10 @@ fn expired_and_somebody_is_still_connected() {
     let scene = Scene::new("tolerated");
     let Some(server) = scene.farm(&[&scene.issue(&Request::server().expired(2))]) else { return };
     let endpoint = at(&server, 1, "");
-    assert!(!has(&scene.look(&[endpoint.clone()]), "expired-but-tolerated"), "nobody is connected");
+    assert!(
+        !has(&scene.look(std::slice::from_ref(&endpoint)), "expired-but-tolerated"),
+        "nobody is connected"
+    );
     // A client that does not look at the date; its input stays open, so that it stays.
     let address = server.address().to_string();
     let mut client = std::process::Command::new("openssl")
@@ -222,13 +225,13 @@ fn expired_and_somebody_is_still_connected() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("openssl is there");
-    let mut found = scene.look(&[endpoint.clone()]);
+    let mut found = scene.look(std::slice::from_ref(&endpoint));
     for _ in 0..50 {
         if has(&found, "expired-but-tolerated") {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
-        found = scene.look(&[endpoint.clone()]);
+        found = scene.look(std::slice::from_ref(&endpoint));
     }
     let _ = client.kill();
     let _ = client.wait();

@@ -4,6 +4,8 @@
 //! Every tile has two witnesses beside it: the hashes that the log computed over its entries, and the names that the
 //! log's own software read from them.
 
+#![allow(clippy::print_stdout, reason = "N of M is what the test is for")]
+
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
