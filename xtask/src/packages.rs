@@ -142,6 +142,15 @@ const TESTS: &[Package] = &[
     install("xrdp", "xrdp", "RDP: TLS after an X.224 exchange"),
     // Names.
     install("dnsmasq-base", "dnsmasq", "a real DNS server with names of several addresses"),
+    install("bind9", "named", "gives zones away by transfer, and answers for them"),
+    install("bind9-utils", "dnssec-signzone", "signs zones with any dates"),
+    install("systemd", "systemd-analyze", "judges the unit"),
+    install("e2fsprogs", "mkfs.ext4", "makes the disk that becomes read-only"),
+    install("zip", "zip", "packs archives"),
+    install("cpio", "cpio", "packs archives"),
+    install("xz-utils", "xz", "packs archives"),
+    install("zstd", "zstd", "packs archives"),
+    install("rpm", "rpmbuild", "builds a package of the Red Hat world"),
     // Sinks of notifications.
     install(
         "prometheus-alertmanager",
