@@ -31,3 +31,5 @@ mod named_file;
 mod parts;
 mod passwd;
 mod permutation;
+#[cfg(test)]
+mod testing;

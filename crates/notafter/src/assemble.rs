@@ -26,7 +26,7 @@ use notafter_pki::container::{self, Content, Limits};
 use crate::cli::{Global, Look};
 use crate::commands::Usage;
 use crate::config::plan::Sheet;
-use crate::config::{self, Config, SourceTable};
+use crate::config::{self, Config};
 use crate::moment;
 
 /// A list of targets from a file or standard input may be so long, in bytes.
@@ -107,7 +107,7 @@ impl Assembly {
         let trust = trust(&look.roots)?;
         let given = given(look, &settings, &trust)?;
         let Sources { network, files, worded, all_single } =
-            sources(&texts, &settings, &given, &config.source)?;
+            sources(&texts, &settings, &given, &tables(&config))?;
         Ok(Self {
             targets: texts,
             network,
@@ -190,12 +190,20 @@ impl Sources {
     }
 }
 
-/// `tables`: where the settings of sources with a word are, the first of each kind.
+/// The settings of sources with a word, by kind. Whoever names a registry or a log in them means it for every look.
+pub(crate) type Tables = Vec<(String, toml::Table)>;
+
+/// Those of a configuration.
+pub(crate) fn tables(config: &Config) -> Tables {
+    config.source.iter().map(|table| (table.kind.get_ref().clone(), table.rest.clone())).collect()
+}
+
+/// Of several `tables` of one kind the first counts.
 fn sources(
     texts: &[String],
     settings: &Settings,
     given: &Given,
-    tables: &[SourceTable],
+    tables: &[(String, toml::Table)],
 ) -> Result<Sources, Usage> {
     let mut worded: Vec<(&'static str, Vec<String>)> = Vec::new();
     let mut network: Vec<NetworkTarget> = Vec::new();
@@ -232,8 +240,8 @@ fn sources(
     }
     let given = &Given { beside: network.as_slice().into(), ..given.clone() };
     let worded = worded.into_iter().map(|(kind, texts)| {
-        let table = tables.iter().find(|table| table.kind.get_ref() == kind);
-        self::worded(kind, &texts, table.map(|t| &t.rest), given)
+        let table = tables.iter().find(|(known, _)| known == kind);
+        self::worded(kind, &texts, table.map(|(_, rest)| rest), given)
     });
     let worded = worded.collect::<Result<_, _>>()?;
     if texts.is_empty() {
@@ -303,11 +311,15 @@ fn usual_roots() -> Vec<PathBuf> {
 }
 
 /// The sources for some targets, as the server runs them.
-pub(crate) fn sources_for(texts: &[String], look: &Look) -> Result<Vec<Box<dyn Source>>, Usage> {
+pub(crate) fn sources_for(
+    texts: &[String],
+    look: &Look,
+    tables: &Tables,
+) -> Result<Vec<Box<dyn Source>>, Usage> {
     let settings = settings(look, &Config::default())?;
     let texts = expand(texts)?;
     let given = given(look, &settings, &trust(&look.roots)?)?;
-    Ok(sources(&texts, &settings, &given, &[])?.all())
+    Ok(sources(&texts, &settings, &given, tables)?.all())
 }
 
 /// The sources for one look at one target, which never touches `never`.
@@ -494,4 +506,21 @@ pub(crate) fn trust(given: &[PathBuf]) -> Result<TrustStores, Usage> {
         out.given.extend(certificates(file)?);
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_names_a_registry_means_it_for_every_look() {
+        let check = |rdap: &str, builds: bool| {
+            let table = toml::from_str(&format!("rdap = \"{rdap}\"")).unwrap();
+            let tables = vec![("domain".to_owned(), table)];
+            let made = sources_for(&["domain:example.com".to_owned()], &Look::default(), &tables);
+            assert_eq!(made.is_ok(), builds, "{rdap}");
+        };
+        check("http://127.0.0.1:8080/rdap/", true);
+        check("no address", false);
+    }
 }

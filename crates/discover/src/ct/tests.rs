@@ -8,34 +8,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use notafter_core::UnixTime;
-use notafter_core::clock::Clock;
 use notafter_core::joints::Resume;
 
 use super::entry::tests::{leaf, tile_leaf};
 use super::*;
 use crate::sources::Order;
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> UnixTime {
-        UnixTime(1_800_000_000)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-#[derive(Default)]
-struct Basket(Mutex<Vec<Observation>>);
-
-impl Sink for Basket {
-    fn put(&self, observation: Observation) {
-        self.0.lock().unwrap().push(observation);
-    }
-}
+use crate::testing::{Basket, Still};
 
 #[derive(Default)]
 struct Note(Mutex<Option<Vec<u8>>>);

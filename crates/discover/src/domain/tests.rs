@@ -3,31 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
-use notafter_core::clock::Clock;
 use notafter_pki::statement::Statement;
 
 use super::*;
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> UnixTime {
-        UnixTime(1_800_000_000)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-#[derive(Default)]
-struct Basket(Mutex<Vec<Observation>>);
-
-impl Sink for Basket {
-    fn put(&self, observation: Observation) {
-        self.0.lock().unwrap().push(observation);
-    }
-}
+use crate::testing::{Basket, Still};
 
 /// Answers the first line of each visitor with what stands for the first word found in it, and counts them.
 fn server(answers: &'static [(&'static str, &'static str)]) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {

@@ -7,18 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::network::Settings;
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> UnixTime {
-        UnixTime(1_800_000_000)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
+use crate::testing::Still;
 
 /// A server on an address of this host, which counts its visitors. What is written for a path is sent as it is; after
 /// a `~` it goes on with an octet every 50 ms for ever.

@@ -352,13 +352,15 @@ mod tests {
 
     #[test]
     fn what_it_signs_in_with() {
-        let conf =
-            CONF.replace("authenticator = webroot", "authenticator = dns-x\ndns_x_credentials = /root/x.ini");
-        let found = tree(&conf, &[("/root/x.ini", "dns_x_token = abc\n# expires: 2026-12-01\n")]);
+        let conf = CONF.replace(
+            "authenticator = webroot",
+            "authenticator = dns-x\ndns_x_credentials = /etc/letsencrypt/x.ini",
+        );
+        let found = tree(&conf, &[("/etc/letsencrypt/x.ini", "dns_x_token = abc\n# expires: 2026-12-01\n")]);
         let [(path, ends)] = found.renewed[0].credentials.as_slice() else { panic!("{found:?}") };
         assert_eq!(
             (path.to_str(), ends.until.to_string().as_str()),
-            (Some("/root/x.ini"), "2026-12-01T23:59:59Z")
+            (Some("/etc/letsencrypt/x.ini"), "2026-12-01T23:59:59Z")
         );
         let found = tree(&CONF.replace("webroot\n", "manual\n"), &[]);
         assert!(found.renewed[0].broken[0].contains("by hand"), "{found:?}");

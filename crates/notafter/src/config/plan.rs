@@ -22,7 +22,7 @@ use notafter_pki::time::DAY;
 use toml::Spanned;
 
 use super::{Config, NotifierTable, SourceTable, human, line_of};
-use crate::assemble;
+use crate::assemble::{self, Tables};
 use crate::cli::Look;
 use crate::moment;
 use crate::prober::Coverage;
@@ -430,7 +430,7 @@ impl Sheet {
             return Err("it names nothing to look at".to_owned());
         }
         let every = self.span(table.every.as_deref(), usual, "every")?;
-        planned(name, targets, every, look)
+        planned(name, targets, every, look, assemble::tables(&self.config))
     }
 
     /// A source that is named by a word.
@@ -459,7 +459,8 @@ impl Sheet {
     }
 
     fn watched(&self, watch: &Watch) -> Result<Planned, String> {
-        planned(&watch.source_name(), watch.targets.clone(), watch.every, self.look())
+        let tables = assemble::tables(&self.config);
+        planned(&watch.source_name(), watch.targets.clone(), watch.every, self.look(), tables)
     }
 
     /// The rows of the status page.
@@ -535,17 +536,23 @@ fn unknown(key: &str, known: &[&str]) -> String {
 /// Where the server looks when told nothing: what listens here, and the usual certificate folders.
 fn usual(look: &Look) -> Result<Vec<Planned>, String> {
     let folders = assemble::usual_folders();
-    let mut out = vec![planned("this-host", vec!["localhost".to_owned()], 3600, look.clone())?];
+    let mut out = vec![planned("this-host", vec!["localhost".to_owned()], 3600, look.clone(), Vec::new())?];
     if !folders.is_empty() {
-        out.push(planned("usual-folders", folders, 6 * 3600, look.clone())?);
+        out.push(planned("usual-folders", folders, 6 * 3600, look.clone(), Vec::new())?);
     }
     Ok(out)
 }
 
 /// A source that is built anew for every run, so that names resolve and folders are listed at that time.
-fn planned(name: &str, targets: Vec<String>, every: i64, look: Look) -> Result<Planned, String> {
+fn planned(
+    name: &str,
+    targets: Vec<String>,
+    every: i64,
+    look: Look,
+    tables: Tables,
+) -> Result<Planned, String> {
     let build: Build = Arc::new(move |targets: &[String]| {
-        let sources = assemble::sources_for(targets, &look).map_err(|e| with_hint(&e))?;
+        let sources = assemble::sources_for(targets, &look, &tables).map_err(|e| with_hint(&e))?;
         Ok(sources.into_iter().map(|s| -> Arc<dyn Source> { Arc::from(s) }).collect())
     });
     // Once now: a mistake is said at the start, not at the first run.
