@@ -162,9 +162,11 @@ fn asset_rows(c: &mut Conn<'_>, judged: &[Judged]) -> Result<()> {
             roles(c, asset, one)?;
         }
     }
+    // In this order: a date is shorter than the token it replaces, and the owner goes where the rest of it was. The other
+    // way round every page of a full table is split.
+    c.execute_many("UPDATE asset SET judge_at = $3 WHERE id = $1 AND judge_at = $2", &times)?;
     c.execute_many("UPDATE asset SET owner = $2 WHERE id = $1", &owners)?;
     count_owned(c, owned)?;
-    c.execute_many("UPDATE asset SET judge_at = $3 WHERE id = $1 AND judge_at = $2", &times)?;
     // As seen again.
     let shown = "SELECT id FROM placement WHERE asset = $1 AND gone IS NULL AND shown IS NOT NULL";
     for row in c.query_many(shown, &plain)?.into_iter().flatten() {
