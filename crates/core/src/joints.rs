@@ -1,16 +1,22 @@
 //! Every extension trait, on one page.
 //!
 //! A provider implements one of these and stands in one explicit list. The engine knows providers only
-//! by these traits. `Issuer`, `Solver`, `Deployer`, `Probe` and `Queue` join when the first of each does.
+//! by these traits. `Queue` joins when the first of its kind does.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::deployment::{Bundle, Check, Receipt};
 use crate::dossier::Dossier;
 use crate::fault::Fault;
 use crate::finding::Kind;
+use crate::issuance::{
+    Challenge, ChallengeType, Cleanup, Identifier, Progress as Issuance, Request, RevocationReason,
+    Suggested, Ticket,
+};
+use crate::location::Location;
 use crate::notice::Notice;
 use crate::observation::Observation;
 use crate::scan::{Progress, Scan};
@@ -122,6 +128,114 @@ pub trait Notifier: Send + Sync {
         to: Option<&'a str>,
         notice: &'a Notice,
     ) -> BoxFuture<'a, Result<(), Fault>>;
+}
+
+/// What a provider must remember between runs: an account, a serial number, a ledger of rates. Small values by name,
+/// each provider's under its own prefix; what is secret is sealed before it is kept.
+pub trait Keep: Send + Sync {
+    /// What is kept under this name.
+    ///
+    /// # Errors
+    /// The memory's.
+    fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Keeps it, if what is there is still `expected` (`None`: nothing). `false`: it is not; somebody else was here.
+    ///
+    /// # Errors
+    /// The memory's.
+    fn keep(&self, name: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, Fault>;
+}
+
+/// Hands out certificates: an ACME server, an own CA, a person who pastes a reply.
+///
+/// Every call makes at most one effect outside that cannot be repeated, and the ticket it returns is kept before the
+/// next: whoever is killed in between asks again with the last ticket, and the issuer looks at how things stand rather
+/// than do it twice.
+pub trait Issuer: Send + Sync {
+    /// Begins. Nothing is ordered twice for the same request: an unfinished order that nobody kept ends by itself.
+    fn begin<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Result<Ticket, Fault>>;
+
+    /// Goes one step on.
+    fn advance<'a>(
+        &'a self,
+        cx: &'a Cx,
+        request: &'a Request,
+        ticket: &'a Ticket,
+        solver: &'a dyn Solver,
+    ) -> BoxFuture<'a, Result<Issuance, Fault>>;
+
+    /// Gives up: takes back what was shown. Never fails in a way that matters to the renewal.
+    fn abandon<'a>(
+        &'a self,
+        cx: &'a Cx,
+        ticket: &'a Ticket,
+        solver: &'a dyn Solver,
+    ) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// When the issuer wants a certificate replaced (RFC 9773); `None`: it does not say. `issuer` is the certificate
+    /// of the CA behind the leaf.
+    fn suggested<'a>(
+        &'a self,
+        cx: &'a Cx,
+        leaf: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Suggested>, Fault>> {
+        let _ = (cx, leaf);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Revokes a certificate of its own. Revoked already is done.
+    fn revoke<'a>(
+        &'a self,
+        cx: &'a Cx,
+        leaf: &'a [u8],
+        reason: RevocationReason,
+    ) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// Would it work today? Looks, and orders nothing.
+    fn rehearse<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Vec<Check>>;
+}
+
+/// Shows what proves control of a name.
+pub trait Solver: Send + Sync {
+    /// Which challenge it solves.
+    fn kind(&self) -> ChallengeType;
+
+    /// Shows it. Shown already is done.
+    fn present<'a>(&'a self, cx: &'a Cx, challenge: &'a Challenge) -> BoxFuture<'a, Result<Cleanup, Fault>>;
+
+    /// Can those who will ask see it already? Asked before the CA is: a failed validation costs a rate limit.
+    fn is_visible<'a>(&'a self, cx: &'a Cx, challenge: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// Takes it back, and nothing else. Gone already is done.
+    fn clean_up<'a>(&'a self, cx: &'a Cx, cleanup: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// Would it work today for this name? May show and take back something of no meaning.
+    fn rehearse<'a>(&'a self, cx: &'a Cx, name: &'a Identifier) -> BoxFuture<'a, Vec<Check>>;
+}
+
+/// Puts a key and its certificates where they are used.
+///
+/// `deploy` is told a generation and is the same however often it is called with it: it looks at what is there, does what
+/// is missing, and ends with the receipt of the first time. Between any two of its effects on a disk the old pair or the
+/// new one is in force, never halves of both.
+pub trait Deployer: Send + Sync {
+    /// The places it writes, to be read again when it is to be proved.
+    fn places(&self) -> Vec<Location>;
+
+    /// Installs, checks and reloads. When the check fails, what was there before is in force again and the fault says so.
+    fn deploy<'a>(&'a self, cx: &'a Cx, bundle: &'a Bundle) -> BoxFuture<'a, Result<Receipt, Fault>>;
+
+    /// Puts back what was there before, checks and reloads. Back already is done.
+    fn roll_back<'a>(&'a self, cx: &'a Cx, receipt: &'a Receipt) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// Would it work today? Writes to a scratch target beside the real one at most.
+    fn rehearse<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Vec<Check>>;
+}
+
+/// Looks at one place, now.
+pub trait Probe: Send + Sync {
+    /// One observation for each thing that the place is: every address of a name, both types of key.
+    fn probe<'a>(&'a self, cx: &'a Cx, location: &'a str) -> BoxFuture<'a, Result<Vec<Observation>, Fault>>;
 }
 
 /// A dated, cited check. Pure: it never queries, it is handed everything in the dossier.

@@ -1,0 +1,227 @@
+//! "Renewed" is what was seen in use, at every place: the only sense in which this program says it.
+//!
+//! An [`Expectation`] is made from what was issued; [`Expectation::judge`] holds one observation against it, and is the
+//! only way to a [`Proof`]. That a deployer wrote files and a server said "reloaded" proves nothing here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::issuance::hexed;
+use crate::location::Location;
+use crate::observation::{Observation, Possession, Seen};
+use crate::{Fingerprint, UnixTime};
+
+/// What every place of a certificate shall show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// The leaf.
+    pub leaf: Fingerprint,
+    /// The CA certificates that an endpoint has to send with it, in order, without a root. What it sends beyond them
+    /// is a finding of its own, not a failed proof.
+    pub chain: Vec<Fingerprint>,
+    /// The leaf before it: still seen, it says that something was not reloaded.
+    pub before: Option<Fingerprint>,
+}
+
+/// Evidence that one place showed what was expected. Only [`Expectation::judge`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    at: i64,
+    vantage: String,
+    location: String,
+    leaf: String,
+    possession: bool,
+}
+
+impl Proof {
+    /// When it was seen.
+    pub fn at(&self) -> UnixTime {
+        UnixTime(self.at)
+    }
+
+    /// From where.
+    pub fn vantage(&self) -> &str {
+        &self.vantage
+    }
+
+    /// At which place.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// The leaf's fingerprint, in hexadecimal.
+    pub fn leaf(&self) -> &str {
+        &self.leaf
+    }
+
+    /// Was it verified that the place holds the key? At an endpoint always, of a file never.
+    pub fn is_possession(&self) -> bool {
+        self.possession
+    }
+}
+
+/// Why an observation is no proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disproof {
+    /// The leaf before is still there: written perhaps, loaded not.
+    StillBefore,
+    /// Some other leaf is there.
+    Other(Fingerprint),
+    /// The leaf is there, and the chain behind it is not: clients without the missing one refuse it.
+    ChainDiffers {
+        /// How many of the expected CA certificates came, in their order.
+        came: usize,
+        /// How many were expected.
+        expected: usize,
+    },
+    /// The public chain is there, and nobody proved to hold the key: a relay could replay it.
+    KeyNotProved,
+    /// Nothing was seen, and why.
+    Unseen(String),
+}
+
+impl std::fmt::Display for Disproof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::StillBefore => f.write_str(
+                "still shows the certificate before: it was not reloaded, or it reads another file",
+            ),
+            Self::Other(leaf) => {
+                write!(f, "shows another certificate, sha256:{}", &hexed::write(&leaf.0)[..16])
+            }
+            Self::ChainDiffers { came, expected } => {
+                write!(f, "shows the new certificate with {came} of {expected} CA certificates behind it")
+            }
+            Self::KeyNotProved => {
+                f.write_str("shows the new certificate and did not prove that it holds its key")
+            }
+            Self::Unseen(why) => write!(f, "could not be seen: {why}"),
+        }
+    }
+}
+
+impl Expectation {
+    /// Holds one look at one place against what is expected there.
+    ///
+    /// # Errors
+    /// What is wrong at the place, for a person.
+    pub fn judge(&self, seen: &Observation, vantage: &str) -> Result<Proof, Disproof> {
+        let (chain, facts) = match &seen.seen {
+            Seen::Chain { chain, facts, .. } => (chain, facts),
+            Seen::Failed { reason, detail } => {
+                return Err(Disproof::Unseen(format!("{}: {detail}", reason.as_str())));
+            }
+            _ => return Err(Disproof::Unseen("what is there is no certificate".into())),
+        };
+        let mut shown = chain.iter().map(|der| Fingerprint::of(der));
+        let leaf = shown.next().ok_or_else(|| Disproof::Unseen("an empty chain".into()))?;
+        if self.before == Some(leaf) && leaf != self.leaf {
+            return Err(Disproof::StillBefore);
+        }
+        if leaf != self.leaf {
+            return Err(Disproof::Other(leaf));
+        }
+        let endpoint = facts.protocol.is_some();
+        let possession = facts.possession == Some(Possession::Verified);
+        if endpoint {
+            // Each certifies the one before it: an order that is not kept is mended by some clients only.
+            let came = shown.zip(&self.chain).take_while(|(shown, expected)| shown == *expected).count();
+            if came < self.chain.len() {
+                return Err(Disproof::ChainDiffers { came, expected: self.chain.len() });
+            }
+            if !possession {
+                return Err(Disproof::KeyNotProved);
+            }
+        }
+        Ok(Proof {
+            at: seen.at.0,
+            vantage: vantage.to_owned(),
+            location: seen.location.as_str().to_owned(),
+            leaf: hexed::write(&leaf.0),
+            possession: endpoint && possession,
+        })
+    }
+}
+
+/// The places that have to show it, and which of them did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceProof {
+    /// The place, as it was named or found.
+    pub location: String,
+    /// Seen there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// Not asked for: who said so and why. By name, never by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excused: Option<String>,
+    /// What was there at the last look, where it was no proof.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last: String,
+}
+
+impl PlaceProof {
+    /// A place that was not looked at yet.
+    pub fn of(location: &Location) -> Self {
+        Self { location: location.as_str().to_owned(), ..Self::default() }
+    }
+
+    /// Is nothing more expected of it?
+    pub fn is_settled(&self) -> bool {
+        self.proof.is_some() || self.excused.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::observation::{Facts, Reason};
+
+    fn seen(chain: &[&[u8]], endpoint: bool, proved: bool) -> Observation {
+        let address = "127.0.0.1:443".parse().expect("an address");
+        let facts = Facts {
+            protocol: endpoint.then(|| "tls".into()),
+            possession: endpoint.then_some(if proved {
+                Possession::Verified
+            } else {
+                Possession::Unverified
+            }),
+            ..Facts::default()
+        };
+        let chain = chain.iter().map(|c| Arc::from(*c)).collect();
+        Observation {
+            at: UnixTime(1000),
+            location: Location::endpoint("tls", address, Some("a.test")),
+            seen: Seen::Chain { chain, role: None, leads: true, facts },
+        }
+    }
+
+    #[test]
+    fn only_the_new_one_with_its_chain_and_its_key_is_a_proof() {
+        let expected = Expectation {
+            leaf: Fingerprint::of(b"new"),
+            chain: vec![Fingerprint::of(b"ca")],
+            before: Some(Fingerprint::of(b"old")),
+        };
+        let judge =
+            |chain: &[&[u8]], endpoint, proved| expected.judge(&seen(chain, endpoint, proved), "here");
+        let proof = judge(&[b"new", b"ca", b"root"], true, true).expect("a proof");
+        assert_eq!((proof.at(), proof.vantage(), proof.is_possession()), (UnixTime(1000), "here", true));
+        assert_eq!(proof.location(), "tls://127.0.0.1:443?sni=a.test");
+        assert_eq!(judge(&[b"old", b"ca"], true, true), Err(Disproof::StillBefore));
+        assert!(matches!(judge(&[b"third", b"ca"], true, true), Err(Disproof::Other(_))));
+        assert_eq!(judge(&[b"new"], true, true), Err(Disproof::ChainDiffers { came: 0, expected: 1 }));
+        assert_eq!(
+            judge(&[b"new", b"root", b"ca"], true, true),
+            Err(Disproof::ChainDiffers { came: 0, expected: 1 })
+        );
+        // A relay replays the public chain and cannot finish the handshake.
+        assert_eq!(judge(&[b"new", b"ca"], true, false), Err(Disproof::KeyNotProved));
+        // A file proves what is in it, and no more.
+        let file = judge(&[b"new"], false, false).expect("a proof");
+        assert!(!file.is_possession());
+        let mut failed = seen(&[b"new"], true, true);
+        failed.seen = Seen::Failed { reason: Reason::Refused, detail: "connection refused".into() };
+        assert!(matches!(expected.judge(&failed, "here"), Err(Disproof::Unseen(_))));
+    }
+}
