@@ -56,9 +56,6 @@ pub struct Renewal {
     /// Where it goes.
     #[serde(default)]
     pub targets: Vec<TargetWork>,
-    /// Where it has to be seen.
-    #[serde(default)]
-    pub places: Vec<PlaceProof>,
     /// The grace of slow reloaders ends then.
     #[serde(default)]
     pub prove_until: Option<i64>,
@@ -78,6 +75,8 @@ pub enum State {
     WaitsForProof,
     /// Somebody who decides: it went wrong in a way that trying again does not mend.
     WaitsForPerson,
+    /// The issuer again: the one before is to be revoked, now that nothing uses it.
+    WaitsForRevocation,
     /// Seen in use at every place that was not excused by name.
     Proved,
     /// Given up, by a person or because a newer one took over.
@@ -97,6 +96,7 @@ impl State {
             Self::WaitsForWindow => "waits-for-window",
             Self::WaitsForTargets => "waits-for-targets",
             Self::WaitsForProof => "waits-for-proof",
+            Self::WaitsForRevocation => "waits-for-revocation",
             Self::WaitsForPerson => "waits-for-person",
             Self::Proved => "proved",
             Self::Abandoned => "abandoned",
@@ -117,9 +117,19 @@ pub struct TargetWork {
     /// What it replaced.
     #[serde(default)]
     pub receipt: Option<Receipt>,
+    /// Where it has to be seen.
+    #[serde(default)]
+    pub places: Vec<PlaceProof>,
     /// What went wrong last.
     #[serde(default)]
     pub said: String,
+}
+
+impl TargetWork {
+    /// Was it seen in use at every place of this target?
+    pub fn is_proved(&self) -> bool {
+        self.state == TargetState::Done && self.places.iter().all(PlaceProof::is_settled)
+    }
 }
 
 /// Where a target stands.
@@ -157,7 +167,6 @@ impl Renewal {
             changes: Vec::new(),
             before: Vec::new(),
             targets: Vec::new(),
-            places: Vec::new(),
             prove_until: None,
         }
     }
@@ -167,14 +176,9 @@ impl Renewal {
         format!("key/{}/{}", self.name, self.generation)
     }
 
-    /// The wave that is to be worked on: the lowest with a target that is not done.
+    /// The wave that is to be worked on: the lowest with a target that was not seen in use everywhere. `None`: all were.
     pub fn wave(&self) -> Option<u32> {
-        self.targets.iter().filter(|t| t.state != TargetState::Done).map(|t| t.wave).min()
-    }
-
-    /// Is nothing more expected of any place?
-    pub fn is_proved(&self) -> bool {
-        self.places.iter().all(PlaceProof::is_settled)
+        self.targets.iter().filter(|t| !t.is_proved()).map(|t| t.wave).min()
     }
 
     /// Something went well.
