@@ -6,6 +6,7 @@
 pub mod http;
 pub mod notifiers;
 pub mod pulse;
+pub mod request;
 pub mod roots;
 pub mod secret;
 pub mod settings;
