@@ -1,0 +1,207 @@
+//! `[[issuer]]`, `[[certificate]]` and its targets, `[[window]]`, `[keys]`: what is kept alive, by whom, and where it goes.
+//!
+//! The tables as written, and what they become for `engine/renew.rs`. Providers check their own settings; here only
+//! names are resolved and what belongs together is put together. Nothing is contacted.
+
+use std::path::Path;
+
+use notafter_act::secret::Secret;
+use notafter_core::UnixTime;
+use notafter_core::issuance::{Identifier, KeyType};
+use notafter_core::query::nearest;
+use notafter_store::seal::Master;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::windows::{Cron, zone};
+
+/// `[[issuer]]`
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct IssuerTable {
+    /// What certificates call it in `issuer`.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+    /// acme, or another issuer of the reference.
+    pub(crate) kind: String,
+    /// The settings of the kind.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub(crate) rest: toml::Table,
+}
+
+/// One or several.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several, in order.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub(crate) fn list(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
+        }
+    }
+}
+
+/// `[[certificate]]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateTable {
+    /// What it is called, here and in commands.
+    #[schemars(with = "String")]
+    pub(crate) name: Spanned<String>,
+    /// What it is for: DNS names and addresses.
+    pub(crate) names: Vec<String>,
+    /// Who issues it: the name of an [[issuer]], or several, the first that can.
+    pub(crate) issuer: OneOrMore,
+    /// ecdsa-p256, ecdsa-p384, ed25519, rsa-2048, rsa-3072 or rsa-4096 [default: ecdsa-p256].
+    pub(crate) key: Option<String>,
+    /// How control of the names is proved: kind and its settings.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub(crate) solver: Option<toml::Table>,
+    /// The CA's profile; with `profile_required` rather no certificate than one without.
+    pub(crate) profile: Option<String>,
+    /// See `profile`.
+    #[serde(default)]
+    pub(crate) profile_required: bool,
+    /// The common name of the root the chain shall end at, where the CA offers several.
+    pub(crate) preferred_chain: Option<String>,
+    /// How long it shall live, where the issuer lets us choose.
+    pub(crate) lifetime: Option<String>,
+    /// How long a server may take to show the new one [default: 1m].
+    pub(crate) grace: Option<String>,
+    /// Revoke the one before, once it was seen nowhere any more.
+    #[serde(default)]
+    pub(crate) revoke_old: bool,
+    /// Where it goes.
+    #[serde(default)]
+    pub(crate) target: Vec<TargetTable>,
+}
+
+/// `[[certificate.target]]`
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct TargetTable {
+    /// What it is called [default: its kind and number].
+    pub(crate) name: Option<String>,
+    /// files, or another deployer of the reference.
+    #[schemars(with = "String")]
+    pub(crate) kind: Spanned<String>,
+    /// Lower ones first; the next only when all of this one were seen in use [default: 0].
+    #[serde(default)]
+    pub(crate) wave: u32,
+    /// Where it has to be seen in use, besides the files that are written.
+    #[serde(default)]
+    pub(crate) prove: Vec<String>,
+    /// Places that need not show it, and why.
+    #[serde(default)]
+    pub(crate) excuse: std::collections::BTreeMap<String, String>,
+    /// The settings of the kind.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub(crate) rest: toml::Table,
+}
+
+/// `[[window]]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WindowTable {
+    /// For which: name:*.example.com, in the words of the search language. None: for all.
+    #[serde(default, rename = "match")]
+    pub(crate) matches: Vec<String>,
+    /// When it begins, as in crontab: "0 2 * * 2" is Tuesday at 02:00.
+    #[schemars(with = "String")]
+    pub(crate) cron: Spanned<String>,
+    /// How long it is open: 2h.
+    pub(crate) duration: String,
+    /// The time zone of `cron` [default: UTC].
+    pub(crate) timezone: Option<String>,
+}
+
+/// `[keys]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeysTable {
+    /// The key that seals what is secret, 64 hexadecimal digits: { file = "..." } or { env = "..." } [default: master.key in
+    /// the data folder, made at the first need].
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub(crate) master: Option<Secret>,
+}
+
+impl KeysTable {
+    /// The master key.
+    ///
+    /// # Errors
+    /// It cannot be read or made.
+    pub(crate) fn master(&self, data: &Path) -> Result<Master, String> {
+        match &self.master {
+            Some(secret) => Master::from_text(&secret.read()?),
+            None => Master::in_file(&data.join("master.key")),
+        }
+    }
+}
+
+impl CertificateTable {
+    /// What it is for.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub(crate) fn identifiers(&self) -> Result<Vec<Identifier>, String> {
+        if self.names.is_empty() {
+            return Err("it has no names\nhint: names = [\"api.example.com\"]".into());
+        }
+        let mut out: Vec<Identifier> = Vec::new();
+        for name in &self.names {
+            let read = Identifier::parse(name).ok_or_else(|| {
+                format!(
+                    "`{}` is no name a certificate can have\nhint: a DNS name of two labels or more in its ASCII form, or an address",
+                    name.escape_debug()
+                )
+            })?;
+            if !out.contains(&read) {
+                out.push(read);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Its key.
+    ///
+    /// # Errors
+    /// No such type.
+    pub(crate) fn key_type(&self) -> Result<KeyType, String> {
+        let Some(text) = &self.key else { return Ok(KeyType::default()) };
+        KeyType::parse(text).ok_or_else(|| {
+            let known = KeyType::ALL.iter().map(|(name, _)| *name);
+            let hint = match nearest(text, known.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write one of {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            format!("key = \"{}\" is no type of key\nhint: {hint}", text.escape_debug())
+        })
+    }
+}
+
+impl WindowTable {
+    /// Its windows from now on.
+    ///
+    /// # Errors
+    /// The line of cron, the duration or the time zone.
+    pub(crate) fn windows(&self, now: UnixTime) -> Result<Vec<(i64, i64)>, String> {
+        let cron = Cron::parse(self.cron.get_ref())?;
+        let duration = notafter_core::query::span(&self.duration).filter(|d| *d > 0).ok_or_else(|| {
+            format!("duration = \"{}\" is no length of time\nhint: write 2h", self.duration.escape_debug())
+        })?;
+        Ok(cron.windows(&zone(self.timezone.as_deref())?, duration, now))
+    }
+}
+
+/// A table of a provider as JSON, without what is ours.
+pub(crate) fn settings(rest: &toml::Table) -> Result<serde_json::Value, String> {
+    serde_json::to_value(rest).map_err(|e| e.to_string())
+}
