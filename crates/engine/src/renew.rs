@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use notafter_core::calendar::Calendar;
-use notafter_core::deployment::{Before, Bundle, Key};
+use notafter_core::deployment::{Before, Bundle, Check, Key};
 use notafter_core::fault::{Fault, Retry};
 use notafter_core::issuance::{Identifier, KeyType, Profile, Progress, Request, RevocationReason};
 use notafter_core::joints::{Cx, Deployer, Issuer, Keep, Probe, Solver};
@@ -34,6 +34,8 @@ const FAILURES: u32 = 5;
 const STEPS_MAX: usize = 500;
 /// Keys of so many generations are kept: the one in use and the one before, for a way back.
 const GENERATIONS: u64 = 2;
+/// So long an order on a stage may take, in seconds.
+const STAGE_S: u64 = 120;
 
 /// A certificate that we keep alive, as configured.
 #[derive(Clone)]
@@ -182,6 +184,137 @@ impl Renewer<'_> {
         self.store.begin_work(&renewal, &note, now)
     }
 
+    /// Gives up the newest renewal, because somebody said so or a newer one takes over.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn abandon(&self, managed: &Managed, why: &str) -> Result<bool, StoreError> {
+        let newest = self.store.works_of(&managed.name, 1)?.into_iter().next();
+        let Some(open) = newest.filter(|w| !w.renewal.state.is_over()) else { return Ok(false) };
+        let now = self.cx.clock.now();
+        let (generation, holder) = (open.renewal.generation, &self.tools.holder);
+        let Some(mut work) =
+            self.store.hold_work(&managed.name, generation, holder, now.plus(HOLD_S), now)?
+        else {
+            return Ok(false);
+        };
+        if let (Some(ticket), Some((_, issuer))) =
+            (work.renewal.ticket.take(), managed.issuers.get(work.renewal.issuer))
+        {
+            let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
+        }
+        work.renewal.state = State::Abandoned;
+        let note = Note { what: "renewal-abandoned", detail: why.to_owned(), proofs: Vec::new() };
+        let until = (holder.as_str(), now.plus(HOLD_S));
+        let kept = self.store.put_work(&work.renewal, work.version, until, &note, now)?.is_some();
+        self.store.let_go_of_work(&managed.name, generation, holder)?;
+        Ok(kept)
+    }
+
+    /// Installs again what was issued last. `false`: nothing was, or somebody else works on it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn redeploy(&self, managed: &Managed, why: &str) -> Result<bool, StoreError> {
+        let kept = self.store.works_of(&managed.name, 1)?.into_iter().next();
+        let Some(last) = kept.filter(|w| !w.renewal.chain.is_empty()) else { return Ok(false) };
+        let now = self.cx.clock.now();
+        let (generation, holder) = (last.renewal.generation, &self.tools.holder);
+        let Some(mut work) =
+            self.store.hold_work(&managed.name, generation, holder, now.plus(HOLD_S), now)?
+        else {
+            return Ok(false);
+        };
+        work.renewal.went_well(now);
+        work.renewal.targets = targets(managed);
+        work.renewal.state = State::WaitsForTargets;
+        let note = Note { what: "deploy-asked", detail: why.to_owned(), proofs: Vec::new() };
+        let until = (holder.as_str(), now.plus(HOLD_S));
+        let put = self.store.put_work(&work.renewal, work.version, until, &note, now)?.is_some();
+        self.store.let_go_of_work(&managed.name, generation, holder)?;
+        Ok(put)
+    }
+
+    /// Would it renew today? Asks every provider; with `staged` a certificate is really issued where that costs nothing,
+    /// and installed nowhere.
+    pub async fn rehearse(&self, managed: &Managed, staged: Option<&Managed>) -> Vec<Check> {
+        let mut out = Vec::new();
+        let request = match (self.tools.make)(&managed.names, managed.key, None) {
+            Ok((_, csr)) => Request {
+                names: managed.names.clone(),
+                csr,
+                profile: managed.profile.clone(),
+                replaces: None,
+                preferred_chain: managed.preferred_chain.clone(),
+                lifetime_s: managed.lifetime_s,
+            },
+            Err(fault) => {
+                out.push(Check::fails("a key and a request", told(&fault), "see the names and the key type"));
+                return out;
+            }
+        };
+        for (_, issuer) in &managed.issuers {
+            out.extend(issuer.rehearse(self.cx, &request).await);
+        }
+        for name in &managed.names {
+            out.extend(managed.solver.rehearse(self.cx, name).await);
+        }
+        for target in &managed.targets {
+            out.extend(target.deployer.rehearse(self.cx).await);
+        }
+        for (name, issuer) in staged.iter().flat_map(|s| &s.issuers) {
+            out.push(self.order_on_stage(name, issuer.as_ref(), managed, &request).await);
+        }
+        out
+    }
+
+    /// One whole order with a staging issuer, by the same steps as in earnest.
+    async fn order_on_stage(&self, name: &str, issuer: &dyn Issuer, managed: &Managed, request: &Request) -> Check {
+        let what = format!("an order with {name}'s staging");
+        let failed = |fault: &Fault| {
+            let hint = fault.hint.clone().unwrap_or_else(|| "mend it before the next renewal is due".into());
+            Check::fails(what.clone(), fault.to_string(), hint)
+        };
+        let mut ticket = match issuer.begin(self.cx, request).await {
+            Ok(ticket) => ticket,
+            Err(fault) => return failed(&fault),
+        };
+        let begun = self.cx.clock.monotonic();
+        while self.cx.clock.monotonic().saturating_sub(begun).as_secs() < STAGE_S {
+            match issuer.advance(self.cx, request, &ticket, managed.solver.as_ref()).await {
+                Ok(Progress::Stepped(next)) => ticket = next,
+                Ok(Progress::Waits { ticket: next, until, .. }) => {
+                    ticket = next;
+                    let wait = until.0.saturating_sub(self.cx.clock.now().0).clamp(1, 10).unsigned_abs();
+                    // The CA says how long: nothing here can be done before.
+                    tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
+                }
+                Ok(Progress::Issued(issued)) => {
+                    let answer = review(request, &issued, None, self.cx.clock.now());
+                    return match answer.wrong.is_empty() {
+                        true => Check::works(what, "issued, and what came is what was asked for"),
+                        false => Check::fails(what, answer.wrong.join("; "), "ask the CA"),
+                    };
+                }
+                Err(fault) => {
+                    let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
+                    return failed(&fault);
+                }
+            }
+        }
+        let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
+        Check::fails(what, format!("no certificate within {STAGE_S} s"), "look at the CA's own pages")
+    }
+
+    /// Keeps how a rehearsal went: its age is a finding.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn note_rehearsal(&self, managed: &Managed, checks: &[Check], now: UnixTime) -> Result<(), StoreError> {
+        let body = serde_json::json!({"at": now.0, "checks": checks}).to_string();
+        self.store.keep(&format!("rehearsal/{}", managed.name), body.as_bytes(), None).map(drop)
+    }
+
     /// Goes on with the newest renewal of a certificate until it has to wait for something.
     ///
     /// # Errors
@@ -319,18 +452,7 @@ impl Renewer<'_> {
             (renewal.next, renewal.said) = (at.0, format!("ready, to be installed at {at}"));
             return bench.keep(&Did::silently());
         }
-        renewal.targets = managed
-            .targets
-            .iter()
-            .map(|target| TargetWork {
-                label: target.label.clone(),
-                wave: target.wave,
-                state: TargetState::Waits,
-                receipt: None,
-                places: places(target),
-                said: String::new(),
-            })
-            .collect();
+        renewal.targets = targets(managed);
         renewal.state = if renewal.targets.is_empty() { State::Proved } else { State::WaitsForTargets };
         renewal.went_well(now);
         bench.keep(&Did::silently())
@@ -562,6 +684,19 @@ pub fn expectation(renewal: &Renewal) -> Option<Expectation> {
         chain: above.iter().map(|der| Fingerprint::of(der)).collect(),
         before: renewal.before.first().map(|der| Fingerprint::of(der)),
     })
+}
+
+/// The targets of a certificate, untouched.
+fn targets(managed: &Managed) -> Vec<TargetWork> {
+    let fresh = |target: &ManagedTarget| TargetWork {
+        label: target.label.clone(),
+        wave: target.wave,
+        state: TargetState::Waits,
+        receipt: None,
+        places: places(target),
+        said: String::new(),
+    };
+    managed.targets.iter().map(fresh).collect()
 }
 
 /// Where a target's certificate has to be seen.

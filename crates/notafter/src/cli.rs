@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::Usage;
+
 /// Finds every certificate on ports and in files, and says what lapses when, and what is wrong.
 #[derive(Parser)]
 #[command(name = "notafter", version, max_term_width = 100, disable_help_subcommand = true)]
@@ -120,6 +122,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AlertCommand,
     },
+    /// Replace a certificate now: issue, install everywhere, and see it in use
+    Renew(Renew),
+    /// Install again what was issued last, and see it in use
+    Deploy(Deploy),
+    /// Look whether every place shows what was issued last
+    Prove(Prove),
+    /// Would it renew today? Asks the CA, the DNS and every target, and changes nothing in use
+    Rehearse(Rehearse),
     /// A spreadsheet of certificates: what of it is there, what is gone, what it does not know; owners and dates from it
     Import(Import),
     /// The inventory as a file: CSV, XLSX, JSON, iCalendar
@@ -314,6 +324,67 @@ pub(crate) struct Retire {
     /// Show what is retired: when, by whom and why
     #[arg(long, conflicts_with_all = ["location", "reason"])]
     pub(crate) list: bool,
+}
+
+/// A renewal by hand.
+#[derive(Args)]
+pub(crate) struct Renew {
+    /// The certificate's name in the configuration
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Only rehearse: order from the CA's staging where one is configured, install nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long to stay and watch; the server goes on after that
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    wait: String,
+}
+
+impl Renew {
+    pub(crate) fn wait(&self) -> Result<std::time::Duration, Usage> {
+        waiting(&self.wait)
+    }
+}
+
+/// An installation by hand.
+#[derive(Args)]
+pub(crate) struct Deploy {
+    /// The certificate's name in the configuration
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// How long to stay and watch
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    wait: String,
+}
+
+impl Deploy {
+    pub(crate) fn wait(&self) -> Result<std::time::Duration, Usage> {
+        waiting(&self.wait)
+    }
+}
+
+fn waiting(text: &str) -> Result<std::time::Duration, Usage> {
+    let seconds = notafter_core::query::span(text).and_then(|s| u64::try_from(s).ok());
+    let seconds = seconds.ok_or_else(|| {
+        Usage::new(format!("--wait {} is no length of time", text.escape_debug())).hint("write 30s, 10m or 1h")
+    })?;
+    Ok(std::time::Duration::from_secs(seconds))
+}
+
+/// A look at every place of a certificate.
+#[derive(Args)]
+pub(crate) struct Prove {
+    /// The certificate's name in the configuration
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+/// A rehearsal.
+#[derive(Args)]
+pub(crate) struct Rehearse {
+    /// The certificate's name in the configuration [default: all of them]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 /// A spreadsheet.

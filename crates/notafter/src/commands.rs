@@ -11,6 +11,7 @@ pub(crate) mod hands;
 pub(crate) mod import;
 pub(crate) mod kept;
 pub(crate) mod ls;
+pub(crate) mod renew;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod show;

@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod data;
+mod keeping;
 mod moment;
 mod print;
 mod prober;
@@ -46,6 +47,10 @@ fn main() -> ExitCode {
         Command::Alert { command: cli::AlertCommand::Test(test) } => {
             commands::alert::test(&cli.global, &test)
         }
+        Command::Renew(renew) => commands::renew::renew(&cli.global, &renew),
+        Command::Deploy(deploy) => commands::renew::deploy(&cli.global, &deploy),
+        Command::Prove(prove) => commands::renew::prove(&cli.global, &prove),
+        Command::Rehearse(rehearse) => commands::renew::rehearse(&cli.global, &rehearse),
         Command::Import(import) => commands::import::run(&cli.global, &import),
         Command::Export(export) => commands::export::run(&cli.global, &export),
         Command::Status { command: cli::StatusCommand::Export { folder, valid } } => {
@@ -119,7 +124,7 @@ fn command_of(mut typed: impl Iterator<Item = String>) -> Option<String> {
 /// Commands that a later version has are not misspellings.
 fn is_reserved(command: &str) -> bool {
     const LATER: &[&str] =
-        &["import", "adopt", "renew", "deploy", "prove", "rehearse", "revoke", "ca", "issuer", "agent"];
+        &["adopt", "revoke", "ca", "issuer", "agent"];
     LATER.contains(&command)
 }
 

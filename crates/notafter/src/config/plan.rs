@@ -374,6 +374,20 @@ impl Sheet {
         (out, self.look())
     }
 
+    /// How one place is looked at to prove something: whole, and at what the operator named, whoever excluded it elsewhere.
+    pub(crate) fn look_closely(&self) -> Look {
+        let resolver = self.config.server.resolver.clone().map(Spanned::into_inner);
+        Look { resolver, prove: true, both: true, timeout: "5s".to_owned(), ..Look::default() }
+    }
+
+    /// When nobody may change anything.
+    ///
+    /// # Errors
+    /// The first mistake, with its line.
+    pub(crate) fn closed(&self) -> Result<notafter_core::calendar::Calendar, String> {
+        self.config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))
+    }
+
     fn look(&self) -> Look {
         let exclude = self.config.scan.exclude.iter().map(|text| text.get_ref().clone()).collect();
         let resolver = self.config.server.resolver.clone().map(Spanned::into_inner);

@@ -1,0 +1,347 @@
+//! `renew`, `deploy`, `prove`, `rehearse`: what the server does by itself, done now and watched.
+//!
+//! On the same memory as the server, also while it runs: a renewal is held by one of them at a time. What it says at the
+//! end is what was seen: "renewed" only when every place showed the new certificate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use notafter_core::UnixTime;
+use notafter_core::clock::Clock;
+use notafter_core::joints::{Cx, Keep};
+use notafter_core::observation::Seen;
+use notafter_core::proof::PlaceProof;
+use notafter_core::renew::{Renewal, State, TargetState};
+use notafter_core::query::nearest;
+use notafter_engine::clock::SystemClock;
+use notafter_engine::renew::{Managed, Renewer, Tools, Went, expectation};
+use notafter_store::Store;
+use notafter_store::seal::Sealed;
+use serde_json::{Value, json};
+
+use super::{End, Usage, no_rows};
+use crate::assemble;
+use crate::cli::{Deploy, Format, Global, Prove, Rehearse, Renew};
+use crate::config::plan::Sheet;
+use crate::data::{Data, who};
+use crate::keeping::{self, Yard};
+use crate::print;
+use crate::print::paper::{Ink, Paper};
+
+/// Everything a command about certificates that are kept alive needs.
+pub(crate) struct Bench {
+    data: Data,
+    store: Arc<Store>,
+    managed: Vec<Managed>,
+    tools: Tools,
+    cx: Cx,
+    sheet: Sheet,
+    keep: Arc<dyn Keep>,
+}
+
+impl Bench {
+    pub(crate) fn open(global: &Global) -> Result<Self, Usage> {
+        let clock = Arc::new(SystemClock::new());
+        let now = clock.now();
+        let sheet = assemble::read_sheet(global.config.as_deref())?;
+        let data = Data::find(global, &sheet)?;
+        let store = data.open(now)?;
+        let master = sheet.config.keys.master(&data.folder).map_err(|e| assemble::explain_plain(&e))?;
+        let keep: Arc<dyn Keep> = Arc::new(Sealed::new(Arc::clone(&store), master));
+        let yard = Yard { keep: Arc::clone(&keep), tokens: Arc::default(), rehearsal: false };
+        let managed = sheet.managed(&yard, now).map_err(|e| wrong(&sheet, &e))?;
+        let tools = keeping::tools(&sheet, Arc::clone(&keep)).map_err(|e| wrong(&sheet, &e))?;
+        let cx = Cx::new(clock, assemble::vantage());
+        Ok(Self { data, store, managed, tools, cx, sheet, keep })
+    }
+
+    fn find(&self, name: &str) -> Result<&Managed, Usage> {
+        self.managed.iter().find(|m| m.name == name).ok_or_else(|| {
+            let names = self.managed.iter().map(|m| m.name.as_str());
+            let hint = match (nearest(name, names.clone()), self.managed.is_empty()) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, true) => "write [[issuer]] and [[certificate]] tables into notafter.toml".to_owned(),
+                (None, false) => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            Usage::new(format!("no certificate is called `{}`", name.escape_debug())).hint(hint)
+        })
+    }
+
+    fn renewer(&self) -> Renewer<'_> {
+        Renewer { store: &self.store, tools: &self.tools, cx: &self.cx }
+    }
+
+    fn now(&self) -> UnixTime {
+        self.cx.clock.now()
+    }
+
+    /// The leaf in use: what was proved last, else what the targets hold now.
+    async fn current(&self, managed: &Managed) -> Result<Option<Vec<u8>>, Usage> {
+        let kept = self.store.works_of(&managed.name, 50).map_err(|e| self.data.explain(&e))?;
+        let proved = kept.into_iter().map(|w| w.renewal).find(|r| r.state == State::Proved && !r.chain.is_empty());
+        if let Some(leaf) = proved.and_then(|r| r.chain.into_iter().next()) {
+            return Ok(Some(leaf));
+        }
+        for place in managed.targets.iter().flat_map(|t| t.deployer.places()) {
+            let Ok(seen) = self.tools.probe.probe(&self.cx, place.as_str()).await else { continue };
+            let leaf = seen.into_iter().find_map(|o| match o.seen {
+                Seen::Chain { chain, leads: true, .. } => chain.first().map(|der| der.to_vec()),
+                _ => None,
+            });
+            if leaf.is_some() {
+                return Ok(leaf);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on until it is over, needs somebody, or has to wait for longer than `patience`.
+    async fn go_on(&self, managed: &Managed, patience: Duration) -> Result<Option<Renewal>, Usage> {
+        let begun = self.cx.clock.monotonic();
+        let mut said = String::new();
+        loop {
+            let went = self.renewer().advance(managed).await.map_err(|e| self.data.explain(&e))?;
+            let renewal = match went {
+                Went::Nothing => return Ok(self.newest(managed)?),
+                Went::Held => {
+                    print::note("another process works on it");
+                    None
+                }
+                Went::To(renewal) => Some(*renewal),
+            };
+            let left = patience.saturating_sub(self.cx.clock.monotonic().saturating_sub(begun));
+            if let Some(renewal) = renewal {
+                let now = self.now().0;
+                let line = format!("{}: {}", renewal.state.as_str(), renewal.said);
+                if line != said && !renewal.said.is_empty() {
+                    print::note(&line);
+                    said = line;
+                }
+                let waits = renewal.next.saturating_sub(now).max(0).unsigned_abs();
+                if renewal.state.is_over() || renewal.state == State::WaitsForPerson || waits > left.as_secs() {
+                    return Ok(Some(renewal));
+                }
+                // The wall clock says when, and this only sleeps: a wait of the world, not of the program.
+                tokio::time::sleep(Duration::from_millis(200).max(Duration::from_secs(waits.min(5)))).await;
+            } else if left.is_zero() {
+                return Ok(self.newest(managed)?);
+            } else {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    fn newest(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
+        let kept = self.store.works_of(&managed.name, 1).map_err(|e| self.data.explain(&e))?;
+        Ok(kept.into_iter().next().map(|w| w.renewal))
+    }
+}
+
+fn wrong(sheet: &Sheet, message: &str) -> Usage {
+    match &sheet.file {
+        Some(file) => assemble::explain(file, message),
+        None => assemble::explain_plain(message),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Usage> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| Usage::new(format!("cannot start: {e}")))
+}
+
+pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
+    no_rows(global, "renew")?;
+    if args.dry_run {
+        return rehearse(global, &Rehearse { name: Some(args.name.clone()) });
+    }
+    let bench = Bench::open(global)?;
+    let managed = bench.find(&args.name)?.clone();
+    runtime()?.block_on(async {
+        let open = bench.newest(&managed)?.filter(|r| !r.state.is_over());
+        // One that waits for somebody was waiting for this.
+        if open.as_ref().is_some_and(|r| r.state == State::WaitsForPerson) {
+            bench.renewer().abandon(&managed, &format!("a new one was asked for by {}", who())).await.map_err(|e| bench.data.explain(&e))?;
+        }
+        let before = bench.current(&managed).await?;
+        let cause = format!("asked for by {}", who());
+        let begun = bench.renewer().begin(&managed, &cause, before.as_deref()).map_err(|e| bench.data.explain(&e))?;
+        if !begun {
+            print::note("a renewal is under way already: it goes on");
+        }
+        let renewal = bench.go_on(&managed, args.wait()?).await?;
+        Ok(finish(global, renewal.as_ref()))
+    })
+}
+
+pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
+    no_rows(global, "deploy")?;
+    let bench = Bench::open(global)?;
+    let managed = bench.find(&args.name)?.clone();
+    runtime()?.block_on(async {
+        let put = bench.renewer().redeploy(&managed, &format!("asked for by {}", who())).map_err(|e| bench.data.explain(&e))?;
+        if !put {
+            return Err(Usage::new(format!("nothing was issued for `{}` that could be deployed", managed.name))
+                .hint(format!("notafter renew {} issues one", managed.name)));
+        }
+        let renewal = bench.go_on(&managed, args.wait()?).await?;
+        Ok(finish(global, renewal.as_ref()))
+    })
+}
+
+pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
+    no_rows(global, "prove")?;
+    let bench = Bench::open(global)?;
+    let managed = bench.find(&args.name)?.clone();
+    runtime()?.block_on(async {
+        let kept = bench.store.works_of(&managed.name, 50).map_err(|e| bench.data.explain(&e))?;
+        let issued = kept.into_iter().map(|w| w.renewal).find(|r| !r.chain.is_empty());
+        let Some((renewal, expected)) = issued.and_then(|r| expectation(&r).map(|e| (r, e))) else {
+            return Err(Usage::new(format!("nothing was issued for `{}` yet", managed.name))
+                .hint(format!("notafter renew {}", managed.name)));
+        };
+        let mut places = Vec::new();
+        for target in &managed.targets {
+            let written = target.deployer.places();
+            for place in target.prove.iter().cloned().chain(written.iter().map(|l| l.as_str().to_owned())) {
+                let excused = target.excused.iter().find(|(p, _)| *p == place).map(|(_, why)| why.clone());
+                let mut proof = PlaceProof { excused, ..PlaceProof::of(place) };
+                if proof.excused.is_none() {
+                    match bench.tools.probe.probe(&bench.cx, &proof.location).await {
+                        Ok(seen) => proof.judge(&expected, &seen, &bench.cx.vantage),
+                        Err(fault) => proof.last = fault.to_string(),
+                    }
+                }
+                places.push(proof);
+            }
+        }
+        let proved = places.iter().all(PlaceProof::is_settled) && !places.is_empty();
+        if global.format() == Format::Table {
+            let mut paper = Paper::new(print::colours(global.color), print::width());
+            paper.line(Ink::Bold, &format!("{}, generation {}", managed.name, renewal.generation));
+            place_lines(&mut paper, &places);
+            if places.is_empty() {
+                paper.line(Ink::Yellow, "there is no place to look at: no target, and nothing in `prove`");
+            }
+            print::out(paper.into_text().as_bytes());
+        } else {
+            let document = json!({"name": managed.name, "generation": renewal.generation, "proved": proved, "places": places});
+            print::out(format!("{document}\n").as_bytes());
+        }
+        Ok(if proved { End::Done } else { End::Failed })
+    })
+}
+
+pub(crate) fn rehearse(global: &Global, args: &Rehearse) -> Result<End, Usage> {
+    no_rows(global, "rehearse")?;
+    let bench = Bench::open(global)?;
+    let chosen: Vec<Managed> = match &args.name {
+        Some(name) => vec![bench.find(name)?.clone()],
+        None => bench.managed.clone(),
+    };
+    if chosen.is_empty() {
+        return Err(Usage::new("there is no certificate to rehearse with").hint("write [[certificate]] tables into notafter.toml"));
+    }
+    let yard = Yard { keep: Arc::clone(&bench.keep), tokens: Arc::default(), rehearsal: true };
+    let staged = bench.sheet.managed(&yard, bench.now()).map_err(|e| wrong(&bench.sheet, &e))?;
+    let (mut all, mut documents) = (true, Vec::new());
+    let mut paper = Paper::new(print::colours(global.color), print::width());
+    for managed in &chosen {
+        let stage = staged.iter().find(|s| s.name == managed.name);
+        let checks = runtime()?.block_on(bench.renewer().rehearse(managed, stage));
+        let would = checks.iter().all(|c| c.works);
+        all &= would;
+        let answer = if would { "yes" } else { "no" };
+        paper.put(Ink::Bold, &format!("{}: would renew today: ", managed.name));
+        paper.line(if would { Ink::Green } else { Ink::Red }, answer);
+        for check in &checks {
+            let (ink, mark) = if check.works { (Ink::Green, "  ok   ") } else { (Ink::Red, "  no   ") };
+            paper.put(ink, mark).line(Ink::Plain, &format!("{}: {}", check.what, check.because));
+            if let Some(hint) = &check.hint {
+                paper.paragraph(Ink::Dim, 7, &format!("hint: {hint}"));
+            }
+        }
+        let at = bench.now();
+        bench.renewer().note_rehearsal(managed, &checks, at).map_err(|e| bench.data.explain(&e))?;
+        documents.push(json!({"name": managed.name, "at": at.to_string(), "would_renew": would, "checks": checks}));
+    }
+    match global.format() {
+        Format::Table => print::out(paper.into_text().as_bytes()),
+        _ => print::out(format!("{}\n", Value::Array(documents)).as_bytes()),
+    }
+    Ok(if all { End::Done } else { End::Failed })
+}
+
+fn place_lines(paper: &mut Paper, places: &[PlaceProof]) {
+    for place in places {
+        match (&place.excused, place.proofs.is_empty()) {
+            (Some(why), _) => {
+                paper.put(Ink::Dim, "  excused ").line(Ink::Plain, &format!("{}: {why}", place.location));
+            }
+            (None, false) => {
+                let at = place.proofs.iter().map(|p| p.at()).max().unwrap_or(UnixTime(0));
+                let key = if place.proofs.iter().all(|p| p.is_possession()) { ", holds the key" } else { "" };
+                paper.put(Ink::Green, "  proved  ").line(Ink::Plain, &format!("{} at {at}{key}", place.location));
+            }
+            (None, true) => {
+                paper.put(Ink::Red, "  not     ").line(Ink::Plain, &place.location);
+                if !place.last.is_empty() {
+                    paper.paragraph(Ink::Dim, 10, &place.last);
+                }
+            }
+        }
+    }
+}
+
+/// Says how it stands; proved is success, everything else is not.
+fn finish(global: &Global, renewal: Option<&Renewal>) -> End {
+    let Some(renewal) = renewal else { return End::Failed };
+    if global.format() == Format::Table {
+        let mut paper = Paper::new(print::colours(global.color), print::width());
+        let headline = match renewal.state {
+            State::Proved => "renewed: seen in use at every place".to_owned(),
+            State::WaitsForPerson => "stopped: somebody has to look".to_owned(),
+            state => format!("not done yet: {}", state.as_str().replace('-', " ")),
+        };
+        let ink = if renewal.state == State::Proved { Ink::Green } else { Ink::Yellow };
+        paper.put(Ink::Bold, &format!("{}, generation {}: ", renewal.name, renewal.generation)).line(ink, &headline);
+        for change in &renewal.changes {
+            paper.paragraph(Ink::Dim, 2, &format!("other than before: {change}"));
+        }
+        for target in &renewal.targets {
+            let state = match target.state {
+                TargetState::Waits => "waits",
+                TargetState::Begun => "begun",
+                TargetState::Done => "installed",
+                TargetState::Failed => "failed",
+                TargetState::RolledBack => "put back",
+            };
+            paper.line(Ink::Plain, &format!("  {} {state}", target.label));
+            if !target.said.is_empty() {
+                paper.paragraph(Ink::Dim, 4, &target.said);
+            }
+            place_lines(&mut paper, &target.places);
+        }
+        if !renewal.said.is_empty() {
+            paper.paragraph(Ink::Yellow, 2, &renewal.said);
+        }
+        print::out(paper.into_text().as_bytes());
+    } else {
+        print::out(format!("{}\n", document(renewal)).as_bytes());
+    }
+    if renewal.state == State::Proved { End::Done } else { End::Failed }
+}
+
+/// A renewal for programs.
+pub(crate) fn document(renewal: &Renewal) -> Value {
+    json!({
+        "name": renewal.name,
+        "generation": renewal.generation,
+        "state": renewal.state.as_str(),
+        "cause": renewal.cause,
+        "begun": UnixTime(renewal.begun).to_string(),
+        "next": (renewal.next < i64::MAX).then(|| UnixTime(renewal.next).to_string()),
+        "said": renewal.said,
+        "changes": renewal.changes,
+        "targets": renewal.targets,
+    })
+}

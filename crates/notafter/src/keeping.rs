@@ -1,0 +1,276 @@
+//! What is kept alive here: from the tables of the configuration to what `engine/renew.rs` is given.
+//!
+//! Issuers, solvers and deployers are built by their kinds, names are resolved, the probe looks with what `scan` looks
+//! with. Nothing is contacted and nothing is decided here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notafter_act::roots::Roots;
+use notafter_act::solvers::Tokens;
+use notafter_act::{deployers, issuers, request, solvers};
+use notafter_core::UnixTime;
+use notafter_core::fault::{Fault, FaultKind};
+use notafter_core::issuance::{Identifier, Profile};
+use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Probe, Sink};
+use notafter_core::observation::Observation;
+use notafter_core::owner::Match;
+use notafter_core::query::{nearest, span};
+use notafter_engine::renew::{Managed, ManagedTarget, Tools};
+use serde_json::Value;
+
+use crate::assemble;
+use crate::cli::Look;
+use crate::config::managed::{CertificateTable, TargetTable, settings};
+use crate::config::plan::Sheet;
+
+/// How long a server may take to show the new one, where nothing else is said, in seconds.
+const GRACE_S: i64 = 60;
+
+/// With what providers are built.
+pub(crate) struct Yard {
+    /// What they remember.
+    pub(crate) keep: Arc<dyn Keep>,
+    /// What our own HTTP server answers for http-01.
+    pub(crate) tokens: Arc<Tokens>,
+    /// Are issuers built to order in earnest, or from where a rehearsal orders?
+    pub(crate) rehearsal: bool,
+}
+
+/// Remembers nothing: for whoever only looks whether the tables are right.
+pub(crate) struct Forgetful;
+
+impl Keep for Forgetful {
+    fn kept(&self, _name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(None)
+    }
+
+    fn keep(&self, _name: &str, _expected: Option<&[u8]>, _value: &[u8]) -> Result<bool, Fault> {
+        Ok(true)
+    }
+}
+
+impl Yard {
+    /// One that only checks.
+    pub(crate) fn checking() -> Self {
+        Self { keep: Arc::new(Forgetful), tokens: Arc::default(), rehearsal: false }
+    }
+}
+
+impl Sheet {
+    /// Every certificate that is kept alive here. In a rehearsal those whose issuers have somewhere to rehearse.
+    ///
+    /// # Errors
+    /// The first mistake, with its line and what to do.
+    pub(crate) fn managed(&self, yard: &Yard, now: UnixTime) -> Result<Vec<Managed>, String> {
+        let config = &self.config;
+        if config.certificate.is_empty() && config.issuer.is_empty() && config.window.is_empty() {
+            return Ok(Vec::new());
+        }
+        let roots = Roots::read();
+        let mut by_name: BTreeMap<&str, Option<Arc<dyn Issuer>>> = BTreeMap::new();
+        for table in &config.issuer {
+            let name = table.name.get_ref().as_str();
+            let wrong = |what: String| self.wrong(Some(table.name.span().start), format!("issuer `{name}`: {what}"));
+            let kind = issuers::find(&table.kind)
+                .ok_or_else(|| wrong(unknown("issuer", &table.kind, issuers::ISSUERS.iter().map(|k| k.name))))?;
+            let cx = issuers::BuildCx { roots: roots.clone(), keep: Arc::clone(&yard.keep) };
+            let table = settings(&table.rest).map_err(&wrong)?;
+            let built = if yard.rehearsal {
+                (kind.rehearsal)(table, &cx).transpose().map_err(&wrong)?
+            } else {
+                Some((kind.build)(table, &cx).map_err(&wrong)?)
+            };
+            if by_name.insert(name, built.map(Arc::from)).is_some() {
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".into()));
+            }
+        }
+        let mut windows = Vec::new();
+        for table in &config.window {
+            let wrong = |what: String| self.wrong(Some(table.cron.span().start), format!("window: {what}"));
+            let matches: Result<Vec<Match>, _> = table.matches.iter().map(|text| Match::parse(text)).collect();
+            windows.push((matches.map_err(|e| wrong(e.to_string()))?, table.windows(now).map_err(&wrong)?));
+        }
+        let mut out: Vec<Managed> = Vec::new();
+        for table in &config.certificate {
+            let name = table.name.get_ref();
+            let wrong = |what: String| self.wrong(Some(table.name.span().start), format!("certificate `{name}`: {what}"));
+            if out.iter().any(|m| m.name == *name) {
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".into()));
+            }
+            let issuers = chosen(table, &by_name).map_err(&wrong)?;
+            if issuers.is_empty() {
+                continue;
+            }
+            let mut managed = one(table, issuers, &roots, yard).map_err(&wrong)?;
+            for (matches, times) in &windows {
+                if matches.is_empty() || matches.iter().any(|m| fits(m, &managed.names)) {
+                    managed.windows.extend(times);
+                }
+            }
+            managed.windows.sort_unstable();
+            out.push(managed);
+        }
+        Ok(out)
+    }
+}
+
+/// Does a window's rule speak of one of these names?
+fn fits(rule: &Match, names: &[Identifier]) -> bool {
+    let Match::Name(pattern) = rule else { return false };
+    let below = pattern.strip_prefix('*');
+    names.iter().map(ToString::to_string).any(|name| match below {
+        Some(end) => name.ends_with(end) && name.len() > end.len(),
+        None => name == *pattern,
+    })
+}
+
+fn unknown<'a>(what: &str, wrong: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let hint = match nearest(wrong, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    format!("no kind of {what} is called `{}`\nhint: {hint}", wrong.escape_debug())
+}
+
+/// Its issuers by name. Those that cannot be rehearsed with are left out.
+fn chosen(
+    table: &CertificateTable,
+    by_name: &BTreeMap<&str, Option<Arc<dyn Issuer>>>,
+) -> Result<Vec<(String, Arc<dyn Issuer>)>, String> {
+    let mut out = Vec::new();
+    for name in table.issuer.list() {
+        let issuer = by_name.get(name.as_str()).ok_or_else(|| {
+            let hint = match nearest(name, by_name.keys().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write an [[issuer]] table with this name".to_owned(),
+            };
+            format!("no issuer is called `{}`\nhint: {hint}", name.escape_debug())
+        })?;
+        out.extend(issuer.as_ref().map(|issuer| (name.clone(), Arc::clone(issuer))));
+    }
+    if table.issuer.list().is_empty() {
+        return Err("it has no issuer\nhint: issuer = \"NAME\" of an [[issuer]] table".into());
+    }
+    Ok(out)
+}
+
+fn one(
+    table: &CertificateTable,
+    issuers: Vec<(String, Arc<dyn Issuer>)>,
+    roots: &Roots,
+    yard: &Yard,
+) -> Result<Managed, String> {
+    let mut solver = table.solver.clone().unwrap_or_default();
+    let kind = match solver.remove("kind") {
+        Some(toml::Value::String(kind)) => kind,
+        Some(_) => return Err("solver: kind is a word\nhint: solver = { kind = \"http-01\", webroot = \"/var/www/html\" }".into()),
+        // An issuer that asks for no proof (an own CA, a person) needs none.
+        None if table.solver.is_none() => "none".to_owned(),
+        None => return Err("solver: its kind is missing\nhint: solver = { kind = \"http-01\", webroot = \"/var/www/html\" }".into()),
+    };
+    let kind = solvers::find(&kind)
+        .ok_or_else(|| format!("solver: {}", unknown("solver", &kind, solvers::SOLVERS.iter().map(|k| k.name))))?;
+    let cx = solvers::BuildCx { roots: roots.clone(), keep: Arc::clone(&yard.keep), tokens: Arc::clone(&yard.tokens) };
+    let solver = (kind.build)(settings(&solver)?, &cx).map_err(|e| format!("solver: {e}"))?;
+    let length = |key: &str, text: &Option<String>| -> Result<Option<i64>, String> {
+        let Some(text) = text else { return Ok(None) };
+        let read = span(text).filter(|s| *s > 0);
+        read.map(Some).ok_or_else(|| {
+            format!("{key} = \"{}\" is no length of time\nhint: write 90s, 5m, 6h or 30d", text.escape_debug())
+        })
+    };
+    let mut targets: Vec<ManagedTarget> = Vec::new();
+    for (n, table) in table.target.iter().enumerate() {
+        let label = table.name.clone().unwrap_or_else(|| format!("{} {}", table.kind.get_ref(), n + 1));
+        if targets.iter().any(|t| t.label == label) {
+            return Err(format!("two targets are called `{label}`\nhint: call one of them otherwise"));
+        }
+        targets.push(target(table, label.clone(), roots).map_err(|e| format!("target `{label}`: {e}"))?);
+    }
+    let profile = table.profile.clone().map(|name| Profile { name, required: table.profile_required });
+    Ok(Managed {
+        name: table.name.get_ref().clone(),
+        names: table.identifiers()?,
+        key: table.key_type()?,
+        profile,
+        preferred_chain: table.preferred_chain.clone(),
+        lifetime_s: length("lifetime", &table.lifetime)?,
+        issuers,
+        solver: Arc::from(solver),
+        targets,
+        windows: Vec::new(),
+        grace_s: length("grace", &table.grace)?.unwrap_or(GRACE_S),
+        revoke_old: table.revoke_old,
+    })
+}
+
+fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTarget, String> {
+    let kind = table.kind.get_ref();
+    let kind = deployers::find(kind)
+        .ok_or_else(|| unknown("target", kind, deployers::DEPLOYERS.iter().map(|k| k.name)))?;
+    let deployer = (kind.build)(settings(&table.rest)?, &deployers::BuildCx { roots: roots.clone() })?;
+    if let Some(stranger) = table.excuse.keys().find(|place| !table.prove.contains(place)) {
+        return Err(format!("`{stranger}` is excused and not in `prove`"));
+    }
+    Ok(ManagedTarget {
+        label,
+        wave: table.wave,
+        deployer: Arc::from(deployer),
+        prove: table.prove.clone(),
+        excused: table.excuse.iter().map(|(place, why)| (place.clone(), why.clone())).collect(),
+    })
+}
+
+/// What renewals are done with.
+pub(crate) fn tools(sheet: &Sheet, keep: Arc<dyn Keep>) -> Result<Tools, String> {
+    Ok(Tools {
+        keep,
+        probe: Arc::new(Places(sheet.look_closely())),
+        make: Arc::new(request::make),
+        calendar: sheet.closed()?,
+        holder: format!("{} {}", assemble::vantage(), std::process::id()),
+    })
+}
+
+/// Looks at one place as `scan` does: every address, both types of key, and whether the key is held.
+struct Places(Look);
+
+/// Takes what a source puts.
+#[derive(Default)]
+struct Tray(Mutex<Vec<Observation>>);
+
+impl Sink for Tray {
+    fn put(&self, observation: Observation) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
+    }
+}
+
+impl Probe for Places {
+    fn probe<'a>(&'a self, cx: &'a Cx, location: &'a str) -> BoxFuture<'a, Result<Vec<Observation>, Fault>> {
+        Box::pin(async move {
+            let sources = assemble::probe_sources(location, &self.0, &[])
+                .map_err(|e| Fault::new(FaultKind::Invalid, format!("{location}: {}", e.message)))?;
+            let tray = Arc::new(Tray::default());
+            for source in sources {
+                let sink: Arc<dyn Sink> = Arc::clone(&tray) as Arc<dyn Sink>;
+                source.discover(cx, sink).await?;
+            }
+            Ok(std::mem::take(&mut *tray.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        })
+    }
+}
+
+/// A check of all tables, as `config check` wants it.
+pub(crate) fn check(sheet: &Sheet, now: UnixTime) -> Result<(), String> {
+    sheet.managed(&Yard::checking(), now).map(drop)
+}
+
+/// The settings of a kind as JSON, for whoever describes them.
+pub(crate) fn kinds() -> BTreeMap<&'static str, BTreeMap<&'static str, Value>> {
+    BTreeMap::from([
+        ("issuer", issuers::ISSUERS.iter().map(|k| (k.name, (k.settings)())).collect()),
+        ("solver", solvers::SOLVERS.iter().map(|k| (k.name, (k.settings)())).collect()),
+        ("target", deployers::DEPLOYERS.iter().map(|k| (k.name, (k.settings)())).collect()),
+    ])
+}
