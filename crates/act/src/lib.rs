@@ -10,6 +10,7 @@ pub mod pulse;
 pub mod roots;
 pub mod secret;
 pub mod settings;
+pub mod solvers;
 #[cfg(test)]
 mod testing;
 pub mod text;

@@ -4,9 +4,8 @@
 //! goes on with. `acme/order.rs` has the steps, `acme/ticket.rs` what is kept of them, `acme/account.rs` the account,
 //! `acme/ca.rs` the signed conversation, `acme/wire.rs` one exchange, `acme/guard.rs` where a CA may send us.
 //!
-//! For whoever drives it: a fault of the kinds `Unreachable`, `Exhausted` or `System` leaves the order as it was, and the
-//! same ticket is tried again. After any other fault of `advance` the order is over: it is abandoned, and begun anew when
-//! the fault says so.
+//! For whoever drives it: after a fault of `advance` of the kinds `Refused`, `Invalid` or `NotFound` the order is over. It is
+//! abandoned, and begun anew when the fault says so. Any other fault leaves it as it was: the same ticket is tried again.
 //!
 //! It never sees the private key of a certificate, and does not judge what the CA hands out.
 

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::jws::{b64, unb64};
 
 /// An account key.
-pub struct AccountKey(Pair);
+pub(crate) struct AccountKey(Pair);
 
 enum Pair {
     Ecdsa(EcdsaKeyPair, &'static Curve),
@@ -47,7 +47,7 @@ impl AccountKey {
     ///
     /// # Errors
     /// Only if the machine has no randomness.
-    pub fn generate(kind: KeyType) -> Result<Self, String> {
+    pub(crate) fn generate(kind: KeyType) -> Result<Self, String> {
         let failed = |_| format!("no key of type {kind} could be made");
         let ecdsa = |curve: &'static Curve| {
             EcdsaKeyPair::generate(curve.signing).map(|pair| Pair::Ecdsa(pair, curve)).map_err(failed)
@@ -67,7 +67,7 @@ impl AccountKey {
     ///
     /// # Errors
     /// A sentence that does not repeat anything of it.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         if bytes.trim_ascii_start().first() == Some(&b'{') {
             let jwk: Jwk = serde_json::from_slice(bytes)
                 .map_err(|_| "it is JSON, and no JWK with a private key (RFC 7517)".to_owned())?;
@@ -83,7 +83,7 @@ impl AccountKey {
     ///
     /// # Errors
     /// A sentence.
-    pub fn from_der(der: &[u8]) -> Result<Self, String> {
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, String> {
         for curve in CURVES {
             if let Ok(pair) = EcdsaKeyPair::from_private_key_der(curve.signing, der) {
                 return Ok(Self(Pair::Ecdsa(pair, curve)));
@@ -136,7 +136,7 @@ impl AccountKey {
     ///
     /// # Errors
     /// Only if the cryptographic library fails.
-    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+    pub(crate) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, String> {
         let failed = |_| "the account key could not be written down".to_owned();
         Ok(Zeroizing::new(match &self.0 {
             Pair::Ecdsa(pair, _) => pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec(),
@@ -146,7 +146,7 @@ impl AccountKey {
     }
 
     /// The `alg` of what it signs (RFC 7518 section 3.1, RFC 8037 section 3.1).
-    pub fn algorithm(&self) -> &'static str {
+    pub(crate) fn algorithm(&self) -> &'static str {
         match &self.0 {
             Pair::Ecdsa(_, curve) => curve.algorithm,
             Pair::Rsa(_) => "RS256",
@@ -155,7 +155,7 @@ impl AccountKey {
     }
 
     /// The public key (RFC 7517), its members in the order of RFC 7638.
-    pub fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         match &self.0 {
             Pair::Ecdsa(pair, curve) => {
                 let point = pair.public_key().as_ref();
@@ -176,7 +176,7 @@ impl AccountKey {
     }
 
     /// The JWK thumbprint (RFC 7638), which every key authorization ends with.
-    pub fn thumbprint(&self) -> String {
+    pub(crate) fn thumbprint(&self) -> String {
         b64(&notafter_pki::fingerprint::sha256(canonical(&self.jwk()).as_bytes()))
     }
 
@@ -184,7 +184,7 @@ impl AccountKey {
     ///
     /// # Errors
     /// Only if the cryptographic library fails.
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, String> {
         let failed = |_| "the account key could not sign".to_owned();
         let random = SystemRandom::new();
         match &self.0 {
