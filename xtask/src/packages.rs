@@ -158,6 +158,11 @@ const TESTS: &[Package] = &[
         "takes alerts and shows which of them fire",
     ),
     newer("ntfy", "/usr/bin/ntfy", "takes push messages and gives them back"),
+    newer(
+        "pebble",
+        "/usr/bin/pebble-challtestsrv",
+        "an ACME CA that validates for real; Debian 12's is older and lacks ARI, profiles and this DNS server",
+    ),
     install("chromium", "chromium", "looks at every page as a person's browser does"),
     install("chromium-driver", "chromedriver", "clicks through the pages (W3C WebDriver)"),
     install("prometheus", "promtool", "scrapes us and fires on our series; promtool judges the metrics"),

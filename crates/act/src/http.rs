@@ -207,7 +207,7 @@ impl Client {
 }
 
 /// What an answer that is no success means (RFC 9110 section 15).
-fn judge(place: &str, status: u16, said: &str, wait: Option<i64>, location: &str, now: UnixTime) -> Fault {
+pub(crate) fn judge(place: &str, status: u16, said: &str, wait: Option<i64>, location: &str, now: UnixTime) -> Fault {
     let colon = if said.is_empty() { "" } else { ": " };
     let context = format!("{place} answered {status}{colon}{said}");
     match status {
@@ -233,7 +233,7 @@ fn judge(place: &str, status: u16, said: &str, wait: Option<i64>, location: &str
 
 /// `Retry-After`, in seconds or as a date (RFC 9110 section 10.2.3), or `retry_after` of a JSON answer,
 /// which is how Telegram says it.
-fn seconds(header: &str, body: &[u8], now: UnixTime) -> Option<i64> {
+pub(crate) fn seconds(header: &str, body: &[u8], now: UnixTime) -> Option<i64> {
     let date = || {
         let date = httpdate::parse_http_date(header).ok()?.duration_since(UNIX_EPOCH).ok()?;
         i64::try_from(date.as_secs()).ok().map(|date| date.saturating_sub(now.0))
@@ -246,7 +246,7 @@ fn seconds(header: &str, body: &[u8], now: UnixTime) -> Option<i64> {
 }
 
 /// The beginning of an answer, in one printable line.
-fn shown(body: &[u8]) -> String {
+pub(crate) fn shown(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_MAX)]);
     let words: Vec<&str> = text.split_whitespace().collect();
     cut(&printable(&words.join(" ")), SHOWN_MAX)
@@ -277,7 +277,7 @@ pub fn address(setting: &str, text: &str) -> Result<Url, String> {
 }
 
 /// An error with its causes: the outermost alone says only that it failed.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut out = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

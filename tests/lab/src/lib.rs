@@ -29,6 +29,7 @@ pub mod hostile;
 pub mod keys;
 pub mod material;
 mod orphans;
+pub mod pebble;
 pub mod peer;
 mod ports;
 pub mod program;

@@ -1,0 +1,67 @@
+//! The solvers: each shows what proves control of a name, behind `core::joints::Solver`.
+//!
+//! One file and one line in [`SOLVERS`] each. A solver shows, looks whether it can be seen, and takes back what it showed
+//! and nothing else; when, is the issuer's business.
+
+mod http_01;
+mod seen;
+mod stand;
+mod tls_alpn_01;
+mod tokens;
+
+use std::sync::Arc;
+
+use notafter_core::joints::{Keep, Solver};
+use serde_json::Value;
+
+pub use tokens::Tokens;
+
+use crate::roots::Roots;
+
+/// Every solver, by name.
+pub const SOLVERS: &[SolverKind] = &[
+    SolverKind {
+        name: "http-01",
+        doc: "A file or a small answer on port 80 (RFC 8555 section 8.3).",
+        build: |table, cx| Ok(Box::new(http_01::Http01::open(table, cx)?)),
+        settings: http_01::schema,
+    },
+    SolverKind {
+        name: "tls-alpn-01",
+        doc: "A certificate of its own kind on port 443 (RFC 8737).",
+        build: |table, _| Ok(Box::new(tls_alpn_01::TlsAlpn01::open(table)?)),
+        settings: tls_alpn_01::schema,
+    },
+];
+
+/// The kind of this name.
+pub fn find(name: &str) -> Option<&'static SolverKind> {
+    SOLVERS.iter().find(|kind| kind.name == name)
+}
+
+/// What every solver is built with.
+#[derive(Clone)]
+pub struct BuildCx {
+    /// Whom connections trust.
+    pub roots: Roots,
+    /// What a solver remembers.
+    pub keep: Arc<dyn Keep>,
+    /// What our own HTTP server answers with, for `server = true`.
+    pub tokens: Arc<Tokens>,
+}
+
+/// A solver, or a sentence for the person who wrote its table.
+pub type Built = Result<Box<dyn Solver>, String>;
+
+/// One kind of solver.
+#[derive(Clone, Copy)]
+pub struct SolverKind {
+    /// `kind = "..."` in the table.
+    pub name: &'static str,
+    /// One line for the reference page.
+    pub doc: &'static str,
+    /// Builds one from its table without `kind`.
+    pub build: fn(Value, &BuildCx) -> Built,
+    /// The JSON schema of its table.
+    pub settings: fn() -> Value,
+}
