@@ -17,9 +17,8 @@ use serde_json::Value;
 use crate::roots::Roots;
 
 /// Every deployer, by name.
-pub const DEPLOYERS: &[DeployerKind] = &[
-    DeployerKind { name: files::NAME, doc: files::DOC, build: files::build, settings: files::schema },
-];
+pub const DEPLOYERS: &[DeployerKind] =
+    &[DeployerKind { name: files::NAME, doc: files::DOC, build: files::build, settings: files::schema }];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static DeployerKind> {

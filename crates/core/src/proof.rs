@@ -176,9 +176,7 @@ impl PlaceProof {
     /// of this one.
     pub fn judge(&mut self, expected: &Expectation, seen: &[Observation], vantage: &str) {
         let mut by_address: BTreeMap<&Location, Vec<Result<Proof, Disproof>>> = BTreeMap::new();
-        for one in
-            seen.iter().filter(|o| !matches!(o.seen, Seen::Linked(_) | Seen::Key { .. } | Seen::Time { .. }))
-        {
+        for one in seen.iter().filter(|o| speaks(&o.seen)) {
             by_address.entry(&one.location).or_default().push(expected.judge(one, vantage));
         }
         self.proofs.clear();
@@ -204,6 +202,15 @@ impl PlaceProof {
         if self.last.is_empty() {
             self.proofs = proofs;
         }
+    }
+}
+
+/// Does it say what is in use at the place? An issuer behind the leaf in the same file does not, nor does a key.
+fn speaks(seen: &Seen) -> bool {
+    match seen {
+        Seen::Linked(_) | Seen::Key { .. } | Seen::Time { .. } | Seen::Managed(_) => false,
+        Seen::Chain { leads, facts, .. } => *leads || facts.protocol.is_some(),
+        Seen::Dated { .. } | Seen::Failed { .. } => true,
     }
 }
 

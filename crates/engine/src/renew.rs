@@ -269,7 +269,13 @@ impl Renewer<'_> {
     }
 
     /// One whole order with a staging issuer, by the same steps as in earnest.
-    async fn order_on_stage(&self, name: &str, issuer: &dyn Issuer, managed: &Managed, request: &Request) -> Check {
+    async fn order_on_stage(
+        &self,
+        name: &str,
+        issuer: &dyn Issuer,
+        managed: &Managed,
+        request: &Request,
+    ) -> Check {
         let what = format!("an order with {name}'s staging");
         let failed = |fault: &Fault| {
             let hint = fault.hint.clone().unwrap_or_else(|| "mend it before the next renewal is due".into());
@@ -310,7 +316,12 @@ impl Renewer<'_> {
     ///
     /// # Errors
     /// The store's.
-    pub fn note_rehearsal(&self, managed: &Managed, checks: &[Check], now: UnixTime) -> Result<(), StoreError> {
+    pub fn note_rehearsal(
+        &self,
+        managed: &Managed,
+        checks: &[Check],
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
         let body = serde_json::json!({"at": now.0, "checks": checks}).to_string();
         self.store.keep(&format!("rehearsal/{}", managed.name), body.as_bytes(), None).map(drop)
     }

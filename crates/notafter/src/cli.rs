@@ -366,7 +366,8 @@ impl Deploy {
 fn waiting(text: &str) -> Result<std::time::Duration, Usage> {
     let seconds = notafter_core::query::span(text).and_then(|s| u64::try_from(s).ok());
     let seconds = seconds.ok_or_else(|| {
-        Usage::new(format!("--wait {} is no length of time", text.escape_debug())).hint("write 30s, 10m or 1h")
+        Usage::new(format!("--wait {} is no length of time", text.escape_debug()))
+            .hint("write 30s, 10m or 1h")
     })?;
     Ok(std::time::Duration::from_secs(seconds))
 }

@@ -71,9 +71,11 @@ impl Sheet {
         let mut by_name: BTreeMap<&str, Option<Arc<dyn Issuer>>> = BTreeMap::new();
         for table in &config.issuer {
             let name = table.name.get_ref().as_str();
-            let wrong = |what: String| self.wrong(Some(table.name.span().start), format!("issuer `{name}`: {what}"));
-            let kind = issuers::find(&table.kind)
-                .ok_or_else(|| wrong(unknown("issuer", &table.kind, issuers::ISSUERS.iter().map(|k| k.name))))?;
+            let wrong =
+                |what: String| self.wrong(Some(table.name.span().start), format!("issuer `{name}`: {what}"));
+            let kind = issuers::find(&table.kind).ok_or_else(|| {
+                wrong(unknown("issuer", &table.kind, issuers::ISSUERS.iter().map(|k| k.name)))
+            })?;
             let cx = issuers::BuildCx { roots: roots.clone(), keep: Arc::clone(&yard.keep) };
             let table = settings(&table.rest).map_err(&wrong)?;
             let built = if yard.rehearsal {
@@ -88,13 +90,16 @@ impl Sheet {
         let mut windows = Vec::new();
         for table in &config.window {
             let wrong = |what: String| self.wrong(Some(table.cron.span().start), format!("window: {what}"));
-            let matches: Result<Vec<Match>, _> = table.matches.iter().map(|text| Match::parse(text)).collect();
+            let matches: Result<Vec<Match>, _> =
+                table.matches.iter().map(|text| Match::parse(text)).collect();
             windows.push((matches.map_err(|e| wrong(e.to_string()))?, table.windows(now).map_err(&wrong)?));
         }
         let mut out: Vec<Managed> = Vec::new();
         for table in &config.certificate {
             let name = table.name.get_ref();
-            let wrong = |what: String| self.wrong(Some(table.name.span().start), format!("certificate `{name}`: {what}"));
+            let wrong = |what: String| {
+                self.wrong(Some(table.name.span().start), format!("certificate `{name}`: {what}"))
+            };
             if out.iter().any(|m| m.name == *name) {
                 return Err(wrong("there are two of this name\nhint: call one of them otherwise".into()));
             }
@@ -164,20 +169,36 @@ fn one(
     let mut solver = table.solver.clone().unwrap_or_default();
     let kind = match solver.remove("kind") {
         Some(toml::Value::String(kind)) => kind,
-        Some(_) => return Err("solver: kind is a word\nhint: solver = { kind = \"http-01\", webroot = \"/var/www/html\" }".into()),
+        Some(_) => {
+            return Err(
+                "solver: kind is a word\nhint: solver = { kind = \"http-01\", webroot = \"/var/www/html\" }"
+                    .into(),
+            );
+        }
         // An issuer that asks for no proof (an own CA, a person) needs none.
         None if table.solver.is_none() => "none".to_owned(),
-        None => return Err("solver: its kind is missing\nhint: solver = { kind = \"http-01\", webroot = \"/var/www/html\" }".into()),
+        None => return Err(
+            "solver: its kind is missing\nhint: solver = { kind = \"http-01\", webroot = \"/var/www/html\" }"
+                .into(),
+        ),
     };
-    let kind = solvers::find(&kind)
-        .ok_or_else(|| format!("solver: {}", unknown("solver", &kind, solvers::SOLVERS.iter().map(|k| k.name))))?;
-    let cx = solvers::BuildCx { roots: roots.clone(), keep: Arc::clone(&yard.keep), tokens: Arc::clone(&yard.tokens) };
+    let kind = solvers::find(&kind).ok_or_else(|| {
+        format!("solver: {}", unknown("solver", &kind, solvers::SOLVERS.iter().map(|k| k.name)))
+    })?;
+    let cx = solvers::BuildCx {
+        roots: roots.clone(),
+        keep: Arc::clone(&yard.keep),
+        tokens: Arc::clone(&yard.tokens),
+    };
     let solver = (kind.build)(settings(&solver)?, &cx).map_err(|e| format!("solver: {e}"))?;
     let length = |key: &str, text: &Option<String>| -> Result<Option<i64>, String> {
         let Some(text) = text else { return Ok(None) };
         let read = span(text).filter(|s| *s > 0);
         read.map(Some).ok_or_else(|| {
-            format!("{key} = \"{}\" is no length of time\nhint: write 90s, 5m, 6h or 30d", text.escape_debug())
+            format!(
+                "{key} = \"{}\" is no length of time\nhint: write 90s, 5m, 6h or 30d",
+                text.escape_debug()
+            )
         })
     };
     let mut targets: Vec<ManagedTarget> = Vec::new();

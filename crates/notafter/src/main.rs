@@ -123,8 +123,7 @@ fn command_of(mut typed: impl Iterator<Item = String>) -> Option<String> {
 
 /// Commands that a later version has are not misspellings.
 fn is_reserved(command: &str) -> bool {
-    const LATER: &[&str] =
-        &["adopt", "revoke", "ca", "issuer", "agent"];
+    const LATER: &[&str] = &["adopt", "revoke", "ca", "issuer", "agent"];
     LATER.contains(&command)
 }
 

@@ -67,15 +67,13 @@ pub struct Pebble {
 /// When it is not there or does not start.
 pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
     let dns = server::start(lab, "pebble-challtestsrv", 2, |_, ports| {
-        let mut command = Command::new(program::find_in("pebble", "/usr/bin/pebble-challtestsrv")?);
+        let mut command = Command::new(program::newer("pebble", "/usr/bin/pebble-challtestsrv")?);
         // An IPv6 address for every name would be tried first, and nobody listens there.
         command.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]);
         command.args(["-management", &ports[0].local().to_string()]);
         command.args(["-dnsserver", &ports[1].local().to_string()]);
-        let endpoints = vec![
-            local("management", &ports[0], Starttls::Direct),
-            local("dns", &ports[1], Starttls::Direct),
-        ];
+        let endpoints =
+            vec![local("management", &ports[0], Starttls::Direct), local("dns", &ports[1], Starttls::Direct)];
         Ok(Recipe::new(command, endpoints, Reload::Itself))
     })?;
     let authority = Authority::new(lab);
@@ -83,9 +81,8 @@ pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
     let (http, tls) = (Port::free(), Port::free());
     let resolver = dns.endpoint("dns").address.to_string();
     let server = server::start(lab, "pebble", 2, |folder, ports| {
-        let program = program::find_in("pebble", "/usr/bin/pebble-challtestsrv")?.with_file_name("pebble");
-        leaf.install(&folder.join("tls"), None)
-            .map_err(|error| NotRun::new("pebble", error.to_string()))?;
+        let program = program::newer("pebble", "/usr/bin/pebble-challtestsrv")?.with_file_name("pebble");
+        leaf.install(&folder.join("tls"), None).map_err(|error| NotRun::new("pebble", error.to_string()))?;
         let config = folder.join("pebble.json");
         write(&config, configuration(folder, options, ports, &http, &tls));
         let mut command = Command::new(program);

@@ -105,12 +105,7 @@ pub(super) fn plain_pkcs8(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
     Ok(Zeroizing::new(encode(tag::SEQUENCE, &body)))
 }
 
-fn traditional(
-    pkcs8: &[u8],
-    kind: &[u8],
-    setting: &str,
-    name: &str,
-) -> Result<Zeroizing<Vec<u8>>, Fault> {
+fn traditional(pkcs8: &[u8], kind: &[u8], setting: &str, name: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let parts = parts(pkcs8)?;
     if parts.oid != kind {
         return Err(Fault::new(
@@ -139,7 +134,8 @@ fn sec1(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
 /// Random octets.
 fn random<const N: usize>() -> Result<[u8; N], Fault> {
     let mut octets = [0; N];
-    aws_lc_rs::rand::fill(&mut octets).map_err(|_| Fault::new(FaultKind::System, "the system gave no random octets"))?;
+    aws_lc_rs::rand::fill(&mut octets)
+        .map_err(|_| Fault::new(FaultKind::System, "the system gave no random octets"))?;
     Ok(octets)
 }
 

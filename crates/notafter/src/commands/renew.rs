@@ -11,8 +11,8 @@ use notafter_core::clock::Clock;
 use notafter_core::joints::{Cx, Keep};
 use notafter_core::observation::Seen;
 use notafter_core::proof::PlaceProof;
-use notafter_core::renew::{Renewal, State, TargetState};
 use notafter_core::query::nearest;
+use notafter_core::renew::{Renewal, State, TargetState};
 use notafter_engine::clock::SystemClock;
 use notafter_engine::renew::{Managed, Renewer, Tools, Went, expectation};
 use notafter_store::Store;
@@ -78,7 +78,8 @@ impl Bench {
     /// The leaf in use: what was proved last, else what the targets hold now.
     async fn current(&self, managed: &Managed) -> Result<Option<Vec<u8>>, Usage> {
         let kept = self.store.works_of(&managed.name, 50).map_err(|e| self.data.explain(&e))?;
-        let proved = kept.into_iter().map(|w| w.renewal).find(|r| r.state == State::Proved && !r.chain.is_empty());
+        let proved =
+            kept.into_iter().map(|w| w.renewal).find(|r| r.state == State::Proved && !r.chain.is_empty());
         if let Some(leaf) = proved.and_then(|r| r.chain.into_iter().next()) {
             return Ok(Some(leaf));
         }
@@ -118,7 +119,8 @@ impl Bench {
                     said = line;
                 }
                 let waits = renewal.next.saturating_sub(now).max(0).unsigned_abs();
-                if renewal.state.is_over() || renewal.state == State::WaitsForPerson || waits > left.as_secs() {
+                if renewal.state.is_over() || renewal.state == State::WaitsForPerson || waits > left.as_secs()
+                {
                     return Ok(Some(renewal));
                 }
                 // The wall clock says when, and this only sleeps: a wait of the world, not of the program.
@@ -160,11 +162,16 @@ pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
         let open = bench.newest(&managed)?.filter(|r| !r.state.is_over());
         // One that waits for somebody was waiting for this.
         if open.as_ref().is_some_and(|r| r.state == State::WaitsForPerson) {
-            bench.renewer().abandon(&managed, &format!("a new one was asked for by {}", who())).await.map_err(|e| bench.data.explain(&e))?;
+            bench
+                .renewer()
+                .abandon(&managed, &format!("a new one was asked for by {}", who()))
+                .await
+                .map_err(|e| bench.data.explain(&e))?;
         }
         let before = bench.current(&managed).await?;
         let cause = format!("asked for by {}", who());
-        let begun = bench.renewer().begin(&managed, &cause, before.as_deref()).map_err(|e| bench.data.explain(&e))?;
+        let begun =
+            bench.renewer().begin(&managed, &cause, before.as_deref()).map_err(|e| bench.data.explain(&e))?;
         if !begun {
             print::note("a renewal is under way already: it goes on");
         }
@@ -178,10 +185,16 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
     let bench = Bench::open(global)?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
-        let put = bench.renewer().redeploy(&managed, &format!("asked for by {}", who())).map_err(|e| bench.data.explain(&e))?;
+        let put = bench
+            .renewer()
+            .redeploy(&managed, &format!("asked for by {}", who()))
+            .map_err(|e| bench.data.explain(&e))?;
         if !put {
-            return Err(Usage::new(format!("nothing was issued for `{}` that could be deployed", managed.name))
-                .hint(format!("notafter renew {} issues one", managed.name)));
+            return Err(Usage::new(format!(
+                "nothing was issued for `{}` that could be deployed",
+                managed.name
+            ))
+            .hint(format!("notafter renew {} issues one", managed.name)));
         }
         let renewal = bench.go_on(&managed, args.wait()?).await?;
         Ok(finish(global, renewal.as_ref()))
@@ -239,7 +252,8 @@ pub(crate) fn rehearse(global: &Global, args: &Rehearse) -> Result<End, Usage> {
         None => bench.managed.clone(),
     };
     if chosen.is_empty() {
-        return Err(Usage::new("there is no certificate to rehearse with").hint("write [[certificate]] tables into notafter.toml"));
+        return Err(Usage::new("there is no certificate to rehearse with")
+            .hint("write [[certificate]] tables into notafter.toml"));
     }
     let yard = Yard { keep: Arc::clone(&bench.keep), tokens: Arc::default(), rehearsal: true };
     let staged = bench.sheet.managed(&yard, bench.now()).map_err(|e| wrong(&bench.sheet, &e))?;
@@ -262,12 +276,15 @@ pub(crate) fn rehearse(global: &Global, args: &Rehearse) -> Result<End, Usage> {
         }
         let at = bench.now();
         bench.renewer().note_rehearsal(managed, &checks, at).map_err(|e| bench.data.explain(&e))?;
-        documents.push(json!({"name": managed.name, "at": at.to_string(), "would_renew": would, "checks": checks}));
+        documents.push(
+            json!({"name": managed.name, "at": at.to_string(), "would_renew": would, "checks": checks}),
+        );
     }
-    match global.format() {
-        Format::Table => print::out(paper.into_text().as_bytes()),
-        _ => print::out(format!("{}\n", Value::Array(documents)).as_bytes()),
-    }
+    let text = match global.format() {
+        Format::Table => paper.into_text(),
+        _ => format!("{}\n", Value::Array(documents)),
+    };
+    print::out(text.as_bytes());
     Ok(if all { End::Done } else { End::Failed })
 }
 
@@ -280,7 +297,9 @@ fn place_lines(paper: &mut Paper, places: &[PlaceProof]) {
             (None, false) => {
                 let at = place.proofs.iter().map(|p| p.at()).max().unwrap_or(UnixTime(0));
                 let key = if place.proofs.iter().all(|p| p.is_possession()) { ", holds the key" } else { "" };
-                paper.put(Ink::Green, "  proved  ").line(Ink::Plain, &format!("{} at {at}{key}", place.location));
+                paper
+                    .put(Ink::Green, "  proved  ")
+                    .line(Ink::Plain, &format!("{} at {at}{key}", place.location));
             }
             (None, true) => {
                 paper.put(Ink::Red, "  not     ").line(Ink::Plain, &place.location);
@@ -303,7 +322,9 @@ fn finish(global: &Global, renewal: Option<&Renewal>) -> End {
             state => format!("not done yet: {}", state.as_str().replace('-', " ")),
         };
         let ink = if renewal.state == State::Proved { Ink::Green } else { Ink::Yellow };
-        paper.put(Ink::Bold, &format!("{}, generation {}: ", renewal.name, renewal.generation)).line(ink, &headline);
+        paper
+            .put(Ink::Bold, &format!("{}, generation {}: ", renewal.name, renewal.generation))
+            .line(ink, &headline);
         for change in &renewal.changes {
             paper.paragraph(Ink::Dim, 2, &format!("other than before: {change}"));
         }

@@ -76,7 +76,7 @@ impl Web {
 }
 
 impl Sheet {
-    pub(super) fn wrong(&self, offset: Option<usize>, what: impl std::fmt::Display) -> String {
+    pub(crate) fn wrong(&self, offset: Option<usize>, what: impl std::fmt::Display) -> String {
         let line = offset.map(|o| format!("line {}: ", line_of(&self.text, o))).unwrap_or_default();
         format!("{line}{what}")
     }

@@ -50,7 +50,10 @@ impl Guard {
                     links += 1;
                     self.may_follow(here, &name)?;
                     if links > LINKS_MAX {
-                        return Err(Fault::new(FaultKind::Invalid, format!("{}: links without end", shown(path))));
+                        return Err(Fault::new(
+                            FaultKind::Invalid,
+                            format!("{}: links without end", shown(path)),
+                        ));
                     }
                     let to = Path::new(&text);
                     if to.is_absolute() {
@@ -66,8 +69,12 @@ impl Guard {
                     trail.push(next);
                 }
                 Entry::Absent => {
-                    return Err(broke("opened", &here.path().join(&name), std::io::ErrorKind::NotFound.into())
-                        .hint("make the folder first; only files are made here"));
+                    return Err(broke(
+                        "opened",
+                        &here.path().join(&name),
+                        std::io::ErrorKind::NotFound.into(),
+                    )
+                    .hint("make the folder first; only files are made here"));
                 }
                 _ => {
                     return Err(Fault::new(
@@ -82,7 +89,8 @@ impl Guard {
 
     fn root(&self) -> Result<Folder, Fault> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let fd = sys::open("/", flags, Mode::empty()).map_err(|e| broke("opened", Path::new("/"), e.into()))?;
+        let fd =
+            sys::open("/", flags, Mode::empty()).map_err(|e| broke("opened", Path::new("/"), e.into()))?;
         Ok(Folder::new(fd, PathBuf::from("/"), Arc::clone(&self.steps)))
     }
 
@@ -171,7 +179,9 @@ pub(super) fn account(table: &str, name: &str) -> Result<u32, String> {
 /// The folder and the name of an absolute path to a file.
 pub(super) fn split(path: &Path) -> Result<(&Path, &OsStr), Fault> {
     match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) if path.is_absolute() && !name.as_bytes().contains(&0) => Ok((folder, name)),
+        (Some(folder), Some(name)) if path.is_absolute() && !name.as_bytes().contains(&0) => {
+            Ok((folder, name))
+        }
         _ => Err(Fault::new(FaultKind::Invalid, format!("{} is no absolute path to a file", shown(path)))),
     }
 }

@@ -118,9 +118,7 @@ impl Target {
     pub(super) fn read(&self, outlet: &Outlet) -> Result<Content, Fault> {
         let found = if self.is_lent(outlet)? {
             match self.store.current()? {
-                Some(set) => {
-                    self.store.folder.open(OsStr::new(&set))?.read(OsStr::new(&outlet.name))?
-                }
+                Some(set) => self.store.folder.open(OsStr::new(&set))?.read(OsStr::new(&outlet.name))?,
                 None => None,
             }
         } else {
@@ -181,7 +179,10 @@ impl Target {
             Some(_) => {
                 return Err(Fault::new(
                     FaultKind::Refused,
-                    format!("{} was written by somebody else meanwhile", shown(&archive.folder.path().join(file))),
+                    format!(
+                        "{} was written by somebody else meanwhile",
+                        shown(&archive.folder.path().join(file))
+                    ),
                 )
                 .hint("does certbot still renew it? Only one of the two may"));
             }

@@ -156,7 +156,10 @@ impl Settings {
             if plain {
                 return Ok(format!("mailto:{mail}"));
             }
-            Err(format!("`contact`: `{}` is no mail address\nhint: contact = \"certs@example.com\"", text.escape_debug()))
+            Err(format!(
+                "`contact`: `{}` is no mail address\nhint: contact = \"certs@example.com\"",
+                text.escape_debug()
+            ))
         };
         all.iter().map(read).collect()
     }

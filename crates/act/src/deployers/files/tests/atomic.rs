@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use super::support::{Bench, Faulty, deploy, faulty, files, loose, pair};
 
 /// Deploys generation 1 in peace and 2 under `kill`, for every point at which it can be killed.
-fn killed_everywhere(name: &str, table: impl Fn(&Path) -> Value, paths: impl Fn(&Path) -> [std::path::PathBuf; 2]) {
+fn killed_everywhere(
+    name: &str,
+    table: impl Fn(&Path) -> Value,
+    paths: impl Fn(&Path) -> [std::path::PathBuf; 2],
+) {
     let bench = Bench::new(name, 2);
     let (old, new) = (bench.bundle(1), bench.bundle(2));
     let [old_print, new_print] = [&old, &new].map(|b| b.fingerprint().unwrap().to_string());
@@ -37,7 +41,12 @@ fn killed_everywhere(name: &str, table: impl Fn(&Path) -> Value, paths: impl Fn(
         }
         // The way back leads there, too.
         let back = files(table(&folder));
-        super::support::run(notafter_core::joints::Deployer::roll_back(&back, &super::support::cx(), &receipt)).unwrap();
+        super::support::run(notafter_core::joints::Deployer::roll_back(
+            &back,
+            &super::support::cx(),
+            &receipt,
+        ))
+        .unwrap();
         assert_eq!(pair(&certificate, &key).unwrap(), old_print, "back after {at}");
         if ended.is_ok() {
             assert!(point > 20, "only {point} effects were seen");
@@ -49,7 +58,8 @@ fn killed_everywhere(name: &str, table: impl Fn(&Path) -> Value, paths: impl Fn(
 
 #[test]
 fn a_kill_at_any_point_leaves_a_whole_pair_in_place() {
-    let table = |folder: &Path| json!({ "certificate": folder.join("api.pem"), "key": folder.join("api.key") });
+    let table =
+        |folder: &Path| json!({ "certificate": folder.join("api.pem"), "key": folder.join("api.key") });
     killed_everywhere("kill-in-place", table, |folder| [folder.join("api.pem"), folder.join("api.key")]);
 }
 
@@ -82,9 +92,7 @@ fn a_kill_at_any_point_leaves_a_whole_pair_in_one_file() {
 #[test]
 fn a_kill_at_any_point_leaves_a_whole_pair_in_generations() {
     let at = |folder: &Path, name: &str| folder.join("base/current").join(name);
-    let table = move |folder: &Path| {
-        json!({ "layout": "generations", "certificate": at(folder, "c.pem"), "key": at(folder, "k.pem") })
-    };
+    let table = move |folder: &Path| json!({ "layout": "generations", "certificate": at(folder, "c.pem"), "key": at(folder, "k.pem") });
     killed_everywhere("kill-generations", table, |folder| {
         [folder.join("base/current/c.pem"), folder.join("base/current/k.pem")]
     });

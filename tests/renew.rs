@@ -1,0 +1,164 @@
+//! A certificate is replaced by the real binary: a real CA validates, a real nginx loads, and only what was seen in use counts.
+
+mod run;
+
+use std::path::{Path, PathBuf};
+
+use notafter_lab::pebble::{self, Pebble};
+use notafter_lab::servers::nginx;
+use notafter_lab::{Authority, Lab, Request, Server, need};
+use run::{Run, run};
+use serde_json::Value;
+
+/// A CA, a server, and a configuration that keeps the server's certificate alive.
+struct House {
+    lab: Lab,
+    _ca: Pebble,
+    web: Server,
+    config: PathBuf,
+    data: PathBuf,
+}
+
+/// How the one target is written, beyond its files.
+type Ways<'a> = &'a dyn Fn(&Server) -> String;
+
+fn reload(web: &Server) -> String {
+    format!("reload = [\"kill\", \"-HUP\", \"{}\"]\n", web.pid().unwrap_or(0))
+}
+
+impl House {
+    fn new(name: &str, ways: Ways<'_>, more: &str) -> Option<Self> {
+        let lab = Lab::new(name);
+        let authority = Authority::new(&lab);
+        let ca = need(pebble::start(&lab, &pebble::Options::default()))?;
+        let web = need(nginx::start(&lab, &authority.issue(&Request::server().days(20))))?;
+        let tls = web.folder().join("tls");
+        let port = ca.http_port();
+        let text = format!(
+            "[[issuer]]\nname = \"pebble\"\nkind = \"acme\"\ndirectory = \"{}\"\nca_file = \"{}\"\n\
+             [[certificate]]\nname = \"web\"\nnames = [\"srv.test\"]\nissuer = \"pebble\"\ngrace = \"4s\"\n{more}\
+             solver = {{ kind = \"http-01\", listen = \"127.0.0.1:{port}\", port = {port}, address = \"127.0.0.1\" }}\n\
+             [[certificate.target]]\nkind = \"files\"\ncertificate = \"{tls}/fullchain.pem\"\nkey = \"{tls}/key.pem\"\n\
+             prove = [\"tls://{}?sni=srv.test\"]\n{}",
+            ca.directory(),
+            ca.ca_file().display(),
+            web.address(),
+            ways(&web),
+            tls = tls.display(),
+        );
+        let config = lab.path().join("notafter.toml");
+        std::fs::write(&config, text).expect("written");
+        let data = lab.path().join("data");
+        Some(Self { lab, _ca: ca, web, config, data })
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Run {
+        let (config, data) = (self.config.to_string_lossy(), self.data.to_string_lossy());
+        let mut all = arguments.to_vec();
+        all.extend(["--config", &config, "--data", &data]);
+        run(&all)
+    }
+
+    fn files(&self) -> (Vec<u8>, Vec<u8>) {
+        let tls = self.web.folder().join("tls");
+        let read = |name: &str| std::fs::read(tls.join(name)).expect(name);
+        (read("fullchain.pem"), read("key.pem"))
+    }
+
+    /// The issuer of what a client of its own kind is shown, by openssl.
+    fn issuer(&self) -> String {
+        let address = self.web.address().to_string();
+        let shown = std::process::Command::new("sh")
+            .args(["-c", "openssl s_client -connect \"$1\" -servername srv.test </dev/null 2>/dev/null | openssl x509 -noout -issuer", "-", &address])
+            .output()
+            .expect("openssl runs");
+        String::from_utf8_lossy(&shown.stdout).into_owned()
+    }
+}
+
+fn json(run: &Run) -> Value {
+    serde_json::from_str(&run.out).unwrap_or_else(|e| panic!("no JSON ({e}): {}\n{}", run.out, run.err))
+}
+
+fn modes(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).map_or(0, |m| m.permissions().mode() & 0o777)
+}
+
+#[test]
+fn renewed_is_what_was_seen_in_use() {
+    let Some(house) = House::new("renew", &reload, "") else { return };
+    assert!(!house.issuer().contains("Pebble"));
+    let renewed = house.ask(&["renew", "web", "--json"]);
+    assert_eq!(renewed.code, 0, "{}\n{}", renewed.out, renewed.err);
+    let document = json(&renewed);
+    assert_eq!(document["state"], "proved");
+    let places = document["targets"][0]["places"].as_array().expect("places");
+    assert!(
+        places.iter().any(|p| p["location"].as_str().is_some_and(|l| l.starts_with("tls://"))),
+        "{places:?}"
+    );
+    assert!(places.iter().all(|p| p["proofs"].as_array().is_some_and(|p| !p.is_empty())), "{places:?}");
+    assert!(house.issuer().contains("Pebble"), "{}", house.issuer());
+    // The master key and nothing of the private key lie in the data folder for others to read.
+    assert_eq!(modes(&house.data.join("master.key")), 0o600);
+    let kept = std::fs::read(house.data.join("notafter.db")).expect("the memory");
+    assert!(!kept.windows(11).any(|w| w == b"PRIVATE KEY"));
+
+    let proved = house.ask(&["prove", "web", "--json"]);
+    assert_eq!((proved.code, json(&proved)["proved"].as_bool()), (0, Some(true)), "{}", proved.out);
+    // Deployed again without a new one; and renewed again, with a new key.
+    let before = house.files();
+    let again = house.ask(&["deploy", "web"]);
+    assert_eq!(again.code, 0, "{}\n{}", again.out, again.err);
+    assert_eq!(house.files(), before);
+    let second = house.ask(&["renew", "web", "--json"]);
+    assert_eq!(
+        (second.code, json(&second)["generation"].as_u64()),
+        (0, Some(2)),
+        "{}\n{}",
+        second.out,
+        second.err
+    );
+    assert_ne!(house.files(), before);
+}
+
+#[test]
+fn a_reload_that_does_nothing_is_caught_and_what_was_there_is_put_back() {
+    let Some(house) = House::new("renew-still", &|_| "reload = [\"true\"]\n".into(), "") else { return };
+    let before = house.files();
+    let run = house.ask(&["renew", "web", "--json"]);
+    assert_eq!(run.code, 1, "{}", run.out);
+    let document = json(&run);
+    assert_eq!(document["state"], "waits-for-person");
+    let said = document["said"].as_str().unwrap_or_default();
+    assert!(said.contains("still shows the certificate before") && said.contains("put back"), "{said}");
+    assert_eq!(house.files(), before, "the pair before is in force again");
+    let proved = house.ask(&["prove", "web"]);
+    assert_eq!(proved.code, 1, "{}", proved.out);
+}
+
+#[test]
+fn a_check_that_fails_changes_nothing() {
+    let ways = |web: &Server| format!("check = [\"false\"]\n{}", reload(web));
+    let Some(house) = House::new("renew-check", &ways, "") else { return };
+    let before = house.files();
+    let run = house.ask(&["renew", "web", "--json", "--wait", "1s"]);
+    assert_eq!(run.code, 1, "{}", run.out);
+    assert_eq!(house.files(), before);
+    assert!(!house.issuer().contains("Pebble"));
+    let _ = &house.lab;
+}
+
+#[test]
+fn a_rehearsal_says_what_would_go_wrong_and_touches_nothing() {
+    let Some(house) = House::new("renew-rehearsal", &reload, "") else { return };
+    let before = house.files();
+    let run = house.ask(&["rehearse", "web", "--json"]);
+    let document = json(&run);
+    assert_eq!((run.code, document[0]["would_renew"].as_bool()), (0, Some(true)), "{}\n{}", run.out, run.err);
+    assert_eq!(house.files(), before);
+    std::fs::remove_dir_all(house.web.folder().join("tls")).expect("removed");
+    let run = house.ask(&["rehearse", "web"]);
+    assert!(run.code == 1 && run.out.contains("would renew today: no"), "{}\n{}", run.out, run.err);
+}
