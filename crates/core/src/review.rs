@@ -79,19 +79,24 @@ fn key(request: &Request, leaf: &Certificate<'_>, wrong: &mut Vec<String>) {
 }
 
 fn names(request: &Request, leaf: &Certificate<'_>, wrong: &mut Vec<String>) {
-    let has: BTreeSet<Identifier> = leaf
+    let has = names_of(leaf);
+    let missing: Vec<String> =
+        request.names.iter().filter(|n| !has.contains(*n)).map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        wrong.push(format!("it is not for {}", missing.join(", ")));
+    }
+}
+
+/// The names a certificate is for: DNS names and addresses.
+pub fn names_of(certificate: &Certificate<'_>) -> BTreeSet<Identifier> {
+    certificate
         .subject_alt_names()
         .filter_map(|name| match name {
             GeneralName::Dns(text) => Identifier::parse(&String::from_utf8_lossy(text)),
             GeneralName::Ip(octets) => address(octets).map(Identifier::Ip),
             _ => None,
         })
-        .collect();
-    let missing: Vec<String> =
-        request.names.iter().filter(|n| !has.contains(*n)).map(ToString::to_string).collect();
-    if !missing.is_empty() {
-        wrong.push(format!("it is not for {}", missing.join(", ")));
-    }
+        .collect()
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {

@@ -9,6 +9,8 @@
 //! memory does not take a step (somebody else has the renewal now), nothing more is done. Which certificates there are,
 //! and what their issuers and targets are called, it is told; it knows no provider.
 
+pub mod pass;
+
 use std::sync::Arc;
 
 use notafter_core::calendar::Calendar;

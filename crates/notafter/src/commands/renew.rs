@@ -9,7 +9,6 @@ use std::time::Duration;
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::joints::{Cx, Keep};
-use notafter_core::observation::Seen;
 use notafter_core::proof::PlaceProof;
 use notafter_core::query::nearest;
 use notafter_core::renew::{Renewal, State, TargetState};
@@ -73,27 +72,6 @@ impl Bench {
 
     fn now(&self) -> UnixTime {
         self.cx.clock.now()
-    }
-
-    /// The leaf in use: what was proved last, else what the targets hold now.
-    async fn current(&self, managed: &Managed) -> Result<Option<Vec<u8>>, Usage> {
-        let kept = self.store.works_of(&managed.name, 50).map_err(|e| self.data.explain(&e))?;
-        let proved =
-            kept.into_iter().map(|w| w.renewal).find(|r| r.state == State::Proved && !r.chain.is_empty());
-        if let Some(leaf) = proved.and_then(|r| r.chain.into_iter().next()) {
-            return Ok(Some(leaf));
-        }
-        for place in managed.targets.iter().flat_map(|t| t.deployer.places()) {
-            let Ok(seen) = self.tools.probe.probe(&self.cx, place.as_str()).await else { continue };
-            let leaf = seen.into_iter().find_map(|o| match o.seen {
-                Seen::Chain { chain, leads: true, .. } => chain.first().map(|der| der.to_vec()),
-                _ => None,
-            });
-            if leaf.is_some() {
-                return Ok(leaf);
-            }
-        }
-        Ok(None)
     }
 
     /// Goes on until it is over, needs somebody, or has to wait for longer than `patience`.
@@ -168,7 +146,7 @@ pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
                 .await
                 .map_err(|e| bench.data.explain(&e))?;
         }
-        let before = bench.current(&managed).await?;
+        let before = bench.renewer().current(&managed).await.map_err(|e| bench.data.explain(&e))?;
         let cause = format!("asked for by {}", who());
         let begun =
             bench.renewer().begin(&managed, &cause, before.as_deref()).map_err(|e| bench.data.explain(&e))?;

@@ -1,0 +1,164 @@
+//! One look at everything that is kept alive: what is due is begun, what is open goes on.
+//!
+//! Decides when, by `core::renew::due`; what is done then is `renew.rs`'s. Several at once, so that one CA that does not
+//! answer keeps nobody else waiting.
+
+use std::sync::Arc;
+
+use notafter_core::UnixTime;
+use notafter_core::issuance::Suggested;
+use notafter_core::joints::Cx;
+use notafter_core::observation::Seen;
+use notafter_core::renew::{Due, State, due};
+use notafter_pki::certificate::Certificate;
+use notafter_store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use super::{Managed, Renewer, Tools, Went};
+
+/// So many renewals go on at once.
+const AT_ONCE: usize = 8;
+/// A certificate is looked after at least so often, in seconds.
+const LOOK_EVERY: i64 = 3_600;
+/// A CA that could not be asked for its window is asked again after so many seconds.
+const ASK_AGAIN: i64 = 6 * 3_600;
+
+/// What is kept alive, and with what.
+#[derive(Clone)]
+pub struct Keeping {
+    /// The certificates.
+    pub managed: Vec<Managed>,
+    /// What it is done with.
+    pub tools: Tools,
+}
+
+/// What a CA suggested for a leaf, kept until it wants to be asked again.
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    leaf: String,
+    until: i64,
+    suggested: Option<Suggested>,
+}
+
+/// Looks after everything once. When to look again.
+pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> UnixTime {
+    let now = cx.clock.now();
+    let mut next = now.0 + LOOK_EVERY;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..keeping.managed.len() {
+        while tasks.len() >= AT_ONCE {
+            next = next.min(ended(tasks.join_next().await, now));
+        }
+        let (store, keeping, cx) = (Arc::clone(store), Arc::clone(keeping), cx.clone());
+        tasks.spawn(async move {
+            let renewer = Renewer { store: &store, tools: &keeping.tools, cx: &cx };
+            match renewer.look_after(&keeping.managed[n]).await {
+                Ok(at) => at.0,
+                // The memory is in trouble, which is said elsewhere.
+                Err(_) => cx.clock.now().0 + 30,
+            }
+        });
+    }
+    while !tasks.is_empty() {
+        next = next.min(ended(tasks.join_next().await, now));
+    }
+    UnixTime(next.max(now.0 + 1))
+}
+
+fn ended(task: Option<Result<i64, tokio::task::JoinError>>, now: UnixTime) -> i64 {
+    match task {
+        Some(Ok(at)) => at,
+        // One that panicked is no reason to stop looking after the others, nor to try at once again.
+        _ => now.0 + 300,
+    }
+}
+
+impl Renewer<'_> {
+    /// Looks after one certificate. When to look again.
+    async fn look_after(&self, managed: &Managed) -> Result<UnixTime, StoreError> {
+        let now = self.cx.clock.now();
+        let newest = self.store.works_of(&managed.name, 1)?.into_iter().next();
+        if newest.is_none_or(|w| w.renewal.state.is_over()) {
+            let leaf = self.current(managed).await?;
+            let when = self.when(managed, leaf.as_deref()).await?;
+            if when.at > now {
+                return Ok(when.at);
+            }
+            self.begin(managed, &when.because, leaf.as_deref())?;
+        }
+        Ok(match self.advance(managed).await? {
+            Went::To(renewal) if !renewal.state.is_over() => UnixTime(renewal.next),
+            Went::Held => self.cx.clock.now().plus(30),
+            Went::To(_) | Went::Nothing => self.cx.clock.now().plus(60),
+        })
+    }
+
+    /// The leaf in use: what was proved last, else what the targets hold now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn current(&self, managed: &Managed) -> Result<Option<Vec<u8>>, StoreError> {
+        let kept = self.store.works_of(&managed.name, 50)?;
+        let proved =
+            kept.into_iter().map(|w| w.renewal).find(|r| r.state == State::Proved && !r.chain.is_empty());
+        if let Some(leaf) = proved.and_then(|r| r.chain.into_iter().next()) {
+            return Ok(Some(leaf));
+        }
+        for place in managed.targets.iter().flat_map(|t| t.deployer.places()) {
+            let Ok(seen) = self.tools.probe.probe(self.cx, place.as_str()).await else { continue };
+            let leaf = seen.into_iter().find_map(|o| match o.seen {
+                Seen::Chain { chain, leads: true, .. } => chain.first().map(|der| der.to_vec()),
+                _ => None,
+            });
+            if leaf.is_some() {
+                return Ok(leaf);
+            }
+        }
+        Ok(None)
+    }
+
+    /// When this leaf is to be replaced, and who says so.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn when(&self, managed: &Managed, leaf: Option<&[u8]>) -> Result<Due, StoreError> {
+        let now = self.cx.clock.now();
+        let at_once = |because: &str| Due { at: now, because: because.to_owned() };
+        let Some(leaf) = leaf else { return Ok(at_once("there is none yet")) };
+        let Ok(certificate) = Certificate::parse(leaf) else {
+            return Ok(at_once("what is there cannot be read"));
+        };
+        let (Some(begin), Some(end)) = (certificate.not_before(), certificate.not_after()) else {
+            return Ok(at_once("the dates of what is there cannot be read"));
+        };
+        let has = notafter_core::review::names_of(&certificate);
+        if let Some(missing) = managed.names.iter().find(|name| !has.contains(*name)) {
+            return Ok(at_once(&format!("it is not for {missing}")));
+        }
+        let suggested = self.suggested(managed, leaf, now).await?;
+        Ok(due(&managed.name, begin, end, suggested.as_ref()))
+    }
+
+    async fn suggested(
+        &self,
+        managed: &Managed,
+        leaf: &[u8],
+        now: UnixTime,
+    ) -> Result<Option<Suggested>, StoreError> {
+        let name = format!("suggested/{}", managed.name);
+        let id = notafter_pki::fingerprint::hex(&notafter_pki::fingerprint::sha256(leaf));
+        let kept = self.store.kept(&name)?.and_then(|k| serde_json::from_slice::<Asked>(&k.value).ok());
+        if let Some(kept) = kept.filter(|k| k.leaf == id && now.0 < k.until) {
+            return Ok(kept.suggested);
+        }
+        let Some((_, issuer)) = managed.issuers.first() else { return Ok(None) };
+        // What cannot be asked suggests nothing: a third of the lifetime is left for it to be mended.
+        let suggested = issuer.suggested(self.cx, leaf).await.ok().flatten();
+        let until = suggested.as_ref().map_or(now.0 + ASK_AGAIN, |s| s.ask_again.max(now.0 + 60));
+        let asked = Asked { leaf: id, until, suggested };
+        if let Ok(body) = serde_json::to_vec(&asked) {
+            self.store.keep(&name, &body, None)?;
+        }
+        Ok(asked.suggested)
+    }
+}
