@@ -37,6 +37,12 @@ pub(super) fn note(shared: &Shared, path: &Path, start: &[u8]) {
     if let Some((renewer, home)) = renewers::recognise(path, start) {
         shared.met.lock().unwrap_or_else(PoisonError::into_inner).renewers.note(renewer, home);
     }
+    if let Some(zone) = super::zones::apex(path, start) {
+        let mut zones = shared.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        if zones.len() < MOST {
+            zones.insert(zone);
+        }
+    }
     if configs::recognise(path, &start[..start.len().min(HEAD)]).is_none() {
         return;
     }

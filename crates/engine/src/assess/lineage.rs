@@ -85,6 +85,8 @@ pub(crate) struct Lines<'i> {
     trusted: HashSet<&'i str>,
     /// Files that only tell of certificates.
     lists: HashSet<&'i str>,
+    /// Documents and other files that hold a private key.
+    with_keys: HashSet<&'i str>,
     /// What is shown without a server name.
     nameless: HashMap<(&'i str, SocketAddr), Vec<u32>>,
 }
@@ -109,6 +111,7 @@ impl<'i> Lines<'i> {
             serves: HashMap::new(),
             trusted: HashSet::new(),
             lists: HashSet::new(),
+            with_keys: inventory.keys().iter().map(|key| key.location.container()).collect(),
             nameless: HashMap::new(),
         };
         out.links();
@@ -235,6 +238,18 @@ impl<'i> Lines<'i> {
         Some((short, self.lines.get(&short.names)?))
     }
 
+    /// Is it told of in a document that nobody serves from: an answer of a log's search, an export of an inventory?
+    fn is_record(&self, place: &Placement) -> bool {
+        let file = place.location.container();
+        let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        let data =
+            ending.is_some_and(|ending| matches!(ending.as_str(), "json" | "ndjson" | "jsonl" | "csv"));
+        data && place.role == Role::Leaf
+            && place.facts.part.is_none()
+            && !self.with_keys.contains(file)
+            && !self.uses.contains_key(file)
+    }
+
     /// Later certificates for the same names in files, for each endpoint. A file that is known to be what the endpoint
     /// serves counts whatever it holds; any other only if it can be the successor.
     pub(crate) fn successors(&self, ix: AssetIx, places: &[&'i Placement]) -> Vec<Successor<'i>> {
@@ -344,6 +359,7 @@ impl<'i> Lines<'i> {
         let mut out = Lineage {
             used_by: self.used_by(places),
             listed: !places.is_empty() && places.iter().all(listed),
+            told_by: places.iter().filter(|p| listed(*p) || self.is_record(p)).map(|p| &p.location).collect(),
             same_key: self.same_key(ix, all, around),
             ..Lineage::default()
         };
