@@ -467,6 +467,7 @@ pub fn maybe(path: &Path) -> bool {
         "service",
         "curlrc",
         "tfvars",
+        "rb",
     ];
     const NAMES: &[&str] = &[
         "Caddyfile",
