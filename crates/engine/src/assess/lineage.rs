@@ -31,6 +31,8 @@ const NAMES_MAX: usize = 100;
 const SAME_KEY_MAX: usize = 20;
 /// So many leaf certificates for different names, and no key, make a file a list.
 const LIST_MIN: usize = 3;
+/// Of records in a format for data, two are a list.
+const RECORDS_MIN: usize = 2;
 
 /// What the comparison needs of one certificate.
 struct Short {
@@ -241,10 +243,8 @@ impl<'i> Lines<'i> {
     /// Is it told of in a document that nobody serves from: an answer of a log's search, an export of an inventory?
     fn is_record(&self, place: &Placement) -> bool {
         let file = place.location.container();
-        let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-        let data =
-            ending.is_some_and(|ending| matches!(ending.as_str(), "json" | "ndjson" | "jsonl" | "csv"));
-        data && place.role == Role::Leaf
+        is_data(file)
+            && place.role == Role::Leaf
             && place.facts.part.is_none()
             && !self.with_keys.contains(file)
             && !self.uses.contains_key(file)
@@ -653,11 +653,18 @@ fn shared<K: Copy + Ord + std::hash::Hash>(mut pairs: Vec<(K, AssetIx)>) -> Hash
     runs.map(|run| (run[0].0, run.iter().map(|(_, ix)| *ix).collect())).collect()
 }
 
+/// Is it called as formats for data are: answers of an interface, exports?
+fn is_data(file: &str) -> bool {
+    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| matches!(ending.as_str(), "json" | "ndjson" | "jsonl" | "csv"))
+}
+
 /// The files of data that hold leaf certificates for many names, and no private key.
 fn lists<'i>(inventory: &'i Inventory, mut in_files: Vec<(&'i str, u64)>) -> HashSet<&'i str> {
     in_files.sort_unstable();
     in_files.dedup();
-    let runs = in_files.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() >= LIST_MIN);
+    let least = |file: &str| if is_data(file) { RECORDS_MIN } else { LIST_MIN };
+    let runs = in_files.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() >= least(run[0].0));
     let mut out: HashSet<&str> = runs.map(|run| run[0].0).collect();
     if !out.is_empty() {
         for key in inventory.keys() {
