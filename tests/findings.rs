@@ -541,7 +541,7 @@ fn an_endpoint_on_no_list() {
              _{one}._tcp.www TLSA 3 1 1 00\n_{two}._tcp.go TLSA 3 1 1 00\n"
         ),
     );
-    let entry = |leaf: &Leaf| format!("{{\"der\": \"{}\"}}", notafter_lab::base64::encode(&leaf.der()));
+    let entry = |leaf: &Leaf| format!("{{\"der\": \"{}\"}}", notafter_lab::base64::encode(leaf.der()));
     let feed = write("feed.json", format!("[{}, {}]", entry(&www), entry(&go)));
     let config = write(
         "notafter.toml",
@@ -605,7 +605,8 @@ fn programs_without_a_reader_of_their_own() {
         file.display().to_string()
     };
     let proxy = put("proxy.pem", &scene.authority.issue(&Request::new(&["proxy.test"]).expired(300)));
-    let partner = put("partner.pem", &scene.authority.issue(&Request::new(&["partner.test"]).days(3)));
+    let flow = Request::client("flow to the partner").between(from_now(-300 * 86_400), from_now(5 * 86_400));
+    let partner = put("partner.pem", &scene.authority.issue(&flow));
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
     write("squid.conf", format!("http_port 3128 ssl-bump tls-cert={proxy}\n"));
     write("scrape.yml", format!("scrape_configs:\n- job_name: a\n  tls_config:\n    cert_file: {partner}\n"));
