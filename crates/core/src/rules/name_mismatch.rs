@@ -61,7 +61,7 @@ impl Rule for NameMismatch {
             .collect();
         for (evidence, served) in configured {
             let fits = |name: &&str| names.iter().any(|n| covers(n, name));
-            if certificate.is_ca() || served.names.iter().any(|name| fits(name)) {
+            if certificate.is_ca() || served.names.iter().any(fits) {
                 continue;
             }
             // What was asked for by name is told already.

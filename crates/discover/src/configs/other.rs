@@ -57,12 +57,11 @@ fn read(reading: &mut Reading<'_>, path: &Path) {
             }
             let indent = line.len() - line.trim_start().len();
             above.retain(|(depth, _)| *depth < indent || *depth == usize::MAX);
-            if let Some(section) = bare.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-                if !section.contains(['"', '/']) {
-                    above.clear();
-                    above.push((usize::MAX, section.to_owned()));
-                    continue;
-                }
+            let section = bare.strip_prefix('[').and_then(|rest| rest.split(']').next());
+            if let Some(section) = section.filter(|name| !name.contains(['"', '/'])) {
+                above.clear();
+                above.push((usize::MAX, section.to_owned()));
+                continue;
             }
             for (before, file) in paths(line) {
                 let mut key = before.to_ascii_lowercase();
@@ -122,7 +121,7 @@ fn paths(line: &str) -> impl Iterator<Item = (&str, &str)> {
             let whole = ENDINGS.iter().any(|ending| lower.ends_with(ending))
                 && !path.contains("://")
                 && path.len() > 5;
-            if whole && !path.starts_with(['.', '*']) || whole && path.starts_with("./") {
+            if whole && (path.starts_with("./") || !path.starts_with(['.', '*'])) {
                 let before = line.get(from..end - path.len())?;
                 from = end;
                 return Some((before, path));

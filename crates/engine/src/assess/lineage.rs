@@ -359,7 +359,7 @@ impl<'i> Lines<'i> {
         let mut out = Lineage {
             used_by: self.used_by(places),
             listed: !places.is_empty() && places.iter().all(listed),
-            told_by: places.iter().filter(|p| listed(*p) || self.is_record(p)).map(|p| &p.location).collect(),
+            told_by: places.iter().filter(|p| listed(p) || self.is_record(p)).map(|p| &p.location).collect(),
             same_key: self.same_key(ix, all, around),
             ..Lineage::default()
         };
