@@ -500,6 +500,155 @@ fn domains_end_and_are_held() {
         assert_eq!(kinds, expected, "{name}: {:#}", found.0);
     }
     assert!(found("lapses.test").text().contains("it@lapses.test, which dies with the domain"));
+    // A zone that is met is asked about, too, where the configuration says who is asked, and only there. That an inner
+    // zone was never registered is no news.
+    let zone = "$TTL 300\n@ SOA ns1 admin 1 3600 600 86400 300\n@ NS ns1\nns1 A 127.0.0.1\n";
+    for (name, expected) in [("lapses.test", &[("domain-expires", "warning")][..]), ("inner.test", &[])] {
+        let file = lab.subfolder(&format!("zones/{name}")).join(format!("db.{name}"));
+        std::fs::write(&file, zone).unwrap();
+        let folder = file.parent().unwrap().to_str().unwrap();
+        let target = format!("zone:{name}@{}", file.display());
+        for target in [folder, target.as_str()] {
+            let asked = scan(&[target, "--ports", "1", "--config", config.to_str().unwrap()]);
+            assert_eq!(asked.findings(), expected, "{target}: {:#}", asked.0);
+            let silent = scan(&[target, "--ports", "1"]);
+            assert_eq!(silent.findings(), [], "{target}: {:#}", silent.0);
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_on_no_list() {
+    let scene = Scene::new("unlisted");
+    let (www, go) = (Request::new(&["www.unlisted.test"]), Request::new(&["go.unlisted.test"]));
+    let issue = |request: Request| {
+        scene.authority.issue(&request.between(from_now(-356 * 86_400), from_now(9 * 86_400)))
+    };
+    let (www, go) = (issue(www), issue(go));
+    let (Some(first), Some(second)) = (scene.serve(&www), scene.serve(&go)) else { return };
+    let root = scene.authority.root().cert_pem.to_string_lossy().into_owned();
+    let folder = scene.lab.subfolder("told");
+    let (one, two) = (first.address().port(), second.address().port());
+    let write = |name: &str, text: String| {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let zone = write(
+        "unlisted.zone",
+        format!(
+            "$TTL 300\n@ SOA ns1 admin 1 3600 600 86400 300\nwww A 127.0.0.1\ngo A 127.0.0.1\n\
+             _{one}._tcp.www TLSA 3 1 1 00\n_{two}._tcp.go TLSA 3 1 1 00\n"
+        ),
+    );
+    let entry = |leaf: &Leaf| format!("{{\"der\": \"{}\"}}", notafter_lab::base64::encode(leaf.der()));
+    let feed = write("feed.json", format!("[{}, {}]", entry(&www), entry(&go)));
+    let config = write(
+        "notafter.toml",
+        format!("[[source]]\nkind = \"network\"\ntargets = [\"www.unlisted.test:{one}\"]\n"),
+    );
+    let check = |targets: &[&str], expected: &[u16]| {
+        let words = [targets, &["--ports", "1", "--roots", &root, "--config", &config]].concat();
+        let found = scan(&words);
+        let all =
+            found.0["findings"].as_array().unwrap().iter().filter(|f| f["kind"] == "unmonitored-endpoint");
+        let places: Vec<String> = all.map(|f| f["locations"].to_string()).collect();
+        assert_eq!(places.len(), expected.len(), "{targets:?}: {:#}", found.0);
+        for (place, port) in places.iter().zip(expected) {
+            assert!(place.contains(&format!(":{port}")), "{place}");
+        }
+        found
+    };
+    let by_zone = format!("zone:unlisted.test@{zone}");
+    check(&[&by_zone], &[two]);
+    let named = format!("tls://127.0.0.1:{two}?sni=go.unlisted.test");
+    let found = check(&[&named, &feed], &[two]);
+    assert_eq!(found.finding("unmonitored-endpoint")["severity"], "warning");
+    // Named by hand and told of by nobody: this look is the watch. Told of, and not there: nobody's work.
+    check(&[&named], &[]);
+    let silent = check(&[&feed], &[]);
+    assert!(silent.findings().iter().all(|(_, severity)| *severity == "info"), "{:#}", silent.0);
+    // Somebody here has it.
+    let kept = go.cert_pem.display().to_string();
+    check(&[&by_zone, &kept], &[]);
+}
+
+#[test]
+fn configured_for_another_name() {
+    let scene = Scene::new("misnamed");
+    let root = scene.authority.root().cert_pem.to_string_lossy().into_owned();
+    for (name, expected) in [("other.test", pair("name-mismatch", "critical")), ("web.misnamed.test", vec![])]
+    {
+        let leaf = scene.authority.issue(&Request::new(&[name]));
+        let Some(server) = scene.serve(&leaf) else { return };
+        let folder = scene.lab.subfolder(&format!("etc-{name}"));
+        let text = format!(
+            "events {{}}\nhttp {{ server {{ listen {} ssl; server_name web.misnamed.test; ssl_certificate {}; }} }}\n",
+            server.address(),
+            leaf.cert_pem.display()
+        );
+        std::fs::write(folder.join("nginx.conf"), text).unwrap();
+        // By its address alone: what it ought to be for is in its configuration.
+        let (address, pem) = (server.address().to_string(), leaf.cert_pem.display().to_string());
+        let found = scan(&[&address, &pem, folder.to_str().unwrap(), "--roots", &root]);
+        assert_eq!(kinds(&found), expected, "{name}: {:#}", found.0);
+    }
+}
+
+#[test]
+fn programs_without_a_reader_of_their_own() {
+    let scene = Scene::new("programs");
+    let folder = scene.lab.subfolder("etc");
+    let put = |name: &str, leaf: &Leaf| {
+        let file = folder.join(name);
+        std::fs::copy(&leaf.cert_pem, &file).unwrap();
+        file.display().to_string()
+    };
+    let proxy = put("proxy.pem", &scene.authority.issue(&Request::new(&["proxy.test"]).expired(300)));
+    let flow = Request::client("flow to the partner").between(from_now(-300 * 86_400), from_now(5 * 86_400));
+    let partner = put("partner.pem", &scene.authority.issue(&flow));
+    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
+    write("squid.conf", format!("http_port 3128 ssl-bump tls-cert={proxy}\n"));
+    write("scrape.yml", format!("scrape_configs:\n- job_name: a\n  tls_config:\n    cert_file: {partner}\n"));
+    let found = scan(&[folder.to_str().unwrap()]);
+    assert!(found.findings().contains(&("expired-in-use", "warning")), "{:#}", found.0);
+    assert!(found.findings().contains(&("client-certificate-expires", "critical")), "{:#}", found.0);
+    // The same, named by nobody.
+    std::fs::remove_file(folder.join("squid.conf")).unwrap();
+    let found = scan(&[&proxy]);
+    assert_eq!(kinds(&found), pair("expired", "info"), "{:#}", found.0);
+}
+
+#[test]
+fn an_issuer_that_works_here_stands_on_its_anchor() {
+    let lab = Lab::new("mesh");
+    let mut made = Vec::new();
+    for (name, days) in [("sick", 6), ("well", 3000)] {
+        let root = Request::authority(&format!("Mesh {name}"))
+            .between(from_now(-360 * 86_400), from_now(days * 86_400));
+        let authority =
+            Authority::custom(&lab, root, &[Request::authority(&format!("Issuer {name}")).days(300)]);
+        let folder = lab.subfolder(name);
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let indented = |text: String| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+        let roots = indented(read(&authority.root().cert_pem));
+        std::fs::write(
+            folder.join("roots.yaml"),
+            format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  ca-bundle.crt: |\n{roots}"),
+        )
+        .unwrap();
+        let issuer = &authority.intermediates()[0];
+        std::fs::write(folder.join("issuer.pem"), read(&issuer.cert_pem) + &read(&issuer.key_pem)).unwrap();
+        let found = scan(&[folder.to_str().unwrap()]);
+        let found: Vec<_> = found
+            .findings()
+            .into_iter()
+            .filter(|(kind, _)| *kind == "anchor-expires")
+            .map(|(_, s)| s.to_owned())
+            .collect();
+        made.push(found);
+    }
+    assert_eq!(made, [vec!["critical".to_owned()], vec![]]);
 }
 
 #[test]

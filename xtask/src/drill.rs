@@ -10,6 +10,9 @@ use crate::packages;
 /// Plays the drill with these words.
 pub fn run(words: &[String]) -> Result<(), String> {
     packages::ensure_drill()?;
+    if words.iter().any(|word| word == "--peers") {
+        packages::ensure_peers();
+    }
     let mut drill = Command::new("cargo");
     drill.args(["run", "--quiet", "--locked", "--package", "notafter-drill", "--"]).args(words);
     if std::env::var_os("NOTAFTER_BIN").is_none() {

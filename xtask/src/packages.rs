@@ -188,7 +188,7 @@ const BENCH: &[Package] = &[
     install("golang-go", "go", "builds the scanner whose speed ours is compared with"),
 ];
 
-/// What the drill needs: makers, servers and judges of things with dates, and the peers it is compared with.
+/// What the drill needs: makers, servers and judges of things with dates.
 const DRILL: &[Package] = &[
     install("openssl", "openssl", "the client and judge of most scenes"),
     install("nginx-light", "nginx", "serves most scenes, on many addresses at once"),
@@ -203,7 +203,10 @@ const DRILL: &[Package] = &[
     install("bind9", "named", "serves the zone of all scenes, and its transfer"),
     install("bind9-utils", "dnssec-signzone", "signs a zone with any dates, and verifies it"),
     install("bind9-dnsutils", "dig", "asks a registry's name server"),
-    // Peers, for `--peers`.
+];
+
+/// What the drill compares with, for `--peers`: each may be missing.
+const PEERS: &[Package] = &[
     install(
         "monitoring-plugins-contrib",
         "/usr/lib/nagios/plugins/check_ssl_cert",
@@ -235,6 +238,15 @@ pub fn ensure_bench() -> Result<(), String> {
 /// Installs what the drill needs.
 pub fn ensure_drill() -> Result<(), String> {
     ensure_all(DRILL)
+}
+
+/// Installs what the drill compares with. What cannot be had is said, with the reason, and left out.
+pub fn ensure_peers() {
+    for package in PEERS {
+        if let Err(why) = ensure_all(std::slice::from_ref(package)) {
+            say(&format!("peers: {} cannot be had and is NOT RUN: {}", package.name, why.trim()));
+        }
+    }
 }
 
 /// Looks for every package of the list, and gets the missing ones.

@@ -62,6 +62,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::token_signer_expires::TokenSignerExpires,
     &rules::trust_anchor_stale::TrustAnchorStale,
     &rules::unexpected_issuance::UnexpectedIssuance,
+    &rules::unmonitored_endpoint::UnmonitoredEndpoint,
     &rules::unowned::Unowned,
     &rules::untrusted_chain::UntrustedChain,
     &rules::weak_key::WeakKey,

@@ -263,6 +263,8 @@ pub struct Lineage<'a> {
     pub retired: Vec<Retired<'a>>,
     /// It lies only in lists: files that tell of many certificates and hold no key.
     pub listed: bool,
+    /// Its places in data that tell of certificates of others or of logs: lists, and records in JSON without a key.
+    pub told_by: Vec<&'a Location>,
     /// Configurations that name a file of it, with their evidence.
     pub used_by: Vec<&'a Link>,
     /// Other certificates, for other names, with its key.

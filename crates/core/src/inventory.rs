@@ -302,7 +302,10 @@ impl Inventory {
             Some(&at) => {
                 let known = &mut self.placements[at as usize];
                 known.last_seen = known.last_seen.max(placement.last_seen);
-                known.facts = placement.facts;
+                // What only a zone led to is less than what was looked at for its own sake.
+                if known.facts.hinted || !placement.facts.hinted {
+                    known.facts = placement.facts;
+                }
                 if known.chain.is_none() {
                     known.chain = placement.chain;
                     known.role = placement.role.min(known.role);

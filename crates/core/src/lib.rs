@@ -36,5 +36,6 @@ pub mod rules;
 pub mod scan;
 pub mod subject;
 pub mod trust;
+pub mod watched;
 
 pub use notafter_pki::{Fingerprint, KeyId, UnixTime};

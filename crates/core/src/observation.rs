@@ -150,6 +150,8 @@ pub struct Facts {
     pub process: Option<Arc<Process>>,
     /// Another program was connected to this port of this host. Otherwise nobody was, or it was not looked at.
     pub connected: bool,
+    /// Only a zone of the DNS led there: no list of servers names it.
+    pub hinted: bool,
     /// The file's own facts.
     pub file: Option<Arc<FileFacts>>,
     /// What the place is a part of, where an end means something else there than at a server.

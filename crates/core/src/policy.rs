@@ -3,6 +3,7 @@
 //! Which findings fail a run is the command's business, who is told the alerts'.
 
 use crate::calendar::Calendar;
+use crate::watched::Watched;
 
 /// The organisation's own rules. `Default` is the field's.
 #[derive(Clone, Debug, Default)]
@@ -19,4 +20,6 @@ pub struct Policy {
     pub calendar: Calendar,
     /// Is everything supposed to have an owner? It is, once somebody was named for anything.
     pub owners_expected: bool,
+    /// What is looked at again and again.
+    pub watched: Watched,
 }

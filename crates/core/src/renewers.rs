@@ -160,6 +160,8 @@ pub(crate) fn by_hand(renewal: &Renewal) -> String {
         ("dehydrated", _) => "dehydrated --cron".to_owned(),
         ("lego", _) => "lego ... renew".to_owned(),
         ("caddy", _) => "caddy reload --force".to_owned(),
+        // It looks at its store once a day, and at every beginning.
+        ("traefik", _) => "systemctl restart traefik".to_owned(),
         _ => format!("{} renew", renewal.tool),
     }
 }
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn nothing_odd_gets_into_a_command() {
         let odd = Renewal { lineage: "a;reboot".into(), names: vec!["$(x)".into()], ..renewal() };
-        for tool in ["certbot", "acme.sh", "lego", "dehydrated", "caddy"] {
+        for tool in ["certbot", "acme.sh", "lego", "dehydrated", "caddy", "traefik"] {
             let one = Renewal { tool: tool.into(), ..odd.clone() };
             for command in [by_hand(&one), dry_run(&one)] {
                 assert!(!command.contains(['$', ';']), "{command}");

@@ -55,6 +55,7 @@ pub mod token_expires;
 pub mod token_signer_expires;
 pub mod trust_anchor_stale;
 pub mod unexpected_issuance;
+pub mod unmonitored_endpoint;
 pub mod unowned;
 pub mod untrusted_chain;
 pub mod weak_key;

@@ -18,6 +18,7 @@ mod mosquitto;
 mod nginx;
 mod openldap;
 mod openvpn;
+pub(crate) mod other;
 mod postfix;
 mod postgres;
 mod rabbitmq;
@@ -75,6 +76,7 @@ pub const SERVERS: &[Server] = &[
     java::JVM,
     openvpn::SERVER,
     envoy::SERVER,
+    other::SERVER,
 ];
 
 /// What was read of configurations.
@@ -344,6 +346,17 @@ impl Serving {
             files.push(place(&real));
         }
         files.dedup();
+        if self.listens.is_empty() {
+            // Where it listens is not known; that somebody uses the file is.
+            let to = Location::file(self.at.path.as_os_str().as_bytes(), "");
+            let named = |from: &Location| Link {
+                kind: LinkKind::Serves,
+                from: from.clone(),
+                to: to.clone(),
+                evidence: self.at.to_string(),
+            };
+            return files.iter().map(named).collect();
+        }
         let by_name = !self.default && !self.by_certificate && !self.names.is_empty();
         let mut out = Vec::new();
         for listen in &self.listens {
@@ -414,7 +427,10 @@ pub fn read_with(tree: &Tree, server: &'static Server, path: &Path) -> Configure
     reading.finish()
 }
 
-/// The server whose configuration this file is, by its name and its first bytes (some 4 KiB). It looks at
+/// So much of a file tells whose configuration it is.
+const NEAR: usize = 4096;
+
+/// The server whose configuration this file is, by its name and its first bytes (some 32 KiB). It looks at
 /// the bytes only where the name leaves it open, so that it may be asked about every file of a walk. An
 /// included file is recognised too where it makes sense alone: read main files first, and skip what stands
 /// in [`Configured::files`].
@@ -422,7 +438,9 @@ pub fn recognise(path: &Path, head: &[u8]) -> Option<&'static Server> {
     if !maybe(path) || head.contains(&0) {
         return None;
     }
-    SERVERS.iter().find(|server| (server.recognises)(path, head))
+    let near = &head[..head.len().min(NEAR)];
+    let seen = |server: &Server| if server.name == other::SERVER.name { head } else { near };
+    SERVERS.iter().find(|server| (server.recognises)(path, seen(server)))
 }
 
 /// Could a file of this name be a configuration? By its name alone: ask before opening anything.
@@ -445,6 +463,11 @@ pub fn maybe(path: &Path) -> bool {
         "options",
         "site",
         "ini",
+        "env",
+        "service",
+        "curlrc",
+        "tfvars",
+        "rb",
     ];
     const NAMES: &[&str] = &[
         "Caddyfile",

@@ -12,7 +12,7 @@ pub mod whois;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub const KIND: SourceKind = SourceKind {
          `rdap` and `whois` name others",
     ),
     keys: &["domains", "rdap", "whois", "bootstrap", "allow"],
-    build: |order| Ok(Box::new(Domain::of(order)?)),
+    build: |order| Ok(Box::new(Several(domains(&order)?))),
 };
 
 /// The question that costs least and tells who serves a top-level domain.
@@ -61,7 +61,7 @@ const PATIENCE: i64 = 60;
 const BOOTSTRAP_LIFE: i64 = 86_400;
 
 /// Whom to ask. With none of them, the public registries.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Servers {
     /// The address of an RDAP server, up to `domain/`.
     pub rdap: Option<String>,
@@ -93,19 +93,61 @@ impl Domain {
         Self { names, servers, given }
     }
 
-    fn of(order: Order<'_>) -> Result<Self, NoTarget> {
-        let wrong = |message: String, hint: &str| NoTarget { message, hint: hint.to_owned() };
-        let settings = order.settings;
-        let list = |key: &str| -> Result<Vec<&str>, NoTarget> {
-            let no_list = || wrong(format!("`{key}` is no list of texts"), "write [\"example.com\"]");
-            match settings.get(key) {
-                None => Ok(Vec::new()),
-                Some(value) => {
-                    let all = value.as_array().ok_or_else(no_list)?;
-                    all.iter().map(|one| one.as_str().ok_or_else(no_list)).collect()
-                }
-            }
-        };
+    /// Are the public servers asked?
+    fn public(&self) -> bool {
+        self.servers.rdap.is_none() && self.servers.whois.is_none()
+    }
+}
+
+/// The sources of an order, one for each that is asked.
+fn domains(order: &Order<'_>) -> Result<Vec<Domain>, NoTarget> {
+    let settings = order.settings;
+    let configured = list(settings, "domains")?;
+    let typed: Vec<String> = order
+        .targets
+        .iter()
+        .map(|word| word.split_once(':').map_or(word.as_str(), |(_, name)| name).to_owned())
+        .collect();
+    let (by_hand, names) = if typed.is_empty() { (false, configured) } else { (true, typed) };
+    if names.is_empty() {
+        return Err(wrong("no domain is named", "write domains = [\"example.com\"]"));
+    }
+    if let Some(name) = names.iter().find(|name| registrable(name).is_none()) {
+        let message = format!("`{name}` is no domain that somebody could register");
+        return Err(wrong(message, "write domain:example.com"));
+    }
+    let own = Servers::of(settings)?;
+    let mut out: Vec<Domain> = Vec::new();
+    for name in &names {
+        // What is typed is asked where the configuration says that this name is asked.
+        let known = order.given.registries.of(name).filter(|_| by_hand);
+        let servers = known.unwrap_or(&own);
+        match out.iter_mut().find(|one| one.servers == *servers) {
+            Some(one) => one.names.extend(registrable(name)),
+            None => out.push(Domain::new([name.as_str()], servers.clone(), order.given.clone())),
+        }
+    }
+    for one in &mut out {
+        one.names.sort_unstable();
+        one.names.dedup();
+    }
+    Ok(out)
+}
+
+fn wrong(message: impl Into<String>, hint: &str) -> NoTarget {
+    NoTarget { message: message.into(), hint: hint.to_owned() }
+}
+
+fn list(settings: &serde_json::Value, key: &str) -> Result<Vec<String>, NoTarget> {
+    let no_list = || wrong(format!("`{key}` is no list of texts"), "write [\"example.com\"]");
+    let Some(value) = settings.get(key) else { return Ok(Vec::new()) };
+    let all = value.as_array().ok_or_else(no_list)?;
+    all.iter().map(|one| one.as_str().map(str::to_owned).ok_or_else(no_list)).collect()
+}
+
+impl Servers {
+    /// The servers that the settings of a source name.
+    fn of(settings: &serde_json::Value) -> Result<Self, NoTarget> {
         let text = |key: &str| match settings.get(key) {
             None => Ok(None),
             Some(value) => value
@@ -113,23 +155,9 @@ impl Domain {
                 .map(Some)
                 .ok_or_else(|| wrong(format!("`{key}` is no text"), "write it in quotes")),
         };
-        let configured = list("domains")?;
-        let typed: Vec<&str> = order
-            .targets
-            .iter()
-            .map(|word| word.split_once(':').map_or(word.as_str(), |(_, name)| name))
-            .collect();
-        let names = if typed.is_empty() { configured } else { typed };
-        if names.is_empty() {
-            return Err(wrong("no domain is named".to_owned(), "write domains = [\"example.com\"]"));
-        }
-        if let Some(name) = names.iter().find(|name| registrable(name).is_none()) {
-            let message = format!("`{name}` is no domain that somebody could register");
-            return Err(wrong(message, "write domain:example.com"));
-        }
-        let mut servers = Servers::default();
-        for range in list("allow")? {
-            servers.allow.add(range)?;
+        let mut servers = Self::default();
+        for range in list(settings, "allow")? {
+            servers.allow.add(&range)?;
         }
         for (key, place) in [("rdap", &mut servers.rdap), ("bootstrap", &mut servers.bootstrap)] {
             if let Some(address) = text(key)? {
@@ -149,17 +177,109 @@ impl Domain {
                 _ => (bare, Some(WHOIS_PORT)),
             };
             let port = port.filter(|port| *port > 0);
-            let port =
-                port.ok_or_else(|| wrong("`whois` has no port".to_owned(), "write whois.example.net:43"))?;
+            let port = port.ok_or_else(|| wrong("`whois` has no port", "write whois.example.net:43"))?;
             servers.allow.add(&format!("{host}:{port}"))?;
             servers.whois = Some((host.to_owned(), port));
         }
-        Ok(Self::new(names, servers, order.given.clone()))
+        Ok(servers)
+    }
+}
+
+/// Several looks at registrations, one after the other.
+struct Several(Vec<Domain>);
+
+impl Source for Several {
+    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
+        Box::pin(async move {
+            for one in &self.0 {
+                one.discover(cx, Arc::clone(&out)).await?;
+            }
+            Ok(cx.progress.scan())
+        })
+    }
+}
+
+/// Whom the sources of registrations in a configuration ask, in their order, with the domains that each is about.
+#[derive(Clone, Debug, Default)]
+pub struct Registries(Vec<(Vec<String>, Servers)>);
+
+impl Registries {
+    /// Adds the settings of one such source.
+    ///
+    /// # Errors
+    /// A sentence and a hint, where they are wrong.
+    pub fn add(&mut self, settings: &serde_json::Value) -> Result<(), NoTarget> {
+        let names = list(settings, "domains")?;
+        let names = names.iter().filter_map(|name| registrable(name)).collect();
+        self.0.push((names, Servers::of(settings)?));
+        Ok(())
     }
 
-    /// Are the public servers asked?
-    fn public(&self) -> bool {
-        self.servers.rdap.is_none() && self.servers.whois.is_none()
+    /// Whom to ask about this name: those who are asked about it anyway, else the first.
+    fn of(&self, name: &str) -> Option<&Servers> {
+        let name = registrable(name)?;
+        let named = self.0.iter().find(|(names, _)| names.contains(&name));
+        named.or_else(|| self.0.first()).map(|(_, servers)| servers)
+    }
+
+    /// Asks about zones that were met, where anybody is configured to be asked. That a zone's name was never registered
+    /// is no news: inner zones are not.
+    ///
+    /// # Errors
+    /// What keeps a source from running at all.
+    pub(crate) async fn look(
+        &self,
+        zones: &BTreeSet<String>,
+        given: &Given,
+        cx: &Cx,
+        out: Arc<dyn Sink>,
+    ) -> Result<(), Fault> {
+        let mut asked: Vec<Domain> = Vec::new();
+        for name in zones.iter().take(ZONES_MAX).filter(|zone| is_public(zone)) {
+            let Some(servers) = self.of(name) else { continue };
+            // Public registries know no names below endings that nobody runs.
+            if servers.rdap.is_none() && servers.whois.is_none() && !has_known_ending(name) {
+                continue;
+            }
+            match asked.iter_mut().find(|one| one.servers == *servers) {
+                Some(one) => one.names.extend(registrable(name)),
+                None => asked.push(Domain::new([name.as_str()], servers.clone(), given.clone())),
+            }
+        }
+        let out: Arc<dyn Sink> = Arc::new(Registered(out));
+        for one in &mut asked {
+            one.names.sort_unstable();
+            one.names.dedup();
+            one.discover(cx, Arc::clone(&out)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// So many zones that were met are asked for.
+const ZONES_MAX: usize = 1000;
+
+/// Could the name of a zone be registered by somebody? Reverse zones are delegated otherwise, and names for special use
+/// not at all (RFC 6761, RFC 6762, RFC 8375, RFC 9476).
+fn is_public(zone: &str) -> bool {
+    const SPECIAL: &[&str] =
+        &["arpa", "local", "localhost", "invalid", "onion", "alt", "internal", "localdomain"];
+    let last = zone.trim_end_matches('.').rsplit('.').next().unwrap_or(zone);
+    !SPECIAL.contains(&last)
+}
+
+fn has_known_ending(name: &str) -> bool {
+    psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.typ().is_some())
+}
+
+/// Passes on everything but that a name is not registered.
+struct Registered(Arc<dyn Sink>);
+
+impl Sink for Registered {
+    fn put(&self, observation: Observation) {
+        if !matches!(observation.seen, Seen::Failed { reason: Reason::NotFound, .. }) {
+            self.0.put(observation);
+        }
     }
 }
 

@@ -11,12 +11,14 @@ mod members;
 mod open;
 mod read;
 mod servers;
+mod zones;
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use notafter_core::UnixTime;
@@ -28,6 +30,7 @@ use notafter_core::observation::{Observation, Reason, Seen};
 use notafter_core::scan::{Progress, Scan};
 
 use crate::exclude::Exclude;
+use crate::sources::Given;
 use open::Opener;
 
 /// Files and folders to look through.
@@ -42,6 +45,8 @@ pub struct Files {
     pub size_max: u64,
     /// Threads; 0 means one a processor.
     pub threads: usize,
+    /// What holds for every source. With registries in it, they are asked about the zones whose files are met.
+    pub given: Option<Given>,
 }
 
 /// What is read of one file unless the caller says otherwise: 64 MiB.
@@ -51,12 +56,13 @@ impl Source for Files {
     fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
         Box::pin(async move {
             let stop = Arc::new(AtomicBool::new(false));
+            let zones = Arc::new(Mutex::new(BTreeSet::new()));
             let walk = Walk {
                 roots: self.roots.clone(),
                 exclude: self.exclude.clone(),
                 threads: self.threads,
                 shared: Shared {
-                    out,
+                    out: Arc::clone(&out),
                     progress: Arc::clone(&cx.progress),
                     at: cx.clock.now(),
                     clock: Arc::clone(&cx.clock),
@@ -64,6 +70,7 @@ impl Source for Files {
                     size_max: self.size_max,
                     passwords: Arc::clone(&self.passwords),
                     met: Mutex::default(),
+                    zones: Arc::clone(&zones),
                 },
             };
             let (done, finished) = tokio::sync::oneshot::channel();
@@ -75,12 +82,14 @@ impl Source for Files {
                 })
                 .map_err(|e| Fault::new(FaultKind::Exhausted, format!("no thread for the file walk: {e}")))?;
             let _guard = crate::guard::Guard::new(stop, thread);
-            match finished.await {
-                Ok(()) => Ok(cx.progress.scan()),
-                Err(_) => {
-                    Err(Fault::new(FaultKind::System, "the walk through the files ended before its end"))
-                }
+            if finished.await.is_err() {
+                return Err(Fault::new(FaultKind::System, "the walk through the files ended before its end"));
             }
+            if let Some(given) = &self.given {
+                let zones = std::mem::take(&mut *zones.lock().unwrap_or_else(PoisonError::into_inner));
+                given.registries.look(&zones, given, cx, out).await?;
+            }
+            Ok(cx.progress.scan())
         })
     }
 }
@@ -97,6 +106,8 @@ struct Shared {
     passwords: Arc<[String]>,
     /// Configurations of servers and renewers' state met on the walk: read after it, when all that they include is known.
     met: Mutex<servers::Met>,
+    /// The zones whose files were met.
+    zones: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Shared {

@@ -14,6 +14,7 @@ mod dehydrated;
 mod lego;
 mod rhythm;
 mod timers;
+mod traefik;
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -41,8 +42,14 @@ pub struct Renewer {
 }
 
 /// Every renewer that is known.
-pub const RENEWERS: &[Renewer] =
-    &[certbot::RENEWER, acme_sh::RENEWER, lego::RENEWER, dehydrated::RENEWER, caddy::RENEWER];
+pub const RENEWERS: &[Renewer] = &[
+    certbot::RENEWER,
+    acme_sh::RENEWER,
+    lego::RENEWER,
+    dehydrated::RENEWER,
+    caddy::RENEWER,
+    traefik::RENEWER,
+];
 
 /// What a renewer keeps alive, and how it is doing.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use notafter_core::joints::Source;
 
+use crate::domain::Registries;
 use crate::network::Settings;
 use crate::target::{NetworkTarget, NoTarget};
 
@@ -51,6 +52,8 @@ pub struct Given {
     pub roots: Arc<[Arc<[u8]>]>,
     /// The servers that are looked at in the same run: what leads to one of them is looked at on its ports, too.
     pub beside: Arc<[NetworkTarget]>,
+    /// Whom the configuration's sources of registrations ask: about zones that are met, too. Empty: nobody is asked.
+    pub registries: Arc<Registries>,
 }
 
 /// Every kind, in the order of the reference page.

@@ -84,6 +84,9 @@ impl Source for Zones {
                 let read = self.read(cx, one, servers, Arc::clone(&out)).await?;
                 found.add(read);
             }
+            // A server that keeps the zone alive keeps nothing alive if nobody pays for the name.
+            let apexes = self.zones.iter().map(|one| one.zone.clone()).collect();
+            self.given.registries.look(&apexes, &self.given, cx, Arc::clone(&out)).await?;
             self.look(cx, found, out).await?;
             Ok(cx.progress.scan())
         })
@@ -314,10 +317,11 @@ impl Noting {
 }
 
 impl Sink for Noting {
-    fn put(&self, observation: Observation) {
-        match &observation.seen {
+    fn put(&self, mut observation: Observation) {
+        match &mut observation.seen {
             Seen::Failed { reason: Reason::Refused | Reason::Timeout | Reason::Dns, .. } => return,
-            Seen::Chain { chain, .. } => {
+            Seen::Chain { chain, facts, .. } => {
+                facts.hinted = true;
                 if let Some(address) = observation.location.address() {
                     let name = observation.location.sni();
                     let counts = name.is_none_or(|name| self.belongs(chain, name, address.port()));

@@ -14,6 +14,8 @@ use notafter_core::joints::{Cx, Source};
 use notafter_core::owner::Owner;
 use notafter_core::policy::Policy;
 use notafter_core::trust::TrustStores;
+use notafter_core::watched::Watched;
+use notafter_discover::domain::Registries;
 use notafter_discover::exclude::Exclude;
 use notafter_discover::files::{Files, SIZE_MAX};
 use notafter_discover::network::{Network, Rate, Settings};
@@ -91,6 +93,9 @@ impl Assembly {
         let sheet = read_sheet(global.config.as_deref())?;
         let named = sheet.file.clone().unwrap_or_default();
         let entries = sheet.entries().map_err(|e| explain(&named, &e))?;
+        // What a configuration looks at by default is no list of anybody's.
+        let listed = !sheet.config.source.is_empty();
+        let watched = if listed { sheet.coverage(&[]).0.watched(false) } else { Watched::default() };
         let config = sheet.config;
         let settings = settings(look, &config)?;
         let mut owners = Vec::new();
@@ -121,6 +126,7 @@ impl Assembly {
                 gone_after: None,
                 calendar: config.calendar().map_err(|(_, what)| explain_plain(&what))?,
                 owners_expected: owners.iter().any(|o| !o.matches.is_empty()),
+                watched,
             },
             owners,
             clock,
@@ -238,7 +244,8 @@ fn sources(
             },
         }
     }
-    let given = &Given { beside: network.as_slice().into(), ..given.clone() };
+    let registries = registries(tables)?;
+    let given = &Given { beside: network.as_slice().into(), registries, ..given.clone() };
     let worded = worded.into_iter().map(|(kind, texts)| {
         let table = tables.iter().find(|(known, _)| known == kind);
         self::worded(kind, &texts, table.map(|(_, rest)| rest), given)
@@ -249,8 +256,14 @@ fn sources(
     }
     let passwords = Arc::clone(&given.passwords);
     let exclude = settings.exclude.clone();
-    let files =
-        (!roots.is_empty()).then_some(Files { roots, exclude, passwords, size_max: SIZE_MAX, threads: 0 });
+    let files = (!roots.is_empty()).then(|| Files {
+        roots,
+        exclude,
+        passwords,
+        size_max: SIZE_MAX,
+        threads: 0,
+        given: Some(given.clone()),
+    });
     let any = this_host || !network.is_empty();
     let network = any.then(|| Network { targets: network, this_host, settings: settings.clone() });
     Ok(Sources { network, files, worded, all_single })
@@ -277,9 +290,10 @@ pub(crate) fn worded_source(
     texts: &[String],
     rest: &toml::Table,
     look: &Look,
+    tables: &[(String, toml::Table)],
 ) -> Result<Box<dyn Source>, Usage> {
     let settings = settings(look, &Config::default())?;
-    let given = given(look, &settings, &trust(&look.roots)?)?;
+    let given = Given { registries: registries(tables)?, ..given(look, &settings, &trust(&look.roots)?)? };
     worded(name, texts, Some(rest), &given)
 }
 
@@ -291,7 +305,17 @@ pub(crate) fn given(look: &Look, settings: &Settings, trust: &TrustStores) -> Re
         passwords: passwords(&look.password_file)?,
         roots: roots.collect(),
         beside: Arc::new([]),
+        registries: Arc::default(),
     })
+}
+
+/// Whom the sources of registrations in a configuration ask.
+fn registries(tables: &[(String, toml::Table)]) -> Result<Arc<Registries>, Usage> {
+    let mut out = Registries::default();
+    for (_, rest) in tables.iter().filter(|(kind, _)| kind == "domain") {
+        out.add(&serde_json::to_value(rest).map_err(|e| Usage::new(e.to_string()))?)?;
+    }
+    Ok(Arc::new(out))
 }
 
 /// The usual certificate folders that there are.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use notafter_core::clock::Clock;
 use notafter_core::joints::{BoxFuture, Cx};
+use notafter_core::watched::{Host, Server, Watched};
 use notafter_discover::target::{COMMON_PORTS, Hosts, NetworkTarget, PortRange, Target, parse_ports};
 use notafter_engine::pipeline::{Order, Report, run};
 use notafter_engine::serve::Handle;
@@ -47,6 +48,19 @@ impl Coverage {
                 Ok(Target::Worded(..)) | Err(_) => {}
             }
         }
+    }
+
+    /// The servers of it, as rules ask for them; `rounds`: are they looked at again and again?
+    pub(crate) fn watched(&self, rounds: bool) -> Watched {
+        let servers = self.hosts.iter().map(|(target, usual)| {
+            let ports = target.ports.as_ref().unwrap_or(usual);
+            let host = match &target.hosts {
+                Hosts::Name(name) => Host::Name(name.clone()),
+                Hosts::Addresses(range) => Host::Addresses(range.first, range.last),
+            };
+            Server { host, ports: ports.iter().map(|range| (range.first, range.last)).collect() }
+        });
+        Watched { servers: servers.collect(), rounds }
     }
 
     fn covers(&self, text: &str) -> bool {

@@ -158,6 +158,8 @@ struct FactsJson {
     process: Option<(u32, String, Option<String>)>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     connected: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    hinted: bool,
     /// mode, uid, owner, mtime, reachable by others.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     file: Option<(u32, u32, Option<String>, i64, bool)>,
@@ -177,6 +179,7 @@ pub(crate) fn facts_json(facts: &Facts) -> String {
         client_cas: facts.client_cas.as_ref().map(|c| c.to_vec()),
         process: facts.process.as_ref().map(|p| (p.pid, p.name.clone(), p.unit.clone())),
         connected: facts.connected,
+        hinted: facts.hinted,
         file: facts.file.as_ref().map(|f| (f.mode, f.uid, f.owner.clone(), f.mtime.0, f.reachable_by_others)),
         part: facts
             .part
@@ -198,6 +201,7 @@ pub(crate) fn facts(json: &str) -> Result<Facts> {
         client_cas: read.client_cas.map(Into::into),
         process: read.process.map(|(pid, name, unit)| Arc::new(Process { pid, name, unit })),
         connected: read.connected,
+        hinted: read.hinted,
         file: read.file.map(|(mode, uid, owner, mtime, reachable_by_others)| {
             Arc::new(FileFacts { mode, uid, owner, mtime: UnixTime(mtime), reachable_by_others })
         }),
@@ -321,6 +325,7 @@ mod tests {
             client_cas: Some(Vec::new().into()),
             process: Some(Arc::new(Process { pid: 7, name: "a\0b\u{202e}".into(), unit: None })),
             connected: true,
+            hinted: true,
             file: Some(Arc::new(FileFacts {
                 mode: 0o640,
                 uid: 0,

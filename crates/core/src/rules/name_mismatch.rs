@@ -1,16 +1,22 @@
-//! `name-mismatch`: the certificate is not for the name that was asked for.
+//! `name-mismatch`: the certificate is not for the name that was asked for, or for which a configuration serves it.
 //!
 //! Names are compared as RFC 9525 says: only subjectAltName counts, `*` stands for exactly one leftmost
 //! label, the common name for nothing. Without a name sent there is nothing to compare: a bare address
-//! shows its default certificate, which is nobody's mistake.
+//! shows its default certificate, which is nobody's mistake. What a configuration says counts only where its file is for
+//! none of the names that it is served for: one name too many in a list is often an old one.
+
+use std::collections::BTreeMap;
 
 use notafter_pki::certificate::Certificate;
 
 use crate::UnixTime;
 use crate::document;
-use crate::dossier::Dossier;
+use crate::dossier::{AssetView, Dossier};
 use crate::finding::{Finding, Kind, Severity};
+use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
+use crate::location::Location;
+use crate::observation::LinkKind;
 
 /// The rule.
 pub struct NameMismatch;
@@ -29,12 +35,14 @@ impl Rule for NameMismatch {
         let mut asked: Vec<&str> = view.served_at().filter_map(|l| l.sni()).collect();
         asked.sort_unstable();
         asked.dedup();
-        if asked.is_empty() {
+        let configured = configured(view);
+        if asked.is_empty() && configured.is_empty() {
             return Verdict::NotApplicable;
         }
         let names = document::names(&certificate).dns_and_ip;
-        let findings: Vec<_> = asked
-            .into_iter()
+        let mut findings: Vec<_> = asked
+            .iter()
+            .copied()
             .filter(|name| !names.iter().any(|n| covers(n, name)))
             .map(|name| {
                 let shown = if names.is_empty() { "no name at all".to_owned() } else { some(&names) };
@@ -51,11 +59,82 @@ impl Rule for NameMismatch {
                     .evidence("names", names.clone())
             })
             .collect();
+        for (evidence, served) in configured {
+            let fits = |name: &&str| names.iter().any(|n| covers(n, name));
+            if certificate.is_ca() || served.names.iter().any(fits) {
+                continue;
+            }
+            // What was asked for by name is told already.
+            for name in served.names.iter().filter(|name| !asked.contains(name)) {
+                let shown = if names.is_empty() { "no name at all".to_owned() } else { some(&names) };
+                let severity = if served.seen.is_empty() { Severity::Warning } else { Severity::Critical };
+                findings.push(
+                    Finding::new(Kind::NameMismatch, severity, Some(view.asset.id), *name)
+                        .at(served.seen.iter().copied().chain(served.files.iter().copied()))
+                        .summary(format!("{name} is configured to serve a certificate for {shown} ({evidence})"))
+                        .hint("name the file with the certificate for this name there, or reissue it with this name in it")
+                        .evidence("asked", *name)
+                        .evidence("names", names.clone())
+                        .evidence("configuration", evidence),
+                );
+            }
+        }
         if findings.is_empty() {
             return Verdict::Pass { holds_until: None };
         }
         Verdict::Found { findings, holds_until: None }
     }
+}
+
+/// What one directive serves it for.
+#[derive(Default)]
+struct Configured<'a> {
+    /// The names, as far as they are whole ones that clients come to from elsewhere.
+    names: Vec<&'a str>,
+    /// Where it was seen to be served so.
+    seen: Vec<&'a Location>,
+    /// Its files.
+    files: Vec<&'a Location>,
+}
+
+/// The names for which configurations serve it, by directive.
+fn configured<'v>(view: &'v AssetView<'_>) -> BTreeMap<&'v str, Configured<'v>> {
+    let mut out: BTreeMap<&str, Configured<'_>> = BTreeMap::new();
+    for link in view.lineage.used_by.iter().filter(|link| link.kind == LinkKind::Serves) {
+        let (Some(name), Some(to)) = (link.to.sni(), link.to.address()) else { continue };
+        let own = |location: &&Location| location.container() == link.from.container();
+        // Not what only stands behind the leaf in the same file.
+        let leads = view.places.iter().filter(|p| p.role == Role::Leaf && p.chain.is_some());
+        let files: Vec<&Location> = leads.map(|p| &p.location).filter(own).collect();
+        if files.is_empty() || !is_whole(name) {
+            continue;
+        }
+        let here = |location: &&Location| {
+            let fits = |ip: std::net::IpAddr| ip.is_unspecified() || Some(ip) == location.ip();
+            let port = location.address().is_some_and(|address| address.port() == to.port());
+            port && fits(to.ip()) && location.scheme() == link.to.scheme()
+        };
+        let one = out.entry(link.evidence.as_str()).or_default();
+        one.names.push(name);
+        one.seen.extend(view.served_at().filter(here));
+        one.files.extend(files);
+    }
+    for one in out.values_mut() {
+        one.names.sort_unstable();
+        one.names.dedup();
+    }
+    out
+}
+
+/// A name that a client could send: no pattern, and more than a label.
+fn is_whole(name: &str) -> bool {
+    let local = ["localhost", "local", "localdomain", "invalid"].iter();
+    let last = name.rsplit('.').next().unwrap_or(name);
+    name.contains('.')
+        && !name.starts_with('.')
+        && !name.contains('*')
+        && name.parse::<std::net::IpAddr>().is_err()
+        && !local.into_iter().any(|word| last.eq_ignore_ascii_case(word))
 }
 
 fn some(names: &[String]) -> String {
@@ -112,5 +191,21 @@ mod tests {
         Scene::leaf("other.test").served_as("web.test").check(&super::NameMismatch, found);
         Scene::leaf("*.web.test").served_as("a.web.test").check(&super::NameMismatch, None);
         Scene::leaf("other.test").served().check(&super::NameMismatch, None);
+    }
+
+    #[test]
+    fn configured_for_another_name() {
+        let check = |certificate, names: &'static [&'static str], seen: bool, severity: Option<Severity>| {
+            let scene = Scene::leaf(certificate).in_file().configured_for(names);
+            let scene = if seen { scene.served() } else { scene };
+            scene.check(&super::NameMismatch, severity.map(|s| (Kind::NameMismatch, s)));
+        };
+        check("other.test", &["web.a.test"], true, Some(Severity::Critical));
+        check("other.test", &["web.a.test"], false, Some(Severity::Warning));
+        check("*.a.test", &["web.a.test"], true, None);
+        check("web.a.test", &["old.a.test", "web.a.test"], true, None);
+        check("other.test", &["localhost"], true, None);
+        check("other.test", &["*.a.test"], true, None);
+        check("other.test", &["192.0.2.1"], true, None);
     }
 }

@@ -71,6 +71,8 @@ struct Ring {
     retired: bool,
     listed: bool,
     named_by: Option<LinkKind>,
+    /// A directive serves it on its port for these.
+    configured_for: &'static [&'static str],
     same_key: Option<bool>,
 }
 
@@ -362,6 +364,12 @@ impl Scene {
         self
     }
 
+    /// A configuration serves its file for these names.
+    pub(crate) fn configured_for(mut self, names: &'static [&'static str]) -> Self {
+        self.lineage.configured_for = names;
+        self
+    }
+
     /// Another certificate has its key; apart from it, or beside it.
     pub(crate) fn shares_its_key(mut self, apart: bool) -> Self {
         self.lineage.same_key = Some(apart);
@@ -443,6 +451,13 @@ impl Scene {
             to: other_end.clone(),
             evidence: "a.conf:3".into(),
         });
+        let serves = self.lineage.configured_for.iter().map(|name| Link {
+            kind: LinkKind::Serves,
+            from: Location::file(b"/srv/a.pem", ""),
+            to: Location::endpoint("tls", SocketAddr::from(([0; 4], 443)), Some(name)),
+            evidence: "a.conf:7".into(),
+        });
+        let links: Vec<Link> = link.into_iter().chain(serves).collect();
         let lineage = Lineage {
             renewals: self
                 .lineage
@@ -473,7 +488,7 @@ impl Scene {
                 .into_iter()
                 .collect(),
             listed: self.lineage.listed,
-            used_by: link.iter().collect(),
+            used_by: links.iter().collect(),
             same_key: self
                 .lineage
                 .same_key
@@ -485,6 +500,7 @@ impl Scene {
                 })
                 .into_iter()
                 .collect(),
+            told_by: Vec::new(),
         };
         let file = Location::file(b"/srv/live.pem", "");
         let key = KeySighting {

@@ -108,6 +108,7 @@ fn run(
         passwords: Arc::default(),
         roots: Arc::default(),
         beside: Arc::default(),
+        registries: Arc::default(),
     };
     let targets: Vec<String> = targets.iter().map(|t| (*t).to_owned()).collect();
     let source = (KIND.build)(Order { targets: &targets, settings: &settings, given: &given }).unwrap();
@@ -262,6 +263,7 @@ fn what_is_refused() {
         passwords: Arc::default(),
         roots: Arc::default(),
         beside: Arc::default(),
+        registries: Arc::default(),
     };
     for (targets, settings, expected) in [
         (&["ct:a.test"][..], serde_json::json!({}), "no log is named"),

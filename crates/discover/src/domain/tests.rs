@@ -38,6 +38,7 @@ fn run(targets: &[&str], settings: serde_json::Value) -> SeenAt {
         passwords: Arc::default(),
         roots: Arc::default(),
         beside: Arc::default(),
+        registries: Arc::default(),
     };
     let targets: Vec<String> = targets.iter().map(|t| (*t).to_owned()).collect();
     let source = (KIND.build)(Order { targets: &targets, settings: &settings, given: &given }).unwrap();
@@ -172,6 +173,7 @@ fn settings_that_make_no_sense() {
         passwords: Arc::default(),
         roots: Arc::default(),
         beside: Arc::default(),
+        registries: Arc::default(),
     };
     for settings in [
         serde_json::json!({}),

@@ -40,7 +40,8 @@ pub(super) struct Value {
 pub(super) fn values(path: &str, bytes: &[u8]) -> Vec<Value> {
     let Some(text) = document(path, bytes) else { return Vec::new() };
     let documents = Node::yaml(text);
-    let mut walk = Walk { markers: markers(), out: Vec::new(), octets: 0, objects: HashSet::new() };
+    let mut walk =
+        Walk { markers: markers(), out: Vec::new(), octets: 0, objects: HashSet::new(), nested: false };
     let several = documents.len() > 1;
     for (n, node) in documents.iter().enumerate() {
         let mut path = match several {
@@ -121,6 +122,8 @@ struct Walk {
     octets: usize,
     /// Objects met, by the names given to them.
     objects: HashSet<String>,
+    /// Within a document that is a value of another: it goes no deeper.
+    nested: bool,
 }
 
 impl Walk {
@@ -169,13 +172,16 @@ impl Walk {
         if text.len() < SHORTEST || self.out.len() >= VALUES_MAX {
             return;
         }
-        let bytes = if self.markers.first(text.as_bytes()).is_some() {
+        let bytes = if self.markers.first(text.as_bytes()).is_some() && !is_encoded_document(text) {
             text.as_bytes().to_vec()
-        } else if let Some(decoded) = decoded(text) {
+        } else if let Some(decoded) = decoded(text, self.markers) {
             decoded
         } else {
             return;
         };
+        if self.within(&bytes, path) {
+            return;
+        }
         self.octets += bytes.len();
         if self.octets <= OCTETS_MAX {
             self.out.push(Value { path: path.to_owned(), bytes, role: role(key) });
@@ -183,14 +189,49 @@ impl Walk {
     }
 }
 
-/// What base64 is of, where that begins as something of interest.
-fn decoded(text: &str) -> Option<Vec<u8>> {
+impl Walk {
+    /// A kubeconfig in a ConfigMap or a Secret: whether there was anything in it.
+    fn within(&mut self, bytes: &[u8], path: &str) -> bool {
+        let kubeconfig = Some(bytes).filter(|b| b.len() <= SIZE_MAX && !self.nested && is_kubeconfig(b));
+        let Some(text) = kubeconfig.and_then(|b| std::str::from_utf8(b).ok()) else { return false };
+        let before = self.out.len();
+        self.nested = true;
+        for node in Node::yaml(text) {
+            self.node(&node, &mut path.to_owned(), "");
+        }
+        self.nested = false;
+        self.out.len() > before
+    }
+}
+
+/// Is this base64 of YAML that begins as Kubernetes' own do?
+fn is_encoded_document(text: &str) -> bool {
+    text.trim_start().starts_with("YXBpVmVyc2lvbjog")
+}
+
+/// Could a file that begins like this be a Secret? Whatever is in it is in base64, dates and tokens, too.
+pub(super) fn is_secret(start: &[u8]) -> bool {
+    const WORDS: &[&[u8]] = &[b"kind: Secret", b"\"kind\":\"Secret\"", b"\"kind\": \"Secret\""];
+    matches!(start.first(), Some(b'a' | b'k' | b'm' | b't' | b'd' | b's' | b'-' | b'#' | b'{' | b'[' | b'\n'))
+        && WORDS.iter().any(|word| memchr::memmem::find(start, word).is_some())
+}
+
+/// What base64 is of, where that begins as something of interest or is text with something of interest in it.
+fn decoded(text: &str, markers: &Markers) -> Option<Vec<u8>> {
     let text = text.trim();
     let plain =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=') || b.is_ascii_whitespace();
     let start = text.get(..1368).unwrap_or(text);
-    Hint::of_start(&base64::decode(start.as_bytes()))?;
-    text.bytes().all(plain).then(|| base64::decode(text.as_bytes()))
+    if !start.bytes().all(plain) {
+        return None;
+    }
+    let begins = base64::decode(start.as_bytes());
+    let is_text = || begins.iter().all(|b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..));
+    if Hint::of_start(&begins).is_none() && !is_text() {
+        return None;
+    }
+    let whole = text.bytes().all(plain).then(|| base64::decode(text.as_bytes()))?;
+    (Hint::of_start(&whole).is_some() || markers.first(&whole).is_some()).then_some(whole)
 }
 
 /// What the name of a value says that its certificates are for.
@@ -261,6 +302,25 @@ mod tests {
         // No document: nothing says that these are names.
         check("/a", &format!("tls:\n  cert: {DER}\n"), &[]);
         check("/a.yaml", "a: short\nb: nothing that would be of any interest to anybody at all\n", &[]);
+    }
+
+    #[test]
+    fn documents_and_tokens_in_secrets() {
+        let client = Some(Role::Client);
+        let config =
+            format!("apiVersion: v1\nkind: Config\nusers:\n- user:\n    client-certificate-data: {DER}\n");
+        let encoded = base64::encode(config.as_bytes());
+        let inner = "users[0].user.client-certificate-data";
+        let secret = format!("apiVersion: v1\nkind: Secret\ndata:\n  value: {encoded}\n");
+        check("/a", &secret, &[(&format!("data.value.{inner}"), client)]);
+        assert!(is_secret(secret.as_bytes()) && !is_secret(b"apiVersion: v1\nkind: Service\n"));
+        let indented: String = config.lines().map(|line| format!("    {line}\n")).collect();
+        let map = format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  k: |\n{indented}");
+        check("/a", &map, &[(&format!("data.k.{inner}"), client)]);
+        let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjE4OTM0NTYwMDB9.c2lnbmF0dXJl";
+        let secret =
+            format!("apiVersion: v1\nkind: Secret\ndata:\n  token: {}\n", base64::encode(token.as_bytes()));
+        check("/a", &secret, &[("data.token", None)]);
     }
 
     #[test]

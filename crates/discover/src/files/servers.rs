@@ -21,7 +21,7 @@ use crate::renewers;
 use crate::tree::Tree;
 
 /// So much of a file is looked at to tell what it is.
-const HEAD: usize = 4096;
+const HEAD: usize = configs::other::HEAD;
 /// So many configurations of one walk are read.
 const MOST: usize = 10_000;
 
@@ -35,7 +35,14 @@ pub(super) struct Met {
 /// Remembers a file that looks like the configuration of a server, or the state of a renewer.
 pub(super) fn note(shared: &Shared, path: &Path, start: &[u8]) {
     if let Some((renewer, home)) = renewers::recognise(path, start) {
+        // What a renewer keeps alive is named by it, and not used by it.
         shared.met.lock().unwrap_or_else(PoisonError::into_inner).renewers.note(renewer, home);
+    }
+    if let Some(zone) = super::zones::apex(path, start) {
+        let mut zones = shared.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        if zones.len() < MOST {
+            zones.insert(zone);
+        }
     }
     if configs::recognise(path, &start[..start.len().min(HEAD)]).is_none() {
         return;

@@ -82,7 +82,7 @@ fn six(ip: Ipv6Addr) -> Reach {
 }
 
 /// What an operator allowed beyond the open Internet: whatever a configuration or a command line names itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow {
     names: Vec<(String, Option<Vec<PortRange>>)>,
     ranges: Vec<(AddressRange, Option<Vec<PortRange>>)>,

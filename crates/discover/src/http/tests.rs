@@ -78,7 +78,13 @@ fn name_server(answers: &'static [[u8; 4]]) -> SocketAddr {
 
 fn given(resolver: Option<SocketAddr>) -> Given {
     let network = Settings { resolver, timeout: Duration::from_secs(3), ..Settings::default() };
-    Given { network, passwords: Arc::default(), roots: Arc::default(), beside: Arc::default() }
+    Given {
+        network,
+        passwords: Arc::default(),
+        roots: Arc::default(),
+        beside: Arc::default(),
+        registries: Arc::default(),
+    }
 }
 
 fn client(allowed: &[&str], resolver: Option<SocketAddr>) -> Client {

@@ -250,7 +250,8 @@ fn a_whole_etc() {
         ]
     );
     let names: BTreeSet<&str> = recognised.iter().map(|(_, name)| *name).collect();
-    assert_eq!(names, BTreeSet::from(["apache", "nginx"]));
+    // nslcd has no reader of its own; what it names is not there.
+    assert_eq!(names, BTreeSet::from(["a program", "apache", "nginx"]));
     assert!(renewers::read_tree(&tree).renewed.is_empty());
 }
 

@@ -31,6 +31,8 @@ const NAMES_MAX: usize = 100;
 const SAME_KEY_MAX: usize = 20;
 /// So many leaf certificates for different names, and no key, make a file a list.
 const LIST_MIN: usize = 3;
+/// Of records in a format for data, two are a list.
+const RECORDS_MIN: usize = 2;
 
 /// What the comparison needs of one certificate.
 struct Short {
@@ -85,6 +87,8 @@ pub(crate) struct Lines<'i> {
     trusted: HashSet<&'i str>,
     /// Files that only tell of certificates.
     lists: HashSet<&'i str>,
+    /// Documents and other files that hold a private key.
+    with_keys: HashSet<&'i str>,
     /// What is shown without a server name.
     nameless: HashMap<(&'i str, SocketAddr), Vec<u32>>,
 }
@@ -109,6 +113,7 @@ impl<'i> Lines<'i> {
             serves: HashMap::new(),
             trusted: HashSet::new(),
             lists: HashSet::new(),
+            with_keys: inventory.keys().iter().map(|key| key.location.container()).collect(),
             nameless: HashMap::new(),
         };
         out.links();
@@ -235,6 +240,16 @@ impl<'i> Lines<'i> {
         Some((short, self.lines.get(&short.names)?))
     }
 
+    /// Is it told of in a document that nobody serves from: an answer of a log's search, an export of an inventory?
+    fn is_record(&self, place: &Placement) -> bool {
+        let file = place.location.container();
+        is_data(file)
+            && place.role == Role::Leaf
+            && place.facts.part.is_none()
+            && !self.with_keys.contains(file)
+            && !self.uses.contains_key(file)
+    }
+
     /// Later certificates for the same names in files, for each endpoint. A file that is known to be what the endpoint
     /// serves counts whatever it holds; any other only if it can be the successor.
     pub(crate) fn successors(&self, ix: AssetIx, places: &[&'i Placement]) -> Vec<Successor<'i>> {
@@ -344,6 +359,7 @@ impl<'i> Lines<'i> {
         let mut out = Lineage {
             used_by: self.used_by(places),
             listed: !places.is_empty() && places.iter().all(listed),
+            told_by: places.iter().filter(|p| listed(p) || self.is_record(p)).map(|p| &p.location).collect(),
             same_key: self.same_key(ix, all, around),
             ..Lineage::default()
         };
@@ -637,11 +653,18 @@ fn shared<K: Copy + Ord + std::hash::Hash>(mut pairs: Vec<(K, AssetIx)>) -> Hash
     runs.map(|run| (run[0].0, run.iter().map(|(_, ix)| *ix).collect())).collect()
 }
 
+/// Is it called as formats for data are: answers of an interface, exports?
+fn is_data(file: &str) -> bool {
+    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| matches!(ending.as_str(), "json" | "ndjson" | "jsonl" | "csv"))
+}
+
 /// The files of data that hold leaf certificates for many names, and no private key.
 fn lists<'i>(inventory: &'i Inventory, mut in_files: Vec<(&'i str, u64)>) -> HashSet<&'i str> {
     in_files.sort_unstable();
     in_files.dedup();
-    let runs = in_files.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() >= LIST_MIN);
+    let least = |file: &str| if is_data(file) { RECORDS_MIN } else { LIST_MIN };
+    let runs = in_files.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() >= least(run[0].0));
     let mut out: HashSet<&str> = runs.map(|run| run[0].0).collect();
     if !out.is_empty() {
         for key in inventory.keys() {

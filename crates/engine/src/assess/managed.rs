@@ -55,7 +55,17 @@ impl<'i> Index<'i> {
         }
         let mut seen = HashSet::new();
         let mut out = Vec::new();
-        for sighting in places.iter().flat_map(|p| self.of(p)) {
+        // One file may hold what many lineages keep: then it is the one that asks for these names.
+        let names = notafter_core::document::names(certificate).dns_and_ip;
+        let meant = |all: &[&RenewalSighting], one: &RenewalSighting| {
+            all.len() == 1
+                || one.renewal.names.iter().any(|name| names.iter().any(|n| n.eq_ignore_ascii_case(name)))
+        };
+        let all = places.iter().flat_map(|p| {
+            let here = self.of(p);
+            here.iter().filter(move |one| meant(here, one))
+        });
+        for sighting in all {
             if !seen.insert(std::ptr::from_ref(*sighting)) {
                 continue;
             }

@@ -8,7 +8,7 @@ use notafter_core::clients::{self, LISTED, OPENSSL_1_0};
 use notafter_core::dossier::{ClientPath, IssuerView, PathEnd, PathView, title};
 use notafter_core::inventory::{AssetIx, AssetKind, Inventory, Role};
 use notafter_core::trust::{MOZILLA, SYSTEM, TRUSTED, TrustStores};
-use notafter_core::{Fingerprint, UnixTime};
+use notafter_core::{Fingerprint, KeyId, UnixTime};
 use notafter_pki::certificate::Certificate;
 use notafter_pki::chain::{AnchorSets, Client, End, Graph, Node, Path};
 
@@ -67,6 +67,7 @@ impl Paths {
             World { filed: filed(inventory, places), inventory, graph, own_roots: has_own_roots(trust) };
         let mut out = Self { served: HashMap::new(), outlived: HashMap::new(), standings: HashMap::new() };
         let mut standing: HashMap<Node, (Vec<AssetIx>, usize)> = HashMap::new();
+        let keys: HashSet<KeyId> = inventory.keys().iter().filter_map(|sighting| sighting.key).collect();
         for (ix, _) in inventory.assets() {
             let chains = distinct(inventory, &places[ix.0 as usize]);
             if chains.is_empty() {
@@ -90,8 +91,10 @@ impl Paths {
                 stands_on.extend(path.issuers);
                 served.push(ServedPath { places, chain, view });
             }
-            // A CA that merely lies in a file is no leaf of the one above it.
-            if !leaf.is_ca() && leaf.not_after().is_some_and(|end| end >= at) {
+            // A CA that merely lies in a file is no leaf of the one above it; one that issues here is.
+            let issues =
+                inventory.asset(ix).key.is_some_and(|key| keys.contains(&key)) && !leaf.is_self_issued();
+            if (!leaf.is_ca() || issues) && leaf.not_after().is_some_and(|end| end >= at) {
                 stands_on.sort_unstable();
                 stands_on.dedup();
                 for node in stands_on {

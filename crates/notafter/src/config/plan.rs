@@ -178,6 +178,7 @@ impl Sheet {
             gone_after: Some(gone_after),
             calendar: config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))?,
             owners_expected: config.owner.iter().any(|o| !o.matches.is_empty()),
+            watched: self.coverage(watches).0.watched(true),
         };
         let key = format!(
             "{} {owners:?} {policy:?} {}",
@@ -464,8 +465,10 @@ impl Sheet {
         }
         let every = self.span(table.every.as_deref(), known.every, "every")?;
         let (look, kind, rest) = (look.clone(), known.name, table.rest.clone());
+        let tables = assemble::tables(&self.config);
         let build: Build = Arc::new(move |targets: &[String]| {
-            let source = assemble::worded_source(kind, targets, &rest, &look).map_err(|e| with_hint(&e))?;
+            let source = assemble::worded_source(kind, targets, &rest, &look, &tables);
+            let source = source.map_err(|e| with_hint(&e))?;
             Ok(vec![Arc::from(source)])
         });
         build(&[])?;

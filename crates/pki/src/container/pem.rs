@@ -440,7 +440,9 @@ impl Run {
         let mut start = at;
         loop {
             let back = bytes.get(floor..start).unwrap_or(&[]);
-            let token = back.iter().rev().take_while(|octet| is_base64(**octet)).count();
+            // Padding ends what stands before: the `=` of `CERT=LS0t...` is none of it.
+            let data = |octet: &&u8| is_base64(**octet) && **octet != b'=';
+            let token = back.iter().rev().take_while(data).count();
             start -= token;
             let before = bytes.get(floor..start).unwrap_or(&[]);
             // The "n" of a literal "\n" is no data.
@@ -456,7 +458,7 @@ impl Run {
                 .take_while(|octet| octet.is_ascii_whitespace() || **octet == b'\\')
                 .count();
             let above = before.get(..before.len() - gap).unwrap_or(&[]);
-            let line = above.iter().rev().take(LINE).take_while(|octet| is_base64(**octet)).count();
+            let line = above.iter().rev().take(LINE).take_while(data).count();
             if gap == 0 || gap > 256 || line < LINE {
                 break;
             }

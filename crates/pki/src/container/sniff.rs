@@ -88,7 +88,7 @@ const _: () = assert!(oid::PKCS7_DATA.len() == PKCS7_ARC.len() + 1);
 pub enum MarkerKind {
     /// `-----BEGIN ` and a label.
     Pem,
-    /// Base64 of `-----BEGIN `.
+    /// Base64 of `-----BEGIN `, or of a document that may hold it.
     Base64Pem,
     /// `-----BEGIN` in UTF-16.
     Utf16,
@@ -114,11 +114,13 @@ pub struct Marker {
 pub const OVERLAP: usize = 80;
 
 /// Base64 of `-----BEGIN ` at its three alignments: what does not depend on the octets around it.
-const PATTERNS: [(&[u8], MarkerKind); 21] = [
+const PATTERNS: [(&[u8], MarkerKind); 22] = [
     (b"-----BEGIN ", MarkerKind::Pem),
     (b"LS0tLS1CRUdJTi", MarkerKind::Base64Pem),
     (b"0tLS0tQkVHSU4g", MarkerKind::Base64Pem),
     (b"tLS0tLUJFR0lOI", MarkerKind::Base64Pem),
+    // Base64 of `apiVersion: `: a kubeconfig in a Secret, as Cluster API keeps them, or in a variable.
+    (b"YXBpVmVyc2lvbjog", MarkerKind::Base64Pem),
     (b"-\0-\0-\0-\0-\0B\0E\0G\0I\0N\0", MarkerKind::Utf16),
     (b"\0-\0-\0-\0-\0-\0B\0E\0G\0I\0N", MarkerKind::Utf16),
     (b"MII", MarkerKind::BareBase64),

@@ -36,7 +36,8 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
 
 /// With a year-end freeze around T0, which would move every other scene's deadline.
 fn frozen(site: &Site, program: &Program, at: i64) -> Result<Seen, NotRun> {
-    let path = site.work.join("freeze.toml");
+    // Looks go on side by side: each reads a file that no other one writes.
+    let path = site.work.join(format!("freeze-{at}.toml"));
     let freeze = format!(
         "[[freeze]]\nfrom = \"{}\"\nuntil = \"{}\"\nreason = \"year-end freeze\"\n",
         &rfc3339(site.day(-12))[..10],

@@ -37,7 +37,13 @@ impl Loader<'_, '_> {
                 }
             }
         }
+        // A CA between that works here stands on the anchor itself: by the file it lies in, and its key.
+        self.know(between.iter().copied())?;
+        let keys = between.iter().filter_map(|id| self.abouts.get(id)?.as_ref()?.key6);
+        self.keys.extend(keys.collect::<Vec<_>>());
+        let shown: BTreeSet<i64> = between.iter().copied().filter(|id| !self.placed.contains(id)).collect();
         self.assets(between)?;
+        self.shown(&shown, "AND p.flags = 0")?;
         // All places of one that is judged itself are there already.
         leaves.retain(|id| !self.placed.contains(id));
         self.shown(&leaves, "")
