@@ -151,6 +151,18 @@ fn jitter(name: &str, every: i64, now: UnixTime) -> i64 {
     -(number % (most + 1))
 }
 
+/// The earliest of several instants.
+pub(crate) struct NextUp(pub(crate) Option<UnixTime>);
+
+impl NextUp {
+    pub(crate) fn add(&mut self, at: Option<UnixTime>) {
+        self.0 = match (self.0, at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

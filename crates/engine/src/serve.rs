@@ -8,6 +8,8 @@
 //! [`Recorder`]. Whatever fails is said in [`Status`] and tried again; one source failing harms no other.
 //! It opens no socket, and it prints nothing: it only tells its log.
 
+mod renewals;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -30,7 +32,7 @@ use crate::judge::{Channels, Own, channel_views, judge_crowds, judge_due, judge_
 use crate::look::{look, panic_text};
 use crate::notify::{self, Desk, Log};
 use crate::record::Recorder;
-use crate::schedule::Schedule;
+use crate::schedule::{NextUp, Schedule};
 use crate::service;
 use crate::setup::{Planned, Setup};
 use crate::status::{PULSE, Status};
@@ -110,6 +112,7 @@ enum Event {
     Ended(String),
     Delivered(Box<Outgoing>, Result<(), Fault>),
     Beaten(Result<(), Fault>),
+    Renewed(UnixTime),
     Stop,
 }
 
@@ -141,6 +144,7 @@ pub struct Engine {
     /// When the engine began or the clock was set: nobody is late because of that.
     grace: UnixTime,
     beating: bool,
+    renewals: renewals::Renewals,
     clocks: Option<(UnixTime, Duration)>,
     jump: Option<ClockView<'static>>,
     /// After a sleep: the sources that look before anybody is told anything, and until when they may.
@@ -198,6 +202,7 @@ impl Engine {
             troubled: None,
             grace: now.plus(GRACE),
             beating: false,
+            renewals: renewals::Renewals::default(),
             clocks: None,
             jump: None,
             awaited: (BTreeSet::new(), now),
@@ -253,7 +258,11 @@ impl Engine {
     fn take(&mut self, event: Event) -> bool {
         let now = self.handle.clock.now();
         match event {
-            Event::Wake => self.decide_at = now,
+            Event::Wake => {
+                self.decide_at = now;
+                self.renewals.at_once();
+            }
+            Event::Renewed(next) => self.renewals.looked(next),
             Event::Scan(source) => self.schedule.now(&source, now),
             Event::Reload(setup) => {
                 let done = judged_by(&self.handle.store, &setup)
@@ -302,12 +311,13 @@ impl Engine {
         let mut next = NextUp(None);
         next.add(self.start_due(now));
         well &= self.probe_memory(now);
-        let steps: [Step; 8] = [
+        let steps: [Step; 9] = [
             Self::judge,
             Self::judge_own,
             Self::judge_crowds,
             Self::tell,
             Self::deliver,
+            Self::renew,
             Self::services,
             Self::digest,
             Self::prune,
@@ -732,7 +742,11 @@ impl Engine {
     /// Waits until nothing runs and nothing is under way, taking in what comes of it. For tests that live
     /// by a simulated clock, and for the end.
     pub fn settle(&mut self) {
-        while !(self.running.is_empty() && self.delivering.is_empty() && !self.beating) {
+        while !(self.running.is_empty()
+            && self.delivering.is_empty()
+            && !self.beating
+            && !self.renewals.is_looking())
+        {
             match self.inbox.recv_timeout(Duration::from_secs(1)) {
                 Ok(event) => drop(self.take(event)),
                 Err(RecvTimeoutError::Timeout) => self.running.values().for_each(|r| r.recorder.tick()),
@@ -765,18 +779,6 @@ impl Engine {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-    }
-}
-
-/// The earliest of several instants.
-struct NextUp(Option<UnixTime>);
-
-impl NextUp {
-    fn add(&mut self, at: Option<UnixTime>) {
-        self.0 = match (self.0, at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
     }
 }
 

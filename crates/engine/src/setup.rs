@@ -14,6 +14,7 @@ use notafter_core::query::Term;
 use notafter_core::trust::TrustStores;
 
 use crate::pipeline::Judgment;
+use crate::renew::pass::Keeping;
 
 /// Everything.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ pub struct Setup {
     pub digest: Option<(u8, u32)>,
     /// How long to wait for more of the same.
     pub patience: Patience,
+    /// What is kept alive here, and with what.
+    pub keeping: Option<Arc<Keeping>>,
     /// Changes when judging anew could give other verdicts: a hash of rules, owners and trust stores.
     pub judgment_key: String,
 }

@@ -187,6 +187,7 @@ impl Company {
             public_url: Some("https://certs.test".into()),
             digest: Some((0, 8 * 3600)),
             patience: Patience::default(),
+            keeping: None,
             judgment_key: "1".into(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()

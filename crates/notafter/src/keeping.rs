@@ -4,6 +4,8 @@
 //! with. Nothing is contacted and nothing is decided here.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notafter_act::roots::Roots;
@@ -12,17 +14,28 @@ use notafter_act::{deployers, issuers, request, solvers};
 use notafter_core::UnixTime;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::issuance::{Identifier, Profile};
-use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Probe, Sink};
-use notafter_core::observation::Observation;
+use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Probe, Sink, Source};
+use notafter_core::location::Location;
+use notafter_core::observation::{Observation, Seen};
 use notafter_core::owner::Match;
 use notafter_core::query::{nearest, span};
+use notafter_core::renew::State;
+use notafter_core::renewal::{Failures, Renewal};
+use notafter_core::scan::Scan;
+use notafter_engine::renew::pass::Keeping;
 use notafter_engine::renew::{Managed, ManagedTarget, Tools};
+use notafter_engine::setup::{Build, Planned, Setup};
+use notafter_store::Store;
+use notafter_store::seal::Sealed;
+use notafter_store::works::Work;
 use serde_json::Value;
 
 use crate::assemble;
 use crate::cli::Look;
 use crate::config::managed::{CertificateTable, TargetTable, settings};
 use crate::config::plan::Sheet;
+use crate::data::Data;
+use crate::watches::Watch;
 
 /// How long a server may take to show the new one, where nothing else is said, in seconds.
 const GRACE_S: i64 = 60;
@@ -254,6 +267,115 @@ pub(crate) fn tools(sheet: &Sheet, keep: Arc<dyn Keep>) -> Result<Tools, String>
     })
 }
 
+/// What the server keeps alive, if the configuration names anything, and the source that says how it goes.
+///
+/// # Errors
+/// The first mistake, with its line; the master key.
+fn keeping(
+    sheet: &Sheet,
+    data: &Data,
+    store: &Arc<Store>,
+    tokens: &Arc<Tokens>,
+    now: UnixTime,
+) -> Result<Option<(Arc<Keeping>, Planned)>, String> {
+    if sheet.config.certificate.is_empty() {
+        return checked(sheet, now).map(|_| None);
+    }
+    let master = sheet.config.keys.master(&data.folder)?;
+    let keep: Arc<dyn Keep> = Arc::new(Sealed::new(Arc::clone(store), master));
+    let yard = Yard { keep: Arc::clone(&keep), tokens: Arc::clone(tokens), rehearsal: false };
+    let keeping = Arc::new(Keeping { managed: sheet.managed(&yard, now)?, tools: tools(sheet, keep)? });
+    let file = sheet.file.clone().unwrap_or_default();
+    let own: Arc<dyn Source> =
+        Arc::new(Own { store: Arc::clone(store), keeping: Arc::clone(&keeping), file });
+    let build: Build = Arc::new(move |_: &[String]| Ok(vec![Arc::clone(&own)]));
+    let planned = Planned { name: OWN.to_owned(), every: OWN_EVERY, targets: Vec::new(), build };
+    Ok(Some((keeping, planned)))
+}
+
+/// What the server is told to do, with what it keeps alive.
+///
+/// # Errors
+/// The first mistake, with its line.
+pub(crate) fn setup(
+    sheet: &Sheet,
+    watched: &[Watch],
+    (data, store, tokens): (&Data, &Arc<Store>, &Arc<Tokens>),
+    now: UnixTime,
+) -> Result<Setup, String> {
+    let mut setup = sheet.setup(watched)?;
+    if let Some((keeping, own)) = keeping(sheet, data, store, tokens, now)? {
+        setup.sources.push(own);
+        setup.keeping = Some(keeping);
+    }
+    Ok(setup)
+}
+
+/// What our own renewals are called among the sources.
+const OWN: &str = "own renewals";
+/// So often it is said how they go, in seconds.
+const OWN_EVERY: i64 = 60;
+
+/// Says of our own renewals what other renewers' state says of theirs, so that the same rules judge both: overdue,
+/// failing.
+struct Own {
+    store: Arc<Store>,
+    keeping: Arc<Keeping>,
+    file: PathBuf,
+}
+
+impl Source for Own {
+    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
+        Box::pin(async move {
+            let path = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
+            let file = path.as_os_str().as_bytes();
+            for managed in &self.keeping.managed {
+                let trouble = |e: notafter_store::StoreError| Fault::new(FaultKind::System, e.to_string());
+                let newest = self.store.works_of(&managed.name, 1).map_err(trouble)?.into_iter().next();
+                let statement = statement(managed, newest.as_ref(), file);
+                let (at, location) = (cx.clock.now(), statement.state.clone());
+                out.put(Observation { at, location, seen: Seen::Managed(Box::new(statement)) });
+            }
+            Ok(cx.progress.scan())
+        })
+    }
+}
+
+fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
+    let place = Location::file(file, &format!("certificate.{}", managed.name));
+    let open = newest.filter(|w| !w.renewal.state.is_over());
+    let stopped = open.filter(|w| w.renewal.state == State::WaitsForPerson);
+    let failures = open.filter(|w| w.renewal.failures > 0 || stopped.is_some()).map(|w| Failures {
+        count: w.renewal.failures.max(1),
+        first: UnixTime(w.renewal.begun),
+        last: w.changed,
+        message: w.renewal.said.clone(),
+        place: place.clone(),
+    });
+    Renewal {
+        tool: "notafter".into(),
+        lineage: managed.name.clone(),
+        state: place,
+        home: Location::file(file, ""),
+        names: managed.names.iter().map(ToString::to_string).collect(),
+        certificates: managed.targets.iter().flat_map(|t| t.deployer.places()).collect(),
+        planned: None,
+        before: None,
+        automatic: true,
+        resident: true,
+        account: None,
+        server: managed.issuers.first().map(|(name, _)| name.clone()),
+        solver: Some(managed.solver.kind().as_str().to_owned()),
+        hooks: Vec::new(),
+        starter: None,
+        starter_known: true,
+        last_run: None,
+        failures,
+        broken: stopped.map(|w| format!("it waits for somebody: {}", w.renewal.said)).into_iter().collect(),
+        credentials: Vec::new(),
+    }
+}
+
 /// Looks at one place as `scan` does: every address, both types of key, and whether the key is held.
 struct Places(Look);
 
@@ -282,9 +404,12 @@ impl Probe for Places {
     }
 }
 
-/// A check of all tables, as `config check` wants it.
-pub(crate) fn check(sheet: &Sheet, now: UnixTime) -> Result<(), String> {
-    sheet.managed(&Yard::checking(), now).map(drop)
+/// The names of everything that is kept alive, once all its tables were found right. Nothing is remembered.
+///
+/// # Errors
+/// The first mistake, with its line.
+pub(crate) fn checked(sheet: &Sheet, now: UnixTime) -> Result<Vec<String>, String> {
+    Ok(sheet.managed(&Yard::checking(), now)?.into_iter().map(|m| m.name).collect())
 }
 
 /// The settings of a kind as JSON, for whoever describes them.

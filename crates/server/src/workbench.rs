@@ -180,6 +180,7 @@ pub(crate) fn setup(trust: TrustStores) -> Setup {
         public_url: Some("https://certs.example.test".to_owned()),
         digest: None,
         patience: notafter_core::alert::decide::Patience { settle: 0, settle_most: 0, mended: 0 },
+        keeping: None,
         judgment_key: "1".to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use super::{End, Usage};
 use crate::assemble;
 use crate::cli::{ConfigCommand, Global};
 use crate::config::{Config, init};
+use crate::keeping;
 use crate::print;
 
 pub(crate) fn run(global: &Global, command: &ConfigCommand) -> Result<End, Usage> {
@@ -48,6 +49,8 @@ fn check(global: &Global) -> Result<End, Usage> {
     let explain = |e: String| assemble::explain(&file, &e);
     sheet.web(None).map_err(explain)?;
     let setup = sheet.setup(&[]).map_err(explain)?;
+    let now = SystemClock::new().now();
+    let kept = keeping::checked(&sheet, now).map_err(explain)?;
     let mut text = format!("{}: right\n", file.display());
     let mut line = |what: &str, names: Vec<String>| {
         let list = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
@@ -61,6 +64,9 @@ fn check(global: &Global) -> Result<End, Usage> {
     line("notifier", setup.channels.keys().cloned().collect());
     line("owner", setup.people.keys().cloned().collect());
     line("service", setup.services.iter().map(|s| s.name.clone()).collect());
+    if !kept.is_empty() {
+        line("certificate kept alive", kept);
+    }
     let silent = setup.people.get(&setup.last_resort).is_none_or(|p| p.notify.is_empty());
     if silent {
         text.push_str("  nobody is told: the owner of last resort has no notifier\n");
@@ -70,7 +76,6 @@ fn check(global: &Global) -> Result<End, Usage> {
             "  messages name the command that acknowledges, and hold no link: public_url is not set\n",
         );
     }
-    let now = SystemClock::new().now();
     for (name, person) in &setup.people {
         for (from, until) in person.absences.iter().filter(|(_, until)| *until > now) {
             text.push_str(&format!("  {name} is away from {from} until {until}\n"));

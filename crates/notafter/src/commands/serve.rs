@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use notafter_act::solvers::Tokens;
 use notafter_core::clock::Clock;
 use notafter_engine::clock::SystemClock;
 use notafter_engine::notify::secret_hash;
@@ -21,6 +22,7 @@ use crate::assemble;
 use crate::cli::{Global, Serve};
 use crate::config::plan::{Sheet, Web};
 use crate::data::{Data, shown};
+use crate::keeping;
 use crate::print;
 use crate::prober::LookOnce;
 use crate::watches;
@@ -38,7 +40,9 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let store = data.open(clock.now())?;
     store.claim().map_err(|e| data.explain(&e))?;
     let (watched, version) = watches::read(&store).map_err(|e| data.explain(&e))?;
-    let setup = sheet.setup(&watched).map_err(|e| explain(&sheet, &e))?;
+    let tokens: Arc<Tokens> = Arc::default();
+    let setup = keeping::setup(&sheet, &watched, (&data, &store, &tokens), clock.now());
+    let setup = setup.map_err(|e| explain(&sheet, &e))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -102,7 +106,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let serving = runtime.spawn(async move { serve(listener, router, stopped.notified_owned()).await });
     let (global, listen, handle_, store_) =
         (global.clone(), args.listen, Arc::clone(&handle), Arc::clone(&store));
-    let keeper = Keeper { global, listen, data, handle: handle_, store: store_, web, clock, prober };
+    let keeper = Keeper { global, listen, data, handle: handle_, store: store_, web, clock, prober, tokens };
     let end = runtime.block_on(Arc::new(keeper).keep(version, &thread, signals));
     // A database that says nothing must not keep us, nor whoever waits for our end.
     store.begin_end();
@@ -169,6 +173,7 @@ struct Keeper {
     web: Web,
     clock: Arc<dyn Clock>,
     prober: Arc<LookOnce>,
+    tokens: Arc<Tokens>,
 }
 
 impl Keeper {
@@ -229,7 +234,8 @@ impl Keeper {
             Err(wrong) => return print::error(&wrong.message, wrong.hint.as_deref()),
         };
         let (watched, _) = watches::read(&self.store).unwrap_or_default();
-        match sheet.setup(&watched) {
+        let with = (&self.data, &self.store, &self.tokens);
+        match keeping::setup(&sheet, &watched, with, self.clock.now()) {
             Ok(setup) => {
                 let waiting = match self.waiting(&sheet) {
                     Ok(keys) => keys,

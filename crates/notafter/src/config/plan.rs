@@ -198,6 +198,7 @@ impl Sheet {
             public_url: self.web(None)?.public_url,
             digest: self.digest()?,
             patience: patience(),
+            keeping: None,
             judgment_key: hex(&sha256(key.as_bytes())),
         })
     }

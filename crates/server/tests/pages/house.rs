@@ -263,6 +263,7 @@ fn build(
         public_url: Some("https://certs.example.com".into()),
         digest: None,
         patience: Patience { settle: 0, settle_most: 0, mended: 600 },
+        keeping: None,
         judgment_key: "house".into(),
     };
     store.set_services(setup.services.iter().map(|s| (s.name.clone(), s.places.clone())).collect());

@@ -1,0 +1,59 @@
+//! Renewals within the engine's pass: one look at everything that is kept alive, beside it on the runtime.
+//!
+//! What is done, is `renew.rs`'s; when, `renew/pass.rs`'s. Here is only that there is one look at a time, and none while
+//! the clock is in doubt: a clock that was set ahead by two months would renew everything at once (trust: a jump is
+//! asked about, not believed).
+
+use std::sync::Arc;
+
+use notafter_core::UnixTime;
+use notafter_core::joints::Cx;
+use notafter_store::StoreError;
+
+use super::{Engine, Event};
+use crate::renew::pass;
+
+/// When to look again, and whether somebody looks now.
+#[derive(Default)]
+pub(super) struct Renewals {
+    at: Option<UnixTime>,
+    looking: bool,
+}
+
+impl Renewals {
+    /// A look ended.
+    pub(super) fn looked(&mut self, next: UnixTime) {
+        (self.at, self.looking) = (Some(next), false);
+    }
+
+    /// Something was changed: look at once.
+    pub(super) fn at_once(&mut self) {
+        self.at = None;
+    }
+
+    /// Is a look under way?
+    pub(super) fn is_looking(&self) -> bool {
+        self.looking
+    }
+}
+
+impl Engine {
+    /// Starts a look, if one is due.
+    pub(super) fn renew(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
+        let Some(keeping) = self.handle.setup().keeping.clone() else { return Ok(None) };
+        if keeping.managed.is_empty() || self.renewals.looking || self.held(now) {
+            return Ok(None);
+        }
+        if let Some(at) = self.renewals.at.filter(|at| *at > now) {
+            return Ok(Some(at));
+        }
+        self.renewals.looking = true;
+        let cx = Cx::new(Arc::clone(&self.handle.clock), Arc::clone(&self.vantage));
+        let (events, store) = (self.handle.events.clone(), Arc::clone(&self.handle.store));
+        self.runtime.spawn(async move {
+            let next = pass::pass(&store, &keeping, &cx).await;
+            let _ = events.send(Event::Renewed(next));
+        });
+        Ok(None)
+    }
+}
