@@ -1,14 +1,21 @@
 //! A certificate is replaced by the real binary: a real CA validates, a real nginx loads, and only what was seen in use counts.
 
+// Real servers and real time: the clocks and sleeps that the product may not have.
+#![allow(clippy::disallowed_methods)]
+
 mod run;
+mod serving;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use notafter_lab::pebble::{self, Pebble};
 use notafter_lab::servers::nginx;
 use notafter_lab::{Authority, Lab, Request, Server, need};
 use run::{Run, run};
 use serde_json::Value;
+use serving::Serving;
 
 /// A CA, a server, and a configuration that keeps the server's certificate alive.
 struct House {
@@ -148,6 +155,66 @@ fn a_check_that_fails_changes_nothing() {
     assert_eq!(house.files(), before);
     assert!(!house.issuer().contains("Pebble"));
     let _ = &house.lab;
+}
+
+/// Certificates of forty seconds, renewed by the server three times over, and a client that asks all the while.
+#[test]
+fn the_server_renews_by_itself_and_nobody_who_connects_notices() {
+    let lab = Lab::new("renew-serve");
+    let authority = Authority::new(&lab);
+    let options = pebble::Options { profiles: vec![("tiny".to_owned(), 40)], ..pebble::Options::default() };
+    let Some(ca) = need(pebble::start(&lab, &options)) else { return };
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&Request::server().seconds(15)))) else {
+        return;
+    };
+    let (tls, port) = (web.folder().join("tls"), ca.http_port());
+    let config = format!(
+        "[[source]]\nkind = \"network\"\ntargets = [\"tls://{0}?sni=srv.test\"]\nevery = \"5s\"\n\
+         [[issuer]]\nname = \"pebble\"\nkind = \"acme\"\ndirectory = \"{1}\"\nca_file = \"{2}\"\n\
+         [[certificate]]\nname = \"web\"\nnames = [\"srv.test\"]\nissuer = \"pebble\"\nprofile = \"tiny\"\n\
+         solver = {{ kind = \"http-01\", listen = \"127.0.0.1:{port}\", port = {port}, address = \"127.0.0.1\" }}\n\
+         [[certificate.target]]\nkind = \"files\"\ncertificate = \"{tls}/fullchain.pem\"\nkey = \"{tls}/key.pem\"\n\
+         prove = [\"tls://{0}?sni=srv.test\"]\n{3}",
+        web.address(),
+        ca.directory(),
+        ca.ca_file().display(),
+        reload(&web),
+        tls = tls.display(),
+    );
+    let serving = Serving::start(&lab, &config);
+    let over = Arc::new(AtomicBool::new(false));
+    let (stop, address) = (Arc::clone(&over), web.address());
+    // A handshake that fails, or a certificate that has ended, would be somebody's outage.
+    let client = std::thread::spawn(move || {
+        let (mut asked, mut dropped) = (0_u32, Vec::new());
+        while !stop.load(Ordering::Relaxed) {
+            let shown = std::process::Command::new("sh")
+                .args(["-c", "openssl s_client -connect \"$1\" -servername srv.test </dev/null 2>&1 | openssl x509 -noout -checkend 0 2>&1", "-", &address.to_string()])
+                .output()
+                .expect("openssl runs");
+            asked += 1;
+            if !shown.status.success() {
+                dropped.push(String::from_utf8_lossy(&shown.stdout).into_owned());
+            }
+        }
+        (asked, dropped)
+    });
+    let proved = || {
+        let audit = serving.ask(&["prove", "web", "--json"]);
+        let generation = serde_json::from_str::<Value>(&audit.out).ok()?["generation"].as_u64()?;
+        (generation >= 3 && audit.code == 0).then_some(generation)
+    };
+    let begun = std::time::Instant::now();
+    let mut generation = None;
+    while generation.is_none() && begun.elapsed().as_secs() < 150 {
+        generation = proved();
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    over.store(true, Ordering::Relaxed);
+    let (asked, dropped) = client.join().expect("the client ends");
+    assert!(generation.is_some(), "{}", serving.words());
+    assert!(asked > 20 && dropped.is_empty(), "{asked} asked, dropped: {dropped:?}");
+    println!("{asked} handshakes through {generation:?} generations, none dropped");
 }
 
 #[test]

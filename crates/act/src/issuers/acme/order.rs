@@ -431,13 +431,13 @@ fn base(name: &Identifier) -> Identifier {
     }
 }
 
-/// Can it be that the CA minds only what the order replaces (RFC 9773 section 5)?
+/// Can it be that the CA minds only what the order replaces (RFC 9773 section 5)? Whatever else a CA says of a plain
+/// order it will say again of one that replaces nothing, so only what has to do with the account or with rates is left
+/// out: some answer with an internal error where the predecessor is unknown to them.
 fn is_about_replacing(trouble: &Trouble) -> bool {
+    const NOT: [&str; 4] = ["rateLimited", "userActionRequired", "badNonce", "accountDoesNotExist"];
     match trouble {
-        Trouble::Problem(problem) => {
-            ["alreadyReplaced", "malformed", "unauthorized"].iter().any(|kind| problem.is(kind))
-                || matches!(problem.status, 404 | 409)
-        }
+        Trouble::Problem(problem) => !NOT.iter().any(|kind| problem.is(kind)),
         Trouble::Fault(_) => false,
     }
 }
