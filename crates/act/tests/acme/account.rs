@@ -67,7 +67,8 @@ fn jwk(pem: &Path) -> Value {
 
 fn key(folder: &Path, name: &str, arguments: &[&str]) -> std::path::PathBuf {
     let path = folder.join(name);
-    program::run(Command::new("openssl").args(arguments).arg("-out").arg(&path)).unwrap();
+    let (verb, rest) = arguments.split_first().unwrap();
+    program::run(Command::new("openssl").arg(verb).arg("-out").arg(&path).args(rest)).unwrap();
     path
 }
 
