@@ -207,7 +207,14 @@ impl Client {
 }
 
 /// What an answer that is no success means (RFC 9110 section 15).
-pub(crate) fn judge(place: &str, status: u16, said: &str, wait: Option<i64>, location: &str, now: UnixTime) -> Fault {
+pub(crate) fn judge(
+    place: &str,
+    status: u16,
+    said: &str,
+    wait: Option<i64>,
+    location: &str,
+    now: UnixTime,
+) -> Fault {
     let colon = if said.is_empty() { "" } else { ": " };
     let context = format!("{place} answered {status}{colon}{said}");
     match status {

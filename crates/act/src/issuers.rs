@@ -18,7 +18,9 @@ pub const ISSUERS: &[IssuerKind] = &[IssuerKind {
     name: acme::NAME,
     doc: acme::DOC,
     build: |table, cx| Ok(Box::new(acme::Acme::open(table, cx)?)),
-    rehearsal: |table, cx| Some(acme::Acme::rehearsal(table, cx)?.map(|acme| Box::new(acme) as Box<dyn Issuer>)),
+    rehearsal: |table, cx| {
+        Some(acme::Acme::rehearsal(table, cx)?.map(|acme| Box::new(acme) as Box<dyn Issuer>))
+    },
     settings: acme::schema,
 }];
 

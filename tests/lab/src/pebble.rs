@@ -72,10 +72,8 @@ pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
         command.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]);
         command.args(["-management", &ports[0].local().to_string()]);
         command.args(["-dnsserver", &ports[1].local().to_string()]);
-        let endpoints = vec![
-            local("management", &ports[0], Starttls::Direct),
-            local("dns", &ports[1], Starttls::Direct),
-        ];
+        let endpoints =
+            vec![local("management", &ports[0], Starttls::Direct), local("dns", &ports[1], Starttls::Direct)];
         Ok(Recipe::new(command, endpoints, Reload::Itself))
     })?;
     let authority = Authority::new(lab);
@@ -83,8 +81,7 @@ pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
     let (http, tls) = (Port::free(), Port::free());
     let resolver = dns.endpoint("dns").address.to_string();
     let server = server::start(lab, "pebble", 2, |folder, ports| {
-        leaf.install(&folder.join("tls"), None)
-            .map_err(|error| NotRun::new("pebble", error.to_string()))?;
+        leaf.install(&folder.join("tls"), None).map_err(|error| NotRun::new("pebble", error.to_string()))?;
         let config = folder.join("pebble.json");
         write(&config, configuration(folder, options, ports, &http, &tls));
         let mut command = Command::new(beside("pebble")?);

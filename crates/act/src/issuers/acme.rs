@@ -58,7 +58,7 @@ pub struct Acme {
     ca: Ca,
     ledger: Ledger,
     keep: Arc<dyn Keep>,
-    /// Tells this CA, and this binding, from others.
+    /// Tells this CA from others.
     id: String,
     /// In front of everything that is kept.
     prefix: String,
@@ -88,8 +88,8 @@ impl Acme {
 
     fn with(settings: Settings, cx: &BuildCx) -> Result<Self, String> {
         let directory = settings.url()?;
-        let binding = settings.eab.as_ref().map(|eab| format!("\n{}", eab.kid)).unwrap_or_default();
-        let id = hex(&sha256(format!("{directory}{binding}").as_bytes()))[..16].to_owned();
+        // Not of the binding too: once the account is made, people take `eab` out again.
+        let id = hex(&sha256(directory.as_str().as_bytes()))[..16].to_owned();
         let prefix = format!("acme/{id}/");
         let ledger = Ledger::new(directory.host_str().unwrap_or_default(), Arc::clone(&cx.keep), &prefix);
         let ca = Ca::new(directory, &settings.reach(), &cx.roots)?;
@@ -99,7 +99,9 @@ impl Acme {
 
     /// The profile an order names: the request's, else the configured one, where the CA offers it.
     fn profile_for(&self, request: &Request, directory: &Directory) -> Result<Option<String>, Fault> {
-        let Some(wanted) = request.profile.clone().or_else(|| self.settings.profile()) else { return Ok(None) };
+        let Some(wanted) = request.profile.clone().or_else(|| self.settings.profile()) else {
+            return Ok(None);
+        };
         let offered = &directory.meta.profiles;
         if offered.contains_key(&wanted.name) {
             return Ok(Some(wanted.name));
@@ -110,9 +112,13 @@ impl Acme {
         let names: Vec<&str> = offered.keys().map(String::as_str).collect();
         let hint = match names.is_empty() {
             true => "this CA has no profiles: leave out `profile`".to_owned(),
-            false => format!("it offers {}", crate::text::cut(&notafter_pki::name::printable(&names.join(", ")), 300)),
+            false => format!(
+                "it offers {}",
+                crate::text::cut(&notafter_pki::name::printable(&names.join(", ")), 300)
+            ),
         };
-        Err(Fault::new(FaultKind::Invalid, format!("the CA does not offer the profile {}", wanted.name)).hint(hint))
+        Err(Fault::new(FaultKind::Invalid, format!("the CA does not offer the profile {}", wanted.name))
+            .hint(hint))
     }
 
     /// Revokes a certificate with its own private key (PKCS#8, PKCS#1 or SEC1; DER), for when the account is gone (RFC 8555
@@ -120,17 +126,34 @@ impl Acme {
     ///
     /// # Errors
     /// When the CA does not.
-    pub async fn revoke_with_key(&self, cx: &Cx, leaf: &[u8], key: &[u8], reason: RevocationReason) -> Result<(), Fault> {
+    pub async fn revoke_with_key(
+        &self,
+        cx: &Cx,
+        leaf: &[u8],
+        key: &[u8],
+        reason: RevocationReason,
+    ) -> Result<(), Fault> {
         let key = AccountKey::from_der(key).map_err(|said| {
-            Fault::new(FaultKind::Invalid, format!("the certificate's key cannot sign the revocation: {said}"))
+            Fault::new(
+                FaultKind::Invalid,
+                format!("the certificate's key cannot sign the revocation: {said}"),
+            )
         })?;
         self.send_revocation(cx, leaf, By::Key(&key), reason).await
     }
 
-    async fn send_revocation(&self, cx: &Cx, leaf: &[u8], by: By<'_>, reason: RevocationReason) -> Result<(), Fault> {
+    async fn send_revocation(
+        &self,
+        cx: &Cx,
+        leaf: &[u8],
+        by: By<'_>,
+        reason: RevocationReason,
+    ) -> Result<(), Fault> {
         let directory = self.ca.directory(cx).await?;
         let Some(url) = &directory.revoke_cert else {
-            return Err(Fault::new(FaultKind::Invalid, "this CA has no way to revoke over ACME").retry(Retry::Never));
+            return Err(
+                Fault::new(FaultKind::Invalid, "this CA has no way to revoke over ACME").retry(Retry::Never)
+            );
         };
         let mut payload = json!({ "certificate": b64(leaf) });
         // "Unspecified" is said by saying nothing (RFC 5280 section 5.3.1).
@@ -146,7 +169,9 @@ impl Acme {
 
     async fn renewal_info(&self, cx: &Cx, leaf: &[u8]) -> Result<Option<Suggested>, Fault> {
         let directory = self.ca.directory(cx).await?;
-        let (Some(base), Some(id)) = (&directory.renewal_info, ari::certificate_id(leaf)) else { return Ok(None) };
+        let (Some(base), Some(id)) = (&directory.renewal_info, ari::certificate_id(leaf)) else {
+            return Ok(None);
+        };
         let now = cx.clock.now();
         match self.ca.get(cx, &format!("{}/{id}", base.trim_end_matches('/'))).await {
             Ok(answer) => {
@@ -155,7 +180,9 @@ impl Acme {
             }
             // Not a certificate of this CA, or one it no longer speaks about.
             Err(Trouble::Problem(problem)) if matches!(problem.status, 400 | 404 | 410) => Ok(None),
-            Err(trouble) => Err(trouble.fault("the CA does not say when it wants the certificate replaced", now)),
+            Err(trouble) => {
+                Err(trouble.fault("the CA does not say when it wants the certificate replaced", now))
+            }
         }
     }
 }
@@ -164,7 +191,10 @@ impl Issuer for Acme {
     fn begin<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Result<Ticket, Fault>> {
         Box::pin(async move {
             if request.names.is_empty() {
-                return Err(Fault::new(FaultKind::Invalid, "a certificate for no name at all is not ordered"));
+                return Err(Fault::new(
+                    FaultKind::Invalid,
+                    "a certificate for no name at all is not ordered",
+                ));
             }
             if request.replaces.is_none() {
                 self.ledger.predict(&request.names, cx.clock.now())?;
@@ -205,11 +235,20 @@ impl Issuer for Acme {
         })
     }
 
-    fn suggested<'a>(&'a self, cx: &'a Cx, leaf: &'a [u8]) -> BoxFuture<'a, Result<Option<Suggested>, Fault>> {
+    fn suggested<'a>(
+        &'a self,
+        cx: &'a Cx,
+        leaf: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Suggested>, Fault>> {
         Box::pin(self.renewal_info(cx, leaf))
     }
 
-    fn revoke<'a>(&'a self, cx: &'a Cx, leaf: &'a [u8], reason: RevocationReason) -> BoxFuture<'a, Result<(), Fault>> {
+    fn revoke<'a>(
+        &'a self,
+        cx: &'a Cx,
+        leaf: &'a [u8],
+        reason: RevocationReason,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let account = self.account(cx).await?;
             self.send_revocation(cx, leaf, account.by(), reason).await

@@ -50,8 +50,20 @@ const SOURCE: &str = "https://letsencrypt.org/docs/rate-limits/, as of 2025-06-1
 /// Every limit that is known. Orders that replace a certificate by ARI are free of all of them, says the same page.
 pub const LIMITS: &[Limit] = &[
     Limit { host: LETS_ENCRYPT, counted: Counted::Orders, count: 300, per_s: 3 * 3_600, source: SOURCE },
-    Limit { host: LETS_ENCRYPT, counted: Counted::CertificatesOfDomain, count: 50, per_s: 7 * 86_400, source: SOURCE },
-    Limit { host: LETS_ENCRYPT, counted: Counted::CertificatesOfSet, count: 5, per_s: 7 * 86_400, source: SOURCE },
+    Limit {
+        host: LETS_ENCRYPT,
+        counted: Counted::CertificatesOfDomain,
+        count: 50,
+        per_s: 7 * 86_400,
+        source: SOURCE,
+    },
+    Limit {
+        host: LETS_ENCRYPT,
+        counted: Counted::CertificatesOfSet,
+        count: 5,
+        per_s: 7 * 86_400,
+        source: SOURCE,
+    },
     Limit { host: LETS_ENCRYPT, counted: Counted::FailuresOfName, count: 5, per_s: 3_600, source: SOURCE },
 ];
 
@@ -144,7 +156,10 @@ impl Ledger {
                 // Others count too: a lost race is a look at what they left.
                 for _ in 0..16 {
                     let before = self.keep.kept(&name)?;
-                    let full = before.as_deref().and_then(|b| std::str::from_utf8(b).ok()?.parse().ok()).unwrap_or(0);
+                    let full = before
+                        .as_deref()
+                        .and_then(|b| std::str::from_utf8(b).ok()?.parse().ok())
+                        .unwrap_or(0);
                     let after = limit.take(full, now).to_string();
                     if self.keep.keep(&name, before.as_deref(), after.as_bytes())? {
                         break;
@@ -279,7 +294,10 @@ mod tests {
         for _ in 0..300 {
             ledger.ordered(NOW).expect("kept");
         }
-        assert_eq!(ledger.predict(&names(&["x.example"]), NOW).expect_err("used up").retry, Retry::At(NOW.plus(36)));
+        assert_eq!(
+            ledger.predict(&names(&["x.example"]), NOW).expect_err("used up").retry,
+            Retry::At(NOW.plus(36))
+        );
         let other = Ledger::new("ca.example", keep, "acme/y/");
         for _ in 0..1_000 {
             other.ordered(NOW).expect("nothing to count");

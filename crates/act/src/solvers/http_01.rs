@@ -62,9 +62,13 @@ enum Way {
 /// The address in `listen`: with a port, or a port alone.
 pub(super) fn listen(text: Option<&str>, port: u16) -> Result<SocketAddr, String> {
     let Some(text) = text else { return Ok((Ipv6Addr::UNSPECIFIED, port).into()) };
-    let alone = || Some(SocketAddr::from((Ipv6Addr::UNSPECIFIED, text.trim_start_matches(':').parse().ok()?)));
+    let alone =
+        || Some(SocketAddr::from((Ipv6Addr::UNSPECIFIED, text.trim_start_matches(':').parse().ok()?)));
     text.parse().ok().or_else(alone).ok_or_else(|| {
-        format!("`listen`: `{}` is no address with a port\nhint: listen = \"0.0.0.0:{port}\"", text.escape_debug())
+        format!(
+            "`listen`: `{}` is no address with a port\nhint: listen = \"0.0.0.0:{port}\"",
+            text.escape_debug()
+        )
     })
 }
 
@@ -73,7 +77,10 @@ impl Http01 {
         let read: Settings = settings::read(table, &schema())?;
         let server = read.server == Some(true);
         if u8::from(read.webroot.is_some()) + u8::from(server) + u8::from(read.listen.is_some()) > 1 {
-            return Err("`webroot`, `server` and `listen` are three ways to do one thing\nhint: keep one of them".to_owned());
+            return Err(
+                "`webroot`, `server` and `listen` are three ways to do one thing\nhint: keep one of them"
+                    .to_owned(),
+            );
         }
         let way = match read.webroot {
             Some(path) if !path.is_absolute() => {
@@ -135,7 +142,11 @@ impl Http01 {
         }
         let mut random = [0; 24];
         if SystemRandom::new().fill(&mut random).is_err() {
-            return vec![Check::fails(what, "there is no randomness on this machine", "look at the kernel's log")];
+            return vec![Check::fails(
+                what,
+                "there is no randomness on this machine",
+                "look at the kernel's log",
+            )];
         }
         let token = format!("rehearsal-{}", b64(&random));
         let authorization = format!("{token}.rehearsal");
@@ -177,7 +188,8 @@ impl Solver for Http01 {
                 self.show(&challenge.token, &challenge.key_authorization).await?;
             }
             let Some(eyes) = &self.eyes else { return Ok(true) };
-            let seen = eyes.http(&challenge.identifier, &challenge.token, &challenge.key_authorization).await?;
+            let seen =
+                eyes.http(&challenge.identifier, &challenge.token, &challenge.key_authorization).await?;
             Ok(seen == Seen::Right)
         })
     }

@@ -63,13 +63,19 @@ impl Resolve for Fixed {
 
 impl Eyes {
     /// Is this the answer for the token?
-    pub(super) async fn http(&self, name: &Identifier, token: &str, authorization: &str) -> Result<Seen, Fault> {
+    pub(super) async fn http(
+        &self,
+        name: &Identifier,
+        token: &str,
+        authorization: &str,
+    ) -> Result<Seen, Fault> {
         let host = match name {
             Identifier::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
             name => name.to_string(),
         };
         let url = format!("http://{host}:{}{PLACE}{token}", self.port);
-        let url = Url::parse(&url).map_err(|e| Fault::new(FaultKind::Invalid, format!("{url} is no address: {e}")))?;
+        let url = Url::parse(&url)
+            .map_err(|e| Fault::new(FaultKind::Invalid, format!("{url} is no address: {e}")))?;
         let own = self.port;
         let policy = reqwest::redirect::Policy::custom(move |attempt| {
             let port = attempt.url().port_or_known_default();
@@ -129,7 +135,8 @@ impl Eyes {
             };
             let done = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(server, stream).await?;
             let (_, connection) = done.get_ref();
-            let leaf = connection.peer_certificates().and_then(|all| all.first()).map(|leaf| leaf.as_ref().to_vec());
+            let leaf =
+                connection.peer_certificates().and_then(|all| all.first()).map(|leaf| leaf.as_ref().to_vec());
             let spoken = connection.alpn_protocol() == Some(ACME_TLS);
             Ok::<_, std::io::Error>(leaf.filter(|_| spoken))
         };

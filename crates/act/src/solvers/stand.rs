@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notafter_core::fault::{Fault, FaultKind};
+use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -87,7 +87,11 @@ pub(super) async fn take_back_token(address: SocketAddr, token: &str) {
 }
 
 /// Shows this certificate to whoever asks for the challenge of this name.
-pub(super) async fn show_certificate(address: SocketAddr, name: &str, key: Arc<CertifiedKey>) -> Result<(), Fault> {
+pub(super) async fn show_certificate(
+    address: SocketAddr,
+    name: &str,
+    key: Arc<CertifiedKey>,
+) -> Result<(), Fault> {
     let mut stands = STANDS.lock().await;
     let found = open(&mut stands, address, || Offer::Certificates(Arc::default())).await?;
     match found {
@@ -129,7 +133,11 @@ fn offer(stands: &[Stand], address: SocketAddr) -> Option<Offer> {
 }
 
 /// The stand at this address, opened if it is not.
-async fn open(stands: &mut Vec<Stand>, address: SocketAddr, fresh: impl Fn() -> Offer) -> Result<Offer, Fault> {
+async fn open(
+    stands: &mut Vec<Stand>,
+    address: SocketAddr,
+    fresh: impl Fn() -> Offer,
+) -> Result<Offer, Fault> {
     // A task ends with the runtime it was started on.
     stands.retain(|stand| !stand.task.is_finished());
     if let Some(offer) = offer(stands, address) {

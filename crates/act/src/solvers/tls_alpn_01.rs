@@ -85,7 +85,8 @@ impl TlsAlpn01 {
         }
         let failed = |said: String| Fault::new(FaultKind::System, said);
         let (leaf, key) = certificate::make(name, &digest, cx.clock.now()).map_err(failed)?;
-        let key = any_supported_type(&PrivatePkcs8KeyDer::from(key).into()).map_err(|e| failed(e.to_string()))?;
+        let key =
+            any_supported_type(&PrivatePkcs8KeyDer::from(key).into()).map_err(|e| failed(e.to_string()))?;
         let key = CertifiedKey::new(vec![CertificateDer::from(leaf)], key);
         stand::show_certificate(self.address, &host, Arc::new(key)).await
     }
@@ -97,7 +98,12 @@ impl TlsAlpn01 {
         .await;
     }
 
-    async fn look(&self, eyes: &Eyes, name: &Identifier, authorization: &str) -> Result<Result<(), String>, Fault> {
+    async fn look(
+        &self,
+        eyes: &Eyes,
+        name: &Identifier,
+        authorization: &str,
+    ) -> Result<Result<(), String>, Fault> {
         Ok(match eyes.tls(name, &sent(name)).await? {
             Ok(leaf) if certificate::proves(&leaf, &sha256(authorization.as_bytes())) => Ok(()),
             Ok(_) => Err("another certificate is shown there".to_owned()),
@@ -109,7 +115,11 @@ impl TlsAlpn01 {
         let what = format!("listen on {}", self.address);
         if name.is_wildcard() {
             let hint = "a wildcard can be proved by dns-01 alone: set such a solver";
-            return vec![Check::fails(format!("tls-alpn-01 of {name}"), "no CA takes it for a wildcard", hint)];
+            return vec![Check::fails(
+                format!("tls-alpn-01 of {name}"),
+                "no CA takes it for a wildcard",
+                hint,
+            )];
         }
         let authorization = "rehearsal.rehearsal";
         // A challenge under way for the same name is not to be disturbed.

@@ -21,7 +21,10 @@ impl Tokens {
 
     /// Answers for this token from now on.
     pub(crate) fn show(&self, token: &str, authorization: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned(), authorization.to_owned());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(token.to_owned(), authorization.to_owned());
     }
 
     /// No longer.

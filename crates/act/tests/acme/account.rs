@@ -89,7 +89,8 @@ async fn accounts_of_other_clients_go_on() {
     // acme.sh writes SEC1 with the parameters in front; lego SEC1 without.
     let sec1 = key(&keys, "ec.pem", &["ecparam", "-name", "secp384r1", "-genkey"]);
     let bare = key(&keys, "bare.pem", &["ecparam", "-name", "prime256v1", "-genkey", "-noout"]);
-    let urls = [account(&lab, &ca, &rsa).await, account(&lab, &ca, &sec1).await, account(&lab, &ca, &bare).await];
+    let urls =
+        [account(&lab, &ca, &rsa).await, account(&lab, &ca, &sec1).await, account(&lab, &ca, &bare).await];
 
     let certbot = lab.path().join("letsencrypt/accounts/localhost/dir/0123abcd");
     let acme_sh = lab.path().join("acme.sh/ca/localhost/dir");
@@ -102,7 +103,8 @@ async fn accounts_of_other_clients_go_on() {
     std::fs::copy(&sec1, acme_sh.join("account.key")).unwrap();
     std::fs::write(acme_sh.join("ca.conf"), format!("ACCOUNT_URL='{}'\n", urls[1])).unwrap();
     std::fs::copy(&bare, lego.join("keys/me@example.com.key")).unwrap();
-    std::fs::write(lego.join("account.json"), json!({ "registration": { "uri": urls[2] } }).to_string()).unwrap();
+    std::fs::write(lego.join("account.json"), json!({ "registration": { "uri": urls[2] } }).to_string())
+        .unwrap();
     // One of another CA lies beside them, and is left alone.
     let other = lab.path().join("letsencrypt/accounts/acme.example.org/directory/ffff");
     std::fs::create_dir_all(&other).unwrap();
@@ -123,7 +125,10 @@ async fn accounts_of_other_clients_go_on() {
     }
     let acme = issuer(table(&ca, json!({})), &Arc::default());
     let fault = acme.import_account(&cx(), &stranger).await.unwrap_err();
-    assert!(fault.kind == FaultKind::Invalid && fault.context.contains("knows none of the 1 account keys"), "{fault:?}");
+    assert!(
+        fault.kind == FaultKind::Invalid && fault.context.contains("knows none of the 1 account keys"),
+        "{fault:?}"
+    );
     for nothing in ["keys", "nowhere"] {
         let fault = acme.import_account(&cx(), &lab.path().join(nothing)).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Invalid, "{fault:?}");
@@ -150,7 +155,8 @@ async fn terms_are_not_agreed_to_in_silence() {
     let checks = acme.rehearse(&cx(), &wanted).await;
     assert!(checks.iter().any(|check| check.works && check.because.ends_with("is usable")), "{checks:?}");
     // Another contact is told to the CA.
-    let moved = issuer(table(&ca, json!({ "contact": ["ops@example.com", "mailto:pki@example.com"] })), &keep);
+    let moved =
+        issuer(table(&ca, json!({ "contact": ["ops@example.com", "mailto:pki@example.com"] })), &keep);
     order(&moved, &wanted, &*standalone(&ca)).await.unwrap();
     assert_eq!(keep.account().1["contact"], json!(["mailto:ops@example.com", "mailto:pki@example.com"]));
 }

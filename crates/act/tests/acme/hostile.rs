@@ -52,18 +52,30 @@ fn good(path: &str, base: &str) -> Reply {
                 "certificate": format!("{base}/cert/1") })
     };
     match path {
-        "/dir" => Reply::Json(200, "", json!({
-            "newNonce": format!("{base}/nonce"), "newAccount": format!("{base}/account"), "newOrder": format!("{base}/order"),
-        })),
+        "/dir" => Reply::Json(
+            200,
+            "",
+            json!({
+                "newNonce": format!("{base}/nonce"), "newAccount": format!("{base}/account"), "newOrder": format!("{base}/order"),
+            }),
+        ),
         "/nonce" => Reply::Json(200, "", json!({})),
         "/account" => Reply::Json(201, "Location: BASE/account/1\r\n", json!({ "status": "valid" })),
         "/order" => Reply::Json(201, "Location: BASE/order/1\r\n", order("pending")),
         "/order/1" => Reply::Json(200, "", order("ready")),
         "/finalize/1" => Reply::Json(200, "", order("valid")),
-        "/authz/1" => Reply::Json(200, "", json!({
-            "status": "valid", "identifier": { "type": "dns", "value": "a.test" }, "challenges": []
-        })),
-        _ => Reply::Json(404, "", json!({ "type": "urn:ietf:params:acme:error:malformed", "detail": "nothing here" })),
+        "/authz/1" => Reply::Json(
+            200,
+            "",
+            json!({
+                "status": "valid", "identifier": { "type": "dns", "value": "a.test" }, "challenges": []
+            }),
+        ),
+        _ => Reply::Json(
+            404,
+            "",
+            json!({ "type": "urn:ietf:params:acme:error:malformed", "detail": "nothing here" }),
+        ),
     }
 }
 
@@ -72,7 +84,8 @@ async fn ca(lab: &Lab, scene: Scene) -> Ca {
     let chain = CertificateDer::pem_file_iter(&leaf.fullchain_pem).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&leaf.key_pem).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config =
+        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -81,7 +94,8 @@ async fn ca(lab: &Lab, scene: Scene) -> Ca {
     let (home, list, scene) = (base.clone(), Arc::clone(&asked), Arc::new(scene));
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, home, list, scene) = (acceptor.clone(), home.clone(), Arc::clone(&list), Arc::clone(&scene));
+            let (acceptor, home, list, scene) =
+                (acceptor.clone(), home.clone(), Arc::clone(&list), Arc::clone(&scene));
             tokio::spawn(async move {
                 let mut stream = acceptor.accept(stream).await.ok()?;
                 let mut request = Vec::new();
@@ -91,21 +105,35 @@ async fn ca(lab: &Lab, scene: Scene) -> Ca {
                     request.extend_from_slice(&piece[..read]);
                     let text = String::from_utf8_lossy(&request).into_owned();
                     let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-                    let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
+                    let length = head
+                        .to_lowercase()
+                        .lines()
+                        .find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
                     if body.len() >= length.unwrap_or(0) {
                         break head.to_owned();
                     }
                 };
                 let path = head.split(' ').nth(1)?.to_owned();
                 list.lock().unwrap().push(path.clone());
-                answer(&mut stream, scene(&path, &home).unwrap_or_else(|| good(&path, &home)), &home, head.starts_with("HEAD")).await
+                answer(
+                    &mut stream,
+                    scene(&path, &home).unwrap_or_else(|| good(&path, &home)),
+                    &home,
+                    head.starts_with("HEAD"),
+                )
+                .await
             });
         }
     });
     Ca { base, ca_file: leaf.root_pem.clone(), asked, task }
 }
 
-async fn answer<S: AsyncWriteExt + Unpin>(stream: &mut S, reply: Reply, base: &str, head_only: bool) -> Option<()> {
+async fn answer<S: AsyncWriteExt + Unpin>(
+    stream: &mut S,
+    reply: Reply,
+    base: &str,
+    head_only: bool,
+) -> Option<()> {
     static NONCE: AtomicUsize = AtomicUsize::new(0);
     let nonce = NONCE.fetch_add(1, Ordering::Relaxed);
     let (status, headers, body) = match reply {
@@ -160,7 +188,11 @@ impl Solver for Counting {
         Box::pin(async { Ok(()) })
     }
 
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Identifier) -> BoxFuture<'a, Vec<notafter_core::deployment::Check>> {
+    fn rehearse<'a>(
+        &'a self,
+        _: &'a Cx,
+        _: &'a Identifier,
+    ) -> BoxFuture<'a, Vec<notafter_core::deployment::Check>> {
         Box::pin(async { Vec::new() })
     }
 }
@@ -198,7 +230,8 @@ fn order_with(base: &str, member: &str, value: Value) -> Reply {
 }
 
 fn authorization(more: Value) -> Reply {
-    let mut body = json!({ "status": "pending", "identifier": { "type": "dns", "value": "a.test" }, "challenges": [] });
+    let mut body =
+        json!({ "status": "pending", "identifier": { "type": "dns", "value": "a.test" }, "challenges": [] });
     body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
     Reply::Json(200, "", body)
 }
@@ -227,7 +260,9 @@ async fn addresses_that_lead_inward() {
         }
         let url = inward.clone();
         let scene = at("/authz/1", move |_| {
-            authorization(json!({ "challenges": [{ "type": "http-01", "status": "pending", "url": url, "token": "a".repeat(43) }] }))
+            authorization(
+                json!({ "challenges": [{ "type": "http-01", "status": "pending", "url": url, "token": "a".repeat(43) }] }),
+            )
         });
         check(&inward, "the CA sends us", FaultKind::Refused, scene).await;
     }
@@ -239,20 +274,38 @@ async fn tokens_names_and_certificates_that_are_none() {
     for token in ["../../../../etc/cron.d/notafter", "a/b", "", "$(reboot)-and-more-than-22", "short"] {
         let scene = at("/authz/1", move |base| {
             let url = format!("{base}/challenge/1");
-            authorization(json!({ "challenges": [{ "type": "http-01", "status": "pending", "url": url, "token": token }] }))
+            authorization(
+                json!({ "challenges": [{ "type": "http-01", "status": "pending", "url": url, "token": token }] }),
+            )
         });
         check(token, "a token for a.test that is none", FaultKind::Refused, scene).await;
     }
-    let victim = at("/authz/1", |_| authorization(json!({ "identifier": { "type": "dns", "value": "victim.example" } })));
-    check("another name", "control of victim.example proved, which was not ordered", FaultKind::Refused, victim).await;
-    let many = at("/order", |base| order_with(base, "authorizations", json!(vec![format!("{base}/authz/1"); 5_000])));
+    let victim = at("/authz/1", |_| {
+        authorization(json!({ "identifier": { "type": "dns", "value": "victim.example" } }))
+    });
+    check(
+        "another name",
+        "control of victim.example proved, which was not ordered",
+        FaultKind::Refused,
+        victim,
+    )
+    .await;
+    let many = at("/order", |base| {
+        order_with(base, "authorizations", json!(vec![format!("{base}/authz/1"); 5_000]))
+    });
     check("many", "wants 5000 authorizations for 1 names", FaultKind::Refused, many).await;
 
     let lab = Lab::new("acme-wrong-certificate");
-    let wrong = std::fs::read_to_string(&Authority::new(&lab).issue(&LabRequest::new(&["a.test"])).fullchain_pem).unwrap();
+    let wrong =
+        std::fs::read_to_string(&Authority::new(&lab).issue(&LabRequest::new(&["a.test"])).fullchain_pem)
+            .unwrap();
     let wrong = at("/cert/1", move |_| Reply::Text(200, String::new(), wrong.clone()));
     check("wrong key", "it is for another key", FaultKind::Refused, wrong).await;
-    for (what, sign) in [("", "it is empty"), ("<html>", "it is empty"), ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read")] {
+    for (what, sign) in [
+        ("", "it is empty"),
+        ("<html>", "it is empty"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
+    ] {
         let scene = at("/cert/1", move |_| Reply::Text(200, String::new(), what.to_owned()));
         check(what, sign, FaultKind::Refused, scene).await;
     }
@@ -261,7 +314,9 @@ async fn tokens_names_and_certificates_that_are_none() {
 #[tokio::test]
 async fn answers_that_are_none() {
     for path in ["/dir", "/account", "/order", "/authz/1", "/order/1", "/finalize/1"] {
-        let html = at(path, |_| Reply::Text(200, "Content-Type: text/html\r\n".into(), "<html><title>Log in</title>".into()));
+        let html = at(path, |_| {
+            Reply::Text(200, "Content-Type: text/html\r\n".into(), "<html><title>Log in</title>".into())
+        });
         if path != "/account" {
             check(path, "and sent this: <html>", FaultKind::Unreachable, html).await;
         }
@@ -270,11 +325,26 @@ async fn answers_that_are_none() {
         let broken = at(path, |_| Reply::Text(500, String::new(), "<html>oops".into()));
         let (fault, _) = check(path, "answered 500", FaultKind::Unreachable, broken).await;
         assert_eq!(fault.retry, Retry::Backoff);
-        let busy = at(path, |_| Reply::Json(429, "Retry-After: 120\r\n", json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "slow down" })));
+        let busy = at(path, |_| {
+            Reply::Json(
+                429,
+                "Retry-After: 120\r\n",
+                json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "slow down" }),
+            )
+        });
         let (fault, _) = check(path, "slow down (rateLimited)", FaultKind::Unreachable, busy).await;
-        assert!(matches!(fault.retry, Retry::At(at) if (100..=121).contains(&(at.0 - crate::cx().clock.now().0))), "{fault:?}");
+        assert!(
+            matches!(fault.retry, Retry::At(at) if (100..=121).contains(&(at.0 - crate::cx().clock.now().0))),
+            "{fault:?}"
+        );
     }
-    check("slow", "did not finish its answer within 2 s", FaultKind::Unreachable, at("/order", |_| Reply::Silence)).await;
+    check(
+        "slow",
+        "did not finish its answer within 2 s",
+        FaultKind::Unreachable,
+        at("/order", |_| Reply::Silence),
+    )
+    .await;
     let moved = at("/order", |_| Reply::Text(302, "Location: BASE/elsewhere\r\n".into(), String::new()));
     let (_, asked) = check("redirect", "a redirect", FaultKind::Refused, moved).await;
     assert!(!asked.contains(&"/elsewhere".to_owned()));
@@ -282,7 +352,9 @@ async fn answers_that_are_none() {
 
 #[tokio::test]
 async fn nonces_are_refused_for_ever() {
-    let scene = at("/order", |_| Reply::Json(400, "", json!({ "type": "urn:ietf:params:acme:error:badNonce", "detail": "no" })));
+    let scene = at("/order", |_| {
+        Reply::Json(400, "", json!({ "type": "urn:ietf:params:acme:error:badNonce", "detail": "no" }))
+    });
     let (fault, asked) = check("nonces", "no (badNonce)", FaultKind::Unreachable, scene).await;
     assert_eq!(fault.retry, Retry::Backoff);
     let tries = asked.iter().filter(|path| *path == "/order").count();

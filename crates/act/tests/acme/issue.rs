@@ -90,7 +90,10 @@ async fn through_a_server_that_asks_the_table() {
             let line = String::from_utf8_lossy(&piece[..read]).into_owned();
             let body = table_of.answer(line.split(' ').nth(1).unwrap_or_default()).unwrap_or_default();
             let status = if body.is_empty() { "404 No" } else { "200 OK" };
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
@@ -174,7 +177,10 @@ async fn a_ca_that_wants_a_binding() {
     assert_eq!((fault.kind, fault.retry), (FaultKind::Invalid, Retry::Never));
     assert!(fault.hint.unwrap().contains("eab = {"));
     let checks = without.rehearse(&cx(), &request).await;
-    assert!(checks.iter().any(|check| !check.works && check.because.contains("those it knows")), "{checks:?}");
+    assert!(
+        checks.iter().any(|check| !check.works && check.because.contains("those it knows")),
+        "{checks:?}"
+    );
 
     let secret = lab.path().join("hmac");
     std::fs::write(&secret, format!("{key}\n")).unwrap();
@@ -184,7 +190,8 @@ async fn a_ca_that_wants_a_binding() {
 
     std::fs::write(&secret, "d3Jvbmcta2V5LXdyb25nLWtleS13cm9uZy1rZXk").unwrap();
     let wrong = json!({ "eab": { "kid": "kid-1", "hmac": { "file": secret } } });
-    let fault = order(&issuer(table(&ca, wrong), &Arc::default()), &request, &*standalone(&ca)).await.unwrap_err();
+    let fault =
+        order(&issuer(table(&ca, wrong), &Arc::default()), &request, &*standalone(&ca)).await.unwrap_err();
     assert!(fault.context.starts_with("the CA makes no account: "), "{fault:?}");
     assert!(!format!("{fault:?}").contains("d3Jvbmc"), "{fault:?}");
 }
@@ -219,7 +226,8 @@ async fn a_chain_to_the_root_that_is_preferred() {
 #[tokio::test]
 async fn profiles() {
     let lab = Lab::new("acme-profiles");
-    let profiles = vec![("default".to_owned(), 90 * 86_400), ("short".to_owned(), 518_400), ("tiny".to_owned(), 120)];
+    let profiles =
+        vec![("default".to_owned(), 90 * 86_400), ("short".to_owned(), 518_400), ("tiny".to_owned(), 120)];
     let Some(ca) = start(&lab, &Options { profiles, ..Options::default() }) else { return };
     let solver = standalone(&ca);
     let acme = issuer(table(&ca, json!({ "profile": "short" })), &Arc::default());
@@ -282,4 +290,99 @@ async fn a_ca_that_says_no() {
     let checks = careful.rehearse(&cx(), &request.names[0]).await;
     assert!(checks[0].works && !checks[1].works, "{checks:?}");
     assert_eq!(ca.issued(), 0);
+}
+
+#[tokio::test]
+async fn only_whoever_asks_for_the_challenge_sees_its_certificate() {
+    let lab = Lab::new("acme-alpn");
+    let port = notafter_lab::Port::free();
+    let at = port.local().to_string();
+    let settings = json!({ "listen": at, "port": port.number(), "address": "127.0.0.1" });
+    let solver = solver("tls-alpn-01", settings, &Arc::default());
+    let challenge = Challenge {
+        identifier: Identifier::parse("a.test").unwrap(),
+        kind: ChallengeType::TlsAlpn01,
+        token: "a".repeat(43),
+        key_authorization: "a.b".into(),
+    };
+    let cleanup = solver.present(&cx(), &challenge).await.unwrap();
+    assert!(solver.is_visible(&cx(), &challenge).await.unwrap());
+    let ask = |arguments: Vec<&'static str>, at: String| {
+        tokio::task::spawn_blocking(move || {
+            let mut openssl = Command::new("openssl");
+            openssl.args(["s_client", "-connect", &at]).args(arguments);
+            program::finish(&mut openssl, b"", std::time::Duration::from_secs(10)).unwrap().all()
+        })
+    };
+    let seen =
+        ask(vec!["-servername", "a.test", "-alpn", "acme-tls/1", "-showcerts"], at.clone()).await.unwrap();
+    assert!(seen.contains("ALPN protocol: acme-tls/1") && seen.contains("BEGIN CERTIFICATE"), "{seen}");
+    for other in [
+        vec!["-servername", "a.test"],
+        vec!["-servername", "a.test", "-alpn", "http/1.1"],
+        vec!["-servername", "b.test", "-alpn", "acme-tls/1"],
+        vec!["-noservername", "-alpn", "acme-tls/1"],
+    ] {
+        let seen = ask(other.clone(), at.clone()).await.unwrap();
+        assert!(!seen.contains("BEGIN CERTIFICATE"), "{other:?}: {seen}");
+    }
+    let leaf =
+        ask(vec!["-servername", "a.test", "-alpn", "acme-tls/1", "-showcerts"], at.clone()).await.unwrap();
+    let der = notafter_lab::base64::blocks(&leaf, "CERTIFICATE").pop().unwrap();
+    let said = text(&lab, &der);
+    assert!(said.contains("1.3.6.1.5.5.7.1.31: critical") && said.contains("DNS:a.test"), "{said}");
+    solver.clean_up(&cx(), &cleanup).await.unwrap();
+    solver.clean_up(&cx(), &cleanup).await.expect("gone already is done");
+    assert!(std::net::TcpStream::connect(port.local()).is_err());
+}
+
+/// A web server that serves a folder after so many redirects, the last one to here.
+async fn redirecting(root: std::path::PathBuf, hops: usize, to: Option<String>) -> std::net::SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut piece = [0; 4096];
+            let read = stream.read(&mut piece).await.unwrap_or(0);
+            let line = String::from_utf8_lossy(&piece[..read]).into_owned();
+            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            let (path, hop) =
+                path.split_once("?hop=").map_or((path.as_str(), 0), |(p, n)| (p, n.parse().unwrap()));
+            let answer = if hop < hops {
+                let target = to.clone().unwrap_or_else(|| format!("{path}?hop={}", hop + 1));
+                format!(
+                    "HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )
+            } else {
+                let body = std::fs::read_to_string(root.join(&path[1..])).unwrap_or_default();
+                // White space at the end is no matter.
+                format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}\n",
+                    body.len() + 1
+                )
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn redirects_are_followed_as_far_as_a_ca_follows() {
+    let lab = Lab::new("acme-redirects");
+    let root = lab.subfolder("webroot");
+    let name = Identifier::parse("a.test").unwrap();
+    for (hops, to, works) in [
+        (0, None, true),
+        (10, None, true),
+        (11, None, false),
+        (1, Some("http://a.test:22/".to_owned()), false),
+        (1, Some("ftp://a.test/".to_owned()), false),
+    ] {
+        let address = redirecting(root.clone(), hops, to.clone()).await;
+        let settings = json!({ "webroot": root, "port": address.port(), "address": "127.0.0.1" });
+        let checks = solver("http-01", settings, &Arc::default()).rehearse(&cx(), &name).await;
+        assert!(checks[0].works && checks[1].works == works, "{hops} {to:?}: {checks:?}");
+    }
 }

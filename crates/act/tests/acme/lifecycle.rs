@@ -72,19 +72,26 @@ async fn revocation_by_the_account_and_by_the_key() {
     acme.revoke(&cx(), &issued.chain[0], RevocationReason::Superseded).await.unwrap();
     let said = status(&issued.chain[0]);
     assert_eq!((&said["Status"], &said["Reason"]), (&json!("Revoked"), &json!(4)), "{said}");
-    acme.revoke(&cx(), &issued.chain[0], RevocationReason::Superseded).await.expect("revoked already is done");
+    acme.revoke(&cx(), &issued.chain[0], RevocationReason::Superseded)
+        .await
+        .expect("revoked already is done");
 
     let request = request(&lab, &["b.test"]);
     let issued = order(&acme, &request, &*solver).await.unwrap();
     // The key that openssl made for the request: the newest of the lab.
-    let folder = std::fs::read_dir(lab.path()).unwrap().flatten().filter(|e| e.path().join("key.pem").exists());
-    let newest = folder.max_by_key(|e| e.metadata().unwrap().modified().unwrap()).unwrap().path().join("key.pem");
+    let folder =
+        std::fs::read_dir(lab.path()).unwrap().flatten().filter(|e| e.path().join("key.pem").exists());
+    let newest =
+        folder.max_by_key(|e| e.metadata().unwrap().modified().unwrap()).unwrap().path().join("key.pem");
     let mut openssl = std::process::Command::new("openssl");
     openssl.args(["pkey", "-outform", "DER", "-in"]).arg(newest);
     let key = notafter_lab::program::run(&mut openssl).unwrap().stdout;
     let other = issuer(table(&ca, json!({})), &Arc::default());
     other.revoke_with_key(&cx(), &issued.chain[0], &key, RevocationReason::KeyCompromise).await.unwrap();
     assert_eq!(status(&issued.chain[0])["Reason"], json!(1));
-    let fault = other.revoke_with_key(&cx(), &issued.chain[1], &key, RevocationReason::Unspecified).await.unwrap_err();
+    let fault = other
+        .revoke_with_key(&cx(), &issued.chain[1], &key, RevocationReason::Unspecified)
+        .await
+        .unwrap_err();
     assert!(fault.context.starts_with("the CA does not revoke"), "{fault:?}");
 }

@@ -83,7 +83,8 @@ fn roots() -> Roots {
 
 /// The table of an issuer at this CA, with more settings.
 pub(crate) fn table(ca: &Pebble, more: Value) -> Value {
-    let mut table = json!({ "directory": ca.directory(), "ca_file": ca.ca_file(), "contact": "certs@example.com" });
+    let mut table =
+        json!({ "directory": ca.directory(), "ca_file": ca.ca_file(), "contact": "certs@example.com" });
     table.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
     table
 }
@@ -94,7 +95,8 @@ pub(crate) fn issuer(table: Value, keep: &Arc<Memory>) -> Acme {
 }
 
 pub(crate) fn solver(kind: &str, table: Value, tokens: &Arc<Tokens>) -> Box<dyn Solver> {
-    let cx = solvers::BuildCx { roots: roots(), keep: Arc::new(Memory::default()), tokens: Arc::clone(tokens) };
+    let cx =
+        solvers::BuildCx { roots: roots(), keep: Arc::new(Memory::default()), tokens: Arc::clone(tokens) };
     (solvers::find(kind).unwrap().build)(table, &cx).unwrap_or_else(|error| panic!("{kind}: {error}"))
 }
 
@@ -123,7 +125,17 @@ pub(crate) fn request(lab: &Lab, names: &[&str]) -> Request {
         .collect();
     let mut openssl = Command::new("openssl");
     openssl.current_dir(&folder).args(["req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt"]);
-    openssl.args(["ec_paramgen_curve:P-256", "-keyout", "key.pem", "-subj", "/", "-outform", "DER", "-out", "csr.der"]);
+    openssl.args([
+        "ec_paramgen_curve:P-256",
+        "-keyout",
+        "key.pem",
+        "-subj",
+        "/",
+        "-outform",
+        "DER",
+        "-out",
+        "csr.der",
+    ]);
     openssl.args(["-addext", &format!("subjectAltName={}", sans.join(","))]);
     program::run(&mut openssl).unwrap();
     Request {
@@ -172,7 +184,11 @@ pub(crate) async fn go_on(
 }
 
 /// A whole order.
-pub(crate) async fn order(issuer: &dyn Issuer, request: &Request, solver: &dyn Solver) -> Result<Issued, Fault> {
+pub(crate) async fn order(
+    issuer: &dyn Issuer,
+    request: &Request,
+    solver: &dyn Solver,
+) -> Result<Issued, Fault> {
     let ticket = issuer.begin(&cx(), request).await?;
     Ok(go_on(issuer, request, ticket, solver).await?.0)
 }

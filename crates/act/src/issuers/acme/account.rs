@@ -147,14 +147,19 @@ impl Acme {
                 Some(url) if kept.contact != contact => {
                     let payload = json!({ "contact": contact });
                     let sent = self.ca.post(cx, url, By::Account(&key, url), Some(&payload)).await;
-                    sent.map_err(|t| t.fault("the CA does not take the contact of the account", cx.clock.now()))?;
+                    sent.map_err(|t| {
+                        t.fault("the CA does not take the contact of the account", cx.clock.now())
+                    })?;
                     kept.contact.clone_from(&contact);
                     self.keep_account(Some(&bytes), &kept)?;
                 }
                 Some(url) => return Ok(Account { url: url.clone(), key }),
             }
         }
-        Err(Fault::new(FaultKind::Unreachable, "the ACME account is being changed by somebody else at the same time"))
+        Err(Fault::new(
+            FaultKind::Unreachable,
+            "the ACME account is being changed by somebody else at the same time",
+        ))
     }
 
     /// The key of an account that is not kept yet.
@@ -167,7 +172,10 @@ impl Acme {
             let mut found = import::candidates(path, self.ca.address()).map_err(wrong)?;
             return match found.len() {
                 1 => Ok(found.remove(0).key),
-                count => Err(wrong(format!("{} holds {count} account keys\nhint: name the file of the right one", path.display()))),
+                count => Err(wrong(format!(
+                    "{} holds {count} account keys\nhint: name the file of the right one",
+                    path.display()
+                ))),
             };
         }
         let kind = self.settings.account_key_type.unwrap_or(KeyType::EcdsaP256);
@@ -181,7 +189,9 @@ impl Acme {
         match self.ca.post(cx, &directory.new_account, By::Key(key), Some(&payload)).await {
             Ok(answer) => Ok(Some(account_url(&answer)?)),
             // A CA that wants a binding may say so even to a question.
-            Err(trouble) if trouble.is("accountDoesNotExist") || trouble.is("externalAccountRequired") => Ok(None),
+            Err(trouble) if trouble.is("accountDoesNotExist") || trouble.is("externalAccountRequired") => {
+                Ok(None)
+            }
             Err(trouble) => Err(trouble),
         }
     }
@@ -206,12 +216,21 @@ impl Acme {
     }
 
     /// The request for a new account (RFC 8555 section 7.3).
-    fn new_account(&self, key: &AccountKey, contact: &[String], directory: &Directory) -> Result<Value, Fault> {
+    fn new_account(
+        &self,
+        key: &AccountKey,
+        contact: &[String],
+        directory: &Directory,
+    ) -> Result<Value, Fault> {
         let mut payload = json!({});
         if let Some(terms) = &directory.meta.terms_of_service {
             if self.settings.agree_tos == Some(false) {
-                let said = format!("no account is made, because the terms of service at {} are not agreed to", cut(&printable(terms), 200));
-                return Err(Fault::new(FaultKind::Invalid, said).hint("read them; to agree, leave out agree_tos or set it to true"));
+                let said = format!(
+                    "no account is made, because the terms of service at {} are not agreed to",
+                    cut(&printable(terms), 200)
+                );
+                return Err(Fault::new(FaultKind::Invalid, said)
+                    .hint("read them; to agree, leave out agree_tos or set it to true"));
             }
             payload["termsOfServiceAgreed"] = json!(true);
         }
@@ -279,7 +298,9 @@ impl Acme {
             }
             Err(trouble) => {
                 // A refusal settles it. Where nothing came back, whoever needs the account next asks which key is in force.
-                if let Trouble::Problem(problem) = &trouble && problem.status < 500 {
+                if let Trouble::Problem(problem) = &trouble
+                    && problem.status < 500
+                {
                     kept.next = None;
                     self.keep_account(Some(&bytes), &kept)?;
                 }
@@ -293,7 +314,8 @@ impl Acme {
     async fn settle(&self, cx: &Cx, kept: &mut Kept) -> Result<(), Fault> {
         let Some(next) = kept.next.take() else { return Ok(()) };
         let found = self.find(cx, &unwritten(&next)?).await;
-        let found = found.map_err(|t| t.fault("the CA does not say which account key is in force", cx.clock.now()))?;
+        let found = found
+            .map_err(|t| t.fault("the CA does not say which account key is in force", cx.clock.now()))?;
         if found.is_some() {
             kept.key = next;
             kept.url = found;
@@ -309,14 +331,20 @@ impl Acme {
     pub async fn import_account(&self, cx: &Cx, path: &Path) -> Result<Imported, Fault> {
         let _one = self.one_at_a_time.lock().await;
         let invalid = |said: String| {
-            let (what, hint) = said.split_once("\nhint: ").unwrap_or((&said, "name certbot's, acme.sh's or lego's folder, or the key file itself"));
+            let (what, hint) = said
+                .split_once("\nhint: ")
+                .unwrap_or((&said, "name certbot's, acme.sh's or lego's folder, or the key file itself"));
             Fault::new(FaultKind::Invalid, what).hint(hint)
         };
         let found = import::candidates(path, self.ca.address()).map_err(invalid)?;
         let before = self.kept_account()?;
         for candidate in &found {
             let asked = self.find(cx, &candidate.key).await;
-            let Some(url) = asked.map_err(|t| t.fault("the CA does not say whether it knows the key", cx.clock.now()))? else { continue };
+            let Some(url) =
+                asked.map_err(|t| t.fault("the CA does not say whether it knows the key", cx.clock.now()))?
+            else {
+                continue;
+            };
             let imported = Imported { file: candidate.file.clone(), account: url.clone() };
             let mut kept = Kept::of(&candidate.key)?;
             if let Some((_, old)) = &before {
@@ -324,7 +352,9 @@ impl Acme {
                     return Ok(imported);
                 }
                 if let Some(old) = &old.url {
-                    return Err(invalid(format!("there is an account at this CA already: {old}\nhint: one account a CA is kept; go on with it, or start from a new data folder")));
+                    return Err(invalid(format!(
+                        "there is an account at this CA already: {old}\nhint: one account a CA is kept; go on with it, or start from a new data folder"
+                    )));
                 }
             }
             kept.terms = self.ca.directory(cx).await?.meta.terms_of_service.clone();
@@ -350,9 +380,12 @@ fn account_url(answer: &Answer) -> Result<String, Fault> {
     let status = serde_json::from_slice::<Value>(&answer.body).ok();
     let status = status.as_ref().and_then(|json| json["status"].as_str()).unwrap_or("valid");
     if status != "valid" {
-        return Err(Fault::new(FaultKind::Refused, format!("the account at the CA is {}", cut(&printable(status), 40)))
-            .retry(Retry::Never)
-            .hint("make a new account: start with another account key"));
+        return Err(Fault::new(
+            FaultKind::Refused,
+            format!("the account at the CA is {}", cut(&printable(status), 40)),
+        )
+        .retry(Retry::Never)
+        .hint("make a new account: start with another account key"));
     }
     answer.header("location").filter(|url| url.len() <= 2_048).map(str::to_owned).ok_or_else(|| {
         Fault::new(FaultKind::Unreachable, "the CA did not say where the account is (RFC 8555 section 7.3)")

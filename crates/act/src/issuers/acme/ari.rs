@@ -47,11 +47,15 @@ mod tests {
             );
             read(&serde_json::from_str(&text).expect("JSON"), wait, now)
         };
-        let seen = check("2025-01-02T04:00:00Z", "2025-01-03T04:00:00+00:00", Some(21_600)).expect("a window");
+        let seen =
+            check("2025-01-02T04:00:00Z", "2025-01-03T04:00:00+00:00", Some(21_600)).expect("a window");
         assert_eq!((seen.start, seen.end), (1_735_790_400, 1_735_876_800));
         assert_eq!(seen.explanation.as_deref(), Some("https://x.example/y"));
         assert_eq!(seen.ask_again, now.0 + 21_600);
-        assert_eq!(check("2025-01-02T04:00:00Z", "2025-01-03T04:00:00Z", Some(0)).expect("one").ask_again, now.0 + 60);
+        assert_eq!(
+            check("2025-01-02T04:00:00Z", "2025-01-03T04:00:00Z", Some(0)).expect("one").ask_again,
+            now.0 + 60
+        );
         assert_eq!(check("2025-01-03T04:00:00Z", "2025-01-02T04:00:00Z", None), None);
         assert_eq!(check("tomorrow", "2025-01-02T04:00:00Z", None), None);
     }

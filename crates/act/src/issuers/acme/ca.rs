@@ -66,11 +66,10 @@ impl Ca {
         {
             return Ok(Arc::clone(directory));
         }
-        let answer = self
-            .wire
-            .exchange(Method::GET, &self.directory, None, JSON, cx.clock.now())
-            .await
-            .map_err(|(trouble, _)| trouble.fault("the CA does not give its directory", cx.clock.now()))?;
+        let answer =
+            self.wire.exchange(Method::GET, &self.directory, None, JSON, cx.clock.now()).await.map_err(
+                |(trouble, _)| trouble.fault("the CA does not give its directory", cx.clock.now()),
+            )?;
         self.remember(&answer.headers);
         let directory: Directory = answer.json("its directory")?;
         self.guard.learn(directory.urls())?;
@@ -83,7 +82,10 @@ impl Ca {
     /// Reads without a signature: what RFC 8555 calls a GET.
     pub(crate) async fn get(&self, cx: &Cx, url: &str) -> Result<Answer, Trouble> {
         let url = self.guard.url(url)?;
-        self.wire.exchange(Method::GET, &url, None, JSON, cx.clock.now()).await.map_err(|(trouble, _)| trouble)
+        self.wire
+            .exchange(Method::GET, &url, None, JSON, cx.clock.now())
+            .await
+            .map_err(|(trouble, _)| trouble)
     }
 
     /// A signed request; without a payload it reads (POST-as-GET).
@@ -116,7 +118,8 @@ impl Ca {
             };
             let body = jws::sign(by, Some(&nonce), url, payload)
                 .map_err(|said| Fault::new(FaultKind::System, said))?;
-            let sent = self.wire.exchange(Method::POST, &address, Some(body.to_string()), accept, cx.clock.now());
+            let sent =
+                self.wire.exchange(Method::POST, &address, Some(body.to_string()), accept, cx.clock.now());
             match sent.await {
                 Ok(answer) => {
                     self.remember(&answer.headers);
@@ -141,7 +144,9 @@ impl Ca {
         self.remember(&answer.headers);
         self.take_nonce().ok_or_else(|| {
             let said = "the CA gave no nonce where it promised one (RFC 8555 section 7.2)";
-            Fault::new(FaultKind::Unreachable, said).hint("a proxy in between may drop the header Replay-Nonce").into()
+            Fault::new(FaultKind::Unreachable, said)
+                .hint("a proxy in between may drop the header Replay-Nonce")
+                .into()
         })
     }
 

@@ -141,7 +141,8 @@ pub(crate) struct ChallengeDocument {
 
 /// Is it a token (section 8.3: at least 128 bits of base64url)? A solver writes file names and records with it.
 pub(crate) fn is_token(text: &str) -> bool {
-    (22..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    (22..=256).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// When a certificate should be replaced (RFC 9773 section 4.2).
@@ -167,7 +168,9 @@ mod tests {
     #[test]
     fn tokens() {
         assert!(is_token("DGyRejmCefe7v4NfDGDKfA"));
-        for wrong in ["", "short", "../../../../etc/cron.d/x", "DGyRejmCefe7v4NfDGDKfA=", "aaaaaaaaaaaaaaaaaaaaaaa a"] {
+        for wrong in
+            ["", "short", "../../../../etc/cron.d/x", "DGyRejmCefe7v4NfDGDKfA=", "aaaaaaaaaaaaaaaaaaaaaaa a"]
+        {
             assert!(!is_token(wrong), "{wrong}");
         }
         assert!(!is_token(&"a".repeat(257)));

@@ -87,7 +87,7 @@ impl Guard {
     }
 }
 
-/// What the HTTP client resolves names with.
+/// What the HTTP client resolves names with. Behind a `proxy` names are resolved there, and only addresses are judged.
 pub(crate) struct Resolver(pub(crate) Arc<Guard>);
 
 impl Resolve for Resolver {
@@ -189,12 +189,21 @@ mod tests {
         for open in ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"] {
             assert!(!is_inward(open.parse().expect("an address")), "{open}");
         }
-        for inside in
-            ["127.0.0.1", "10.1.1.1", "100.64.0.1", "169.254.169.254", "192.168.0.1", "0.0.0.0", "::1", "fe80::1"]
-        {
+        for inside in [
+            "127.0.0.1",
+            "10.1.1.1",
+            "100.64.0.1",
+            "169.254.169.254",
+            "192.168.0.1",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+        ] {
             assert!(is_inward(inside.parse().expect("an address")), "{inside}");
         }
-        for inside in ["fd00::1", "64:ff9b::a00:1", "2002:a00:1::", "::ffff:10.0.0.1", "224.0.0.1", "198.18.0.1"] {
+        for inside in
+            ["fd00::1", "64:ff9b::a00:1", "2002:a00:1::", "::ffff:10.0.0.1", "224.0.0.1", "198.18.0.1"]
+        {
             assert!(is_inward(inside.parse().expect("an address")), "{inside}");
         }
     }

@@ -31,7 +31,10 @@ pub(crate) struct Candidate {
 /// A sentence, where there is none.
 pub(crate) fn candidates(path: &Path, directory: &Url) -> Result<Vec<Candidate>, String> {
     let about = fs::metadata(path).map_err(|error| {
-        format!("{} cannot be read: {error}\nhint: the account that runs notafter must be able to read it", path.display())
+        format!(
+            "{} cannot be read: {error}\nhint: the account that runs notafter must be able to read it",
+            path.display()
+        )
     })?;
     if about.is_file() {
         let key = read(path).map_err(|said| format!("{} holds no account key: {said}", path.display()))?;
@@ -86,7 +89,10 @@ fn key_files(root: &Path) -> Vec<PathBuf> {
             if kind.is_dir() && depth < DEPTH_MAX {
                 folders.push((path, depth + 1));
             } else if kind.is_file()
-                && (name == "private_key.json" || name == "account.key" || name == "account_key.pem" || (in_keys && name.ends_with(".key")))
+                && (name == "private_key.json"
+                    || name == "account.key"
+                    || name == "account_key.pem"
+                    || (in_keys && name.ends_with(".key")))
             {
                 files.push(path);
             }
@@ -113,5 +119,6 @@ fn belongs(key: &Path, directory: &Url) -> bool {
         .collect();
     // A CA whose hosts differ for the directory and the rest shares the domain above.
     let parent = |host: &str| host.split_once('.').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-    hosts.is_empty() || hosts.iter().any(|h| h == host || (parent(h).contains('.') && parent(h) == parent(host)))
+    hosts.is_empty()
+        || hosts.iter().any(|h| h == host || (parent(h).contains('.') && parent(h) == parent(host)))
 }

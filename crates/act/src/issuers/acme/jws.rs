@@ -29,7 +29,12 @@ pub(crate) enum By<'a> {
 
 /// A signed request. `payload`: `None` makes a POST-as-GET (RFC 8555 section 6.3). `nonce` is left out of the inner
 /// request of a key change (section 7.3.5).
-pub(crate) fn sign(by: By<'_>, nonce: Option<&str>, url: &str, payload: Option<&Value>) -> Result<Value, String> {
+pub(crate) fn sign(
+    by: By<'_>,
+    nonce: Option<&str>,
+    url: &str,
+    payload: Option<&Value>,
+) -> Result<Value, String> {
     let (key, mut header) = match by {
         By::Key(key) => (key, json!({ "alg": key.algorithm(), "jwk": key.jwk() })),
         By::Account(key, account) => (key, json!({ "alg": key.algorithm(), "kid": account })),
@@ -65,7 +70,8 @@ mod tests {
         let jws = sign(By::Account(&key, "https://ca.example/1"), Some("n0"), "https://ca.example/o", None)
             .expect("signed");
         let text = |name: &str| jws[name].as_str().expect("text").to_owned();
-        let header: Value = serde_json::from_slice(&unb64(&text("protected")).expect("base64url")).expect("JSON");
+        let header: Value =
+            serde_json::from_slice(&unb64(&text("protected")).expect("base64url")).expect("JSON");
         assert_eq!(header["kid"], "https://ca.example/1");
         assert_eq!((header["nonce"].as_str(), header["alg"].as_str()), (Some("n0"), Some("ES256")));
         assert!(header.get("jwk").is_none() && text("payload").is_empty());

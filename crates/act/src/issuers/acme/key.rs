@@ -37,9 +37,24 @@ struct Curve {
 }
 
 const CURVES: &[Curve] = &[
-    Curve { signing: &signature::ECDSA_P256_SHA256_FIXED_SIGNING, algorithm: "ES256", name: "P-256", octets: 32 },
-    Curve { signing: &signature::ECDSA_P384_SHA384_FIXED_SIGNING, algorithm: "ES384", name: "P-384", octets: 48 },
-    Curve { signing: &signature::ECDSA_P521_SHA512_FIXED_SIGNING, algorithm: "ES512", name: "P-521", octets: 66 },
+    Curve {
+        signing: &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+        algorithm: "ES256",
+        name: "P-256",
+        octets: 32,
+    },
+    Curve {
+        signing: &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
+        algorithm: "ES384",
+        name: "P-384",
+        octets: 48,
+    },
+    Curve {
+        signing: &signature::ECDSA_P521_SHA512_FIXED_SIGNING,
+        algorithm: "ES512",
+        name: "P-521",
+        octets: 66,
+    },
 ];
 
 impl AccountKey {
@@ -92,16 +107,16 @@ impl AccountKey {
         if let Ok(pair) = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)) {
             return Ok(Self(Pair::Rsa(Box::new(pair))));
         }
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
-            .map_err(|_| "it is no ECDSA (P-256, P-384, P-521), RSA (2048 bits and more) or Ed25519 key".to_owned())?;
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| {
+            "it is no ECDSA (P-256, P-384, P-521), RSA (2048 bits and more) or Ed25519 key".to_owned()
+        })?;
         Ok(Self(Pair::Ed25519(Box::new(pair))))
     }
 
     fn from_jwk(jwk: &Jwk) -> Result<Self, String> {
         let wrong = || "the JWK lacks parts of its private key, or they do not belong together".to_owned();
-        let part = |text: &Option<String>| {
-            text.as_deref().and_then(unb64).map(Zeroizing::new).ok_or_else(wrong)
-        };
+        let part =
+            |text: &Option<String>| text.as_deref().and_then(unb64).map(Zeroizing::new).ok_or_else(wrong);
         match jwk.kty.as_str() {
             "RSA" => {
                 let mut body = Zeroizing::new(der::encode(tag::INTEGER, &[0]));
@@ -121,7 +136,8 @@ impl AccountKey {
                 };
                 let (x, y) = (wide(&jwk.x)?, wide(&jwk.y)?);
                 let point = [&[4], &x[..], &y[..]].concat();
-                let pair = EcdsaKeyPair::from_private_key_and_public_key(curve.signing, &wide(&jwk.d)?, &point);
+                let pair =
+                    EcdsaKeyPair::from_private_key_and_public_key(curve.signing, &wide(&jwk.d)?, &point);
                 Ok(Self(Pair::Ecdsa(pair.map_err(|_| wrong())?, curve)))
             }
             "OKP" if jwk.crv.as_deref() == Some("Ed25519") => {
@@ -164,8 +180,10 @@ impl AccountKey {
             }
             Pair::Rsa(pair) => {
                 // RSAPublicKey (RFC 8017 appendix A.1.1).
-                let mut parts = Reader::new(pair.public_key().as_ref()).sequence().unwrap_or(Reader::new(&[]));
-                let mut next = || parts.optional(tag::INTEGER).map_or(&[][..], |part| der::strip_zeros(part.value));
+                let mut parts =
+                    Reader::new(pair.public_key().as_ref()).sequence().unwrap_or(Reader::new(&[]));
+                let mut next =
+                    || parts.optional(tag::INTEGER).map_or(&[][..], |part| der::strip_zeros(part.value));
                 let (n, e) = (next(), next());
                 json!({ "e": b64(e), "kty": "RSA", "n": b64(n) })
             }
@@ -227,7 +245,8 @@ struct Jwk {
 fn canonical(object: &Value) -> String {
     let mut members: Vec<_> = object.as_object().into_iter().flatten().collect();
     members.sort_by_key(|(name, _)| name.as_str());
-    let members: Vec<String> = members.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+    let members: Vec<String> =
+        members.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
     format!("{{{}}}", members.join(","))
 }
 

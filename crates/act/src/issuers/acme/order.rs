@@ -55,21 +55,32 @@ impl Walk<'_> {
         let account = self.acme.account(self.cx).await?;
         match state.step {
             Step::Account => self.stepped(Step::Order { replaces_nothing: false, account_anew: false }),
-            Step::Order { replaces_nothing, account_anew } => self.order(&account, replaces_nothing, account_anew).await,
+            Step::Order { replaces_nothing, account_anew } => {
+                self.order(&account, replaces_nothing, account_anew).await
+            }
             Step::Authorize { order, proofs } => self.authorize(&account, order, proofs).await,
             Step::Finalize { order, left, looks } => self.finalize(&account, order, left, looks).await,
             Step::Download { certificate, left } => self.download(&account, certificate, left).await,
         }
     }
 
-    async fn order(&self, account: &Account, replaces_nothing: bool, account_anew: bool) -> Result<Progress, Fault> {
+    async fn order(
+        &self,
+        account: &Account,
+        replaces_nothing: bool,
+        account_anew: bool,
+    ) -> Result<Progress, Fault> {
         let now = self.now();
         let directory = self.acme.ca.directory(self.cx).await?;
         let mut payload = json!({ "identifiers": self.request.names.iter().map(named).collect::<Vec<_>>() });
         if let Some(profile) = self.acme.profile_for(self.request, &directory)? {
             payload["profile"] = json!(profile);
         }
-        let replaced = self.request.replaces.as_deref().filter(|_| !replaces_nothing && directory.renewal_info.is_some());
+        let replaced = self
+            .request
+            .replaces
+            .as_deref()
+            .filter(|_| !replaces_nothing && directory.renewal_info.is_some());
         let replaced = replaced.and_then(ari::certificate_id);
         match &replaced {
             Some(id) => payload["replaces"] = json!(id),
@@ -93,7 +104,11 @@ impl Walk<'_> {
         self.acme.ca.allowed(&order.finalize)?;
         // A wildcard and the name below it are two authorizations; nothing makes more of one name.
         if order.authorizations.is_empty() || order.authorizations.len() > self.request.names.len() {
-            let said = format!("the CA wants {} authorizations for {} names", order.authorizations.len(), self.request.names.len());
+            let said = format!(
+                "the CA wants {} authorizations for {} names",
+                order.authorizations.len(),
+                self.request.names.len()
+            );
             return Err(Fault::new(FaultKind::Refused, said).retry(Retry::Never));
         }
         self.acme.ledger.ordered(now)?;
@@ -104,7 +119,12 @@ impl Walk<'_> {
         })
     }
 
-    async fn authorize(&self, account: &Account, order: Order, mut proofs: Vec<Proof>) -> Result<Progress, Fault> {
+    async fn authorize(
+        &self,
+        account: &Account,
+        order: Order,
+        mut proofs: Vec<Proof>,
+    ) -> Result<Progress, Fault> {
         let now = self.now();
         if proofs.iter().any(|proof| proof.stage == Stage::New) {
             for proof in proofs.iter_mut().filter(|proof| proof.stage == Stage::New) {
@@ -129,11 +149,15 @@ impl Walk<'_> {
         }
         if let Some(proof) = proofs.iter().find(|proof| proof.stage == Stage::Shown) {
             let Some(Task { challenge, .. }) = &proof.task else { return Err(torn()) };
-            let within = if challenge.kind == ChallengeType::Dns01 { VISIBLE_WITHIN_DNS } else { VISIBLE_WITHIN };
+            let within =
+                if challenge.kind == ChallengeType::Dns01 { VISIBLE_WITHIN_DNS } else { VISIBLE_WITHIN };
             if now.0 - proof.since > within {
                 return Err(unseen(challenge, within));
             }
-            let (wait, what) = (pause(proof.looks), format!("what proves control of {} is not to be seen yet", challenge.identifier));
+            let (wait, what) = (
+                pause(proof.looks),
+                format!("what proves control of {} is not to be seen yet", challenge.identifier),
+            );
             return self.waits(Step::Authorize { order, proofs }, wait, what);
         }
         let mut wait = None;
@@ -166,18 +190,30 @@ impl Walk<'_> {
     async fn look(&self, account: &Account, url: &str) -> Result<(Authorization, Option<i64>), Fault> {
         let now = self.now();
         let answer = self.acme.ca.post(self.cx, url, account.by(), None).await;
-        let answer = answer.map_err(|t| t.fault("the CA does not show an authorization of the order", now))?;
+        let answer =
+            answer.map_err(|t| t.fault("the CA does not show an authorization of the order", now))?;
         Ok((answer.json("an authorization")?, answer.wait(now)))
     }
 
     /// What has to be done for an authorization that nobody looked at yet.
-    fn choose(&self, account: &Account, proof: &mut Proof, authorization: Authorization) -> Result<(), Fault> {
+    fn choose(
+        &self,
+        account: &Account,
+        proof: &mut Proof,
+        authorization: Authorization,
+    ) -> Result<(), Fault> {
         let now = self.now();
         let identifier = authorization.identifier.identifier();
-        let ordered = |identifier: &Identifier| self.request.names.iter().any(|name| base(name) == *identifier);
+        let ordered =
+            |identifier: &Identifier| self.request.names.iter().any(|name| base(name) == *identifier);
         let Some(identifier) = identifier.filter(ordered) else {
-            let said = format!("the CA wants control of {} proved, which was not ordered", shown(&authorization.identifier.value));
-            return Err(Fault::new(FaultKind::Refused, said).retry(Retry::Never).hint("nothing was shown to it; is it the CA you mean?"));
+            let said = format!(
+                "the CA wants control of {} proved, which was not ordered",
+                shown(&authorization.identifier.value)
+            );
+            return Err(Fault::new(FaultKind::Refused, said)
+                .retry(Retry::Never)
+                .hint("nothing was shown to it; is it the CA you mean?"));
         };
         match authorization.status {
             Status::Valid => {
@@ -190,13 +226,15 @@ impl Walk<'_> {
         let kind = self.solver.kind();
         let Some(offered) = authorization.challenges.iter().find(|c| c.kind == kind.as_str()) else {
             let kinds: Vec<String> = authorization.challenges.iter().map(|c| shown(&c.kind)).collect();
-            let wildcard = self.request.names.iter().any(|name| name.is_wildcard() && base(name) == identifier);
+            let wildcard =
+                self.request.names.iter().any(|name| name.is_wildcard() && base(name) == identifier);
             let hint = if wildcard && kind != ChallengeType::Dns01 {
                 "a wildcard can be proved by dns-01 alone: set such a solver"
             } else {
                 "set a solver for one of those"
             };
-            let said = format!("the CA takes no {} for {identifier}, only {}", kind.as_str(), kinds.join(", "));
+            let said =
+                format!("the CA takes no {} for {identifier}, only {}", kind.as_str(), kinds.join(", "));
             return Err(Fault::new(FaultKind::Invalid, said).retry(Retry::Never).hint(hint));
         };
         let Some(token) = offered.token.as_deref().filter(|token| is_token(token)) else {
@@ -223,7 +261,9 @@ impl Walk<'_> {
         let Some(task) = &proof.task else { return Err(torn()) };
         if let Err(trouble) = self.acme.ca.post(self.cx, &task.url, account.by(), Some(&json!({}))).await {
             let (authorization, _) = match &trouble {
-                Trouble::Problem(problem) if !problem.is("rateLimited") => self.look(account, &proof.url).await?,
+                Trouble::Problem(problem) if !problem.is("rateLimited") => {
+                    self.look(account, &proof.url).await?
+                }
                 _ => return Err(trouble.fault("the CA does not look", now)),
             };
             let untouched = authorization.status == Status::Pending
@@ -247,19 +287,31 @@ impl Walk<'_> {
         let tried = authorization.challenges.iter().find_map(|c| Some((&c.kind, c.error.as_ref()?)));
         Ok(match tried {
             Some((kind, problem)) => {
-                let mut fault = problem.fault(&format!("the CA could not prove control of {} by {}", shown(name), shown(kind)), now);
+                let mut fault = problem.fault(
+                    &format!("the CA could not prove control of {} by {}", shown(name), shown(kind)),
+                    now,
+                );
                 // The order is over in any case; whether a new one makes sense is what the fault says.
                 if fault.kind == FaultKind::Unreachable {
                     fault.kind = FaultKind::Refused;
                 }
                 fault
             }
-            None => Fault::new(FaultKind::Refused, format!("the authorization of {} is {:?} at the CA", shown(name), authorization.status))
-                .hint("begin a new order"),
+            None => Fault::new(
+                FaultKind::Refused,
+                format!("the authorization of {} is {:?} at the CA", shown(name), authorization.status),
+            )
+            .hint("begin a new order"),
         })
     }
 
-    async fn finalize(&self, account: &Account, order: Order, mut left: Vec<Left>, looks: u32) -> Result<Progress, Fault> {
+    async fn finalize(
+        &self,
+        account: &Account,
+        order: Order,
+        mut left: Vec<Left>,
+        looks: u32,
+    ) -> Result<Progress, Fault> {
         let now = self.now();
         let again = |left, looks| Step::Finalize { order: order.clone(), left, looks };
         let answer = self.acme.ca.post(self.cx, &order.url, account.by(), None).await;
@@ -270,7 +322,11 @@ impl Walk<'_> {
             match self.acme.ca.post(self.cx, &order.finalize, account.by(), Some(&payload)).await {
                 Ok(next) => (document, answer) = (next.json("an order")?, next),
                 Err(trouble) if trouble.is("orderNotReady") => {
-                    return self.waits(again(left, looks + 1), pause(looks), "the CA is not ready for the request");
+                    return self.waits(
+                        again(left, looks + 1),
+                        pause(looks),
+                        "the CA is not ready for the request",
+                    );
                 }
                 Err(trouble) => return Err(trouble.fault("the CA refuses the request", now)),
             }
@@ -301,12 +357,20 @@ impl Walk<'_> {
                     }
                     fault
                 }
-                None => Fault::new(FaultKind::Refused, "the order is invalid at the CA, which does not say why").hint("begin a new order"),
+                None => {
+                    Fault::new(FaultKind::Refused, "the order is invalid at the CA, which does not say why")
+                        .hint("begin a new order")
+                }
             }),
         }
     }
 
-    async fn download(&self, account: &Account, certificate: String, mut left: Vec<Left>) -> Result<Progress, Fault> {
+    async fn download(
+        &self,
+        account: &Account,
+        certificate: String,
+        mut left: Vec<Left>,
+    ) -> Result<Progress, Fault> {
         self.clean(&mut left).await;
         if !left.is_empty() {
             let what = format!("{} proofs of control are still shown and cannot be taken back", left.len());

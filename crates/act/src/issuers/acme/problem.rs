@@ -58,29 +58,129 @@ enum Later {
 
 /// The types of RFC 8555 section 6.7 and RFC 9773 section 7.4 that a user meets, and what helps.
 const KNOWN: &[(&str, FaultKind, Later, &str)] = &[
-    ("accountDoesNotExist", FaultKind::Refused, Later::Yes, "the CA does not know this account key: the account is made anew if the CA lets it, else import the right key"),
+    (
+        "accountDoesNotExist",
+        FaultKind::Refused,
+        Later::Yes,
+        "the CA does not know this account key: the account is made anew if the CA lets it, else import the right key",
+    ),
     ("alreadyRevoked", FaultKind::Invalid, Later::No, "there is nothing left to do"),
-    ("badCSR", FaultKind::Invalid, Later::No, "the CA does not take such a key or request: try another `key`, or fewer names"),
-    ("badNonce", FaultKind::Unreachable, Later::Yes, "the CA refused every nonce it gave: something between here and there may serve old answers from a cache"),
-    ("badRevocationReason", FaultKind::Invalid, Later::No, "the CA does not take this reason: try --reason unspecified"),
-    ("badSignatureAlgorithm", FaultKind::Invalid, Later::No, "set account_key_type to ecdsa-p256 or rsa-2048, which every CA takes"),
-    ("caa", FaultKind::Refused, Later::Yes, "a CAA record forbids this CA: add its name to the CAA records of the domain (RFC 8659)"),
-    ("connection", FaultKind::Refused, Later::Yes, "the CA could not connect from outside: the port (80 for http-01, 443 for tls-alpn-01) must be open to the whole Internet, over IPv6 too if the name has an AAAA record"),
-    ("dns", FaultKind::Refused, Later::Yes, "the CA could not resolve the name: look at its records and, if it is signed, at DNSSEC"),
-    ("externalAccountRequired", FaultKind::Invalid, Later::No, "this CA wants an account of its own behind the ACME one: set eab = { kid = \"...\", hmac = { file = \"...\" } } to what it gave you"),
-    ("incorrectResponse", FaultKind::Refused, Later::Yes, "something else answers for this name: another server behind it, an old record, a redirect"),
-    ("invalidContact", FaultKind::Invalid, Later::No, "set `contact` to a mail address that exists, or leave it out"),
-    ("invalidProfile", FaultKind::Invalid, Later::No, "the CA offers no such profile: `notafter rehearse` names those it has"),
-    ("malformed", FaultKind::Invalid, Later::No, "the CA did not understand the request; if it goes on, please report it with these words"),
+    (
+        "badCSR",
+        FaultKind::Invalid,
+        Later::No,
+        "the CA does not take such a key or request: try another `key`, or fewer names",
+    ),
+    (
+        "badNonce",
+        FaultKind::Unreachable,
+        Later::Yes,
+        "the CA refused every nonce it gave: something between here and there may serve old answers from a cache",
+    ),
+    (
+        "badRevocationReason",
+        FaultKind::Invalid,
+        Later::No,
+        "the CA does not take this reason: try --reason unspecified",
+    ),
+    (
+        "badSignatureAlgorithm",
+        FaultKind::Invalid,
+        Later::No,
+        "set account_key_type to ecdsa-p256 or rsa-2048, which every CA takes",
+    ),
+    (
+        "caa",
+        FaultKind::Refused,
+        Later::Yes,
+        "a CAA record forbids this CA: add its name to the CAA records of the domain (RFC 8659)",
+    ),
+    (
+        "connection",
+        FaultKind::Refused,
+        Later::Yes,
+        "the CA could not connect from outside: the port (80 for http-01, 443 for tls-alpn-01) must be open to the whole Internet, over IPv6 too if the name has an AAAA record",
+    ),
+    (
+        "dns",
+        FaultKind::Refused,
+        Later::Yes,
+        "the CA could not resolve the name: look at its records and, if it is signed, at DNSSEC",
+    ),
+    (
+        "externalAccountRequired",
+        FaultKind::Invalid,
+        Later::No,
+        "this CA wants an account of its own behind the ACME one: set eab = { kid = \"...\", hmac = { file = \"...\" } } to what it gave you",
+    ),
+    (
+        "incorrectResponse",
+        FaultKind::Refused,
+        Later::Yes,
+        "something else answers for this name: another server behind it, an old record, a redirect",
+    ),
+    (
+        "invalidContact",
+        FaultKind::Invalid,
+        Later::No,
+        "set `contact` to a mail address that exists, or leave it out",
+    ),
+    (
+        "invalidProfile",
+        FaultKind::Invalid,
+        Later::No,
+        "the CA offers no such profile: `notafter rehearse` names those it has",
+    ),
+    (
+        "malformed",
+        FaultKind::Invalid,
+        Later::No,
+        "the CA did not understand the request; if it goes on, please report it with these words",
+    ),
     ("orderNotReady", FaultKind::Unreachable, Later::Yes, "the CA is not done with the order yet"),
-    ("rateLimited", FaultKind::Unreachable, Later::Yes, "a limit of the CA is reached; it ends by itself, and asking sooner does not help"),
-    ("rejectedIdentifier", FaultKind::Invalid, Later::No, "the CA never issues for this name: it may be on a list of its own, or no public name"),
-    ("serverInternal", FaultKind::Unreachable, Later::Yes, "the CA has a trouble of its own; its status page may say more"),
-    ("tls", FaultKind::Refused, Later::Yes, "the CA got no right TLS answer on port 443: is something in front of it that ends TLS?"),
-    ("unauthorized", FaultKind::Refused, Later::Yes, "what the CA found is not what we showed: does the name lead to this machine, and does nothing else answer there?"),
+    (
+        "rateLimited",
+        FaultKind::Unreachable,
+        Later::Yes,
+        "a limit of the CA is reached; it ends by itself, and asking sooner does not help",
+    ),
+    (
+        "rejectedIdentifier",
+        FaultKind::Invalid,
+        Later::No,
+        "the CA never issues for this name: it may be on a list of its own, or no public name",
+    ),
+    (
+        "serverInternal",
+        FaultKind::Unreachable,
+        Later::Yes,
+        "the CA has a trouble of its own; its status page may say more",
+    ),
+    (
+        "tls",
+        FaultKind::Refused,
+        Later::Yes,
+        "the CA got no right TLS answer on port 443: is something in front of it that ends TLS?",
+    ),
+    (
+        "unauthorized",
+        FaultKind::Refused,
+        Later::Yes,
+        "what the CA found is not what we showed: does the name lead to this machine, and does nothing else answer there?",
+    ),
     ("unsupportedContact", FaultKind::Invalid, Later::No, "write `contact` as a mail address"),
-    ("unsupportedIdentifier", FaultKind::Invalid, Later::No, "this CA does not issue for addresses, or not in this profile"),
-    ("userActionRequired", FaultKind::Refused, Later::No, "a person has to act at the CA, most often to agree to new terms of service"),
+    (
+        "unsupportedIdentifier",
+        FaultKind::Invalid,
+        Later::No,
+        "this CA does not issue for addresses, or not in this profile",
+    ),
+    (
+        "userActionRequired",
+        FaultKind::Refused,
+        Later::No,
+        "a person has to act at the CA, most often to agree to new terms of service",
+    ),
 ];
 
 impl Problem {
@@ -125,7 +225,8 @@ impl Problem {
         kinds.extend(self.subproblems.iter().map(|sub| short(&sub.kind)));
         let row = |kind: &str| KNOWN.iter().find(|(known, ..)| *known == kind);
         let compound = matches!(self.kind(), "compound" | "malformed") && kinds.len() > 1;
-        let found = kinds.iter().skip(usize::from(compound)).find_map(|kind| row(kind)).or_else(|| row(kinds[0]));
+        let found =
+            kinds.iter().skip(usize::from(compound)).find_map(|kind| row(kind)).or_else(|| row(kinds[0]));
         let (kind, later, hint) = match found {
             Some((_, kind, later, hint)) => (*kind, *later, Some(*hint)),
             None if self.status == 429 || self.status >= 500 => (FaultKind::Unreachable, Later::Yes, None),
@@ -139,8 +240,17 @@ impl Problem {
             (Later::No, _) => Retry::Never,
         };
         fault.hint = hint.map(str::to_owned);
-        if self.is("userActionRequired") && let Some(terms) = &self.terms {
-            fault.hint = Some(format!("read the new terms of service at {} and agree to them there", cut(&printable(terms), 200)));
+        // In an answer to a request it is about the account; in an authorization, about what the CA found.
+        if self.is("unauthorized") && self.status != 0 {
+            fault.hint = Some("the CA does not let this account do that: was it deactivated, or is it about something of another account's?".to_owned());
+        }
+        if self.is("userActionRequired")
+            && let Some(terms) = &self.terms
+        {
+            fault.hint = Some(format!(
+                "read the new terms of service at {} and agree to them there",
+                cut(&printable(terms), 200)
+            ));
         }
         fault
     }
@@ -162,7 +272,9 @@ mod tests {
     const NOW: UnixTime = UnixTime(1_795_262_400);
 
     fn check(body: &str, status: u16, wait: Option<i64>) -> Fault {
-        Problem::read(body.as_bytes(), status, wait, None).expect("a problem").fault("the order was refused", NOW)
+        Problem::read(body.as_bytes(), status, wait, None)
+            .expect("a problem")
+            .fault("the order was refused", NOW)
     }
 
     #[test]

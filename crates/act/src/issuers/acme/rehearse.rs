@@ -49,22 +49,39 @@ impl Acme {
             Ok(Some(url)) => {
                 let terms = directory.meta.terms_of_service.as_deref();
                 let changed = terms.filter(|_| kept.terms.as_deref() != terms);
-                let more = changed.map(|url| format!("; its terms of service changed: {}", cut(&printable(url), 200)));
-                Check::works(what, format!("{} is usable{}", cut(&printable(&url), 200), more.unwrap_or_default()))
+                let more = changed
+                    .map(|url| format!("; its terms of service changed: {}", cut(&printable(url), 200)));
+                Check::works(
+                    what,
+                    format!("{} is usable{}", cut(&printable(&url), 200), more.unwrap_or_default()),
+                )
             }
-            Ok(None) => Check::fails(what, "the CA does not know the account key (any more)", "it is made anew with the same key at the next order, if the CA lets it; look whether its authorizations elsewhere (CAA accounturi) name the old one"),
-            Err(trouble) => failed(what, trouble.fault("the CA does not answer for the account", cx.clock.now())),
+            Ok(None) => Check::fails(
+                what,
+                "the CA does not know the account key (any more)",
+                "it is made anew with the same key at the next order, if the CA lets it; look whether its authorizations elsewhere (CAA accounturi) name the old one",
+            ),
+            Err(trouble) => {
+                failed(what, trouble.fault("the CA does not answer for the account", cx.clock.now()))
+            }
         }
     }
 
     fn would_be_made(&self, directory: &Directory) -> Check {
         let what = "account at the CA";
         if directory.meta.external_account_required && self.settings.eab.is_none() {
-            return Check::fails(what, "there is none, and the CA makes one only for those it knows", "set eab = { kid = \"...\", hmac = { file = \"...\" } } to what the CA's own page gave you");
+            return Check::fails(
+                what,
+                "there is none, and the CA makes one only for those it knows",
+                "set eab = { kid = \"...\", hmac = { file = \"...\" } } to what the CA's own page gave you",
+            );
         }
         match &directory.meta.terms_of_service {
             Some(terms) if self.settings.agree_tos == Some(false) => {
-                let said = format!("there is none, and the terms of service at {} are not agreed to", cut(&printable(terms), 200));
+                let said = format!(
+                    "there is none, and the terms of service at {} are not agreed to",
+                    cut(&printable(terms), 200)
+                );
                 Check::fails(what, said, "to agree, leave out agree_tos or set it to true")
             }
             _ => Check::works(what, "there is none yet; it is made with the first order"),
@@ -76,7 +93,9 @@ impl Acme {
         let what = format!("profile {}", wanted.name);
         Some(match self.profile_for(request, directory) {
             Ok(Some(_)) => Check::works(what, "the CA offers it"),
-            Ok(None) => Check::works(what, "the CA does not offer it, and it is not required: its default is taken"),
+            Ok(None) => {
+                Check::works(what, "the CA does not offer it, and it is not required: its default is taken")
+            }
             Err(fault) => failed(&what, fault),
         })
     }

@@ -141,7 +141,9 @@ impl State {
         match &self.step {
             Step::Account | Step::Order { .. } => Vec::new(),
             Step::Authorize { proofs, .. } => proofs.iter().filter_map(|p| p.cleanup.as_ref()).collect(),
-            Step::Finalize { left, .. } | Step::Download { left, .. } => left.iter().map(|l| &l.cleanup).collect(),
+            Step::Finalize { left, .. } | Step::Download { left, .. } => {
+                left.iter().map(|l| &l.cleanup).collect()
+            }
         }
     }
 }

@@ -117,7 +117,8 @@ impl Wire {
             request = request.header(CONTENT_TYPE, "application/jose+json").body(body);
         }
         let read = tokio::time::timeout(self.timeout, read(request, &place)).await.unwrap_or_else(|_| {
-            let said = format!("the CA at {place} did not finish its answer within {} s", self.timeout.as_secs());
+            let said =
+                format!("the CA at {place} did not finish its answer within {} s", self.timeout.as_secs());
             Err(Fault::new(FaultKind::Unreachable, said))
         });
         let answer = read.map_err(|fault| (fault.into(), HeaderMap::new()))?;
@@ -132,9 +133,12 @@ impl Wire {
 async fn read(request: reqwest::RequestBuilder, place: &str) -> Result<Answer, Fault> {
     let broke = |error: reqwest::Error| {
         let why = printable(&chain(&error.without_url()));
-        let fault = Fault::new(FaultKind::Unreachable, format!("the CA at {place} could not be asked: {why}"));
+        let fault =
+            Fault::new(FaultKind::Unreachable, format!("the CA at {place} could not be asked: {why}"));
         match why {
-            why if why.contains("certificate") => fault.hint("a CA with an HTTPS certificate of its own needs the setting `ca_file`"),
+            why if why.contains("certificate") => {
+                fault.hint("a CA with an HTTPS certificate of its own needs the setting `ca_file`")
+            }
             why if why.contains("inside this network") => fault.retry(Retry::Never),
             _ => fault,
         }
@@ -168,14 +172,18 @@ impl Answer {
     pub(crate) fn links(&self, relation: &str) -> Vec<String> {
         let all = self.headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
         // A comma can stand in an address only where it is encoded, in those that ACME servers make.
-        all.flat_map(|line| line.split(',')).filter_map(|link| {
-            let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-            let mut parameters = parameters.split(';').filter_map(|p| p.trim().split_once('='));
-            let fits = parameters.any(|(name, value)| {
-                name.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"').split(' ').any(|r| r == relation)
-            });
-            fits.then(|| target.to_owned())
-        }).take(16).collect()
+        all.flat_map(|line| line.split(','))
+            .filter_map(|link| {
+                let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+                let mut parameters = parameters.split(';').filter_map(|p| p.trim().split_once('='));
+                let fits = parameters.any(|(name, value)| {
+                    name.trim().eq_ignore_ascii_case("rel")
+                        && value.trim().trim_matches('"').split(' ').any(|r| r == relation)
+                });
+                fits.then(|| target.to_owned())
+            })
+            .take(16)
+            .collect()
     }
 
     /// The JSON in it.
@@ -206,7 +214,9 @@ impl Answer {
         let hint = match self.status {
             300..=399 => "set `directory` to the address that the CA documents",
             404 | 405 => "`directory` is no address of an ACME server, or what was asked for is gone there",
-            401 | 403 => "something in front of the CA lets us not through: a firewall, a proxy, a list of addresses",
+            401 | 403 => {
+                "something in front of the CA lets us not through: a firewall, a proxy, a list of addresses"
+            }
             _ => "the CA, or something in front of it, has a trouble of its own",
         };
         Trouble::Fault(said.hint(hint))

@@ -103,17 +103,21 @@ fn gone(root: &Path) -> Fault {
 }
 
 fn failed(root: &Path, error: Errno) -> Fault {
-    let said = format!("the challenge cannot be put below {}: {}", root.display(), std::io::Error::from(error));
+    let said =
+        format!("the challenge cannot be put below {}: {}", root.display(), std::io::Error::from(error));
     let (kind, hint) = match error {
         Errno::NOENT => (FaultKind::NotFound, "set `webroot` to the folder that the web server serves as /"),
-        Errno::ACCESS | Errno::PERM | Errno::ROFS => {
-            (FaultKind::PermissionDenied, "the account that runs notafter must be able to write to .well-known/acme-challenge there")
-        }
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => (
+            FaultKind::PermissionDenied,
+            "the account that runs notafter must be able to write to .well-known/acme-challenge there",
+        ),
         Errno::LOOP | Errno::NOTDIR => (
             FaultKind::Invalid,
             "no symbolic link is followed below the webroot: set `webroot` to where it leads",
         ),
-        Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE => (FaultKind::Exhausted, "make room there"),
+        Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE => {
+            (FaultKind::Exhausted, "make room there")
+        }
         _ => (FaultKind::System, "look at the disk"),
     };
     Fault::new(kind, said).hint(hint)
@@ -142,7 +146,10 @@ mod tests {
         remove(lab.path(), "tok_en-1", "tok_en-1.print").expect("removed already");
         assert!(!file.exists());
         remove(&lab.path().join("nowhere"), "t", "t").expect("never there");
-        assert_eq!(write(&lab.path().join("nowhere"), "t", "t").expect_err("no folder").kind, FaultKind::NotFound);
+        assert_eq!(
+            write(&lab.path().join("nowhere"), "t", "t").expect_err("no folder").kind,
+            FaultKind::NotFound
+        );
     }
 
     #[test]

@@ -23,13 +23,18 @@ fn sequence(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Makes one: the certificate, and its key as PKCS#8.
-pub(super) fn make(name: &Identifier, digest: &[u8; 32], now: UnixTime) -> Result<(Vec<u8>, Vec<u8>), String> {
+pub(super) fn make(
+    name: &Identifier,
+    digest: &[u8; 32],
+    now: UnixTime,
+) -> Result<(Vec<u8>, Vec<u8>), String> {
     let failed = |_| "no key for the challenge could be made".to_owned();
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
     let algorithm = sequence(&[&encode(tag::OID, ECDSA_WITH_SHA256)]);
     let kind = sequence(&[&encode(tag::OID, oid::EC_PUBLIC_KEY), &encode(tag::OID, oid::P256)]);
     let spki = sequence(&[&kind, &encode(tag::BIT_STRING, &[&[0], pair.public_key().as_ref()].concat())]);
-    let common = sequence(&[&encode(tag::OID, oid::COMMON_NAME), &encode(tag::UTF8_STRING, b"ACME challenge")]);
+    let common =
+        sequence(&[&encode(tag::OID, oid::COMMON_NAME), &encode(tag::UTF8_STRING, b"ACME challenge")]);
     let who = sequence(&[&encode(tag::SET, &common)]);
     let validity = sequence(&[&time(now.plus(-DAY))?, &time(now.plus(7 * DAY))?]);
     let alternative = match name {
