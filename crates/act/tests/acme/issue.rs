@@ -110,7 +110,7 @@ async fn every_kind_of_account_key() {
     let lab = Lab::new("acme-keys");
     let Some(ca) = start(&lab, &Options { nonce_reject: 20, ..Options::default() }) else { return };
     let solver = standalone(&ca);
-    for kind in ["ecdsa-p256", "ecdsa-p384", "rsa-2048"] {
+    for kind in ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "ed25519"] {
         let acme = issuer(table(&ca, json!({ "account_key_type": kind })), &Arc::default());
         order(&acme, &request(&lab, &["a.test"]), &*solver).await.unwrap_or_else(|f| panic!("{kind}: {f:?}"));
     }

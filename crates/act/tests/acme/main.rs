@@ -210,6 +210,8 @@ fn every_kind_is_documented_and_the_lists_are_sorted() {
         assert!(doc.ends_with('.'), "{name}");
         assert_eq!(schema["additionalProperties"], false, "{name}");
         for (key, property) in schema["properties"].as_object().unwrap() {
+            let guide = include_str!("../../../../docs/guide/issuers.md");
+            assert!(guide.contains(&format!("`{key}`")), "{name}.{key} is not in the guide");
             assert!(property["description"].is_string(), "{name}.{key} has no words: {property}");
         }
     }
