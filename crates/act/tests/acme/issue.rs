@@ -110,11 +110,17 @@ async fn every_kind_of_account_key() {
     let lab = Lab::new("acme-keys");
     let Some(ca) = start(&lab, &Options { nonce_reject: 20, ..Options::default() }) else { return };
     let solver = standalone(&ca);
-    for kind in ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "ed25519"] {
+    for kind in ["ecdsa-p256", "ecdsa-p384", "rsa-2048"] {
         let acme = issuer(table(&ca, json!({ "account_key_type": kind })), &Arc::default());
         order(&acme, &request(&lab, &["a.test"]), &*solver).await.unwrap_or_else(|f| panic!("{kind}: {f:?}"));
     }
     assert_eq!(ca.issued(), 3);
+    // A kind that this CA does not take, and what the hint says.
+    let keep = Arc::new(Memory::default());
+    let refused = issuer(table(&ca, json!({ "account_key_type": "ed25519" })), &keep);
+    let fault = order(&refused, &request(&lab, &["a.test"]), &*solver).await.unwrap_err();
+    assert!(fault.hint.as_deref().unwrap_or_default().starts_with("set account_key_type to"), "{fault:?}");
+    order(&issuer(table(&ca, json!({})), &keep), &request(&lab, &["a.test"]), &*solver).await.unwrap();
 }
 
 #[tokio::test]
