@@ -7,6 +7,7 @@ pub mod http;
 pub mod issuers;
 pub mod notifiers;
 pub mod pulse;
+pub mod request;
 pub mod roots;
 pub mod secret;
 pub mod settings;

@@ -3,6 +3,8 @@
 //! An [`Expectation`] is made from what was issued; [`Expectation::judge`] holds one observation against it, and is the
 //! only way to a [`Proof`]. That a deployer wrote files and a server said "reloaded" proves nothing here.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::issuance::hexed;
@@ -142,14 +144,14 @@ impl Expectation {
     }
 }
 
-/// The places that have to show it, and which of them did.
+/// One place that has to show it, and how it stands there. A name is one place with several addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaceProof {
     /// The place, as it was named or found.
     pub location: String,
-    /// Seen there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<Proof>,
+    /// Seen there: one for every address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Proof>,
     /// Not asked for: who said so and why. By name, never by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excused: Option<String>,
@@ -160,13 +162,48 @@ pub struct PlaceProof {
 
 impl PlaceProof {
     /// A place that was not looked at yet.
-    pub fn of(location: &Location) -> Self {
-        Self { location: location.as_str().to_owned(), ..Self::default() }
+    pub fn of(location: impl Into<String>) -> Self {
+        Self { location: location.into(), ..Self::default() }
     }
 
     /// Is nothing more expected of it?
     pub fn is_settled(&self) -> bool {
-        self.proof.is_some() || self.excused.is_some()
+        !self.proofs.is_empty() || self.excused.is_some()
+    }
+
+    /// Holds all that one look at the place gave against what is expected. It is proved when every address of it showed
+    /// the new certificate and none the one before; what else a server has for clients of another key type is no concern
+    /// of this one.
+    pub fn judge(&mut self, expected: &Expectation, seen: &[Observation], vantage: &str) {
+        let mut by_address: BTreeMap<&Location, Vec<Result<Proof, Disproof>>> = BTreeMap::new();
+        for one in
+            seen.iter().filter(|o| !matches!(o.seen, Seen::Linked(_) | Seen::Key { .. } | Seen::Time { .. }))
+        {
+            by_address.entry(&one.location).or_default().push(expected.judge(one, vantage));
+        }
+        self.proofs.clear();
+        self.last.clear();
+        if by_address.is_empty() {
+            self.last = "nothing was there to be looked at".into();
+        }
+        let mut proofs = Vec::new();
+        for (location, answers) in by_address {
+            let still =
+                answers.iter().find_map(|a| a.as_ref().err().filter(|d| **d == Disproof::StillBefore));
+            let proof = answers.iter().find_map(|a| a.as_ref().ok());
+            match (still, proof, answers.iter().find_map(|a| a.as_ref().err())) {
+                (None, Some(proof), _) => proofs.push(proof.clone()),
+                (Some(wrong), ..) | (None, None, Some(wrong)) => {
+                    if self.last.is_empty() {
+                        self.last = format!("{} {wrong}", location.as_str());
+                    }
+                }
+                (None, None, None) => {}
+            }
+        }
+        if self.last.is_empty() {
+            self.proofs = proofs;
+        }
     }
 }
 
@@ -223,5 +260,33 @@ mod tests {
         let mut failed = seen(&[b"new"], true, true);
         failed.seen = Seen::Failed { reason: Reason::Refused, detail: "connection refused".into() };
         assert!(matches!(expected.judge(&failed, "here"), Err(Disproof::Unseen(_))));
+    }
+
+    #[test]
+    fn a_place_is_proved_when_every_address_shows_it_and_none_the_one_before() {
+        let expected = Expectation {
+            leaf: Fingerprint::of(b"new"),
+            chain: vec![Fingerprint::of(b"ca")],
+            before: Some(Fingerprint::of(b"old")),
+        };
+        let at = |port: u16, leaf: &[u8], proved: bool| {
+            let mut one = seen(&[leaf, b"ca"], true, proved);
+            let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+            one.location = Location::endpoint("tls", address, None);
+            one
+        };
+        let judged = |seen: &[Observation]| {
+            let mut place = PlaceProof::of("tls://a.test:443");
+            place.judge(&expected, seen, "here");
+            (place.proofs.len(), place.last)
+        };
+        assert_eq!(judged(&[at(1, b"new", true), at(2, b"new", true)]), (2, String::new()));
+        // The other certificate of a server with two key types is not in the way; the one before is.
+        assert_eq!(judged(&[at(1, b"new", true), at(1, b"rsa", true)]).0, 1);
+        assert_eq!(judged(&[at(1, b"new", true), at(1, b"old", true)]).0, 0);
+        let (proved, last) = judged(&[at(1, b"new", true), at(2, b"old", true)]);
+        assert!(proved == 0 && last.contains(":2") && last.contains("not reloaded"), "{last}");
+        assert_eq!(judged(&[at(1, b"new", true), at(2, b"new", false)]).0, 0, "one relays and has no key");
+        assert_eq!(judged(&[]).0, 0);
     }
 }

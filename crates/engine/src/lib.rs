@@ -14,6 +14,7 @@ mod look;
 pub mod notify;
 pub mod pipeline;
 pub mod record;
+pub mod renew;
 pub mod schedule;
 pub mod serve;
 pub mod service;

@@ -25,6 +25,8 @@ pub mod observations;
 pub mod prune;
 pub mod queries;
 pub mod rows;
+pub mod seal;
+pub mod works;
 
 use std::path::PathBuf;
 

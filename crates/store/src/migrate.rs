@@ -22,6 +22,11 @@ pub(crate) const STEPS: &[Step] = &[
         include_str!("../migrations/sqlite/0003_renewals.sql"),
         include_str!("../migrations/postgres/0003_renewals.sql"),
     ),
+    (
+        5,
+        include_str!("../migrations/sqlite/0005_works.sql"),
+        include_str!("../migrations/postgres/0005_works.sql"),
+    ),
 ];
 
 /// Brings the schema up to date; the number of its newest step.

@@ -9,6 +9,7 @@ mod peers;
 mod placements;
 mod questions;
 mod scene;
+mod works;
 
 use std::process::Command;
 use std::sync::OnceLock;

@@ -1,0 +1,337 @@
+//! A renewal: persisted work on one configured certificate, its states named by what they wait for.
+//!
+//! Values and pure decisions: when to begin, when to install, what comes next. Who does it is `engine/renew.rs`, who keeps
+//! it `store`. Nothing here is believed: a state says what was done, a [`PlaceProof`] what was seen. What *other* programs
+//! say about their renewals is `renewal.rs`.
+
+use serde::{Deserialize, Serialize};
+
+use notafter_pki::time::DAY;
+
+use crate::UnixTime;
+use crate::calendar::Calendar;
+use crate::deployment::Receipt;
+use crate::issuance::{Request, Suggested, Ticket, hexed_list};
+use crate::proof::PlaceProof;
+
+/// One renewal, from the decision to the proof.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The certificate's name in the configuration.
+    pub name: String,
+    /// Counts the certificates under this name, from 1.
+    pub generation: u64,
+    /// Why it was begun.
+    pub cause: String,
+    /// When.
+    pub begun: i64,
+    /// What it waits for.
+    pub state: State,
+    /// Failures since something last went well.
+    #[serde(default)]
+    pub failures: u32,
+    /// Nothing is done before this instant.
+    pub next: i64,
+    /// What it waits for or what went wrong, in words.
+    #[serde(default)]
+    pub said: String,
+    /// Which of the issuers of the certificate it is with.
+    #[serde(default)]
+    pub issuer: usize,
+    /// What is asked; the key it is signed with lies under [`Renewal::key_name`].
+    #[serde(default)]
+    pub request: Option<Request>,
+    /// How far the issuer has come.
+    #[serde(default)]
+    pub ticket: Option<Ticket>,
+    /// What was issued and passed the review: the leaf first, no root.
+    #[serde(default, with = "hexed_list")]
+    pub chain: Vec<Vec<u8>>,
+    /// In what it differs from the one before.
+    #[serde(default)]
+    pub changes: Vec<String>,
+    /// The leaf before (DER), where one was known.
+    #[serde(default, with = "hexed_list")]
+    pub before: Vec<Vec<u8>>,
+    /// Where it goes.
+    #[serde(default)]
+    pub targets: Vec<TargetWork>,
+    /// The grace of slow reloaders ends then.
+    #[serde(default)]
+    pub prove_until: Option<i64>,
+}
+
+/// What a renewal waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The issuer: a challenge, an approval, the certificate.
+    WaitsForIssuer,
+    /// A time in which something may be changed, or the certificate's own beginning.
+    WaitsForWindow,
+    /// The targets: writing, checking, reloading.
+    WaitsForTargets,
+    /// Being seen in use everywhere.
+    WaitsForProof,
+    /// Somebody who decides: it went wrong in a way that trying again does not mend.
+    WaitsForPerson,
+    /// The issuer again: the one before is to be revoked, now that nothing uses it.
+    WaitsForRevocation,
+    /// Seen in use at every place that was not excused by name.
+    Proved,
+    /// Given up, by a person or because a newer one took over.
+    Abandoned,
+}
+
+impl State {
+    /// Is nothing more done?
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Proved | Self::Abandoned)
+    }
+
+    /// The word in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WaitsForIssuer => "waits-for-issuer",
+            Self::WaitsForWindow => "waits-for-window",
+            Self::WaitsForTargets => "waits-for-targets",
+            Self::WaitsForProof => "waits-for-proof",
+            Self::WaitsForRevocation => "waits-for-revocation",
+            Self::WaitsForPerson => "waits-for-person",
+            Self::Proved => "proved",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// One target of a renewal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetWork {
+    /// What the configuration calls it, or its kind and number.
+    pub label: String,
+    /// Those of a lower wave come first and are proved before this one is touched.
+    #[serde(default)]
+    pub wave: u32,
+    /// Where it stands.
+    pub state: TargetState,
+    /// What it replaced.
+    #[serde(default)]
+    pub receipt: Option<Receipt>,
+    /// Where it has to be seen.
+    #[serde(default)]
+    pub places: Vec<PlaceProof>,
+    /// What went wrong last.
+    #[serde(default)]
+    pub said: String,
+}
+
+impl TargetWork {
+    /// Was it seen in use at every place of this target?
+    pub fn is_proved(&self) -> bool {
+        self.state == TargetState::Done && self.places.iter().all(PlaceProof::is_settled)
+    }
+}
+
+/// Where a target stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetState {
+    /// Nothing was done.
+    Waits,
+    /// Somebody began to write: how far is seen by looking.
+    Begun,
+    /// Written, checked, reloaded.
+    Done,
+    /// It could not be done; what was there before is in force.
+    Failed,
+    /// What was there before was put back.
+    RolledBack,
+}
+
+impl Renewal {
+    /// A new one.
+    pub fn begin(name: &str, generation: u64, cause: impl Into<String>, now: UnixTime) -> Self {
+        Self {
+            name: name.to_owned(),
+            generation,
+            cause: cause.into(),
+            begun: now.0,
+            state: State::WaitsForIssuer,
+            failures: 0,
+            next: now.0,
+            said: String::new(),
+            issuer: 0,
+            request: None,
+            ticket: None,
+            chain: Vec::new(),
+            changes: Vec::new(),
+            before: Vec::new(),
+            targets: Vec::new(),
+            prove_until: None,
+        }
+    }
+
+    /// Under which name its private key is kept.
+    pub fn key_name(&self) -> String {
+        format!("key/{}/{}", self.name, self.generation)
+    }
+
+    /// The wave that is to be worked on: the lowest with a target that was not seen in use everywhere. `None`: all were.
+    pub fn wave(&self) -> Option<u32> {
+        self.targets.iter().filter(|t| !t.is_proved()).map(|t| t.wave).min()
+    }
+
+    /// Something went well.
+    pub fn went_well(&mut self, now: UnixTime) {
+        self.failures = 0;
+        self.next = now.0;
+        self.said.clear();
+    }
+
+    /// Something did not, and it is tried again: soon at first, then less and less often, every six hours at last.
+    pub fn again_later(&mut self, said: impl Into<String>, now: UnixTime) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = 30_i64.saturating_mul(1 << self.failures.min(12).saturating_sub(1)).min(6 * 3_600);
+        // Not all at once after an outage of the CA; the same each time, so that a restart changes nothing.
+        let spread = i64::try_from(hash(&self.name, u64::from(self.failures)) % 20).unwrap_or(0);
+        self.next = now.0 + wait + wait * spread / 100;
+        self.said = said.into();
+    }
+
+    /// Nobody but a person can help.
+    pub fn needs_somebody(&mut self, said: impl Into<String>) {
+        self.state = State::WaitsForPerson;
+        self.said = said.into();
+        self.next = i64::MAX;
+    }
+}
+
+/// When a certificate is to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// From then on.
+    pub at: UnixTime,
+    /// Who or what says so.
+    pub because: String,
+}
+
+/// Decides when: in the window that the CA suggests (RFC 9773 section 4.2, a time in it that is the same for every replica
+/// and different for every certificate), else with a third of the lifetime left, or half of it below ten days.
+pub fn due(name: &str, not_before: UnixTime, not_after: UnixTime, suggested: Option<&Suggested>) -> Due {
+    let place = hash(name, not_after.0.unsigned_abs());
+    if let Some(window) = suggested.filter(|w| w.start < w.end) {
+        let width = window.end.saturating_sub(window.start).unsigned_abs();
+        let at = window.start + i64::try_from(place % width).unwrap_or(0);
+        let why = window.explanation.as_ref().map(|url| format!(", see {url}")).unwrap_or_default();
+        return Due { at: UnixTime(at), because: format!("its CA suggests it{why}") };
+    }
+    let lifetime = not_after.0.saturating_sub(not_before.0).max(0);
+    let (left, because) = if lifetime < 10 * DAY {
+        (lifetime / 2, "half of its lifetime is over")
+    } else {
+        (lifetime / 3, "a third of its lifetime is left")
+    };
+    // A thirtieth of the lifetime is for spreading: what was made in one night need not be renewed in one.
+    let spread = i64::try_from(place % 1_000).unwrap_or(0) * (lifetime / 30) / 1_000;
+    Due { at: UnixTime(not_after.0 - left - spread), because: because.to_owned() }
+}
+
+/// When something that is ready may be installed: at once, where no windows are given and nothing is frozen; else at
+/// the next instant that is in a window and not closed. If there is none before `end`, at once: a change out of hours is
+/// better than an outage.
+pub fn install_at(windows: &[(i64, i64)], calendar: &Calendar, end: UnixTime, now: UnixTime) -> UnixTime {
+    // An hour before the end is too late for anything to be mended.
+    let last = end.0 - 3_600;
+    let mut at = now.0;
+    for _ in 0..1_000 {
+        let before = at;
+        if !windows.is_empty() {
+            match windows.iter().filter(|(_, until)| *until > at).min_by_key(|(from, _)| *from) {
+                Some((from, _)) => at = at.max(*from),
+                None => return now,
+            }
+        }
+        if let Some(closed) =
+            calendar.closed.iter().find(|c| c.owner.is_none() && c.from.0 <= at && at < c.until.0)
+        {
+            at = closed.until.0;
+        }
+        if at >= last {
+            return now;
+        }
+        if at == before {
+            return UnixTime(at);
+        }
+    }
+    now
+}
+
+/// FNV-1a: spreads, and hides nothing.
+fn hash(text: &str, salt: u64) -> u64 {
+    let bytes = text.bytes().chain(salt.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calendar::Closed;
+
+    #[test]
+    fn when() {
+        let (begin, end) = (UnixTime(0), UnixTime(90 * DAY));
+        let plain = due("a", begin, end, None).at.0;
+        assert!((57 * DAY..=60 * DAY).contains(&plain), "{plain}");
+        assert_ne!(plain, due("b", begin, end, None).at.0, "spread");
+        assert_eq!(plain, due("a", begin, end, None).at.0, "and the same each time");
+        let short = due("a", begin, UnixTime(120), None).at.0;
+        assert!((54..=60).contains(&short), "{short}");
+        let window = Suggested { start: 1_000, end: 2_000, explanation: None, ask_again: 0 };
+        let told = due("a", begin, end, Some(&window)).at.0;
+        assert!((1_000..2_000).contains(&told));
+        // A window that is none says nothing.
+        let none = Suggested { end: 1_000, ..window };
+        assert_eq!(due("a", begin, end, Some(&none)).at.0, plain);
+    }
+
+    #[test]
+    fn installed_in_a_window_and_out_of_it_rather_than_too_late() {
+        let none = Calendar::default();
+        let frozen = Calendar {
+            closed: vec![Closed {
+                from: UnixTime(500),
+                until: UnixTime(5_000),
+                why: "f".into(),
+                owner: None,
+            }],
+            ..Calendar::default()
+        };
+        let at = |windows: &[(i64, i64)], calendar: &Calendar, end: i64, now: i64| {
+            install_at(windows, calendar, UnixTime(end), UnixTime(now)).0
+        };
+        assert_eq!(at(&[], &none, 100_000, 10), 10, "no windows, at once");
+        assert_eq!(at(&[(100, 200)], &none, 100_000, 10), 100);
+        assert_eq!(at(&[(100, 200)], &none, 100_000, 150), 150, "in it");
+        assert_eq!(at(&[(100, 200), (900, 950)], &none, 100_000, 200), 900);
+        assert_eq!(at(&[(100, 200)], &none, 100_000, 300), 300, "no window any more");
+        assert_eq!(at(&[(90_000, 99_000)], &none, 90_100, 10), 10, "no window in time");
+        assert_eq!(at(&[], &frozen, 100_000, 600), 5_000);
+        assert_eq!(at(&[(600, 700), (6_000, 7_000)], &frozen, 100_000, 550), 6_000);
+        assert_eq!(at(&[], &frozen, 5_500, 600), 600, "the freeze would be the end of it");
+    }
+
+    #[test]
+    fn again_less_and_less_often() {
+        let mut renewal = Renewal::begin("a", 1, "asked for", UnixTime(0));
+        let mut waits = Vec::new();
+        for _ in 0..14 {
+            renewal.again_later("no", UnixTime(0));
+            waits.push(renewal.next);
+        }
+        assert!(waits[0] >= 30 && waits[0] < 40, "{waits:?}");
+        assert!(waits.iter().all(|w| *w <= 6 * 3_600 * 12 / 10));
+        assert!(waits[13] >= 6 * 3_600);
+        let text = serde_json::to_string(&renewal).expect("JSON");
+        assert_eq!(serde_json::from_str::<Renewal>(&text).expect("read"), renewal);
+    }
+}
