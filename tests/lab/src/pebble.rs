@@ -67,7 +67,7 @@ pub struct Pebble {
 /// When it is not there or does not start.
 pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
     let dns = server::start(lab, "pebble-challtestsrv", 2, |_, ports| {
-        let mut command = Command::new(beside("pebble-challtestsrv")?);
+        let mut command = Command::new(program::newer("pebble", "/usr/bin/pebble-challtestsrv")?);
         // An IPv6 address for every name would be tried first, and nobody listens there.
         command.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]);
         command.args(["-management", &ports[0].local().to_string()]);
@@ -81,10 +81,11 @@ pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
     let (http, tls) = (Port::free(), Port::free());
     let resolver = dns.endpoint("dns").address.to_string();
     let server = server::start(lab, "pebble", 2, |folder, ports| {
+        let program = program::newer("pebble", "/usr/bin/pebble-challtestsrv")?.with_file_name("pebble");
         leaf.install(&folder.join("tls"), None).map_err(|error| NotRun::new("pebble", error.to_string()))?;
         let config = folder.join("pebble.json");
         write(&config, configuration(folder, options, ports, &http, &tls));
-        let mut command = Command::new(beside("pebble")?);
+        let mut command = Command::new(program);
         command.arg("-config").arg(&config).args(["-dnsserver", &resolver]);
         command.env("PEBBLE_VA_NOSLEEP", "1");
         command.env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject.to_string());
@@ -98,12 +99,6 @@ pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
         Ok(Recipe::new(command, endpoints, Reload::Itself))
     })?;
     Ok(Pebble { server, dns, ca_file: leaf.root_pem.clone(), http, tls })
-}
-
-/// A program of the newer package: the system may have one of the same name, that is too old.
-fn beside(name: &str) -> Result<PathBuf, NotRun> {
-    let path = program::unpacked("pebble").join("usr/bin").join(name);
-    if path.exists() { Ok(path) } else { Err(NotRun::new(name, "it is not unpacked: see cargo xtask test")) }
 }
 
 /// Its configuration file.

@@ -60,6 +60,12 @@ pub(crate) fn find_in(package: &str, path: &str) -> Result<PathBuf, NotRun> {
     if beside.exists() { Ok(beside) } else { Err(NotRun::new(package, format!("{path} is not installed"))) }
 }
 
+/// Finds a program of a package that has to be newer than the system's: beside the system first.
+pub(crate) fn newer(package: &str, path: &str) -> Result<PathBuf, NotRun> {
+    let beside = unpacked(package).join(path.trim_start_matches('/'));
+    if beside.exists() { Ok(beside) } else { find_in(package, path) }
+}
+
 /// Where `xtask` unpacks a package that cannot be installed together with another one.
 pub(crate) fn unpacked(package: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

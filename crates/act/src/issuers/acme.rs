@@ -4,8 +4,9 @@
 //! goes on with. `acme/order.rs` has the steps, `acme/ticket.rs` what is kept of them, `acme/account.rs` the account,
 //! `acme/ca.rs` the signed conversation, `acme/wire.rs` one exchange, `acme/guard.rs` where a CA may send us.
 //!
-//! For whoever drives it: after a fault of `advance` of the kinds `Refused`, `Invalid` or `NotFound` the order is over. It is
-//! abandoned, and begun anew when the fault says so. Any other fault leaves it as it was: the same ticket is tried again.
+//! For whoever drives it: after a fault of `advance` of the kinds `Refused`, `Invalid` or `NotFound` the order is over; any
+//! other fault leaves it as it was. The same ticket may be tried again in either case, when the fault says so: where the
+//! order is over, another one is begun (`acme/over.rs`).
 //!
 //! It never sees the private key of a certificate, and does not judge what the CA hands out.
 
@@ -19,6 +20,7 @@ mod import;
 pub(crate) mod jws;
 mod key;
 mod order;
+mod over;
 mod problem;
 mod rehearse;
 mod settings;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use notafter_core::fault::FaultKind;
+use notafter_core::fault::{FaultKind, Retry};
 use notafter_core::issuance::Progress;
 use notafter_core::joints::Issuer;
 use notafter_lab::Lab;
 use notafter_lab::pebble::Options;
 use serde_json::json;
 
-use crate::{Memory, cx, go_on, issuer, kept, order, request, standalone, start, table, wait};
+use crate::{Memory, cx, go_on, issuer, kept, order, request, solver, standalone, start, table, wait};
 
 #[tokio::test]
 async fn resumed_from_every_ticket() {
@@ -70,4 +70,39 @@ async fn a_ca_that_lost_everything() {
         order(&acme, &again, &*standalone(&ca)).await.unwrap();
     }
     assert_eq!(ca.issued(), 1);
+}
+
+#[tokio::test]
+async fn a_ticket_whose_order_is_over_begins_another() {
+    let lab = Lab::new("acme-over");
+    let Some(ca) = start(&lab, &Options::default()) else { return };
+    let keep = Arc::new(Memory::default());
+    let (webroot, wanted) = (lab.subfolder("nobody"), request(&lab, &["a.test"]));
+    // Nobody answers where the CA looks.
+    let silent = solver("http-01", json!({ "webroot": webroot, "check": false }), &Arc::default());
+    let acme = issuer(table(&ca, json!({})), &keep);
+    let mut ticket = acme.begin(&cx(), &wanted).await.unwrap();
+    let fault = loop {
+        match acme.advance(&cx(), &wanted, &kept(&ticket), &*silent).await {
+            Ok(Progress::Stepped(next)) => ticket = next,
+            Ok(Progress::Waits { ticket: next, until, .. }) => {
+                ticket = next;
+                wait(until).await;
+            }
+            Ok(done) => panic!("{done:?}"),
+            Err(fault) => break fault,
+        }
+    };
+    assert_eq!((fault.kind, fault.retry), (FaultKind::Refused, Retry::Backoff), "{fault:?}");
+    // Another process, the same ticket, and somebody has repaired what was wrong.
+    let acme = issuer(table(&ca, json!({})), &keep);
+    let (_, tickets) = go_on(&acme, &wanted, kept(&ticket), &*standalone(&ca)).await.unwrap();
+    assert!(tickets.len() > 3 && ca.issued() == 1, "{tickets:?}");
+    acme.abandon(&cx(), &ticket, &*silent).await.unwrap();
+    let left = webroot.join(".well-known/acme-challenge");
+    assert_eq!(
+        std::fs::read_dir(left).unwrap().count(),
+        0,
+        "what was shown for the first order is still there"
+    );
 }
