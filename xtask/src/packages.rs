@@ -295,7 +295,8 @@ fn ensure_all(list: &[Package]) -> Result<(), String> {
 /// Whether the package's witness can be found, on the system or unpacked.
 fn is_there(package: &Package) -> bool {
     if package.witness.starts_with('/') {
-        return Path::new(package.witness).exists()
+        // Where a newer one is wanted, the system's own is not it.
+        return (package.how != How::Newer && Path::new(package.witness).exists())
             || unpacked(package.name).join(&package.witness[1..]).exists();
     }
     let path = std::env::var("PATH").unwrap_or_default();

@@ -179,7 +179,7 @@ impl Pebble {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-quiet", "-ign_eof", "-connect", &address]);
         let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: lab\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let ran = program::finish(&mut command, request.as_bytes(), Duration::from_secs(20))?;

@@ -4,8 +4,9 @@
 //! goes on with. `acme/order.rs` has the steps, `acme/ticket.rs` what is kept of them, `acme/account.rs` the account,
 //! `acme/ca.rs` the signed conversation, `acme/wire.rs` one exchange, `acme/guard.rs` where a CA may send us.
 //!
-//! For whoever drives it: after a fault of `advance` of the kinds `Refused`, `Invalid` or `NotFound` the order is over. It is
-//! abandoned, and begun anew when the fault says so. Any other fault leaves it as it was: the same ticket is tried again.
+//! For whoever drives it: after a fault of `advance` of the kinds `Refused`, `Invalid` or `NotFound` the order is over; any
+//! other fault leaves it as it was. The same ticket may be tried again in either case, when the fault says so: where the
+//! order is over, another one is begun (`acme/over.rs`).
 //!
 //! It never sees the private key of a certificate, and does not judge what the CA hands out.
 
@@ -19,6 +20,7 @@ mod import;
 pub(crate) mod jws;
 mod key;
 mod order;
+mod over;
 mod problem;
 mod rehearse;
 mod settings;
@@ -58,7 +60,7 @@ pub struct Acme {
     ca: Ca,
     ledger: Ledger,
     keep: Arc<dyn Keep>,
-    /// Tells this CA, and this binding, from others.
+    /// Tells this CA from others.
     id: String,
     /// In front of everything that is kept.
     prefix: String,
@@ -88,8 +90,8 @@ impl Acme {
 
     fn with(settings: Settings, cx: &BuildCx) -> Result<Self, String> {
         let directory = settings.url()?;
-        let binding = settings.eab.as_ref().map(|eab| format!("\n{}", eab.kid)).unwrap_or_default();
-        let id = hex(&sha256(format!("{directory}{binding}").as_bytes()))[..16].to_owned();
+        // Not of the binding too: once the account is made, people take `eab` out again.
+        let id = hex(&sha256(directory.as_str().as_bytes()))[..16].to_owned();
         let prefix = format!("acme/{id}/");
         let ledger = Ledger::new(directory.host_str().unwrap_or_default(), Arc::clone(&cx.keep), &prefix);
         let ca = Ca::new(directory, &settings.reach(), &cx.roots)?;

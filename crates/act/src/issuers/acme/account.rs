@@ -46,6 +46,9 @@ pub(crate) struct Kept {
     pub(crate) url: Option<String>,
     /// A key that shall take its place, kept before it was announced.
     next: Option<KeyText>,
+    /// The CA knew it once. Until then another kind of key may be configured in its place.
+    #[serde(default)]
+    known: bool,
     #[serde(default)]
     contact: Vec<String>,
     /// The terms of service that were agreed to.
@@ -75,7 +78,7 @@ pub struct Imported {
 
 impl Kept {
     fn of(key: &AccountKey) -> Result<Self, Fault> {
-        Ok(Self { key: written(key)?, url: None, next: None, contact: Vec::new(), terms: None })
+        Ok(Self { key: written(key)?, url: None, next: None, known: false, contact: Vec::new(), terms: None })
     }
 
     /// The key.
@@ -139,9 +142,13 @@ impl Acme {
             }
             let key = kept.key()?;
             match &kept.url {
+                None if !kept.known && self.is_of_another_kind(&key) => {
+                    self.keep_account(Some(&bytes), &Kept::of(&self.first_key()?)?)?;
+                }
                 None => {
                     let (url, terms) = self.register(cx, &key, &contact).await?;
                     (kept.url, kept.terms, kept.contact) = (Some(url), terms, contact.clone());
+                    kept.known = true;
                     self.keep_account(Some(&bytes), &kept)?;
                 }
                 Some(url) if kept.contact != contact => {
@@ -160,6 +167,12 @@ impl Acme {
             FaultKind::Unreachable,
             "the ACME account is being changed by somebody else at the same time",
         ))
+    }
+
+    /// Was the kind of key changed before any CA took it? One that the CA refused must not stay for ever.
+    fn is_of_another_kind(&self, key: &AccountKey) -> bool {
+        let kind = self.settings.account_key_type.unwrap_or(KeyType::EcdsaP256);
+        self.settings.account_key.is_none() && key.algorithm() != AccountKey::algorithm_of(kind)
     }
 
     /// The key of an account that is not kept yet.
@@ -358,7 +371,7 @@ impl Acme {
                 }
             }
             kept.terms = self.ca.directory(cx).await?.meta.terms_of_service.clone();
-            kept.url = Some(url);
+            (kept.url, kept.known) = (Some(url), true);
             let bytes = before.as_ref().map(|(bytes, _)| &bytes[..]);
             return if self.keep_account(bytes, &kept)? { Ok(imported) } else { Err(changed()) };
         }

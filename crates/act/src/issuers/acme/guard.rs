@@ -87,7 +87,7 @@ impl Guard {
     }
 }
 
-/// What the HTTP client resolves names with.
+/// What the HTTP client resolves names with. Behind a `proxy` names are resolved there, and only addresses are judged.
 pub(crate) struct Resolver(pub(crate) Arc<Guard>);
 
 impl Resolve for Resolver {

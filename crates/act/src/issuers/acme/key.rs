@@ -170,6 +170,16 @@ impl AccountKey {
         }
     }
 
+    /// The `alg` of keys of this kind.
+    pub(crate) fn algorithm_of(kind: KeyType) -> &'static str {
+        match kind {
+            KeyType::EcdsaP256 => "ES256",
+            KeyType::EcdsaP384 => "ES384",
+            KeyType::Ed25519 => "EdDSA",
+            KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => "RS256",
+        }
+    }
+
     /// The public key (RFC 7517), its members in the order of RFC 7638.
     pub(crate) fn jwk(&self) -> Value {
         match &self.0 {
@@ -278,6 +288,7 @@ mod tests {
     fn every_kind_survives_being_kept() {
         for kind in [KeyType::EcdsaP256, KeyType::EcdsaP384, KeyType::Ed25519, KeyType::Rsa2048] {
             let key = AccountKey::generate(kind).expect("a key");
+            assert_eq!(key.algorithm(), AccountKey::algorithm_of(kind));
             let kept = key.to_pkcs8().expect("PKCS#8");
             let again = AccountKey::from_der(&kept).expect("read again");
             assert_eq!((key.algorithm(), key.jwk()), (again.algorithm(), again.jwk()), "{kind}");

@@ -50,8 +50,28 @@ impl Walk<'_> {
         Ok(Progress::Waits { ticket, until: self.now().plus(seconds.clamp(1, 86_400)), what: what.into() })
     }
 
-    /// Goes one step on.
+    /// Goes one step on. An order that was found to be over before is given up, and another one begun.
     pub(super) async fn step(&self, state: State) -> Result<Progress, Fault> {
+        let order = state.order().map(str::to_owned);
+        if let Some(order) = &order
+            && self.acme.is_over(order)?
+        {
+            for cleanup in state.cleanups() {
+                // It was tried when the order ended, and somebody was told why.
+                let _ = self.solver.clean_up(self.cx, cleanup).await;
+            }
+            return self.stepped(Step::Order { replaces_nothing: false, account_anew: false });
+        }
+        let result = self.go(state).await;
+        if let (Err(fault), Some(order)) = (&result, &order)
+            && matches!(fault.kind, FaultKind::Refused | FaultKind::Invalid | FaultKind::NotFound)
+        {
+            self.acme.is_now_over(order)?;
+        }
+        result
+    }
+
+    async fn go(&self, state: State) -> Result<Progress, Fault> {
         let account = self.acme.account(self.cx).await?;
         match state.step {
             Step::Account => self.stepped(Step::Order { replaces_nothing: false, account_anew: false }),

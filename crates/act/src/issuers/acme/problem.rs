@@ -240,6 +240,10 @@ impl Problem {
             (Later::No, _) => Retry::Never,
         };
         fault.hint = hint.map(str::to_owned);
+        // In an answer to a request it is about the account; in an authorization, about what the CA found.
+        if self.is("unauthorized") && self.status != 0 {
+            fault.hint = Some("the CA does not let this account do that: was it deactivated, or is it about something of another account's?".to_owned());
+        }
         if self.is("userActionRequired")
             && let Some(terms) = &self.terms
         {

@@ -50,7 +50,7 @@ pub(crate) struct Settings {
 
 /// One text or several.
 #[derive(Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a mail address, or a list of them")]
 pub(crate) enum OneOrMore {
     One(String),
     More(Vec<String>),
@@ -58,7 +58,7 @@ pub(crate) enum OneOrMore {
 
 /// A profile that is wanted.
 #[derive(Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "the name of a profile, or { name = \"...\", required = true }")]
 pub(crate) enum WantedProfile {
     Preferred(String),
     Said(SaidProfile),
@@ -87,7 +87,7 @@ pub(crate) struct Eab {
 
 /// Another CA for rehearsals.
 #[derive(Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "the address of a directory, or { directory = \"...\", ca_file = \"...\" }")]
 pub(crate) enum Staging {
     Directory(String),
     Said(SaidStaging),
@@ -243,6 +243,7 @@ mod tests {
         check(json!({ "eab": { "kid": "1", "hmac": { "env": "PATH" } } }), "no base64url key");
         check(json!({ "account_key_type": "rsa-1024" }), "rsa-1024");
         check(json!({ "staging": "http://x.example" }), "`staging` begins with http");
+        check(json!({ "profile": 5 }), "`profile`: the name of a profile, or { name");
         check(json!({ "timeout": "5" }), "is no length of time");
     }
 

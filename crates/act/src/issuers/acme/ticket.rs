@@ -136,6 +136,15 @@ impl State {
         if state.ca == ca { Ok(state) } else { Err(lost("it was made for another CA")) }
     }
 
+    /// What names the order at the CA, once there is one.
+    pub(crate) fn order(&self) -> Option<&str> {
+        match &self.step {
+            Step::Account | Step::Order { .. } => None,
+            Step::Authorize { order, .. } | Step::Finalize { order, .. } => Some(&order.url),
+            Step::Download { certificate, .. } => Some(certificate),
+        }
+    }
+
     /// What is shown to the world, and has to be taken back.
     pub(crate) fn cleanups(&self) -> Vec<&Cleanup> {
         match &self.step {

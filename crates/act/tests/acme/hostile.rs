@@ -1,0 +1,372 @@
+//! A CA that turned hostile, or broke: what it says is refused in words, and nothing is asked, written or waited for at its
+//! bidding.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier};
+use notafter_core::joints::{BoxFuture, Cx, Solver};
+use notafter_lab::{Authority, Lab, Request as LabRequest};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{Memory, issuer, order, request};
+
+/// What is answered.
+enum Reply {
+    Json(u16, &'static str, Value),
+    Text(u16, String, String),
+    /// Says more than it sends.
+    Truncated,
+    Flood,
+    Silence,
+}
+
+/// What a scene changes about a good CA: the path, and the CA's own address.
+type Scene = Box<dyn Fn(&str, &str) -> Option<Reply> + Send + Sync>;
+
+/// A CA of the test's own.
+struct Ca {
+    base: String,
+    ca_file: PathBuf,
+    asked: Arc<Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Ca {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a good CA answers: every name is valid already, and the order is ready.
+fn good(path: &str, base: &str) -> Reply {
+    let order = |status: &str| {
+        json!({ "status": status, "authorizations": [format!("{base}/authz/1")], "finalize": format!("{base}/finalize/1"),
+                "certificate": format!("{base}/cert/1") })
+    };
+    match path {
+        "/dir" => Reply::Json(
+            200,
+            "",
+            json!({
+                "newNonce": format!("{base}/nonce"), "newAccount": format!("{base}/account"), "newOrder": format!("{base}/order"),
+            }),
+        ),
+        "/nonce" => Reply::Json(200, "", json!({})),
+        "/account" => Reply::Json(201, "Location: BASE/account/1\r\n", json!({ "status": "valid" })),
+        "/order" => Reply::Json(201, "Location: BASE/order/1\r\n", order("pending")),
+        "/order/1" => Reply::Json(200, "", order("ready")),
+        "/finalize/1" => Reply::Json(200, "", order("valid")),
+        "/authz/1" => Reply::Json(
+            200,
+            "",
+            json!({
+                "status": "valid", "identifier": { "type": "dns", "value": "a.test" }, "challenges": []
+            }),
+        ),
+        _ => Reply::Json(
+            404,
+            "",
+            json!({ "type": "urn:ietf:params:acme:error:malformed", "detail": "nothing here" }),
+        ),
+    }
+}
+
+async fn ca(lab: &Lab, scene: Scene) -> Ca {
+    let leaf = Authority::new(lab).issue(&LabRequest::server());
+    let chain = CertificateDer::pem_file_iter(&leaf.fullchain_pem).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&leaf.key_pem).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config =
+        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (home, list, scene) = (base.clone(), Arc::clone(&asked), Arc::new(scene));
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, home, list, scene) =
+                (acceptor.clone(), home.clone(), Arc::clone(&list), Arc::clone(&scene));
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(stream).await.ok()?;
+                let mut request = Vec::new();
+                let mut piece = [0; 8192];
+                let head = loop {
+                    let read = stream.read(&mut piece).await.ok().filter(|n| *n > 0)?;
+                    request.extend_from_slice(&piece[..read]);
+                    let text = String::from_utf8_lossy(&request).into_owned();
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let length = head
+                        .to_lowercase()
+                        .lines()
+                        .find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
+                    if body.len() >= length.unwrap_or(0) {
+                        break head.to_owned();
+                    }
+                };
+                let path = head.split(' ').nth(1)?.to_owned();
+                list.lock().unwrap().push(path.clone());
+                answer(
+                    &mut stream,
+                    scene(&path, &home).unwrap_or_else(|| good(&path, &home)),
+                    &home,
+                    head.starts_with("HEAD"),
+                )
+                .await
+            });
+        }
+    });
+    Ca { base, ca_file: leaf.root_pem.clone(), asked, task }
+}
+
+async fn answer<S: AsyncWriteExt + Unpin>(
+    stream: &mut S,
+    reply: Reply,
+    base: &str,
+    head_only: bool,
+) -> Option<()> {
+    static NONCE: AtomicUsize = AtomicUsize::new(0);
+    let nonce = NONCE.fetch_add(1, Ordering::Relaxed);
+    let (status, headers, body) = match reply {
+        Reply::Json(status, headers, body) => {
+            let kind = if status < 400 { "application/json" } else { "application/problem+json" };
+            (status, format!("Content-Type: {kind}\r\n{}", headers.replace("BASE", base)), body.to_string())
+        }
+        Reply::Text(status, headers, body) => (status, headers.replace("BASE", base), body),
+        Reply::Truncated => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"status\":").await.ok()?;
+            return stream.shutdown().await.ok();
+        }
+        Reply::Flood => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
+            loop {
+                stream.write_all(&[b' '; 65_536]).await.ok()?;
+            }
+        }
+        Reply::Silence => {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            return None;
+        }
+    };
+    let length = body.len();
+    let body = if head_only { String::new() } else { body };
+    let text = format!(
+        "HTTP/1.1 {status} Lab\r\nReplay-Nonce: nonce{nonce}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
+    );
+    stream.write_all(text.as_bytes()).await.ok()?;
+    stream.shutdown().await.ok()
+}
+
+/// Counts what it is asked to show.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Solver for Counting {
+    fn kind(&self) -> ChallengeType {
+        ChallengeType::Http01
+    }
+
+    fn present<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<Cleanup, Fault>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Ok(Cleanup(Value::Null)) })
+    }
+
+    fn is_visible<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn clean_up<'a>(&'a self, _: &'a Cx, _: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn rehearse<'a>(
+        &'a self,
+        _: &'a Cx,
+        _: &'a Identifier,
+    ) -> BoxFuture<'a, Vec<notafter_core::deployment::Check>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
+/// Orders from such a CA, which must fail, and gives the fault and every path that was asked for.
+async fn fails(name: &str, scene: Scene) -> (Fault, Vec<String>) {
+    let lab = Lab::new("acme-hostile");
+    let ca = ca(&lab, scene).await;
+    let table = json!({ "directory": format!("{}/dir", ca.base), "ca_file": ca.ca_file, "timeout": "2s" });
+    let (acme, solver) = (issuer(table, &Arc::new(Memory::default())), Counting::default());
+    let began = Instant::now();
+    let result = order(&acme, &request(&lab, &["a.test"]), &solver).await;
+    let fault = result.err().unwrap_or_else(|| panic!("{name}: it was issued"));
+    assert!(began.elapsed() < Duration::from_secs(20), "{name}: {:?}", began.elapsed());
+    assert_eq!(solver.0.load(Ordering::Relaxed), 0, "{name}: something was shown");
+    assert!(fault.context.len() < 1_200, "{name}: {fault:?}");
+    let asked = ca.asked.lock().unwrap().clone();
+    (fault, asked)
+}
+
+async fn check(name: &str, sign: &str, kind: FaultKind, scene: Scene) -> (Fault, Vec<String>) {
+    let (fault, asked) = fails(name, scene).await;
+    assert!(fault.context.contains(sign) && fault.kind == kind, "{name}: {fault:?}");
+    (fault, asked)
+}
+
+fn at(path: &'static str, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Scene {
+    Box::new(move |asked, base| (asked == path).then(|| reply(base)))
+}
+
+fn order_with(base: &str, member: &str, value: Value) -> Reply {
+    let Reply::Json(status, headers, mut body) = good("/order", base) else { panic!("no order") };
+    body[member] = value;
+    Reply::Json(status, headers, body)
+}
+
+fn authorization(more: Value) -> Reply {
+    let mut body =
+        json!({ "status": "pending", "identifier": { "type": "dns", "value": "a.test" }, "challenges": [] });
+    body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+    Reply::Json(200, "", body)
+}
+
+#[tokio::test]
+async fn addresses_that_lead_inward() {
+    let canary = TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let port = canary.local_addr().unwrap().port();
+    for inward in [
+        format!("https://127.0.0.1:{port}/latest/meta-data"),
+        format!("http://localhost:{port}/"),
+        format!("https://localhost:{port}/"),
+        "https://169.254.169.254/latest".to_owned(),
+        "https://elsewhere.example/x".to_owned(),
+        "file:///etc/passwd".to_owned(),
+        "gopher://x".to_owned(),
+        String::new(),
+    ] {
+        let to = |member: &'static str, value: Value| {
+            at("/order", move |base| order_with(base, member, value.clone()))
+        };
+        for scene in [to("authorizations", json!([inward])), to("finalize", json!(inward))] {
+            let (fault, _) = check(&inward, "the CA sends us", FaultKind::Refused, scene).await;
+            assert_eq!(fault.retry, Retry::Never, "{inward}");
+        }
+        let url = inward.clone();
+        let scene = at("/authz/1", move |_| {
+            authorization(
+                json!({ "challenges": [{ "type": "http-01", "status": "pending", "url": url, "token": "a".repeat(43) }] }),
+            )
+        });
+        check(&inward, "the CA sends us", FaultKind::Refused, scene).await;
+    }
+    assert!(canary.accept().is_err(), "somebody connected to where the CA pointed");
+}
+
+#[tokio::test]
+async fn tokens_names_and_certificates_that_are_none() {
+    for token in ["../../../../etc/cron.d/notafter", "a/b", "", "$(reboot)-and-more-than-22", "short"] {
+        let scene = at("/authz/1", move |base| {
+            let url = format!("{base}/challenge/1");
+            authorization(
+                json!({ "challenges": [{ "type": "http-01", "status": "pending", "url": url, "token": token }] }),
+            )
+        });
+        check(token, "a token for a.test that is none", FaultKind::Refused, scene).await;
+    }
+    let victim = at("/authz/1", |_| {
+        authorization(json!({ "identifier": { "type": "dns", "value": "victim.example" } }))
+    });
+    check(
+        "another name",
+        "control of victim.example proved, which was not ordered",
+        FaultKind::Refused,
+        victim,
+    )
+    .await;
+    let many = at("/order", |base| {
+        order_with(base, "authorizations", json!(vec![format!("{base}/authz/1"); 5_000]))
+    });
+    check("many", "wants 5000 authorizations for 1 names", FaultKind::Refused, many).await;
+
+    let lab = Lab::new("acme-wrong-certificate");
+    let wrong =
+        std::fs::read_to_string(&Authority::new(&lab).issue(&LabRequest::new(&["a.test"])).fullchain_pem)
+            .unwrap();
+    let wrong = at("/cert/1", move |_| Reply::Text(200, String::new(), wrong.clone()));
+    check("wrong key", "it is for another key", FaultKind::Refused, wrong).await;
+    for (what, sign) in [
+        ("", "it is empty"),
+        ("<html>", "it is empty"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
+    ] {
+        let scene = at("/cert/1", move |_| Reply::Text(200, String::new(), what.to_owned()));
+        check(what, sign, FaultKind::Refused, scene).await;
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_none() {
+    for path in ["/dir", "/account", "/order", "/authz/1", "/order/1", "/finalize/1"] {
+        let html = at(path, |_| {
+            Reply::Text(200, "Content-Type: text/html\r\n".into(), "<html><title>Log in</title>".into())
+        });
+        if path != "/account" {
+            check(path, "and sent this: <html>", FaultKind::Unreachable, html).await;
+        }
+        check(path, "could not be asked", FaultKind::Unreachable, at(path, |_| Reply::Truncated)).await;
+        check(path, "more than 512 kB", FaultKind::Unreachable, at(path, |_| Reply::Flood)).await;
+        let broken = at(path, |_| Reply::Text(500, String::new(), "<html>oops".into()));
+        let (fault, _) = check(path, "answered 500", FaultKind::Unreachable, broken).await;
+        assert_eq!(fault.retry, Retry::Backoff);
+        let busy = at(path, |_| {
+            Reply::Json(
+                429,
+                "Retry-After: 120\r\n",
+                json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "slow down" }),
+            )
+        });
+        let (fault, _) = check(path, "slow down (rateLimited)", FaultKind::Unreachable, busy).await;
+        assert!(
+            matches!(fault.retry, Retry::At(at) if (100..=121).contains(&(at.0 - crate::cx().clock.now().0))),
+            "{fault:?}"
+        );
+    }
+    check(
+        "slow",
+        "did not finish its answer within 2 s",
+        FaultKind::Unreachable,
+        at("/order", |_| Reply::Silence),
+    )
+    .await;
+    let moved = at("/order", |_| Reply::Text(302, "Location: BASE/elsewhere\r\n".into(), String::new()));
+    let (_, asked) = check("redirect", "a redirect", FaultKind::Refused, moved).await;
+    assert!(!asked.contains(&"/elsewhere".to_owned()));
+}
+
+#[tokio::test]
+async fn nonces_are_refused_for_ever() {
+    let scene = at("/order", |_| {
+        Reply::Json(400, "", json!({ "type": "urn:ietf:params:acme:error:badNonce", "detail": "no" }))
+    });
+    let (fault, asked) = check("nonces", "no (badNonce)", FaultKind::Unreachable, scene).await;
+    assert_eq!(fault.retry, Retry::Backoff);
+    let tries = asked.iter().filter(|path| *path == "/order").count();
+    assert!((50..=200).contains(&tries), "{tries}");
+}
+
+#[tokio::test]
+async fn an_https_certificate_of_somebody_else() {
+    let lab = Lab::new("acme-untrusted");
+    let ca = ca(&lab, Box::new(|_, _| None)).await;
+    let acme = issuer(json!({ "directory": format!("{}/dir", ca.base) }), &Arc::new(Memory::default()));
+    let fault = order(&acme, &request(&lab, &["a.test"]), &Counting::default()).await.unwrap_err();
+    assert!(fault.hint.as_deref().unwrap_or_default().contains("`ca_file`"), "{fault:?}");
+    assert!(ca.asked.lock().unwrap().is_empty());
+}
