@@ -1,0 +1,50 @@
+//! The deployers: each puts a key and its certificates where one kind of place wants them.
+//!
+//! One file and one line in [`DEPLOYERS`] each. A deployer writes, checks and reloads, and can put back what was there;
+//! when, in which order and whether it is in use is decided by the engine. No command and no path comes from anywhere but
+//! the configuration.
+
+mod command;
+mod environment;
+mod files;
+mod keystore;
+mod pem;
+pub mod presets;
+
+use notafter_core::joints::Deployer;
+use serde_json::Value;
+
+use crate::roots::Roots;
+
+/// Every deployer, by name.
+pub const DEPLOYERS: &[DeployerKind] = &[
+    DeployerKind { name: files::NAME, doc: files::DOC, build: files::build, settings: files::schema },
+];
+
+/// The kind of this name.
+pub fn find(name: &str) -> Option<&'static DeployerKind> {
+    DEPLOYERS.iter().find(|kind| kind.name == name)
+}
+
+/// What every deployer is built with.
+#[derive(Clone, Debug)]
+pub struct BuildCx {
+    /// Whom connections trust, before a deployer's own `ca_file`.
+    pub roots: Roots,
+}
+
+/// A deployer, or a sentence for the person who wrote its table.
+pub type Built = Result<Box<dyn Deployer>, String>;
+
+/// One kind of deployer.
+#[derive(Clone, Copy)]
+pub struct DeployerKind {
+    /// `kind = "..."` in the file.
+    pub name: &'static str,
+    /// One line for the reference page.
+    pub doc: &'static str,
+    /// Builds one from its table without `kind` and without what the engine reads of it (`prove`).
+    pub build: fn(Value, &BuildCx) -> Built,
+    /// The JSON schema of its table.
+    pub settings: fn() -> Value,
+}

@@ -1,0 +1,109 @@
+//! Would a deployment of files work today? Writes one empty scratch file beside the real ones, and removes it.
+//!
+//! It does not reload. The check is run with what is in force: one that fails now would fail then.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use notafter_core::deployment::Check;
+use notafter_core::fault::Fault;
+
+use super::Files;
+use super::disk::{Attributes, Entry, shown};
+use super::guard::{Guard, split};
+use super::settings::{Form, Layout, Settings};
+use crate::deployers::command;
+
+/// A certificate, its chain and its key in every form take far less.
+const ROOM: u64 = 1 << 20;
+const SCRATCH: &str = ".notafter-rehearsal";
+
+pub(super) async fn rehearse(files: &Files) -> Vec<Check> {
+    let steps = Arc::clone(&files.steps);
+    let looked = files.blocking(move |settings, _| Ok(look(&settings, &steps))).await;
+    let mut checks = match looked {
+        Ok(checks) => checks,
+        Err(fault) => vec![failed("the files".to_owned(), &fault)],
+    };
+    if let Some(argv) = files.settings.check_command() {
+        let name = argv.argv.join(" ");
+        checks.push(match command::run(argv, &[], &[]).await {
+            Ok(_) => Check::works(format!("check: {name}"), "it passes with what is in place"),
+            Err(fault) => failed(format!("check: {name}"), &fault),
+        });
+    }
+    if let Some(argv) = files.settings.reload_command() {
+        let name = argv.argv.join(" ");
+        checks.push(match command::program(argv.argv) {
+            Ok(path) => Check::works(format!("reload: {name}"), format!("{} is there; it was not run", shown(&path))),
+            Err(fault) => failed(format!("reload: {name}"), &fault),
+        });
+    }
+    checks
+}
+
+fn failed(what: String, fault: &Fault) -> Check {
+    Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_else(|| "see the message".to_owned()))
+}
+
+fn look(settings: &Settings, steps: &Arc<dyn super::Steps>) -> Vec<Check> {
+    let owner = settings.owner_ids().ok().and_then(|(owner, _)| owner);
+    let mut guard = Guard {
+        steps: Arc::clone(steps),
+        is_root: rustix::process::geteuid().is_root(),
+        owners: owner.into_iter().collect(),
+    };
+    let mut checks = Vec::new();
+    let mut seen = Vec::new();
+    for (form, path) in settings.forms() {
+        let base = (settings.layout() == Layout::Generations).then(|| settings.base().ok()).flatten();
+        let place = base.as_deref().unwrap_or(&path).to_owned();
+        use std::os::unix::fs::MetadataExt;
+        guard.owners.extend(std::fs::metadata(&path).ok().map(|m| m.uid()));
+        let folder = place.parent().unwrap_or(Path::new("/")).to_owned();
+        if !seen.contains(&folder) {
+            let what = format!("write to {}", shown(&folder));
+            checks.push(match write(&guard, &place) {
+                Ok(because) => Check::works(what, because),
+                Err(fault) => failed(what, &fault),
+            });
+            seen.push(folder);
+        }
+        checks.extend(password(settings, form));
+    }
+    checks
+}
+
+/// Opens the folder of a path, with all its refusals, and writes a scratch file into it.
+fn write(guard: &Guard, path: &Path) -> Result<String, Fault> {
+    let (folder, _) = split(path)?;
+    let folder = guard.open(folder)?;
+    let scratch = OsStr::new(SCRATCH);
+    if folder.entry(scratch)? != Entry::Absent {
+        folder.remove(scratch)?;
+    }
+    folder.create(scratch, b"", &Attributes::new(0o600))?;
+    folder.remove(scratch)?;
+    let room = rustix::fs::fstatvfs(folder.fd()).map(|s| s.f_bavail.saturating_mul(s.f_frsize));
+    match room {
+        Ok(room) if room < ROOM => Err(Fault::new(
+            notafter_core::fault::FaultKind::Exhausted,
+            format!("{room} octets are free in {}", shown(folder.path())),
+        )
+        .hint("make room on this file system")),
+        _ => Ok("a scratch file was written and removed".to_owned()),
+    }
+}
+
+fn password(settings: &Settings, form: Form) -> Option<Check> {
+    let (what, secret) = match form {
+        Form::Pkcs12 => ("password of pkcs12", &settings.pkcs12.as_ref()?.password),
+        Form::Jks => ("password of jks", &settings.jks.as_ref()?.password),
+        _ => return None,
+    };
+    Some(match secret.read() {
+        Ok(_) => Check::works(what, format!("{secret} can be read")),
+        Err(why) => failed(what.to_owned(), &super::secret(why)),
+    })
+}

@@ -1,0 +1,295 @@
+//! What is kept: owners, modes, links, the last two generations; and what is refused.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+
+use notafter_core::fault::Retry;
+use notafter_core::joints::Deployer;
+use serde_json::json;
+
+use super::super::Files;
+use super::support::{Bench, bundle, cx, deploy, files, loose, pair, run};
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn owner_and_mode_are_those_of_what_was_there() {
+    let bench = Bench::new("owner", 2);
+    let folder = bench.folder("tls");
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    deploy(&files(json!({ "certificate": certificate, "key": key })), &bench.bundle(1)).unwrap();
+    assert_eq!((mode(&certificate), mode(&key)), (0o644, 0o600));
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o640)).unwrap();
+    chown(&key, Some(0), Some(7)).unwrap();
+    chown(&certificate, Some(33), Some(33)).unwrap();
+    deploy(&files(json!({ "certificate": certificate, "key": key })), &bench.bundle(2)).unwrap();
+    let meta = (key.metadata().unwrap(), certificate.metadata().unwrap());
+    assert_eq!((mode(&key), meta.0.uid(), meta.0.gid()), (0o640, 0, 7));
+    assert_eq!((mode(&certificate), meta.1.uid(), meta.1.gid()), (0o644, 33, 33));
+    // What is said counts more than what is there.
+    let said = json!({ "certificate": certificate, "key": key, "owner": "www-data", "group": "0", "mode": "0400" });
+    deploy(&files(said), &bundle(&bench.leaves[0], 3)).unwrap();
+    let meta = key.metadata().unwrap();
+    assert_eq!((mode(&key), meta.uid(), meta.gid()), (0o400, 33, 0));
+}
+
+#[test]
+fn labels_and_access_lists_are_kept() {
+    let bench = Bench::new("labels", 2);
+    let folder = bench.folder("tls");
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    let table = || json!({ "certificate": certificate, "key": key });
+    deploy(&files(table()), &bench.bundle(1)).unwrap();
+    // An access list as the kernel keeps it: version 2, then owner rw, account 33 r, group none, mask r, others none.
+    let entry = |tag: u16, bits: u16, id: u32| [&tag.to_le_bytes()[..], &bits.to_le_bytes(), &id.to_le_bytes()].concat();
+    let none = u32::MAX;
+    let list = [
+        2u32.to_le_bytes().to_vec(),
+        entry(1, 6, none),
+        entry(2, 4, 33),
+        entry(4, 0, none),
+        entry(16, 4, none),
+        entry(32, 0, none),
+    ]
+    .concat();
+    let name = "system.posix_acl_access";
+    if rustix::fs::setxattr(&key, name, &list, rustix::fs::XattrFlags::empty()).is_err() {
+        notafter_lab::NotRun::new("access lists", "the file system has none").report();
+        return;
+    }
+    deploy(&files(table()), &bench.bundle(2)).unwrap();
+    let mut read = vec![0; 1024];
+    let length = rustix::fs::getxattr(&key, name, read.as_mut_slice()).expect("the list was kept");
+    assert_eq!(&read[..length], list);
+}
+
+#[test]
+fn the_last_two_generations_are_kept_and_the_same_again_changes_nothing() {
+    let bench = Bench::new("two", 3);
+    let folder = bench.folder("tls");
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    let files = files(json!({ "certificate": certificate, "key": key }));
+    for generation in 1..=3 {
+        let first = deploy(&files, &bench.bundle(generation)).unwrap();
+        let inode = key.metadata().unwrap().ino();
+        assert_eq!(deploy(&files, &bench.bundle(generation)).unwrap(), first);
+        assert_eq!(key.metadata().unwrap().ino(), inode, "written again");
+    }
+    let store = folder.join(".api.key.notafter");
+    let mut kept: Vec<_> =
+        std::fs::read_dir(&store).unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
+    kept.sort();
+    assert_eq!(kept, ["current", "gen-2", "gen-3", "loaded"]);
+    assert_eq!(mode(&store.join("gen-3/privkey.pem")), 0o600);
+    // Somebody overwrites a file: the same generation puts it right, and the receipt is that of the first time.
+    std::fs::write(&certificate, "gone").unwrap();
+    let again = deploy(&files, &bench.bundle(3)).unwrap();
+    assert_eq!(pair(&certificate, &key).unwrap(), bench.bundle(3).fingerprint().unwrap().to_string());
+    assert_eq!(again.before.unwrap().fingerprint, bench.bundle(2).fingerprint().unwrap().to_string());
+}
+
+#[test]
+fn a_check_that_fails_puts_the_old_pair_back_and_says_what_it_printed() {
+    let bench = Bench::new("check", 2);
+    let folder = bench.folder("tls");
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    let script = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    };
+    let seen = folder.join("seen");
+    let good = script("good", "exit 0");
+    let bad = script("bad", &format!("cp {} {}\nprintf 'emerg:\\033[31m no\\n' >&2\nexit 1", certificate.display(), seen.display()));
+    let reloaded = folder.join("reloaded");
+    let reload = script("reload", &format!("env > {}", reloaded.display()));
+    let table = |check: &Path| json!({ "certificate": certificate, "key": key, "check": [check], "reload": [reload] });
+    deploy(&files(table(&good)), &bench.bundle(1)).unwrap();
+    let environment = std::fs::read_to_string(&reloaded).unwrap();
+    for line in [
+        "RENEWED_DOMAINS=api.example.com 127.0.0.1",
+        "LEGO_HOOK_CERT_DOMAINS=api.example.com,127.0.0.1",
+        "NOTAFTER_GENERATION=1",
+        "LEGO_CERT_DOMAIN=api.example.com",
+        "LEGO_HOOK_CERT_KEY_TYPE=EC256",
+        &format!("LEGO_CERT_PATH={}", certificate.display()),
+        &format!("RENEWED_LINEAGE={}", folder.join(".api.key.notafter/gen-1").display()),
+    ] {
+        assert!(environment.lines().any(|l| l == line), "{line} is not in\n{environment}");
+    }
+    assert!(!environment.contains("CARGO"), "the environment is made anew");
+    std::fs::remove_file(&reloaded).unwrap();
+    let fault = deploy(&files(table(&bad)), &bench.bundle(2)).unwrap_err();
+    let text = fault.to_string();
+    assert!(text.starts_with("the check failed, what was there before is in force again."), "{text}");
+    assert!(text.contains("emerg:") && !text.contains('\u{1b}'), "{text}");
+    assert_eq!(pair(&certificate, &key).unwrap(), bench.bundle(1).fingerprint().unwrap().to_string());
+    // The check had looked at the new one, and nothing was reloaded.
+    assert_ne!(std::fs::read(&seen).unwrap(), std::fs::read(&certificate).unwrap());
+    assert!(!reloaded.exists());
+    assert_eq!(loose(&folder), Vec::<String>::new());
+    // The cause removed, the same generation is deployed.
+    deploy(&files(table(&good)), &bench.bundle(2)).unwrap();
+    assert!(reloaded.exists());
+}
+
+#[test]
+fn a_check_that_fails_on_a_first_installation_leaves_nothing() {
+    let bench = Bench::new("first", 1);
+    let folder = bench.folder("tls");
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    for layout in ["in-place", "generations"] {
+        let at = |name: &str| if layout == "in-place" { folder.join(name) } else { folder.join("g/current").join(name) };
+        let table = json!({ "layout": layout, "certificate": at("api.pem"), "key": at("api.key"), "check": ["false"] });
+        deploy(&files(table), &bench.bundle(1)).unwrap_err();
+        assert!(!at("api.pem").exists() && !at("api.key").exists(), "{layout}");
+    }
+    assert!(!certificate.is_symlink() && !key.is_symlink());
+}
+
+#[test]
+fn a_command_that_hangs_or_floods_is_ended() {
+    let bench = Bench::new("hang", 1);
+    let folder = bench.folder("tls");
+    let table = json!({ "combined": folder.join("api.pem"), "check": ["sleep", "600"], "check_timeout": "1s" });
+    let text = deploy(&files(table), &bench.bundle(1)).unwrap_err().to_string();
+    assert!(text.contains("was not done after 1 s and was killed"), "{text}");
+    let table = json!({ "combined": folder.join("api.pem"), "check": ["yes"], "check_timeout": "1s" });
+    let text = deploy(&files(table), &bench.bundle(1)).unwrap_err().to_string();
+    assert!(text.len() < 2000 && text.contains("y / y"), "{text}");
+}
+
+#[test]
+fn nothing_is_rolled_back_to_one_that_has_ended_or_over_somebody_elses() {
+    let bench = Bench::new("back", 2);
+    let folder = bench.folder("tls");
+    let authority = notafter_lab::Authority::new(&bench.lab);
+    let dead = authority.issue(&notafter_lab::Request::new(&["api.example.com"]).expired(3).fresh_key());
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    let files = files(json!({ "certificate": certificate, "key": key }));
+    deploy(&files, &bundle(&dead, 1)).unwrap();
+    let receipt = deploy(&files, &bench.bundle(2)).unwrap();
+    let fault = run(files.roll_back(&cx(), &receipt)).unwrap_err();
+    assert!(fault.to_string().contains("not rolled back") && fault.retry == Retry::Never, "{fault}");
+    assert_eq!(pair(&certificate, &key).unwrap(), bench.bundle(2).fingerprint().unwrap().to_string());
+    let receipt = deploy(&files, &bundle(&bench.leaves[0], 3)).unwrap();
+    // Somebody else installs another one meanwhile.
+    std::fs::copy(&dead.fullchain_pem, &certificate).unwrap();
+    let fault = run(files.roll_back(&cx(), &receipt)).unwrap_err();
+    assert!(fault.to_string().contains("neither what was installed"), "{fault}");
+    assert_eq!(std::fs::read(&certificate).unwrap(), std::fs::read(&dead.fullchain_pem).unwrap());
+}
+
+#[test]
+fn links_stay_links() {
+    let bench = Bench::new("links", 3);
+    let folder = bench.folder("tls");
+    // A link to a file elsewhere: the file is replaced.
+    std::fs::create_dir(folder.join("real")).unwrap();
+    symlink("real/api.pem", folder.join("api.pem")).unwrap();
+    deploy(&files(json!({ "combined": folder.join("api.pem") })), &bench.bundle(1)).unwrap();
+    assert!(folder.join("api.pem").is_symlink() && folder.join("real/api.pem").is_file());
+    // Certbot's lineage: history stays, the links swing to the next number.
+    let (live, archive) = (folder.join("live/api"), folder.join("archive/api"));
+    for place in [&live, &archive] {
+        std::fs::create_dir_all(place).unwrap();
+    }
+    let old = &bench.leaves[1];
+    for (kind, from) in [("privkey", &old.key_pem), ("fullchain", &old.fullchain_pem)] {
+        std::fs::copy(from, archive.join(format!("{kind}3.pem"))).unwrap();
+        symlink(format!("../../archive/api/{kind}3.pem"), live.join(format!("{kind}.pem"))).unwrap();
+    }
+    let before = std::fs::read(archive.join("privkey3.pem")).unwrap();
+    let (certificate, key) = (live.join("fullchain.pem"), live.join("privkey.pem"));
+    let lineage = files(json!({ "fullchain": certificate, "key": key }));
+    let receipt = deploy(&lineage, &bench.bundle(3)).unwrap();
+    let text = |path: &Path| std::fs::read_link(path).unwrap().to_string_lossy().into_owned();
+    assert_eq!(text(&key), "../../archive/api/privkey4.pem");
+    assert_eq!(text(&certificate), "../../archive/api/fullchain4.pem");
+    assert_eq!(std::fs::read(archive.join("privkey3.pem")).unwrap(), before);
+    assert_eq!(pair(&certificate, &key).unwrap(), bench.bundle(3).fingerprint().unwrap().to_string());
+    run(lineage.roll_back(&cx(), &receipt)).unwrap();
+    assert_eq!(text(&key), "../../archive/api/privkey3.pem");
+    assert_eq!(pair(&certificate, &key).unwrap(), bench.bundle(2).fingerprint().unwrap().to_string());
+}
+
+#[test]
+fn places_that_others_could_turn_are_refused() {
+    let bench = Bench::new("guard", 1);
+    let folder = bench.folder("tls");
+    let refused = |table: serde_json::Value, sign: &str| {
+        let fault = deploy(&files(table), &bench.bundle(1)).unwrap_err();
+        assert!(fault.to_string().contains(sign) && fault.hint.is_some(), "{fault}");
+        assert_eq!(fault.retry, Retry::Never);
+    };
+    let open = folder.join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, PermissionsExt::from_mode(0o777)).unwrap();
+    refused(json!({ "combined": open.join("api.pem") }), "may be written to by others");
+    std::fs::set_permissions(&open, PermissionsExt::from_mode(0o1777)).unwrap();
+    refused(json!({ "combined": open.join("api.pem") }), "may be written to by others");
+    symlink(&folder, open.join("way")).unwrap();
+    refused(json!({ "combined": open.join("way/api.pem") }), "is a link in a folder that everybody");
+    let theirs = folder.join("theirs");
+    std::fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(33), Some(33)).unwrap();
+    refused(json!({ "combined": theirs.join("api.pem") }), "belongs to the account 33");
+    deploy(&files(json!({ "combined": theirs.join("api.pem"), "owner": "33" })), &bench.bundle(1)).unwrap();
+    // A program that others may change is not run.
+    let script = folder.join("script");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o777)).unwrap();
+    refused(json!({ "combined": folder.join("api.pem"), "check": [script] }), "may be changed by others");
+    assert!(!folder.join("api.pem").exists());
+}
+
+#[test]
+fn a_bundle_whose_key_is_anothers_is_refused() {
+    let bench = Bench::new("swapped", 2);
+    let folder = bench.folder("tls");
+    let mut swapped = bench.bundle(1);
+    swapped.key = bench.bundle(2).key.clone();
+    let fault = deploy(&files(json!({ "combined": folder.join("api.pem") })), &swapped).unwrap_err();
+    assert!(fault.to_string().contains("does not belong to its certificate"), "{fault}");
+    assert!(!folder.join("api.pem").exists());
+}
+
+#[test]
+fn settings_that_contradict_themselves_are_refused() {
+    for (table, sign) in [
+        (json!({}), "has no file"),
+        (json!({ "preset": "nginx" }), "nginx reads ssl_certificate"),
+        (json!({ "preset": "ngnix" }), "did you mean `nginx`?"),
+        (json!({ "certificat": "/a" }), "did you mean `certificate`?"),
+        (json!({ "combined": "a.pem" }), "no absolute path"),
+        (json!({ "combined": "/a/../b.pem" }), "no absolute path"),
+        (json!({ "certificate": "/a.pem", "key": "/a.pem" }), "named twice"),
+        (json!({ "combined": "/a.pem", "mode": "0644" }), "gives the key to everybody"),
+        (json!({ "combined": "/a.pem", "mode": "rw" }), "is no mode"),
+        (json!({ "combined": "/a.pem", "owner": "nobody-of-this-name" }), "there is no account"),
+        (json!({ "combined": "/a.pem", "check": ["nginx -t"] }), "each argument is a string"),
+        (json!({ "combined": "/a.pem", "check": [] }), "argument list"),
+        (json!({ "combined": "/a.pem", "layout": "generations" }), "FOLDER/current/FILE"),
+        (json!({ "certificate": "/a.pem", "haproxy_socket": "/run/x" }), "needs `combined`"),
+        (json!({ "pkcs12": { "path": "/a.p12", "password": "x" } }), "hint: write { env"),
+    ] {
+        let error = Files::open(table.clone()).err().unwrap_or_else(|| panic!("{table} was taken"));
+        assert!(error.contains(sign) && error.contains("hint:") || sign == "is no mode", "{table}: {error}");
+    }
+}
+
+#[test]
+fn a_rehearsal_says_what_would_fail() {
+    let bench = Bench::new("rehearsal", 1);
+    let folder = bench.folder("tls");
+    let table = |check: &str| json!({ "combined": folder.join("api.pem"), "check": [check], "reload": ["no-such-program"] });
+    let checks = run(files(table("true")).rehearse(&cx()));
+    let works: Vec<bool> = checks.iter().map(|c| c.works).collect();
+    assert_eq!(works, [true, true, false], "{checks:?}");
+    assert!(std::fs::read_dir(&folder).unwrap().next().is_none(), "something was left");
+    let checks = run(files(json!({ "combined": "/nonexistent/api.pem" })).rehearse(&cx()));
+    assert!(!checks[0].works && checks[0].hint.is_some());
+}

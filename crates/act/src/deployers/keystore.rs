@@ -1,0 +1,159 @@
+//! Writers of what holds a key with its certificates: PKCS#12, JKS, PKCS#7, and the PEM forms of a key.
+//!
+//! Small and our own; the reading side is `pki::container`. `keytool` and `openssl` are the judges of both in the
+//! tests. Nothing here touches a disk. Plain keys are in buffers that are wiped.
+
+pub(super) mod jks;
+pub(super) mod pkcs12;
+pub(super) mod pkcs7;
+
+use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_pki::container::{self, Content, Limits, Reason};
+use notafter_pki::der::{Reader, encode, tag};
+use notafter_pki::oid;
+use zeroize::Zeroizing;
+
+use super::files::KeyForm;
+use super::pem;
+
+/// What a keystore that is there says about itself.
+pub(super) struct There {
+    /// The name of its key.
+    pub(super) alias: Option<String>,
+    /// How many keys it holds.
+    pub(super) keys: usize,
+}
+
+/// Looks into a keystore.
+pub(super) fn look(bytes: &[u8], password: &str, setting: &str) -> Result<There, Fault> {
+    let opened = container::open(bytes, &[password], &Limits::default());
+    if opened.problems.iter().any(|p| p.reason == Reason::WrongPassword) {
+        return Err(Fault::new(FaultKind::Refused, "the password does not open the keystore that is there")
+            .retry(Retry::Never)
+            .hint(format!("set the password that the server has in `{setting}`, or remove the file first")));
+    }
+    let keys = opened.found.iter().filter(|f| matches!(f.content, Content::PrivateKey(_)));
+    let mut there = There { alias: None, keys: 0 };
+    for key in keys {
+        there.keys += 1;
+        let place = key.place.as_str().split('/').next().unwrap_or_default();
+        // A number is the place of an entry that has no name.
+        if there.alias.is_none() && !place.is_empty() && !place.bytes().all(|b| b.is_ascii_digit()) {
+            there.alias = Some(unescape(place));
+        }
+    }
+    Ok(there)
+}
+
+/// Takes the percent-encoding of a place away.
+fn unescape(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let hex = (*first == b'%').then(|| tail.get(..2)).flatten();
+        match hex.and_then(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok()) {
+            Some(octet) => {
+                out.push(octet);
+                rest = tail.get(2..).unwrap_or(&[]);
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A private key as PEM in one of its forms.
+pub(super) fn key_pem(pkcs8: &[u8], form: KeyForm) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let (label, der) = match form {
+        KeyForm::Pkcs8 => ("PRIVATE KEY", plain_pkcs8(pkcs8)?),
+        KeyForm::Pkcs1 => ("RSA PRIVATE KEY", traditional(pkcs8, oid::RSA, "pkcs1", "RSA")?),
+        KeyForm::Sec1 => ("EC PRIVATE KEY", sec1(pkcs8)?),
+    };
+    Ok(Zeroizing::new(pem::encode(label, &der).into_bytes()))
+}
+
+/// The parts of a PKCS#8 key (RFC 5958): algorithm, its OID, its parameters, the key itself.
+struct Parts<'a> {
+    algorithm: &'a [u8],
+    oid: &'a [u8],
+    parameters: &'a [u8],
+    key: &'a [u8],
+}
+
+fn parts(pkcs8: &[u8]) -> Result<Parts<'_>, Fault> {
+    let read = || {
+        let mut inner = Reader::new(pkcs8).sequence().ok()?;
+        inner.expect(tag::INTEGER).ok()?;
+        let algorithm = inner.expect(tag::SEQUENCE).ok()?;
+        let mut fields = algorithm.reader();
+        let oid = fields.expect(tag::OID).ok()?.value;
+        let parameters = fields.rest();
+        let key = inner.expect(tag::OCTET_STRING).ok()?.value;
+        Some(Parts { algorithm: algorithm.raw, oid, parameters, key })
+    };
+    read().ok_or_else(|| Fault::new(FaultKind::Invalid, "the private key is no PKCS#8"))
+}
+
+/// Version 1 of PKCS#8, without the public key that version 2 carries: OpenSSL before 1.1.1 reads nothing else.
+pub(super) fn plain_pkcs8(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let parts = parts(pkcs8)?;
+    let key = Zeroizing::new(encode(tag::OCTET_STRING, parts.key));
+    let body = Zeroizing::new([&[tag::INTEGER, 1, 0], parts.algorithm, &key].concat());
+    Ok(Zeroizing::new(encode(tag::SEQUENCE, &body)))
+}
+
+fn traditional(
+    pkcs8: &[u8],
+    kind: &[u8],
+    setting: &str,
+    name: &str,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let parts = parts(pkcs8)?;
+    if parts.oid != kind {
+        return Err(Fault::new(
+            FaultKind::Invalid,
+            format!("key_format = \"{setting}\" is for {name} keys, and this one is none"),
+        )
+        .hint("leave key_format out: PKCS#8 holds every kind of key"));
+    }
+    Ok(Zeroizing::new(parts.key.to_vec()))
+}
+
+/// RFC 5915, with the curve in it, which PKCS#8 states outside.
+fn sec1(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let inner = traditional(pkcs8, oid::EC_PUBLIC_KEY, "sec1", "elliptic-curve")?;
+    let curve = encode(tag::context(0), parts(pkcs8)?.parameters);
+    let malformed = || Fault::new(FaultKind::Invalid, "the private key is no ECPrivateKey");
+    let mut fields = Reader::new(&inner).sequence().map_err(|_| malformed())?;
+    let version = fields.expect(tag::INTEGER).map_err(|_| malformed())?.raw;
+    let secret = fields.expect(tag::OCTET_STRING).map_err(|_| malformed())?.raw;
+    fields.optional(tag::context(0));
+    let public = fields.rest();
+    let body = Zeroizing::new([version, secret, &curve, public].concat());
+    Ok(Zeroizing::new(encode(tag::SEQUENCE, &body)))
+}
+
+/// Random octets.
+fn random<const N: usize>() -> Result<[u8; N], Fault> {
+    let mut octets = [0; N];
+    aws_lc_rs::rand::fill(&mut octets).map_err(|_| Fault::new(FaultKind::System, "the system gave no random octets"))?;
+    Ok(octets)
+}
+
+fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    encode(tag::SEQUENCE, &parts.concat())
+}
+
+/// An unsigned INTEGER.
+fn integer(value: u64) -> Vec<u8> {
+    let octets = value.to_be_bytes();
+    let start = octets.iter().position(|o| *o != 0).unwrap_or(octets.len() - 1);
+    let mut body = octets.get(start..).unwrap_or(&[0]).to_vec();
+    if body.first().is_some_and(|o| o & 0x80 != 0) {
+        body.insert(0, 0);
+    }
+    encode(tag::INTEGER, &body)
+}
