@@ -76,9 +76,9 @@ pub(super) fn program(argv: &[String]) -> Result<PathBuf, Fault> {
         return Ok(found);
     }
     // The file at the end of all links, and every folder above it.
-    let real = found.canonicalize().map_err(|e| {
-        Fault::new(FaultKind::NotFound, format!("{shown} could not be looked at: {e}"))
-    })?;
+    let real = found
+        .canonicalize()
+        .map_err(|e| Fault::new(FaultKind::NotFound, format!("{shown} could not be looked at: {e}")))?;
     for path in real.ancestors() {
         let meta = path.metadata().map_err(|e| {
             Fault::new(FaultKind::NotFound, format!("{} could not be looked at: {e}", path.display()))
@@ -186,7 +186,10 @@ pub(super) async fn end_of(
             let seconds = command.timeout.as_secs();
             Err(Fault::new(
                 FaultKind::Unreachable,
-                format!("{name} was not done after {seconds} s and was killed{}", shown(&[complained, said].concat())),
+                format!(
+                    "{name} was not done after {seconds} s and was killed{}",
+                    shown(&[complained, said].concat())
+                ),
             ))
         }
     }

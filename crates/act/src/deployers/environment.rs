@@ -37,8 +37,11 @@ pub(super) fn variables(goods: &Goods, paths: &Paths<'_>, event: &str) -> Vec<(S
     let key_type = PrivateKey::recognise(goods.key.expose());
     let key_type = key_type.as_ref().and_then(|k| k.public_key()).map(|k| lego_key(&k.algorithm(), k.bits()));
     let first = names.first().cloned().unwrap_or_else(|| goods.name.clone());
-    let safe: String =
-        goods.name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect();
+    let safe: String = goods
+        .name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' })
+        .collect();
     let mut out: Vec<(String, OsString)> = Vec::new();
     let mut text = |name: &str, value: String| {
         // No system call takes a NUL in a variable, and no name of a certificate may stop a deployment.

@@ -25,7 +25,8 @@ use super::{BuildCx, Built, keystore, pem};
 use crate::settings::{self, Span};
 
 pub(super) const NAME: &str = "exec";
-pub(super) const DOC: &str = "A program: the files in a folder of its own, the names as hooks of certbot and lego.";
+pub(super) const DOC: &str =
+    "A program: the files in a folder of its own, the names as hooks of certbot and lego.";
 
 const PREFIX: &str = "notafter-exec-";
 
@@ -76,8 +77,10 @@ impl Exec {
     async fn install(&self, goods: &Goods) -> Result<Receipt, Fault> {
         let folder = Scratch::new()?;
         let key = keystore::key_pem(goods.key.expose(), KeyForm::Pkcs8)?;
-        let text = |ders: &[Vec<u8>]| ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect::<String>();
-        let (leaf, rest, all) = (text(goods.chain.get(..1).unwrap_or(&[])), text(goods.rest()), text(&goods.chain));
+        let text =
+            |ders: &[Vec<u8>]| ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect::<String>();
+        let (leaf, rest, all) =
+            (text(goods.chain.get(..1).unwrap_or(&[])), text(goods.rest()), text(&goods.chain));
         let mut combined = Zeroizing::new(Vec::with_capacity(key.len() + all.len()));
         combined.extend_from_slice(&key);
         combined.extend_from_slice(all.as_bytes());
@@ -103,9 +106,12 @@ impl Exec {
 
     async fn go_back(&self, receipt: &Receipt) -> Result<(), Fault> {
         let Some(argv) = &self.0.roll_back else {
-            return Err(Fault::new(FaultKind::Invalid, "this target has no way back: `roll_back` is not set")
-                .retry(Retry::Never)
-                .hint("set roll_back = [\"/usr/local/bin/...\"], or install the one before by hand"));
+            return Err(Fault::new(
+                FaultKind::Invalid,
+                "this target has no way back: `roll_back` is not set",
+            )
+            .retry(Retry::Never)
+            .hint("set roll_back = [\"/usr/local/bin/...\"], or install the one before by hand"));
         };
         let text = |name: &str, value: String| (name.to_owned(), OsString::from(value.replace('\0', "")));
         let environment = [
@@ -139,8 +145,12 @@ impl Deployer for Exec {
                 .map(|argv| {
                     let what = format!("program {}", argv.first().map(String::as_str).unwrap_or_default());
                     match program(argv) {
-                        Ok(path) => Check::works(what, format!("{} is there; it was not run", path.display())),
-                        Err(fault) => Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_default()),
+                        Ok(path) => {
+                            Check::works(what, format!("{} is there; it was not run", path.display()))
+                        }
+                        Err(fault) => {
+                            Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_default())
+                        }
                     }
                 })
                 .collect()

@@ -35,8 +35,8 @@ pub(super) use install::ended;
 use install::{Session, back, carry_on};
 pub(super) use plain::Plain;
 pub(super) use render::{Goods, secret};
-pub(super) use settings::{KeyForm, Strength};
 use settings::{Form, Settings};
+pub(super) use settings::{KeyForm, Strength};
 
 pub(super) const NAME: &str = "files";
 pub(super) const DOC: &str = "Files on this machine: PEM, DER, PKCS#7, PKCS#12, JKS; switched as one.";
@@ -122,7 +122,12 @@ impl Files {
         let (session, reloaded) = self.reload(&environment, session).await;
         if let Err(fault) = reloaded {
             // Never back to one that has ended: a server that runs on the new one is the better of the two.
-            if installed.receipt.before.as_ref().is_none_or(|b| !b.is_usable(notafter_core::UnixTime(goods.now))) {
+            if installed
+                .receipt
+                .before
+                .as_ref()
+                .is_none_or(|b| !b.is_usable(notafter_core::UnixTime(goods.now)))
+            {
                 return Err(carry_on(fault));
             }
             let set = installed.before.clone();

@@ -371,7 +371,8 @@ pub fn table() -> String {
     let mut out = String::from(
         "| `preset` | reads | settings | check | reload | picks up | note |\n|---|---|---|---|---|---|---|\n",
     );
-    let command = |argv: &[&str]| if argv.is_empty() { "none".to_owned() } else { format!("`{}`", argv.join(" ")) };
+    let command =
+        |argv: &[&str]| if argv.is_empty() { "none".to_owned() } else { format!("`{}`", argv.join(" ")) };
     for p in PRESETS {
         out.push_str(&format!(
             "| [{}]({}) | {} | {} | {} | {} | {} | {} |\n",

@@ -82,12 +82,18 @@ pub(super) fn build(mut table: Value, _: &BuildCx) -> Built {
         let fit = !text.is_empty()
             && !text.starts_with('-')
             && text.chars().all(|c| c.is_ascii_graphic() && !"'\"\\$`;&|<>()".contains(c));
-        if fit { Ok(()) } else { Err(format!("`{name}` is `{}`, which is none\nhint: one plain word", text.escape_debug())) }
+        if fit {
+            Ok(())
+        } else {
+            Err(format!("`{name}` is `{}`, which is none\nhint: one plain word", text.escape_debug()))
+        }
     };
     word("host", &settings.host)?;
     settings.user.as_deref().map(|user| word("user", user)).transpose()?;
     for path in [&settings.identity, &settings.known_hosts].into_iter().flatten() {
-        if !path.is_absolute() || path.to_string_lossy().contains(|c: char| c.is_whitespace() || "%\"".contains(c)) {
+        if !path.is_absolute()
+            || path.to_string_lossy().contains(|c: char| c.is_whitespace() || "%\"".contains(c))
+        {
             return Err(format!(
                 "`{}` is no path that ssh takes as it is\nhint: an absolute path without spaces and %",
                 path.display().to_string().escape_debug()
@@ -159,7 +165,8 @@ impl Ssh {
         let places = self.plain.places();
         let back = if back { "yes" } else { "no" };
         let limit = (timeout.as_secs() / 3).max(1).to_string();
-        for word in [op, set, other, back, &limit, &self.plain.shows().to_string(), &places.len().to_string()] {
+        for word in [op, set, other, back, &limit, &self.plain.shows().to_string(), &places.len().to_string()]
+        {
             line(&mut input, word);
         }
         for place in &places {
@@ -285,7 +292,10 @@ impl Deployer for Ssh {
             let what = format!("ssh to {}", self.settings.host);
             let asked = self.ask("rehearse", "gen-0-0", "-", false, &Vec::new()).await;
             vec![match asked.and_then(|ended| self.judge(&ended)) {
-                Ok(()) => Check::works(what, "it signs in, writes beside the files, and the check passes; nothing was reloaded"),
+                Ok(()) => Check::works(
+                    what,
+                    "it signs in, writes beside the files, and the check passes; nothing was reloaded",
+                ),
                 Err(fault) => Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_default()),
             }]
         })

@@ -23,7 +23,8 @@ use crate::secret::{MaybeSecret, Secret};
 use crate::settings;
 
 pub(super) const NAME: &str = "webhook";
-pub(super) const DOC: &str = "An HTTP service: certificate and chain as JSON, signed; the key only if asked for.";
+pub(super) const DOC: &str =
+    "An HTTP service: certificate and chain as JSON, signed; the key only if asked for.";
 
 /// `kind = "webhook"`
 #[derive(Deserialize, JsonSchema)]
@@ -87,7 +88,8 @@ struct Webhook {
 
 impl Webhook {
     fn document(&self, goods: &Goods) -> Result<Value, Fault> {
-        let text = |ders: &[Vec<u8>]| ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect::<String>();
+        let text =
+            |ders: &[Vec<u8>]| ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect::<String>();
         let leaf = Certificate::parse(goods.leaf()).ok();
         let mut document = json!({
             "event": "deploy",
@@ -146,7 +148,8 @@ impl Deployer for Webhook {
             let now = cx.clock.now();
             let goods = Goods::of(bundle, now)?;
             let document = self.document(&goods)?;
-            let plain = self.settings.send_key.then(|| keystore::plain_pkcs8(goods.key.expose())).transpose()?;
+            let plain =
+                self.settings.send_key.then(|| keystore::plain_pkcs8(goods.key.expose())).transpose()?;
             let id = id(&goods.name, goods.generation, "deploy");
             self.send(&id, &document, plain.as_ref().map(|k| k.as_slice()), now).await?;
             Ok(Receipt { generation: goods.generation, before: None, undo: json!({ "name": goods.name }) })
@@ -156,7 +159,8 @@ impl Deployer for Webhook {
     fn roll_back<'a>(&'a self, cx: &'a Cx, receipt: &'a Receipt) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let name = receipt.undo["name"].as_str().unwrap_or_default();
-            let document = json!({ "event": "roll-back", "certificate": name, "generation": receipt.generation });
+            let document =
+                json!({ "event": "roll-back", "certificate": name, "generation": receipt.generation });
             self.send(&id(name, receipt.generation, "roll-back"), &document, None, cx.clock.now()).await
         })
     }
@@ -169,7 +173,10 @@ impl Deployer for Webhook {
                 Ok(url)
             });
             vec![match read {
-                Ok(url) => Check::works("webhook", format!("{} is set and its secrets can be read; nothing was sent", place(&url))),
+                Ok(url) => Check::works(
+                    "webhook",
+                    format!("{} is set and its secrets can be read; nothing was sent", place(&url)),
+                ),
                 Err(why) => {
                     let fault = secret(why);
                     Check::fails("webhook", fault.to_string(), fault.hint.clone().unwrap_or_default())

@@ -118,7 +118,8 @@ impl Folder {
             let made = self.open(name)?;
             made.announce("mode", OsStr::new(""))?;
             // The umask may have taken away what a server needs to reach its files.
-            sys::fchmod(&*made.fd, Mode::from_raw_mode(mode)).map_err(|e| broke("set up", &path, e.into()))?;
+            sys::fchmod(&*made.fd, Mode::from_raw_mode(mode))
+                .map_err(|e| broke("set up", &path, e.into()))?;
             return Ok(made);
         }
         self.open(name)
@@ -314,7 +315,9 @@ pub(super) fn broke(what: &str, path: &Path, error: io::Error) -> Fault {
             FaultKind::PermissionDenied,
             "the account that deploys must be able to write there; a service is also held by ReadWritePaths=",
         ),
-        Some(Errno::NOENT | Errno::NOTDIR) => (FaultKind::NotFound, "is the path right, and the disk mounted?"),
+        Some(Errno::NOENT | Errno::NOTDIR) => {
+            (FaultKind::NotFound, "is the path right, and the disk mounted?")
+        }
         Some(Errno::LOOP) => (FaultKind::Invalid, "a link stands where a file or folder of its own must be"),
         _ => (FaultKind::System, "what was in use before still is; the message is the system's"),
     };

@@ -2,7 +2,7 @@
 //!
 //! Root writes keys: whoever can rename one component of the path decides where they land. So the walk goes component by
 //! component from the root, holds each folder open, and asks who else may write there. Links are followed, but never one
-//! that lies in a world-writable folder. Whose an account is, it reads in /etc/passwd and /etc/group, and nowhere else.
+//! that lies in a world-writable folder or, for root, in one of another account. Whose an account is, it reads in /etc/passwd and /etc/group, and nowhere else.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -50,7 +50,10 @@ impl Guard {
                     links += 1;
                     self.may_follow(here, &name)?;
                     if links > LINKS_MAX {
-                        return Err(Fault::new(FaultKind::Invalid, format!("{}: links without end", shown(path))));
+                        return Err(Fault::new(
+                            FaultKind::Invalid,
+                            format!("{}: links without end", shown(path)),
+                        ));
                     }
                     let to = Path::new(&text);
                     if to.is_absolute() {
@@ -66,8 +69,12 @@ impl Guard {
                     trail.push(next);
                 }
                 Entry::Absent => {
-                    return Err(broke("opened", &here.path().join(&name), std::io::ErrorKind::NotFound.into())
-                        .hint("make the folder first; only files are made here"));
+                    return Err(broke(
+                        "opened",
+                        &here.path().join(&name),
+                        std::io::ErrorKind::NotFound.into(),
+                    )
+                    .hint("make the folder first; only files are made here"));
                 }
                 _ => {
                     return Err(Fault::new(
@@ -82,13 +89,25 @@ impl Guard {
 
     fn root(&self) -> Result<Folder, Fault> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let fd = sys::open("/", flags, Mode::empty()).map_err(|e| broke("opened", Path::new("/"), e.into()))?;
+        let fd =
+            sys::open("/", flags, Mode::empty()).map_err(|e| broke("opened", Path::new("/"), e.into()))?;
         Ok(Folder::new(fd, PathBuf::from("/"), Arc::clone(&self.steps)))
     }
 
     /// May the link of this name in this folder be followed?
     pub(super) fn may_follow(&self, folder: &Folder, name: &OsStr) -> Result<(), Fault> {
-        if folder.stat()?.st_mode & 0o002 == 0 {
+        let stat = folder.stat()?;
+        if self.is_root && !is_trusted(stat.st_uid) {
+            return Err(refused(
+                format!(
+                    "{} is a link that the account {} may change",
+                    shown(&folder.path().join(name)),
+                    stat.st_uid
+                ),
+                "root writes where it leads: name the file itself, or let root own the folder",
+            ));
+        }
+        if stat.st_mode & 0o002 == 0 {
             return Ok(());
         }
         Err(refused(
@@ -171,7 +190,9 @@ pub(super) fn account(table: &str, name: &str) -> Result<u32, String> {
 /// The folder and the name of an absolute path to a file.
 pub(super) fn split(path: &Path) -> Result<(&Path, &OsStr), Fault> {
     match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) if path.is_absolute() && !name.as_bytes().contains(&0) => Ok((folder, name)),
+        (Some(folder), Some(name)) if path.is_absolute() && !name.as_bytes().contains(&0) => {
+            Ok((folder, name))
+        }
         _ => Err(Fault::new(FaultKind::Invalid, format!("{} is no absolute path to a file", shown(path)))),
     }
 }

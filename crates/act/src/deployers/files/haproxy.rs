@@ -21,9 +21,12 @@ const ANSWER_MAX: u64 = 64 * 1024;
 pub(super) async fn tell(socket: &Path, file: &Path, pem: &[u8]) -> Result<(), Fault> {
     let name = file.to_string_lossy();
     if name.contains(|c: char| c.is_whitespace() || c == ';' || c == '\\' || c.is_control()) {
-        return Err(Fault::new(FaultKind::Invalid, "the path of the pair cannot be said on HAProxy's socket")
-            .retry(Retry::Never)
-            .hint("use a path without spaces, `;` and `\\`, or leave `haproxy_socket` out"));
+        return Err(Fault::new(
+            FaultKind::Invalid,
+            "the path of the pair cannot be said on HAProxy's socket",
+        )
+        .retry(Retry::Never)
+        .hint("use a path without spaces, `;` and `\\`, or leave `haproxy_socket` out"));
     }
     let mut set = zeroize::Zeroizing::new(format!("set ssl cert {name} <<\n").into_bytes());
     set.reserve(pem.len() + 1);
@@ -44,7 +47,9 @@ pub(super) async fn tell(socket: &Path, file: &Path, pem: &[u8]) -> Result<(), F
 
 fn refused(said: &str) -> Fault {
     Fault::new(FaultKind::Refused, format!("HAProxy did not take the new pair{}", shown(said.as_bytes())))
-        .hint("the socket needs `level admin`, and the path in `combined` must be written as in `bind ... crt`")
+        .hint(
+            "the socket needs `level admin`, and the path in `combined` must be written as in `bind ... crt`",
+        )
 }
 
 async fn ask(socket: &Path, command: &[u8]) -> Result<String, Fault> {

@@ -82,7 +82,9 @@ impl Session {
                 }
                 let Some(first) = outlets.first() else { return Err(invalid("no file".to_owned())) };
                 let store = Store::open(owned(&first.folder, &store_name(&first.file))?)?;
-                if let Some(manifest) = store.current()?.map(|set| store.manifest(&set)).transpose()?.flatten() {
+                if let Some(manifest) =
+                    store.current()?.map(|set| store.manifest(&set)).transpose()?.flatten()
+                {
                     for outlet in outlets.iter_mut().filter(|o| o.archive.is_none()) {
                         let item = manifest.items.iter().find(|i| i.name == outlet.name);
                         let same = item.filter(|i| i.path.as_deref() == Some(&outlet.path()));
@@ -142,7 +144,8 @@ impl Session {
                     Some(manifest) => (manifest.replaces, manifest.before),
                     None => (old.clone(), self.before(old.as_deref())),
                 };
-                let head = Manifest { generation: Some(goods.generation), source, replaces, before, items: vec![] };
+                let head =
+                    Manifest { generation: Some(goods.generation), source, replaces, before, items: vec![] };
                 self.drafts(goods)
                     .and_then(|drafts| store.write(&fresh, &drafts, &self.target.outlets, head))
                     .map(|manifest| (fresh, manifest))
@@ -181,9 +184,8 @@ impl Session {
     /// Puts back what a receipt replaced.
     pub(super) fn restore(&self, receipt: &Receipt) -> Result<Restored, Fault> {
         let store = &self.target.store;
-        let invalid = || {
-            Fault::new(FaultKind::Invalid, "the receipt is not one of this target").retry(Retry::Never)
-        };
+        let invalid =
+            || Fault::new(FaultKind::Invalid, "the receipt is not one of this target").retry(Retry::Never);
         let set = receipt.undo["before"].as_str().ok_or_else(invalid)?;
         let installed = receipt.undo["installed"].as_str().ok_or_else(invalid)?;
         let manifest = store.manifest(set)?.ok_or_else(|| gone(&store.path(set)))?;
@@ -193,9 +195,8 @@ impl Session {
         if self.target.is_in_force(set, &manifest)? {
             return Ok(Restored { is_loaded: store.loaded()?.as_deref() == Some(set), set: set.to_owned() });
         }
-        let of_receipt = |name: &str| {
-            name == installed || name.starts_with(&format!("gen-{}.", receipt.generation))
-        };
+        let of_receipt =
+            |name: &str| name == installed || name.starts_with(&format!("gen-{}.", receipt.generation));
         let from = self.in_force()?.filter(|name| of_receipt(name)).ok_or_else(|| {
             Fault::new(
                 FaultKind::Refused,
@@ -220,7 +221,8 @@ impl Session {
         let store = &self.target.store;
         let before = store.manifest(set)?.and_then(|m| m.replaces);
         let current = store.current()?;
-        let kept: Vec<&str> = [Some(set), before.as_deref(), current.as_deref()].into_iter().flatten().collect();
+        let kept: Vec<&str> =
+            [Some(set), before.as_deref(), current.as_deref()].into_iter().flatten().collect();
         store.keep(&kept)
     }
 
@@ -349,7 +351,8 @@ impl Session {
                 }
                 _ => None,
             };
-            let bytes = render(&self.settings, form, goods, there.as_ref().map(|(bytes, _)| bytes.as_slice()))?;
+            let bytes =
+                render(&self.settings, form, goods, there.as_ref().map(|(bytes, _)| bytes.as_slice()))?;
             let usual = if form.holds_key() { 0o600 } else { 0o644 };
             let mut attributes = there.map_or_else(|| Attributes::new(usual), |(_, attributes)| attributes);
             attributes.uid = owner.or(attributes.uid);

@@ -108,7 +108,10 @@ impl Plain {
         self.settings.forms().iter().position(|(form, _)| shows(*form)).unwrap_or(0) + 1
     }
 
-    pub(in crate::deployers) fn render(&self, goods: &Goods) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Fault> {
+    pub(in crate::deployers) fn render(
+        &self,
+        goods: &Goods,
+    ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Fault> {
         let one = |(form, path): (Form, PathBuf)| {
             Ok((path.to_string_lossy().into_owned(), render(&self.settings, form, goods, None)?))
         };

@@ -36,7 +36,9 @@ pub(super) async fn rehearse(files: &Files) -> Vec<Check> {
     if let Some(argv) = files.settings.reload_command() {
         let name = argv.argv.join(" ");
         checks.push(match command::program(argv.argv) {
-            Ok(path) => Check::works(format!("reload: {name}"), format!("{} is there; it was not run", shown(&path))),
+            Ok(path) => {
+                Check::works(format!("reload: {name}"), format!("{} is there; it was not run", shown(&path)))
+            }
             Err(fault) => failed(format!("reload: {name}"), &fault),
         });
     }

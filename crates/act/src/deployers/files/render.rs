@@ -31,14 +31,19 @@ impl Goods {
         bundle: &notafter_core::deployment::Bundle,
         now: notafter_core::UnixTime,
     ) -> Result<Self, Fault> {
-        let wrong = |what: String| Fault::new(FaultKind::Invalid, what).hint("nothing was touched; ask for a new certificate");
+        let wrong = |what: String| {
+            Fault::new(FaultKind::Invalid, what).hint("nothing was touched; ask for a new certificate")
+        };
         let leaf = bundle.chain.first().and_then(|der| Certificate::parse(der).ok());
         let Some(leaf) = leaf else {
             return Err(wrong(format!("the bundle of {} holds no certificate", bundle.name)));
         };
         let key = PrivateKey::recognise(bundle.key.expose()).and_then(|key| key.key_id());
         if key != Some(leaf.key_id()) {
-            return Err(wrong(format!("the private key of {} does not belong to its certificate", bundle.name)));
+            return Err(wrong(format!(
+                "the private key of {} does not belong to its certificate",
+                bundle.name
+            )));
         }
         Ok(Self {
             name: bundle.name.clone(),
@@ -65,7 +70,8 @@ pub(super) fn render(
     goods: &Goods,
     existing: Option<&[u8]>,
 ) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let certificates = |ders: &[Vec<u8>]| ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect::<String>();
+    let certificates =
+        |ders: &[Vec<u8>]| ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect::<String>();
     let text = |text: String| Zeroizing::new(text.into_bytes());
     let key = || keystore::key_pem(goods.key.expose(), settings.key_format);
     Ok(match form {
@@ -99,12 +105,16 @@ pub(super) fn render(
             {
                 return Err(Fault::new(
                     FaultKind::Refused,
-                    format!("the PKCS#12 file that is there holds {} keys, and a new one would hold one", there.keys),
+                    format!(
+                        "the PKCS#12 file that is there holds {} keys, and a new one would hold one",
+                        there.keys
+                    ),
                 )
                 .retry(Retry::Never)
                 .hint("give this certificate a file of its own"));
             }
-            let alias = own.alias.clone().or(there.and_then(|t| t.alias)).unwrap_or_else(|| goods.name.clone());
+            let alias =
+                own.alias.clone().or(there.and_then(|t| t.alias)).unwrap_or_else(|| goods.name.clone());
             pkcs12::write(&goods.chain, goods.key.expose(), &password, &alias, own.form)?
         }
         Form::Jks => {

@@ -190,14 +190,16 @@ impl Settings {
                 }
             }
         }
-        let path = |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("")).to_string_lossy().into_owned();
+        let path =
+            |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("")).to_string_lossy().into_owned();
         let (certificate, key) = (path(&self.certificate), path(&self.key));
         let word = |word: &str| match word {
             "{certificate}" => certificate.clone(),
             "{key}" => key.clone(),
             word => word.to_owned(),
         };
-        let argv = |words: &[&str]| (!words.is_empty()).then(|| words.iter().map(|w| word(w)).collect::<Vec<_>>());
+        let argv =
+            |words: &[&str]| (!words.is_empty()).then(|| words.iter().map(|w| word(w)).collect::<Vec<_>>());
         if self.check.is_none() {
             self.check = argv(preset.check);
         }
@@ -295,12 +297,16 @@ impl Settings {
     pub(super) fn mode_bits(&self) -> Result<Option<u32>, String> {
         let Some(text) = &self.mode else { return Ok(None) };
         match u32::from_str_radix(text, 8) {
-            Ok(mode) if mode & 0o400 == 0 || mode > 0o777 => Err(format!("`mode` is {text}, which its owner could not read")),
-            Ok(mode) if mode & 0o007 != 0 => {
-                Err(format!("`mode` is {text}, which gives the key to everybody\nhint: 0600, or 0640 with a `group`"))
+            Ok(mode) if mode & 0o400 == 0 || mode > 0o777 => {
+                Err(format!("`mode` is {text}, which its owner could not read"))
             }
+            Ok(mode) if mode & 0o007 != 0 => Err(format!(
+                "`mode` is {text}, which gives the key to everybody\nhint: 0600, or 0640 with a `group`"
+            )),
             Ok(mode) => Ok(Some(mode)),
-            Err(_) => Err(format!("`mode` is `{}`, which is no mode\nhint: mode = \"0640\"", text.escape_debug())),
+            Err(_) => {
+                Err(format!("`mode` is `{}`, which is no mode\nhint: mode = \"0640\"", text.escape_debug()))
+            }
         }
     }
 
@@ -323,7 +329,8 @@ impl Settings {
     /// What the files depend on besides the bundle. Where secrets lie is in it, and no secret.
     pub(super) fn source(&self) -> String {
         format!(
-            "{:?} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            (&self.owner, &self.group, &self.mode),
             self.forms(),
             self.combined_order,
             self.key_format,

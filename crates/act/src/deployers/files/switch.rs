@@ -9,7 +9,7 @@
 //!
 //! Only step 2 changes what is read, and it is one system call. Whoever is killed anywhere leaves the old files or the
 //! new ones, partly as links; the next deployment settles them first. The folders are brought to the disk between the
-//! steps, so that a power failure finds no other order. Decision 0027 has the rest.
+//! steps, so that a power failure finds no other order. Decision 0030 has the rest.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -118,9 +118,7 @@ impl Target {
     pub(super) fn read(&self, outlet: &Outlet) -> Result<Content, Fault> {
         let found = if self.is_lent(outlet)? {
             match self.store.current()? {
-                Some(set) => {
-                    self.store.folder.open(OsStr::new(&set))?.read(OsStr::new(&outlet.name))?
-                }
+                Some(set) => self.store.folder.open(OsStr::new(&set))?.read(OsStr::new(&outlet.name))?,
                 None => None,
             }
         } else {
@@ -181,7 +179,10 @@ impl Target {
             Some(_) => {
                 return Err(Fault::new(
                     FaultKind::Refused,
-                    format!("{} was written by somebody else meanwhile", shown(&archive.folder.path().join(file))),
+                    format!(
+                        "{} was written by somebody else meanwhile",
+                        shown(&archive.folder.path().join(file))
+                    ),
                 )
                 .hint("does certbot still renew it? Only one of the two may"));
             }

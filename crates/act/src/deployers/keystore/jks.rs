@@ -47,7 +47,8 @@ pub(in crate::deployers) fn write(
     // Java looks for an alias in lower case, whatever was asked for.
     let alias = alias.to_lowercase();
     if alias.is_empty() || alias.len() > 1000 || alias.contains('\0') {
-        return Err(Fault::new(FaultKind::Invalid, "the alias of a Java keystore is 1 to 1000 octets").retry(Retry::Never));
+        return Err(Fault::new(FaultKind::Invalid, "the alias of a Java keystore is 1 to 1000 octets")
+            .retry(Retry::Never));
     }
     let others: Vec<&Entry<'_>> = kept.iter().filter(|entry| entry.alias.to_lowercase() != alias).collect();
 

@@ -41,9 +41,8 @@ pub(in crate::deployers) fn write(
     // Key and certificate find each other by localKeyID; any value that both have will do.
     let id = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, leaf);
     let name: Vec<u8> = alias.encode_utf16().flat_map(u16::to_be_bytes).collect();
-    let attribute = |number: u8, value: &[u8]| {
-        sequence(&[&oid(&PKCS_ARC, &[9, number]), &encode(tag::SET, value)])
-    };
+    let attribute =
+        |number: u8, value: &[u8]| sequence(&[&oid(&PKCS_ARC, &[9, number]), &encode(tag::SET, value)]);
     let attributes = encode(
         tag::SET,
         &[

@@ -64,7 +64,8 @@ fn same(a: &Path, b: &Path) -> bool {
 
 /// What lies in the folder of a target that should not.
 fn loose(folder: &Path) -> Vec<String> {
-    let names = judge("find", &[text(folder), "-name", "*notafter-*", "-o", "-name", "draft", "-o", "-name", "next"]);
+    let names =
+        judge("find", &[text(folder), "-name", "*notafter-*", "-o", "-name", "draft", "-o", "-name", "next"]);
     names.lines().map(str::to_owned).collect()
 }
 
@@ -76,7 +77,8 @@ fn files_are_switched_checked_and_put_back_on_a_far_host() {
     // A name that a shell would trip over.
     let folder = lab.path().join("it's $(touch x) `here`");
     std::fs::create_dir(&folder).unwrap();
-    let (certificate, key, chain) = (folder.join("api.pem"), folder.join("api.key"), folder.join("chain.pem"));
+    let (certificate, key, chain) =
+        (folder.join("api.pem"), folder.join("api.key"), folder.join("chain.pem"));
     let log = far.folder.join("log");
     let good = script(&far.folder, "good", &format!("printf '%s|' \"$@\" >>{}", text(&log)));
     let bad = script(&far.folder, "bad", "echo 'configuration is broken' >&2; exit 1");
@@ -87,11 +89,19 @@ fn files_are_switched_checked_and_put_back_on_a_far_host() {
         }))
     };
     let target = deployer("ssh", table(&good, &good));
-    assert!(run(target.rehearse(&super::cx())).iter().all(|c| c.works), "{:?}", run(target.rehearse(&super::cx())));
+    assert!(
+        run(target.rehearse(&super::cx())).iter().all(|c| c.works),
+        "{:?}",
+        run(target.rehearse(&super::cx()))
+    );
     std::fs::remove_file(&log).unwrap();
     let first = run(target.deploy(&super::cx(), &bundle(&leaves[0], 1))).unwrap();
     assert!(first.before.is_none());
-    assert!(same(&certificate, &leaves[0].cert_pem) && same(&key, &leaves[0].key_pem) && same(&chain, &leaves[0].chain_pem));
+    assert!(
+        same(&certificate, &leaves[0].cert_pem)
+            && same(&key, &leaves[0].key_pem)
+            && same(&chain, &leaves[0].chain_pem)
+    );
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "it's|$HOME|two\nlines\n||", "check, then reload");
     assert_eq!(key.metadata().unwrap().mode() & 0o7777, 0o600);
     // Owner and mode of what is there are kept; the same again changes nothing.
@@ -117,7 +127,10 @@ fn files_are_switched_checked_and_put_back_on_a_far_host() {
         (deployer("ssh", table(&good, &bad)), "the reload on 127.0.0.1 failed"),
     ] {
         let fault = run(target.deploy(&super::cx(), &bundle(&leaves[2], 3))).unwrap_err().to_string();
-        assert!(fault.contains(words) && fault.contains("is in force again: configuration is broken"), "{fault}");
+        assert!(
+            fault.contains(words) && fault.contains("is in force again: configuration is broken"),
+            "{fault}"
+        );
         assert!(same(&certificate, &leaves[1].cert_pem) && same(&key, &leaves[1].key_pem));
         assert_eq!(loose(&folder), Vec::<String>::new());
     }
@@ -125,7 +138,10 @@ fn files_are_switched_checked_and_put_back_on_a_far_host() {
     let receipt = run(target.deploy(&super::cx(), &bundle(&leaves[2], 3))).unwrap();
     std::fs::copy(&leaves[3].cert_pem, &certificate).unwrap();
     let fault = run(target.roll_back(&super::cx(), &receipt)).unwrap_err();
-    assert!(fault.to_string().contains("neither what was installed") && fault.retry == Retry::Never, "{fault}");
+    assert!(
+        fault.to_string().contains("neither what was installed") && fault.retry == Retry::Never,
+        "{fault}"
+    );
     assert!(!Path::new("x").exists() && !Path::new("/x").exists() && !folder.join("x").exists());
     let kept = judge("sh", &["-c", "ls \"$0\"", text(&folder.join(".api.key.notafter"))]);
     assert_eq!(kept.lines().filter(|l| l.starts_with("gen-")).count(), 2, "{kept}");
@@ -161,7 +177,7 @@ fn a_connection_that_breaks_anywhere_leaves_a_whole_pair() {
     let session = format!("mount --bind {} {} && eval \"$SSH_ORIGINAL_COMMAND\"", text(&fake), text(&mv));
     script(&far.folder, "force", &format!("exec unshare -m --propagation private /bin/sh -c '{session}'"));
     let mut killed = 0;
-    for (round, point) in [0usize, 2, 3, 5, 6, 7, 8].into_iter().enumerate() {
+    for (round, point) in [0usize, 2, 3, 4, 5, 6].into_iter().enumerate() {
         let (leaf, generation) = (&leaves[(round + 1) % 2], 2 + round as u64);
         std::fs::write(&count, point.to_string()).unwrap();
         let ended = run(target.deploy(&super::cx(), &bundle(leaf, generation)));
@@ -171,7 +187,7 @@ fn a_connection_that_breaks_anywhere_leaves_a_whole_pair() {
         run(target.deploy(&super::cx(), &bundle(leaf, generation))).unwrap();
         assert!(agree() && same(&key, &leaf.key_pem) && !key.is_symlink(), "after rename {point}");
     }
-    assert!(killed >= 6, "{killed}");
+    assert_eq!(killed, 6);
 }
 
 #[test]

@@ -42,10 +42,21 @@ fn pkcs12_opens_with_openssl_and_keytool() {
                 "openssl",
                 &["pkcs12", "-in", text(&path), "-passin", &format!("pass:{PASSWORD}"), "-info", "-noout"],
             );
-            let sign = if form == "modern" { "AES-256-CBC, Iteration 100000, PRF hmacWithSHA256" } else { "pbeWithSHA1And3-KeyTripleDES-CBC" };
+            let sign = if form == "modern" {
+                "AES-256-CBC, Iteration 100000, PRF hmacWithSHA256"
+            } else {
+                "pbeWithSHA1And3-KeyTripleDES-CBC"
+            };
             assert!(info.contains(sign), "{info}");
-            let listed = judge("keytool", &["-list", "-v", "-keystore", text(&path), "-storepass:file", text(&folder.join("password"))]);
-            assert!(listed.contains("Entry type: PrivateKeyEntry") && listed.contains("Certificate chain length: 2"), "{listed}");
+            let listed = judge(
+                "keytool",
+                &["-list", "-v", "-keystore", text(&path), "-storepass:file", text(&folder.join("password"))],
+            );
+            assert!(
+                listed.contains("Entry type: PrivateKeyEntry")
+                    && listed.contains("Certificate chain length: 2"),
+                "{listed}"
+            );
         }
     }
 }
@@ -76,7 +87,21 @@ fn a_java_keystore_keeps_its_alias_and_its_other_entries() {
     let path = folder.join("api.jks");
     let root = Authority::new(&lab);
     stores::java(&path, &leaves[0], stores::Java::Jks, "changeit").unwrap();
-    judge("keytool", &["-importcert", "-noprompt", "-alias", "anchor", "-file", text(&root.root().cert_pem), "-keystore", text(&path), "-storepass", "changeit"]);
+    judge(
+        "keytool",
+        &[
+            "-importcert",
+            "-noprompt",
+            "-alias",
+            "anchor",
+            "-file",
+            text(&root.root().cert_pem),
+            "-keystore",
+            text(&path),
+            "-storepass",
+            "changeit",
+        ],
+    );
     std::fs::write(folder.join("password"), "changeit").unwrap();
     let table = json!({ "jks": { "path": path, "password": { "file": folder.join("password") } } });
     run(deployer("files", table.clone()).deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap();
@@ -86,8 +111,27 @@ fn a_java_keystore_keeps_its_alias_and_its_other_entries() {
     assert!(listed.to_lowercase().replace(':', "").contains(&leaves[1].sha256), "{listed}");
     // The key in it is the right one: Java takes it out, openssl shows it.
     let out = folder.join("out.p12");
-    judge("keytool", &["-importkeystore", "-noprompt", "-srckeystore", text(&path), "-srcstorepass", "changeit", "-srcalias", "srv.test", "-destkeystore", text(&out), "-deststoretype", "PKCS12", "-deststorepass", "changeit"]);
-    let key = judge("openssl", &["pkcs12", "-in", text(&out), "-passin", "pass:changeit", "-nocerts", "-noenc"]);
+    judge(
+        "keytool",
+        &[
+            "-importkeystore",
+            "-noprompt",
+            "-srckeystore",
+            text(&path),
+            "-srcstorepass",
+            "changeit",
+            "-srcalias",
+            "srv.test",
+            "-destkeystore",
+            text(&out),
+            "-deststoretype",
+            "PKCS12",
+            "-deststorepass",
+            "changeit",
+        ],
+    );
+    let key =
+        judge("openssl", &["pkcs12", "-in", text(&out), "-passin", "pass:changeit", "-nocerts", "-noenc"]);
     assert!(key.contains(std::fs::read_to_string(&leaves[1].key_pem).unwrap().trim()), "another key");
     // A first store, made here.
     let fresh = folder.join("fresh.jks");

@@ -54,7 +54,10 @@ fn full(folder: &Path) {
                 failures += 1;
             }
             Ok(_) => {
-                assert_eq!(std::fs::read(&certificate).unwrap(), std::fs::read(&leaves[2].fullchain_pem).unwrap());
+                assert_eq!(
+                    std::fs::read(&certificate).unwrap(),
+                    std::fs::read(&leaves[2].fullchain_pem).unwrap()
+                );
                 assert!(failures > 2, "{failures}");
                 return;
             }
@@ -71,7 +74,10 @@ fn all(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             let path = entry.path();
             if path.is_symlink() {
-                out.push((path.clone(), std::fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()));
+                out.push((
+                    path.clone(),
+                    std::fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+                ));
             } else if path.is_dir() {
                 left.push(path);
             } else if path.file_name().is_some_and(|name| name != "loaded") {

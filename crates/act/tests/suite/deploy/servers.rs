@@ -24,8 +24,17 @@ fn nginx_serves_what_was_deployed_and_keeps_the_old_one_when_its_check_fails() {
     let leaves = leaves(&lab, 3);
     let Some(server) = need(nginx::start(&lab, &leaves[0])) else { return };
     let (folder, tls) = (server.folder().to_owned(), server.folder().join("tls"));
-    let check = [text(&program::find("nginx").unwrap()), "-t", "-p", text(&folder), "-c", "nginx.conf", "-e", "stderr"]
-        .map(str::to_owned);
+    let check = [
+        text(&program::find("nginx").unwrap()),
+        "-t",
+        "-p",
+        text(&folder),
+        "-c",
+        "nginx.conf",
+        "-e",
+        "stderr",
+    ]
+    .map(str::to_owned);
     let table = json!({
         "preset": "nginx", "certificate": tls.join("fullchain.pem"), "key": tls.join("key.pem"),
         "check": check, "reload": signal(&server, "HUP"),
@@ -44,7 +53,10 @@ fn nginx_serves_what_was_deployed_and_keeps_the_old_one_when_its_check_fails() {
     configuration.write_all(b"\nnonsense;\n").unwrap();
     let fault = run(target.deploy(&super::cx(), &bundle(&leaves[2], 2))).unwrap_err().to_string();
     assert!(fault.contains("the check failed") && fault.contains("unknown directive"), "{fault}");
-    assert_eq!(std::fs::read(tls.join("fullchain.pem")).unwrap(), std::fs::read(&leaves[1].fullchain_pem).unwrap());
+    assert_eq!(
+        std::fs::read(tls.join("fullchain.pem")).unwrap(),
+        std::fs::read(&leaves[1].fullchain_pem).unwrap()
+    );
     server.await_serving(&leaves[1], PATIENCE).unwrap();
     let checks = run(target.rehearse(&super::cx()));
     assert!(checks.iter().any(|c| !c.works && c.because.contains("nonsense")), "{checks:?}");
@@ -57,7 +69,8 @@ fn haproxy_takes_a_combined_file_by_reload_and_over_its_socket() {
     let Some(mut server) = need(haproxy::start(&lab, &leaves[0])) else { return };
     let file = server.folder().join("tls/combined.pem");
     let check = ["haproxy", "-c", "-f", text(&server.folder().join("haproxy.cfg"))].map(str::to_owned);
-    let table = json!({ "preset": "haproxy", "combined": file, "check": check, "reload": signal(&server, "USR2") });
+    let table =
+        json!({ "preset": "haproxy", "combined": file, "check": check, "reload": signal(&server, "USR2") });
     run(deployer("files", table).deploy(&super::cx(), &bundle(&leaves[1], 1))).unwrap();
     server.await_serving(&leaves[1], PATIENCE).unwrap();
     // The same without a reload, where there is a socket.
@@ -72,7 +85,8 @@ fn haproxy_takes_a_combined_file_by_reload_and_over_its_socket() {
     server.await_serving(&leaves[2], PATIENCE).unwrap();
     // A file that it does not know by this name.
     let table = json!({ "combined": lab.path().join("other.pem"), "haproxy_socket": socket });
-    let fault = run(deployer("files", table).deploy(&super::cx(), &bundle(&leaves[1], 3))).unwrap_err().to_string();
+    let fault =
+        run(deployer("files", table).deploy(&super::cx(), &bundle(&leaves[1], 3))).unwrap_err().to_string();
     assert!(fault.contains("HAProxy did not take the new pair"), "{fault}");
 }
 
@@ -98,7 +112,8 @@ fn a_reload_that_fails_puts_the_old_pair_back_and_loads_it() {
     let folder = lab.subfolder("tls");
     let log = folder.join("log");
     let file = folder.join("api.pem");
-    let run_log = |body: &str| script(&folder, "reload", &format!("wc -c <{} >>{}\n{body}", text(&file), text(&log)));
+    let run_log =
+        |body: &str| script(&folder, "reload", &format!("wc -c <{} >>{}\n{body}", text(&file), text(&log)));
     let table = |reload: &Path| json!({ "combined": file, "reload": [reload] });
     run(deployer("files", table(&run_log("exit 0"))).deploy(&super::cx(), &bundle(&leaves[0], 1))).unwrap();
     let old = std::fs::read(&file).unwrap();

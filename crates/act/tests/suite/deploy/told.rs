@@ -19,7 +19,8 @@ fn a_program_finds_the_files_and_names_of_the_hooks_it_was_written_for() {
          cat >{out}/input\nenv >{out}/env\nls -1 \"$RENEWED_LINEAGE\" >{out}/names\necho \"$RENEWED_LINEAGE\" >{out}/folder"
     );
     let program = script(&folder, "install", &body);
-    let back = script(&folder, "back", &format!("echo \"$NOTAFTER_EVENT $NOTAFTER_GENERATION $#\" >{out}/back"));
+    let back =
+        script(&folder, "back", &format!("echo \"$NOTAFTER_EVENT $NOTAFTER_GENERATION $#\" >{out}/back"));
     let table = json!({ "command": [program, "a b", "$(touch x)"], "roll_back": [back], "input": "pem" });
     let target = deployer("exec", table);
     let receipt = run(target.deploy(&super::cx(), &bundle(&leaves[0], 7))).unwrap();
@@ -61,7 +62,10 @@ fn a_service_is_told_and_the_key_stays_here_unless_asked_for() {
     let path = lab.path().join("body");
     std::fs::write(&path, &got.body).unwrap();
     let mac = super::judge("openssl", &["dgst", "-sha256", "-hmac", "s3cret", "-r", path.to_str().unwrap()]);
-    assert_eq!(got.header("x-notafter-signature"), Some(&*format!("sha256={}", mac.split(' ').next().unwrap())));
+    assert_eq!(
+        got.header("x-notafter-signature"),
+        Some(&*format!("sha256={}", mac.split(' ').next().unwrap()))
+    );
     // The key is not sent in the clear.
     let error = built("webhook", table(true)).err().unwrap();
     assert!(error.contains("unencrypted") && error.contains("hint:"), "{error}");

@@ -29,7 +29,8 @@ fn owner_and_mode_are_those_of_what_was_there() {
     assert_eq!((mode(&key), meta.0.uid(), meta.0.gid()), (0o640, 0, 7));
     assert_eq!((mode(&certificate), meta.1.uid(), meta.1.gid()), (0o644, 33, 33));
     // What is said counts more than what is there.
-    let said = json!({ "certificate": certificate, "key": key, "owner": "www-data", "group": "0", "mode": "0400" });
+    let said =
+        json!({ "certificate": certificate, "key": key, "owner": "www-data", "group": "0", "mode": "0400" });
     deploy(&files(said), &bundle(&bench.leaves[0], 3)).unwrap();
     let meta = key.metadata().unwrap();
     assert_eq!((mode(&key), meta.uid(), meta.gid()), (0o400, 33, 0));
@@ -43,7 +44,9 @@ fn labels_and_access_lists_are_kept() {
     let table = || json!({ "certificate": certificate, "key": key });
     deploy(&files(table()), &bench.bundle(1)).unwrap();
     // An access list as the kernel keeps it: version 2, then owner rw, account 33 r, group none, mask r, others none.
-    let entry = |tag: u16, bits: u16, id: u32| [&tag.to_le_bytes()[..], &bits.to_le_bytes(), &id.to_le_bytes()].concat();
+    let entry = |tag: u16, bits: u16, id: u32| {
+        [&tag.to_le_bytes()[..], &bits.to_le_bytes(), &id.to_le_bytes()].concat()
+    };
     let none = u32::MAX;
     let list = [
         2u32.to_le_bytes().to_vec(),
@@ -59,7 +62,17 @@ fn labels_and_access_lists_are_kept() {
         notafter_lab::NotRun::new("access lists", "the file system has none").report();
         return;
     }
+    // Without SELinux in the kernel its label is an attribute like others, if root may set it.
+    let label = ("security.selinux", b"system_u:object_r:cert_t:s0\0");
+    let labelled = rustix::fs::setxattr(&key, label.0, label.1, rustix::fs::XattrFlags::empty()).is_ok();
     deploy(&files(table()), &bench.bundle(2)).unwrap();
+    if labelled {
+        let mut read = vec![0; 1024];
+        let length = rustix::fs::getxattr(&key, label.0, read.as_mut_slice()).expect("the label was kept");
+        assert_eq!(&read[..length], label.1);
+    } else {
+        notafter_lab::NotRun::new("SELinux labels", "the file system takes none").report();
+    }
     let mut read = vec![0; 1024];
     let length = rustix::fs::getxattr(&key, name, read.as_mut_slice()).expect("the list was kept");
     assert_eq!(&read[..length], list);
@@ -103,7 +116,14 @@ fn a_check_that_fails_puts_the_old_pair_back_and_says_what_it_printed() {
     };
     let seen = folder.join("seen");
     let good = script("good", "exit 0");
-    let bad = script("bad", &format!("cp {} {}\nprintf 'emerg:\\033[31m no\\n' >&2\nexit 1", certificate.display(), seen.display()));
+    let bad = script(
+        "bad",
+        &format!(
+            "cp {} {}\nprintf 'emerg:\\033[31m no\\n' >&2\nexit 1",
+            certificate.display(),
+            seen.display()
+        ),
+    );
     let reloaded = folder.join("reloaded");
     let reload = script("reload", &format!("env > {}", reloaded.display()));
     let table = |check: &Path| json!({ "certificate": certificate, "key": key, "check": [check], "reload": [reload] });
@@ -142,7 +162,9 @@ fn a_check_that_fails_on_a_first_installation_leaves_nothing() {
     let folder = bench.folder("tls");
     let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
     for layout in ["in-place", "generations"] {
-        let at = |name: &str| if layout == "in-place" { folder.join(name) } else { folder.join("g/current").join(name) };
+        let at = |name: &str| {
+            if layout == "in-place" { folder.join(name) } else { folder.join("g/current").join(name) }
+        };
         let table = json!({ "layout": layout, "certificate": at("api.pem"), "key": at("api.key"), "check": ["false"] });
         deploy(&files(table), &bench.bundle(1)).unwrap_err();
         assert!(!at("api.pem").exists() && !at("api.key").exists(), "{layout}");
@@ -154,7 +176,8 @@ fn a_check_that_fails_on_a_first_installation_leaves_nothing() {
 fn a_command_that_hangs_or_floods_is_ended() {
     let bench = Bench::new("hang", 1);
     let folder = bench.folder("tls");
-    let table = json!({ "combined": folder.join("api.pem"), "check": ["sleep", "600"], "check_timeout": "1s" });
+    let table =
+        json!({ "combined": folder.join("api.pem"), "check": ["sleep", "600"], "check_timeout": "1s" });
     let text = deploy(&files(table), &bench.bundle(1)).unwrap_err().to_string();
     assert!(text.contains("was not done after 1 s and was killed"), "{text}");
     let table = json!({ "combined": folder.join("api.pem"), "check": ["yes"], "check_timeout": "1s" });
@@ -238,6 +261,13 @@ fn places_that_others_could_turn_are_refused() {
     chown(&theirs, Some(33), Some(33)).unwrap();
     refused(json!({ "combined": theirs.join("api.pem") }), "belongs to the account 33");
     deploy(&files(json!({ "combined": theirs.join("api.pem"), "owner": "33" })), &bench.bundle(1)).unwrap();
+    // A link in it is theirs to turn.
+    std::fs::create_dir(folder.join("mine")).unwrap();
+    symlink(folder.join("mine"), theirs.join("way")).unwrap();
+    refused(
+        json!({ "combined": theirs.join("way/api.pem"), "owner": "33" }),
+        "is a link that the account 33 may change",
+    );
     // A program that others may change is not run.
     let script = folder.join("script");
     std::fs::write(&script, "#!/bin/sh\n").unwrap();
