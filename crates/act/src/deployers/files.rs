@@ -33,7 +33,7 @@ use super::{BuildCx, Built, command};
 use disk::{Steps, Unhindered};
 pub(super) use install::ended;
 use install::{Session, back, carry_on};
-pub(super) use plain::Plain;
+pub(super) use plain::{Plain, Rendered};
 pub(super) use render::{Goods, secret};
 use settings::{Form, Settings};
 pub(super) use settings::{KeyForm, Strength};

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::command::{self, Argv, Ended, check_argv, shown};
-use super::files::{Goods, Plain};
+use super::files::{Goods, Plain, Rendered};
 use super::{BuildCx, Built};
 use crate::settings::{self, Span};
 
@@ -111,9 +111,6 @@ struct Ssh {
     plain: Plain,
 }
 
-/// One file on its way.
-type Files = Vec<(String, Zeroizing<Vec<u8>>)>;
-
 impl Ssh {
     fn argv(&self) -> Vec<String> {
         let own = &self.settings;
@@ -153,7 +150,14 @@ impl Ssh {
     }
 
     /// Asks the far host to do one thing.
-    async fn ask(&self, op: &str, set: &str, other: &str, back: bool, files: &Files) -> Result<Ended, Fault> {
+    async fn ask(
+        &self,
+        op: &str,
+        set: &str,
+        other: &str,
+        back: bool,
+        files: &Rendered,
+    ) -> Result<Ended, Fault> {
         let timeout = self.settings.timeout.unwrap_or(Span::seconds(120)).0;
         let mut input = Zeroizing::new(Vec::with_capacity(SCRIPT.len() + 65_536));
         input.extend_from_slice(SCRIPT.as_bytes());

@@ -45,6 +45,9 @@ struct Keys {
     mode: Option<String>,
 }
 
+/// Paths and what is to be written there.
+pub(in crate::deployers) type Rendered = Vec<(String, Zeroizing<Vec<u8>>)>;
+
 /// Which files, in what form, whose.
 pub(in crate::deployers) struct Plain {
     settings: Settings,
@@ -108,10 +111,7 @@ impl Plain {
         self.settings.forms().iter().position(|(form, _)| shows(*form)).unwrap_or(0) + 1
     }
 
-    pub(in crate::deployers) fn render(
-        &self,
-        goods: &Goods,
-    ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Fault> {
+    pub(in crate::deployers) fn render(&self, goods: &Goods) -> Result<Rendered, Fault> {
         let one = |(form, path): (Form, PathBuf)| {
             Ok((path.to_string_lossy().into_owned(), render(&self.settings, form, goods, None)?))
         };
