@@ -77,7 +77,10 @@ pub(super) fn build(mut table: Value, _: &BuildCx) -> Built {
         plain.extend(settings::keys(&known).filter_map(|key| table.remove_entry(key)));
     }
     let plain = Plain::open(Value::Object(plain))?;
-    let settings: Settings = settings::read(table, &schema())?;
+    let mut settings: Settings = settings::read(table, &schema())?;
+    let (check, reload) = plain.commands();
+    settings.check = settings.check.or(check);
+    settings.reload = settings.reload.or(reload);
     let word = |name: &str, text: &str| {
         let fit = !text.is_empty()
             && !text.starts_with('-')

@@ -4,6 +4,7 @@
 
 mod far;
 mod keystores;
+mod race;
 mod room;
 mod servers;
 mod told;

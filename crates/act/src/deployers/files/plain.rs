@@ -21,6 +21,8 @@ use crate::settings;
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "read for its schema; the values are read as those of `files`")]
 struct Keys {
+    /// The server there that reads them, by name: fills `check` and `reload` where they are not given.
+    preset: Option<String>,
     /// The certificate, PEM, with the intermediates after it; alone where `chain` is given too.
     certificate: Option<PathBuf>,
     /// The private key, PEM.
@@ -89,6 +91,11 @@ impl Plain {
             return Err("a path that is not UTF-8\nhint: name another one".to_owned());
         }
         Ok(Self { settings, owner })
+    }
+
+    /// What the preset says about checking and reloading.
+    pub(in crate::deployers) fn commands(&self) -> (Option<Vec<String>>, Option<Vec<String>>) {
+        (self.settings.check.clone(), self.settings.reload.clone())
     }
 
     pub(in crate::deployers) fn places(&self) -> Vec<Place> {

@@ -206,6 +206,7 @@ fn a_host_that_is_not_known_is_refused() {
         (json!({ "host": "-oProxyCommand=x", "combined": "/a" }), "`host` is"),
         (json!({ "host": "a", "user": "x y", "combined": "/a" }), "`user` is"),
         (json!({ "host": "a" }), "has no file"),
+        (json!({ "host": "a", "preset": "ngnix" }), "did you mean `nginx`?"),
         (json!({ "host": "a", "combined": "/a", "jks": {} }), "no setting `jks`"),
     ] {
         let error = super::built("ssh", table).err().unwrap();

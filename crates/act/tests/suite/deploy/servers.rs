@@ -123,3 +123,60 @@ fn a_reload_that_fails_puts_the_old_pair_back_and_loads_it() {
     assert_eq!(std::fs::read(&file).unwrap(), old);
     assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 3, "told again after going back");
 }
+
+/// Every server of the lab that has a preset: it starts with what was deployed, as its own account, and picks it up as its row
+/// says.
+#[test]
+fn every_server_of_the_lab_picks_up_what_was_deployed_as_its_preset_says() {
+    use notafter_act::deployers::presets::{self, PickUp};
+    use notafter_lab::server::Renewal;
+    use notafter_lab::servers::ALL;
+    use std::os::unix::fs::MetadataExt;
+    let lab = Lab::new("deploy-all");
+    let leaves = leaves(&lab, 2);
+    let mut tried = Vec::new();
+    for (name, start) in ALL {
+        let preset = presets::find(if *name == "postgres" { "postgresql" } else { name });
+        let Ok(preset) = preset else { continue };
+        let Some(mut server) = need(start(&lab, &leaves[0])) else { continue };
+        let tls = server.folder().join("tls");
+        let table = json!({
+            "certificate": tls.join("cert.pem"), "chain": tls.join("rest.pem"), "fullchain": tls.join("fullchain.pem"),
+            "key": tls.join("key.pem"), "combined": tls.join("combined.pem"),
+        });
+        let owner = |file: &str| {
+            let meta = tls.join(file).metadata().unwrap();
+            (meta.uid(), meta.gid(), meta.mode() & 0o7777)
+        };
+        let before = (owner("key.pem"), owner("fullchain.pem"));
+        let target = deployer("files", table);
+        let receipt = run(target.deploy(&super::cx(), &bundle(&leaves[1], 1)))
+            .unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        assert_eq!((owner("key.pem"), owner("fullchain.pem")), before, "{name}");
+        let mut load = |leaf| {
+            match server.renewal() {
+                Renewal::Itself => {}
+                Renewal::Reload => server.reload().unwrap(),
+                Renewal::Restart => server.restart().unwrap(),
+            }
+            server.await_serving(leaf, PATIENCE).unwrap_or_else(|e| panic!("{name}: {e}"));
+        };
+        load(&leaves[1]);
+        run(target.roll_back(&super::cx(), &receipt)).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        load(&leaves[0]);
+        let agrees = match preset.pick_up {
+            PickUp::Reload => server.renewal() == Renewal::Reload,
+            // slapd can be told over LDAP, which no command of one line does.
+            PickUp::Restart => server.renewal() == Renewal::Restart || *name == "slapd",
+            PickUp::NextConnection | PickUp::Watches => server.renewal() == Renewal::Itself,
+        };
+        assert!(
+            agrees,
+            "{name}: its row says {}, and the lab {:?}",
+            preset.pick_up.as_str(),
+            server.renewal()
+        );
+        tried.push(*name);
+    }
+    assert!(tried.len() >= 10, "only {tried:?}");
+}
