@@ -9,6 +9,7 @@ use super::{bundle, deployer, leaves, run};
 
 /// A reader that opens two paths one after the other may see halves; one that then looks again does not.
 #[test]
+#[allow(clippy::print_stdout)]
 fn readers_never_find_a_missing_file_and_never_halves_that_stay() {
     let lab = Lab::new("race");
     let leaves = leaves(&lab, 2);
