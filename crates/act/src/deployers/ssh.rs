@@ -2,7 +2,7 @@
 //!
 //! `ssh` is run by an argument list, never asks, and refuses a host whose key it does not know. On the far side one
 //! constant script (`ssh.sh`) does the steps; the values follow it on the connection, as data. The far host needs sh,
-//! base64, cp, mv -T, readlink and sync, which GNU and BusyBox have. The key is in no argument and no environment.
+//! base64, cp, mv -T, readlink and sync of GNU coreutils. The key is in no argument and no environment.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
