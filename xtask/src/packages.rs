@@ -82,6 +82,8 @@ const TESTS: &[Package] = &[
     ),
     install("gnutls-bin", "gnutls-serv", "a second TLS stack: any priority string, Ed448, odd curves"),
     install("default-jre-headless", "keytool", "writes the JKS, JCEKS and PKCS#12 stores of the Java world"),
+    install("openssh-server", "sshd", "the far host of the ssh deployer"),
+    install("openssh-client", "ssh", "its way there, and the maker of its keys"),
     // Web servers and proxies.
     install(
         "nginx-light",

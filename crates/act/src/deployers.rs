@@ -6,10 +6,13 @@
 
 mod command;
 mod environment;
+mod exec;
 mod files;
 mod keystore;
 mod pem;
 pub mod presets;
+mod ssh;
+mod webhook;
 
 use notafter_core::joints::Deployer;
 use serde_json::Value;
@@ -17,8 +20,12 @@ use serde_json::Value;
 use crate::roots::Roots;
 
 /// Every deployer, by name.
-pub const DEPLOYERS: &[DeployerKind] =
-    &[DeployerKind { name: files::NAME, doc: files::DOC, build: files::build, settings: files::schema }];
+pub const DEPLOYERS: &[DeployerKind] = &[
+    DeployerKind { name: exec::NAME, doc: exec::DOC, build: exec::build, settings: exec::schema },
+    DeployerKind { name: files::NAME, doc: files::DOC, build: files::build, settings: files::schema },
+    DeployerKind { name: ssh::NAME, doc: ssh::DOC, build: ssh::build, settings: ssh::schema },
+    DeployerKind { name: webhook::NAME, doc: webhook::DOC, build: webhook::build, settings: webhook::schema },
+];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static DeployerKind> {

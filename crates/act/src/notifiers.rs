@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use document::{ItemDocument, NoticeDocument};
+pub(crate) use webhook::{key as signing_key, signatures};
 
 use crate::http::{Client, ClientSettings, Request};
 use crate::roots::Roots;

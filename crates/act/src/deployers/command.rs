@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use notafter_core::fault::{Fault, FaultKind, Retry};
@@ -98,12 +98,38 @@ pub(super) fn program(argv: &[String]) -> Result<PathBuf, Fault> {
     Ok(found)
 }
 
-/// Runs a command to its end; anything but exit code 0 is a fault. What it printed on its standard output comes back.
+/// How a command ended, and the beginning of what it printed.
+pub(super) struct Ended {
+    /// Its exit code; none where a signal ended it.
+    pub(super) code: Option<i32>,
+    /// Its standard output.
+    pub(super) said: Vec<u8>,
+    /// Its standard error.
+    pub(super) complained: Vec<u8>,
+    status: ExitStatus,
+}
+
+/// Runs a command to its end; anything but exit code 0 is a fault.
 pub(super) async fn run(
     command: Argv<'_>,
     environment: &[(String, OsString)],
     input: &[u8],
-) -> Result<Vec<u8>, Fault> {
+) -> Result<(), Fault> {
+    let ended = end_of(command, environment, input).await?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let name = printable(command.argv.first().map(String::as_str).unwrap_or_default());
+    let output = shown(&[ended.complained.as_slice(), b"\n", ended.said.as_slice()].concat());
+    Err(Fault::new(FaultKind::Refused, format!("{name}: {}{output}", ended.status)))
+}
+
+/// Runs a command to its end, whatever that is.
+pub(super) async fn end_of(
+    command: Argv<'_>,
+    environment: &[(String, OsString)],
+    input: &[u8],
+) -> Result<Ended, Fault> {
     let path = program(command.argv)?;
     let name = printable(command.argv.first().map(String::as_str).unwrap_or_default());
     let mut child = Command::new(&path);
@@ -151,10 +177,8 @@ pub(super) async fn run(
         }
         ended
     };
-    let output = || shown(&[complained.as_slice(), b"\n", said.as_slice()].concat());
     match ended {
-        Ok(Ok(status)) if status.success() => Ok(said),
-        Ok(Ok(status)) => Err(Fault::new(FaultKind::Refused, format!("{name}: {status}{}", output()))),
+        Ok(Ok(status)) => Ok(Ended { code: status.code(), said, complained, status }),
         Ok(Err(error)) => Err(Fault::new(FaultKind::System, format!("{name}: {error}"))),
         Err(_) => {
             // Collects it if it is gone; one that even SIGKILL does not end at once is left to tokio.
@@ -162,7 +186,10 @@ pub(super) async fn run(
             let seconds = command.timeout.as_secs();
             Err(Fault::new(
                 FaultKind::Unreachable,
-                format!("{name} was not done after {seconds} s and was killed{}", output()),
+                format!(
+                    "{name} was not done after {seconds} s and was killed{}",
+                    shown(&[complained, said].concat())
+                ),
             ))
         }
     }

@@ -79,7 +79,7 @@ pub(super) fn variables(goods: &Goods, paths: &Paths<'_>, event: &str) -> Vec<(S
 }
 
 /// The DNS names and addresses of a certificate.
-fn names(leaf: &Certificate<'_>) -> Vec<String> {
+pub(super) fn names(leaf: &Certificate<'_>) -> Vec<String> {
     use notafter_pki::extension::GeneralName;
     leaf.subject_alt_names()
         .filter_map(|name| match name {

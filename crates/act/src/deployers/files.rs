@@ -10,6 +10,7 @@ mod guard;
 mod haproxy;
 mod install;
 mod outlet;
+mod plain;
 mod rehearse;
 mod render;
 mod settings;
@@ -30,7 +31,9 @@ use serde_json::Value;
 use super::environment::{Paths, variables};
 use super::{BuildCx, Built, command};
 use disk::{Steps, Unhindered};
-use install::{Session, back, carry_on, ended};
+pub(super) use install::ended;
+use install::{Session, back, carry_on};
+pub(super) use plain::{Plain, Rendered};
 pub(super) use render::{Goods, secret};
 use settings::{Form, Settings};
 pub(super) use settings::{KeyForm, Strength};
@@ -69,7 +72,7 @@ impl Files {
 
     async fn check(&self, environment: &[(String, std::ffi::OsString)]) -> Result<(), Fault> {
         match self.settings.check_command() {
-            Some(argv) => command::run(argv, environment, &[]).await.map(drop),
+            Some(argv) => command::run(argv, environment, &[]).await,
             None => Ok(()),
         }
     }
@@ -92,7 +95,7 @@ impl Files {
             }
         }
         let done = match self.settings.reload_command() {
-            Some(argv) => command::run(argv, environment, &[]).await.map(drop),
+            Some(argv) => command::run(argv, environment, &[]).await,
             None => Ok(()),
         };
         (session, done)

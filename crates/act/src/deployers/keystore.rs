@@ -8,6 +8,7 @@ pub(super) mod pkcs12;
 pub(super) mod pkcs7;
 
 use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_pki::certificate::Certificate;
 use notafter_pki::container::{self, Content, Limits, Reason};
 use notafter_pki::der::{Reader, encode, tag};
 use notafter_pki::oid;
@@ -32,14 +33,20 @@ pub(super) fn look(bytes: &[u8], password: &str, setting: &str) -> Result<There,
             .retry(Retry::Never)
             .hint(format!("set the password that the server has in `{setting}`, or remove the file first")));
     }
-    let keys = opened.found.iter().filter(|f| matches!(f.content, Content::PrivateKey(_)));
     let mut there = There { alias: None, keys: 0 };
-    for key in keys {
-        there.keys += 1;
-        let place = key.place.as_str().split('/').next().unwrap_or_default();
-        // A number is the place of an entry that has no name.
-        if there.alias.is_none() && !place.is_empty() && !place.bytes().all(|b| b.is_ascii_digit()) {
-            there.alias = Some(unescape(place));
+    for found in &opened.found {
+        match &found.content {
+            Content::PrivateKey(_) => there.keys += 1,
+            // The friendly name stands at the certificate as well, and there it can always be read.
+            Content::Certificate(der) if there.alias.is_none() => {
+                let is_leaf = Certificate::parse(der).is_ok_and(|certificate| !certificate.is_ca());
+                let place = found.place.as_str();
+                // A number is the place of an entry that has no name.
+                if is_leaf && !place.is_empty() && !place.bytes().all(|b| b.is_ascii_digit()) {
+                    there.alias = place.split('/').next().map(unescape);
+                }
+            }
+            _ => {}
         }
     }
     Ok(there)

@@ -128,7 +128,7 @@ pub const PRESETS: &[Preset] = &[
         check: &["exim", "-bV"],
         reload: &[],
         pick_up: PickUp::Watches,
-        note: "seen about four seconds after the files changed (measured with 4.96); older ones read per connection",
+        note: "seen about four seconds after the files changed (measured with 4.96)",
         doc: "https://www.exim.org/exim-html-current/doc/html/spec_html/ch-encrypted_smtp_connections_using_tlsssl.html",
     },
     Preset {
@@ -159,9 +159,9 @@ pub const PRESETS: &[Preset] = &[
         layout: Layout::Separate,
         paths: &[],
         check: &["lighttpd", "-tt", "-f", "/etc/lighttpd/lighttpd.conf"],
-        reload: &["systemctl", "reload", "lighttpd"],
-        pick_up: PickUp::Reload,
-        note: "SIGUSR1; where ssl.privkey is not set, ssl.pemfile holds the key too: set `combined`",
+        reload: &["systemctl", "restart", "lighttpd"],
+        pick_up: PickUp::Restart,
+        note: "a reload (SIGUSR1, from 1.4.46 on) reads them too, but ends the server where its own account cannot read the key; where ssl.privkey is not set, ssl.pemfile holds the key too: set `combined`",
         doc: "https://redmine.lighttpd.net/projects/lighttpd/wiki/Docs_SSL",
     },
     Preset {
@@ -184,7 +184,7 @@ pub const PRESETS: &[Preset] = &[
         reload: &["systemctl", "reload", "mosquitto"],
         pick_up: PickUp::Reload,
         note: "SIGHUP, from 2.0 on",
-        doc: "https://mosquitto.org/man/mosquitto-8.html",
+        doc: "https://mosquitto.org/blog/2015/12/using-lets-encrypt-certificates-with-mosquitto",
     },
     Preset {
         name: "mysql",

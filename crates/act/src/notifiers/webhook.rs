@@ -128,7 +128,7 @@ impl Dress for Webhook {
 }
 
 /// The headers that sign a body.
-fn signatures(key: &hmac::Key, id: &str, now: i64, body: &[u8]) -> [(&'static str, String); 4] {
+pub(crate) fn signatures(key: &hmac::Key, id: &str, now: i64, body: &[u8]) -> [(&'static str, String); 4] {
     let mut signed = format!("{id}.{now}.").into_bytes();
     signed.extend_from_slice(body);
     let standard = STANDARD.encode(hmac::sign(key, &signed));
@@ -145,7 +145,7 @@ fn signatures(key: &hmac::Key, id: &str, now: i64, body: &[u8]) -> [(&'static st
 }
 
 /// The key of a secret: `whsec_` and base64 by Standard Webhooks, else the octets as they are.
-fn key(secret: &str) -> Result<hmac::Key, String> {
+pub(crate) fn key(secret: &str) -> Result<hmac::Key, String> {
     let octets = match secret.strip_prefix("whsec_") {
         Some(encoded) => zeroize::Zeroizing::new(STANDARD.decode(encoded).map_err(|_| {
             "`secret` begins with whsec_, and what follows is no base64\n\

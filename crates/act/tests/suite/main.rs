@@ -5,6 +5,7 @@
 #![allow(missing_docs)]
 
 mod alertmanager;
+mod deploy;
 mod exec;
 mod hostile;
 mod http;

@@ -2,7 +2,7 @@
 //!
 //! Root writes keys: whoever can rename one component of the path decides where they land. So the walk goes component by
 //! component from the root, holds each folder open, and asks who else may write there. Links are followed, but never one
-//! that lies in a world-writable folder. Whose an account is, it reads in /etc/passwd and /etc/group, and nowhere else.
+//! that lies in a world-writable folder or, for root, in one of another account. Whose an account is, it reads in /etc/passwd and /etc/group, and nowhere else.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -96,7 +96,18 @@ impl Guard {
 
     /// May the link of this name in this folder be followed?
     pub(super) fn may_follow(&self, folder: &Folder, name: &OsStr) -> Result<(), Fault> {
-        if folder.stat()?.st_mode & 0o002 == 0 {
+        let stat = folder.stat()?;
+        if self.is_root && !is_trusted(stat.st_uid) {
+            return Err(refused(
+                format!(
+                    "{} is a link that the account {} may change",
+                    shown(&folder.path().join(name)),
+                    stat.st_uid
+                ),
+                "root writes where it leads: name the file itself, or let root own the folder",
+            ));
+        }
+        if stat.st_mode & 0o002 == 0 {
             return Ok(());
         }
         Err(refused(

@@ -445,7 +445,7 @@ pub(super) fn carry_on(fault: Fault) -> Fault {
 }
 
 /// Why there is no way back.
-pub(super) fn ended(before: Option<&Before>) -> Fault {
+pub(in crate::deployers) fn ended(before: Option<&Before>) -> Fault {
     let what = match before {
         Some(before) => format!("the certificate that was there before ends {}", UnixTime(before.not_after)),
         None => "no certificate was there before that could be read".to_owned(),

@@ -329,7 +329,8 @@ impl Settings {
     /// What the files depend on besides the bundle. Where secrets lie is in it, and no secret.
     pub(super) fn source(&self) -> String {
         format!(
-            "{:?} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            (&self.owner, &self.group, &self.mode),
             self.forms(),
             self.combined_order,
             self.key_format,

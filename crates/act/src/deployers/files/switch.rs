@@ -9,7 +9,7 @@
 //!
 //! Only step 2 changes what is read, and it is one system call. Whoever is killed anywhere leaves the old files or the
 //! new ones, partly as links; the next deployment settles them first. The folders are brought to the disk between the
-//! steps, so that a power failure finds no other order. Decision 0027 has the rest.
+//! steps, so that a power failure finds no other order. Decision 0030 has the rest.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

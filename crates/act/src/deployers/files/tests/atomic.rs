@@ -11,6 +11,7 @@ fn killed_everywhere(
     name: &str,
     table: impl Fn(&Path) -> Value,
     paths: impl Fn(&Path) -> [std::path::PathBuf; 2],
+    judge: impl Fn(&Path, &str),
 ) {
     let bench = Bench::new(name, 2);
     let (old, new) = (bench.bundle(1), bench.bundle(2));
@@ -31,6 +32,7 @@ fn killed_everywhere(
             (_, true) => _ = switched_at.get_or_insert(point),
             _ => panic!("killed before {at}: neither pair"),
         }
+        judge(&folder, at.as_str());
         // The next deployment finds its way, and ends with nothing lying about.
         let receipt = deploy(&files(table(&folder)), &new).unwrap_or_else(|e| panic!("after {at}: {e}"));
         assert_eq!(pair(&certificate, &key).unwrap(), new_print, "after {at}");
@@ -60,7 +62,83 @@ fn killed_everywhere(
 fn a_kill_at_any_point_leaves_a_whole_pair_in_place() {
     let table =
         |folder: &Path| json!({ "certificate": folder.join("api.pem"), "key": folder.join("api.key") });
-    killed_everywhere("kill-in-place", table, |folder| [folder.join("api.pem"), folder.join("api.key")]);
+    killed_everywhere(
+        "kill-in-place",
+        table,
+        |folder| [folder.join("api.pem"), folder.join("api.key")],
+        nginx,
+    );
+}
+
+/// Would nginx start with it?
+fn nginx(folder: &Path, at: &str) {
+    use notafter_lab::program;
+    let Some(nginx) = notafter_lab::need(program::find("nginx")) else { return };
+    let server = "server { listen 127.0.0.1:1 ssl; ssl_certificate api.pem; ssl_certificate_key api.key; }";
+    std::fs::write(
+        folder.join("n.conf"),
+        format!("pid n.pid; events {{}} http {{ access_log off; {server} }}"),
+    )
+    .unwrap();
+    let mut command = std::process::Command::new(nginx);
+    command.args(["-t", "-c", "n.conf", "-e", "stderr", "-p"]).arg(folder);
+    program::run(&mut command).unwrap_or_else(|e| panic!("killed before {at}: {e}"));
+}
+
+#[test]
+fn the_steps_reach_the_disk_in_their_order() {
+    let bench = Bench::new("barriers", 2);
+    let folder = bench.folder("tls");
+    std::fs::create_dir_all(folder.join("private")).unwrap();
+    let table = || json!({ "certificate": folder.join("api.pem"), "key": folder.join("private/api.key") });
+    deploy(&files(table()), &bench.bundle(1)).unwrap();
+    let steps = Faulty::kill_at(usize::MAX);
+    deploy(&faulty(table(), &steps), &bench.bundle(2)).unwrap();
+    let seen = steps.seen();
+    let at = |what: &str, path: &str| -> Vec<usize> {
+        let whole = format!("{what} {}", folder.join(path).display());
+        (0..seen.len()).filter(|i| seen[*i].trim_end_matches('/') == whole.trim_end_matches('/')).collect()
+    };
+    // A power failure keeps what was synced and loses what it likes of the rest.
+    let store = "private/.api.key.notafter";
+    let switch = *at("rename", &format!("{store}/current")).last().expect("a switch");
+    for (file, place) in [("api.pem", ""), ("private/api.key", "private")] {
+        let renames = at("rename", file);
+        let [lend, settle] = renames[..] else { panic!("{file}: {renames:?}") };
+        let syncs = at("sync folder", place);
+        assert!(lend < switch && switch < settle, "{seen:#?}");
+        assert!(syncs.iter().any(|s| (lend..switch).contains(s)), "{file}: lent and not on the disk");
+        assert!(syncs.iter().any(|s| *s > settle), "{file}: settled and not on the disk");
+        assert!(
+            at("sync folder", store).iter().any(|s| (switch..settle).contains(s)),
+            "switched and not on the disk"
+        );
+    }
+    for (number, step) in seen.iter().enumerate() {
+        // Every file is whole on the disk before its folder is renamed into place.
+        if let Some(path) = step.strip_prefix("create ") {
+            let synced = seen.iter().position(|s| *s == format!("sync file {path}")).expect("synced");
+            assert!(synced > number && synced < switch || path.contains("loaded"), "{step}");
+        }
+    }
+}
+
+#[test]
+fn two_at_once_are_one_after_the_other() {
+    let bench = Bench::new("lock", 2);
+    let folder = bench.folder("tls");
+    let table = |check: &str| json!({ "combined": folder.join("api.pem"), "check": ["sleep", check] });
+    let (slow, quick) = (files(table("3")), files(table("0")));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| deploy(&slow, &bench.bundle(1)));
+        while !folder.join("api.pem").exists() {
+            std::thread::yield_now();
+        }
+        let fault = deploy(&quick, &bench.bundle(2)).unwrap_err();
+        assert!(fault.to_string().contains("another deployment is at work"), "{fault}");
+        first.join().unwrap().unwrap();
+    });
+    deploy(&quick, &bench.bundle(2)).unwrap();
 }
 
 #[test]
@@ -80,22 +158,26 @@ fn a_kill_at_any_point_leaves_a_whole_pair_across_folders_and_formats() {
             "der": folder.join("certs/api.der"),
         })
     };
-    killed_everywhere("kill-folders", table, folders);
+    killed_everywhere("kill-folders", table, folders, |_, _| {});
 }
 
 #[test]
 fn a_kill_at_any_point_leaves_a_whole_pair_in_one_file() {
     let table = |folder: &Path| json!({ "combined": folder.join("api.pem") });
-    killed_everywhere("kill-combined", table, |folder| [folder.join("api.pem"), folder.join("api.pem")]);
+    killed_everywhere(
+        "kill-combined",
+        table,
+        |folder| [folder.join("api.pem"), folder.join("api.pem")],
+        |_, _| {},
+    );
 }
 
 #[test]
 fn a_kill_at_any_point_leaves_a_whole_pair_in_generations() {
     let at = |folder: &Path, name: &str| folder.join("base/current").join(name);
     let table = move |folder: &Path| json!({ "layout": "generations", "certificate": at(folder, "c.pem"), "key": at(folder, "k.pem") });
-    killed_everywhere("kill-generations", table, |folder| {
-        [folder.join("base/current/c.pem"), folder.join("base/current/k.pem")]
-    });
+    let paths = |folder: &Path| [folder.join("base/current/c.pem"), folder.join("base/current/k.pem")];
+    killed_everywhere("kill-generations", table, paths, |_, _| {});
 }
 
 #[test]

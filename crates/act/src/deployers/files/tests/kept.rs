@@ -62,7 +62,17 @@ fn labels_and_access_lists_are_kept() {
         notafter_lab::NotRun::new("access lists", "the file system has none").report();
         return;
     }
+    // Without SELinux in the kernel its label is an attribute like others, if root may set it.
+    let label = ("security.selinux", b"system_u:object_r:cert_t:s0\0");
+    let labelled = rustix::fs::setxattr(&key, label.0, label.1, rustix::fs::XattrFlags::empty()).is_ok();
     deploy(&files(table()), &bench.bundle(2)).unwrap();
+    if labelled {
+        let mut read = vec![0; 1024];
+        let length = rustix::fs::getxattr(&key, label.0, read.as_mut_slice()).expect("the label was kept");
+        assert_eq!(&read[..length], label.1);
+    } else {
+        notafter_lab::NotRun::new("SELinux labels", "the file system takes none").report();
+    }
     let mut read = vec![0; 1024];
     let length = rustix::fs::getxattr(&key, name, read.as_mut_slice()).expect("the list was kept");
     assert_eq!(&read[..length], list);
@@ -251,6 +261,13 @@ fn places_that_others_could_turn_are_refused() {
     chown(&theirs, Some(33), Some(33)).unwrap();
     refused(json!({ "combined": theirs.join("api.pem") }), "belongs to the account 33");
     deploy(&files(json!({ "combined": theirs.join("api.pem"), "owner": "33" })), &bench.bundle(1)).unwrap();
+    // A link in it is theirs to turn.
+    std::fs::create_dir(folder.join("mine")).unwrap();
+    symlink(folder.join("mine"), theirs.join("way")).unwrap();
+    refused(
+        json!({ "combined": theirs.join("way/api.pem"), "owner": "33" }),
+        "is a link that the account 33 may change",
+    );
     // A program that others may change is not run.
     let script = folder.join("script");
     std::fs::write(&script, "#!/bin/sh\n").unwrap();

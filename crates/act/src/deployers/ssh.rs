@@ -1,0 +1,310 @@
+//! Files on another host, over the system's own `ssh`: the same switch, check, reload and way back as `files`.
+//!
+//! `ssh` is run by an argument list, never asks, and refuses a host whose key it does not know. On the far side one
+//! constant script (`ssh.sh`) does the steps; the values follow it on the connection, as data. The far host needs sh,
+//! base64, cp, mv -T, readlink and sync of GNU coreutils. The key is in no argument and no environment.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use notafter_core::deployment::{Before, Bundle, Check, Receipt};
+use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_core::joints::{BoxFuture, Cx, Deployer};
+use notafter_core::location::Location;
+use notafter_core::{Fingerprint, UnixTime};
+use notafter_pki::certificate::Certificate;
+use notafter_pki::container::{Limits, open};
+use notafter_pki::fingerprint::{hex, sha256};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::command::{self, Argv, Ended, check_argv, shown};
+use super::files::{Goods, Plain, Rendered};
+use super::{BuildCx, Built};
+use crate::settings::{self, Span};
+
+pub(super) const NAME: &str = "ssh";
+pub(super) const DOC: &str = "Files on another host, over ssh: switched as one, checked, reloaded, put back.";
+
+/// Runs on the far host.
+const SCRIPT: &str = include_str!("ssh.sh");
+
+/// `kind = "ssh"`
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// The host, by a name or address that `ssh` knows.
+    host: String,
+    /// The account there. Default: what `ssh` takes.
+    user: Option<String>,
+    /// The port. Default: what `ssh` takes.
+    port: Option<u16>,
+    /// The private key to sign in with.
+    identity: Option<PathBuf>,
+    /// The file with the host's key. Default: the account's own.
+    known_hosts: Option<PathBuf>,
+    /// Become root there with `sudo -n`? Default `false`.
+    #[serde(default)]
+    sudo: bool,
+    /// How long all of it may take, check and reload there included. Default `2m`.
+    timeout: Option<Span>,
+    /// The command there that says whether the server would start, as an argument list.
+    check: Option<Vec<String>>,
+    /// The command there that makes the server read the files, as an argument list.
+    reload: Option<Vec<String>>,
+}
+
+pub(super) fn schema() -> Value {
+    let (mut own, files) = (settings::schema::<Settings>(), Plain::schema());
+    for part in ["properties", "$defs"] {
+        let from = files[part].as_object().cloned().unwrap_or_default();
+        match own[part].as_object_mut() {
+            Some(into) => into.extend(from),
+            None => own[part] = Value::Object(from),
+        }
+    }
+    own
+}
+
+pub(super) fn build(mut table: Value, _: &BuildCx) -> Built {
+    let known = Plain::schema();
+    let mut plain = serde_json::Map::new();
+    if let Some(table) = table.as_object_mut() {
+        plain.extend(settings::keys(&known).filter_map(|key| table.remove_entry(key)));
+    }
+    let plain = Plain::open(Value::Object(plain))?;
+    let mut settings: Settings = settings::read(table, &schema())?;
+    let (check, reload) = plain.commands();
+    settings.check = settings.check.or(check);
+    settings.reload = settings.reload.or(reload);
+    let word = |name: &str, text: &str| {
+        let fit = !text.is_empty()
+            && !text.starts_with('-')
+            && text.chars().all(|c| c.is_ascii_graphic() && !"'\"\\$`;&|<>()".contains(c));
+        if fit {
+            Ok(())
+        } else {
+            Err(format!("`{name}` is `{}`, which is none\nhint: one plain word", text.escape_debug()))
+        }
+    };
+    word("host", &settings.host)?;
+    settings.user.as_deref().map(|user| word("user", user)).transpose()?;
+    for path in [&settings.identity, &settings.known_hosts].into_iter().flatten() {
+        if !path.is_absolute()
+            || path.to_string_lossy().contains(|c: char| c.is_whitespace() || "%\"".contains(c))
+        {
+            return Err(format!(
+                "`{}` is no path that ssh takes as it is\nhint: an absolute path without spaces and %",
+                path.display().to_string().escape_debug()
+            ));
+        }
+    }
+    for argv in [&settings.check, &settings.reload].into_iter().flatten() {
+        check_argv(argv)?;
+    }
+    Ok(Box::new(Ssh { settings, plain }))
+}
+
+struct Ssh {
+    settings: Settings,
+    plain: Plain,
+}
+
+impl Ssh {
+    fn argv(&self) -> Vec<String> {
+        let own = &self.settings;
+        let mut argv: Vec<String> = ["ssh", "-T"].iter().map(|w| (*w).to_owned()).collect();
+        let mut option = |text: String| argv.extend(["-o".to_owned(), text]);
+        for fixed in [
+            "BatchMode=yes",
+            "StrictHostKeyChecking=yes",
+            "ForwardAgent=no",
+            "ClearAllForwardings=yes",
+            "PermitLocalCommand=no",
+            "ConnectTimeout=15",
+            "ServerAliveInterval=15",
+        ] {
+            option(fixed.to_owned());
+        }
+        if let Some(file) = &own.known_hosts {
+            option(format!("UserKnownHostsFile={}", file.display()));
+            option("GlobalKnownHostsFile=/dev/null".to_owned());
+        }
+        if let Some(file) = &own.identity {
+            option("IdentitiesOnly=yes".to_owned());
+            option(format!("IdentityFile={}", file.display()));
+        }
+        if let Some(user) = &own.user {
+            option(format!("User={user}"));
+        }
+        if let Some(port) = own.port {
+            option(format!("Port={port}"));
+        }
+        let shell = if own.sudo { "sudo -n /bin/sh" } else { "/bin/sh" };
+        let length = SCRIPT.len();
+        // Constant but for a number of ours: reads the script, octet by octet, and leaves the values on the connection.
+        let far = format!("exec {shell} -c 'eval \"$(dd bs=1 count={length} 2>/dev/null)\"'");
+        argv.extend(["--".to_owned(), own.host.clone(), far]);
+        argv
+    }
+
+    /// Asks the far host to do one thing.
+    async fn ask(
+        &self,
+        op: &str,
+        set: &str,
+        other: &str,
+        back: bool,
+        files: &Rendered,
+    ) -> Result<Ended, Fault> {
+        let timeout = self.settings.timeout.unwrap_or(Span::seconds(120)).0;
+        let mut input = Zeroizing::new(Vec::with_capacity(SCRIPT.len() + 65_536));
+        input.extend_from_slice(SCRIPT.as_bytes());
+        let line = |input: &mut Vec<u8>, text: &str| {
+            input.extend_from_slice(text.as_bytes());
+            input.push(b'\n');
+        };
+        let coded = |text: &[u8]| Zeroizing::new(STANDARD.encode(text));
+        let places = self.plain.places();
+        let back = if back { "yes" } else { "no" };
+        let limit = (timeout.as_secs() / 3).max(1).to_string();
+        for word in [op, set, other, back, &limit, &self.plain.shows().to_string(), &places.len().to_string()]
+        {
+            line(&mut input, word);
+        }
+        for place in &places {
+            let data = files.iter().find(|(path, _)| *path == place.path).map(|(_, bytes)| coded(bytes));
+            let owner = place.owner.as_ref().map(|o| coded(o.as_bytes()));
+            line(&mut input, &coded(place.path.as_bytes()));
+            line(&mut input, &place.mode);
+            line(&mut input, owner.as_ref().map_or("-", |o| o.as_str()));
+            line(&mut input, data.as_ref().map_or("-", |d| d.as_str()));
+        }
+        for argv in [&self.settings.check, &self.settings.reload] {
+            let words = argv.as_deref().unwrap_or(&[]);
+            line(&mut input, &words.len().to_string());
+            words.iter().for_each(|word| line(&mut input, &coded(word.as_bytes())));
+        }
+        let argv = self.argv();
+        // The account's own agent, if it has one: nothing else of our environment goes along.
+        let agent = std::env::var_os("SSH_AUTH_SOCK").map(|socket| ("SSH_AUTH_SOCK".to_owned(), socket));
+        let environment: Vec<(String, OsString)> = agent.into_iter().collect();
+        command::end_of(Argv { argv: &argv, timeout }, &environment, &input).await
+    }
+
+    /// What an end of the script means.
+    fn judge(&self, ended: &Ended) -> Result<(), Fault> {
+        let host = &self.settings.host;
+        let said = shown(&ended.complained);
+        let refused = |what: String| Fault::new(FaultKind::Refused, what);
+        Err(match ended.code {
+            Some(0) => return Ok(()),
+            Some(255) => Fault::new(FaultKind::Unreachable, format!("ssh to {host} failed{said}"))
+                .hint("try by hand, as the account that deploys: ssh -o BatchMode=yes HOST true; its key must be in known_hosts"),
+            Some(10) => refused(format!("the check on {host} failed, what was there before is in force again{said}"))
+                .hint("run the command there by hand"),
+            Some(11) => refused(format!("the reload on {host} failed, what was there before is in force again{said}"))
+                .hint("run the command there by hand"),
+            Some(12) => refused(format!(
+                "the reload on {host} failed; the new files stay, because no certificate that still holds was there before{said}"
+            ))
+            .hint("run the command there by hand: does the server run at all?"),
+            Some(13) => refused(format!("{host} does not have what was there before any more"))
+                .retry(Retry::Never)
+                .hint("the last two generations are kept; deploy the one that shall be in use"),
+            Some(14) => refused(format!("what is in place on {host} is neither what was installed nor what was there before"))
+                .retry(Retry::Never)
+                .hint("somebody else has replaced it since, and it is left alone"),
+            Some(15) => Fault::new(FaultKind::Unreachable, format!("{host} is being deployed to already")).hint("it is tried again"),
+            Some(16 | 17) => refused(format!("{host}: what was there before is in force again, but its check or reload failed{said}"))
+                .hint("run the commands there by hand"),
+            Some(code) => refused(format!("{host}: the deployment ended with {code}{said}"))
+                .hint("the message is the far host's; what was in use before still is, unless it says otherwise"),
+            None => Fault::new(FaultKind::Unreachable, format!("ssh to {host} was ended by a signal{said}")),
+        })
+    }
+
+    async fn install(&self, goods: &Goods) -> Result<Receipt, Fault> {
+        let files = self.plain.render(goods)?;
+        let mut all = Vec::new();
+        for (path, bytes) in &files {
+            all.extend(sha256(path.as_bytes()));
+            all.extend(sha256(bytes));
+        }
+        let print = hex(&sha256(&all));
+        let set = format!("gen-{}-{}", goods.generation, print.get(..12).unwrap_or_default());
+        let looked = self.ask("look", &set, "-", false, &Vec::new()).await?;
+        self.judge(&looked)?;
+        let before = before(&looked.said);
+        let usable = before.as_ref().is_some_and(|b| b.is_usable(UnixTime(goods.now)));
+        let done = self.ask("deploy", &set, "-", usable, &files).await?;
+        self.judge(&done)?;
+        let replaced = field(&done.said, "replaces ").unwrap_or_default();
+        let undo = json!({ "installed": set, "before": replaced });
+        Ok(Receipt { generation: goods.generation, before, undo })
+    }
+
+    async fn go_back(&self, receipt: &Receipt, now: UnixTime) -> Result<(), Fault> {
+        if receipt.before.as_ref().is_none_or(|before| !before.is_usable(now)) {
+            return Err(super::files::ended(receipt.before.as_ref()));
+        }
+        // What comes back out of a receipt is a name of ours, or nothing.
+        let name = |key: &str| {
+            let text = receipt.undo[key].as_str().unwrap_or_default();
+            let fit = ["gen-", "before-"].iter().any(|kind| text.starts_with(kind))
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+            fit.then(|| text.to_owned()).ok_or_else(|| {
+                Fault::new(FaultKind::Invalid, "the receipt is not one of this target").retry(Retry::Never)
+            })
+        };
+        let ended = self.ask("back", &name("installed")?, &name("before")?, false, &Vec::new()).await?;
+        self.judge(&ended)
+    }
+}
+
+/// The rest of the line that begins so.
+fn field(said: &[u8], key: &str) -> Option<String> {
+    String::from_utf8_lossy(said).lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))
+}
+
+/// The certificate that was there.
+fn before(said: &[u8]) -> Option<Before> {
+    let pem = STANDARD.decode(field(said, "before ")?).ok()?;
+    let opened = open(&pem, &[], &Limits::default());
+    let leaf = opened.certificates().next()?;
+    let not_after = Certificate::parse(leaf).ok()?.not_after()?;
+    Some(Before { fingerprint: Fingerprint::of(leaf).to_string(), not_after: not_after.0 })
+}
+
+impl Deployer for Ssh {
+    fn places(&self) -> Vec<Location> {
+        // A file of another host is no place that can be read from here; `prove` names where it is served.
+        Vec::new()
+    }
+
+    fn deploy<'a>(&'a self, cx: &'a Cx, bundle: &'a Bundle) -> BoxFuture<'a, Result<Receipt, Fault>> {
+        Box::pin(async move { self.install(&Goods::of(bundle, cx.clock.now())?).await })
+    }
+
+    fn roll_back<'a>(&'a self, cx: &'a Cx, receipt: &'a Receipt) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(self.go_back(receipt, cx.clock.now()))
+    }
+
+    fn rehearse<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Vec<Check>> {
+        Box::pin(async move {
+            let what = format!("ssh to {}", self.settings.host);
+            let asked = self.ask("rehearse", "gen-0-0", "-", false, &Vec::new()).await;
+            vec![match asked.and_then(|ended| self.judge(&ended)) {
+                Ok(()) => Check::works(
+                    what,
+                    "it signs in, writes beside the files, and the check passes; nothing was reloaded",
+                ),
+                Err(fault) => Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_default()),
+            }]
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! The `ssh` deployer against a real sshd on loopback.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use notafter_core::fault::{FaultKind, Retry};
+use notafter_lab::{Lab, NotRun, Port, Server, need, program, server};
+use serde_json::{Value, json};
+
+use super::{bundle, deployer, judge, leaves, run, script, text};
+
+/// An sshd, and how to sign in.
+struct Far {
+    _server: Server,
+    port: u16,
+    identity: PathBuf,
+    known: PathBuf,
+    folder: PathBuf,
+}
+
+fn start(lab: &Lab, force: bool) -> Result<Far, NotRun> {
+    let sshd = program::find("sshd")?;
+    let folder = lab.subfolder("sshd");
+    let (host, identity) = (folder.join("host"), folder.join("identity"));
+    for key in [&host, &identity] {
+        program::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(key))?;
+    }
+    std::fs::copy(identity.with_extension("pub"), folder.join("authorized")).unwrap();
+    let port = Port::free();
+    let number = port.number();
+    let f = folder.display();
+    let configuration = format!(
+        "ListenAddress 127.0.0.1:{number}\nHostKey {f}/host\nAuthorizedKeysFile {f}/authorized\nPidFile {f}/pid\n\
+         StrictModes no\nPermitRootLogin yes\nUsePAM no\nPasswordAuthentication no\n"
+    );
+    let force = if force { format!("ForceCommand /bin/sh {f}/force\n") } else { String::new() };
+    std::fs::write(folder.join("config"), configuration + &force).unwrap();
+    let _ = std::fs::create_dir_all("/run/sshd");
+    let mut command = Command::new(sshd);
+    command.args(["-D", "-e", "-f"]).arg(folder.join("config"));
+    drop(port);
+    let address = ([127, 0, 0, 1], number).into();
+    let server = server::attend("sshd", &folder, command, &[address])?;
+    let public = std::fs::read_to_string(host.with_extension("pub")).unwrap();
+    let known = folder.join("known");
+    std::fs::write(&known, format!("[127.0.0.1]:{number} {public}")).unwrap();
+    Ok(Far { _server: server, port: number, identity, known, folder })
+}
+
+impl Far {
+    fn table(&self, more: Value) -> Value {
+        let mut table = json!({
+            "host": "127.0.0.1", "port": self.port, "identity": self.identity, "known_hosts": self.known, "timeout": "60s",
+        });
+        table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        table
+    }
+}
+
+fn same(a: &Path, b: &Path) -> bool {
+    std::fs::read(a).unwrap() == std::fs::read(b).unwrap()
+}
+
+/// What lies in the folder of a target that should not.
+fn loose(folder: &Path) -> Vec<String> {
+    let names =
+        judge("find", &[text(folder), "-name", "*notafter-*", "-o", "-name", "draft", "-o", "-name", "next"]);
+    names.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn files_are_switched_checked_and_put_back_on_a_far_host() {
+    let lab = Lab::new("deploy-ssh");
+    let leaves = leaves(&lab, 4);
+    let Some(far) = need(start(&lab, false)) else { return };
+    // A name that a shell would trip over.
+    let folder = lab.path().join("it's $(touch x) `here`");
+    std::fs::create_dir(&folder).unwrap();
+    let (certificate, key, chain) =
+        (folder.join("api.pem"), folder.join("api.key"), folder.join("chain.pem"));
+    let log = far.folder.join("log");
+    let good = script(&far.folder, "good", &format!("printf '%s|' \"$@\" >>{}", text(&log)));
+    let bad = script(&far.folder, "bad", "echo 'configuration is broken' >&2; exit 1");
+    let table = |check: &Path, reload: &Path| {
+        far.table(json!({
+            "certificate": certificate, "key": key, "chain": chain,
+            "check": [check, "it's", "$HOME", "two\nlines\n"], "reload": [reload],
+        }))
+    };
+    let target = deployer("ssh", table(&good, &good));
+    assert!(
+        run(target.rehearse(&super::cx())).iter().all(|c| c.works),
+        "{:?}",
+        run(target.rehearse(&super::cx()))
+    );
+    std::fs::remove_file(&log).unwrap();
+    let first = run(target.deploy(&super::cx(), &bundle(&leaves[0], 1))).unwrap();
+    assert!(first.before.is_none());
+    assert!(
+        same(&certificate, &leaves[0].cert_pem)
+            && same(&key, &leaves[0].key_pem)
+            && same(&chain, &leaves[0].chain_pem)
+    );
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "it's|$HOME|two\nlines\n||", "check, then reload");
+    assert_eq!(key.metadata().unwrap().mode() & 0o7777, 0o600);
+    // Owner and mode of what is there are kept; the same again changes nothing.
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o640)).unwrap();
+    std::os::unix::fs::chown(&key, Some(33), Some(33)).unwrap();
+    let receipt = run(target.deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap();
+    assert_eq!(receipt.before.as_ref().unwrap().fingerprint, format!("sha256:{}", leaves[0].sha256));
+    let meta = key.metadata().unwrap();
+    assert_eq!((meta.uid(), meta.mode() & 0o7777), (33, 0o640));
+    assert!(same(&key, &leaves[1].key_pem) && !key.is_symlink());
+    assert_eq!(run(target.deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap(), receipt);
+    assert_eq!(key.metadata().unwrap().ino(), meta.ino());
+    assert_eq!(loose(&folder), Vec::<String>::new());
+    // The way back, twice, and forth again.
+    run(target.roll_back(&super::cx(), &receipt)).unwrap();
+    assert!(same(&certificate, &leaves[0].cert_pem) && same(&key, &leaves[0].key_pem));
+    run(target.roll_back(&super::cx(), &receipt)).unwrap();
+    run(target.deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap();
+    assert!(same(&certificate, &leaves[1].cert_pem) && same(&key, &leaves[1].key_pem));
+    // A check that fails; a reload that fails.
+    for (target, words) in [
+        (deployer("ssh", table(&bad, &good)), "the check on 127.0.0.1 failed"),
+        (deployer("ssh", table(&good, &bad)), "the reload on 127.0.0.1 failed"),
+    ] {
+        let fault = run(target.deploy(&super::cx(), &bundle(&leaves[2], 3))).unwrap_err().to_string();
+        assert!(
+            fault.contains(words) && fault.contains("is in force again: configuration is broken"),
+            "{fault}"
+        );
+        assert!(same(&certificate, &leaves[1].cert_pem) && same(&key, &leaves[1].key_pem));
+        assert_eq!(loose(&folder), Vec::<String>::new());
+    }
+    // Somebody else's files are left alone.
+    let receipt = run(target.deploy(&super::cx(), &bundle(&leaves[2], 3))).unwrap();
+    std::fs::copy(&leaves[3].cert_pem, &certificate).unwrap();
+    let fault = run(target.roll_back(&super::cx(), &receipt)).unwrap_err();
+    assert!(
+        fault.to_string().contains("neither what was installed") && fault.retry == Retry::Never,
+        "{fault}"
+    );
+    assert!(!Path::new("x").exists() && !Path::new("/x").exists() && !folder.join("x").exists());
+    let kept = judge("sh", &["-c", "ls \"$0\"", text(&folder.join(".api.key.notafter"))]);
+    assert_eq!(kept.lines().filter(|l| l.starts_with("gen-")).count(), 2, "{kept}");
+}
+
+#[test]
+fn a_connection_that_breaks_anywhere_leaves_a_whole_pair() {
+    let lab = Lab::new("deploy-ssh-kill");
+    let leaves = leaves(&lab, 2);
+    let Some(far) = need(start(&lab, true)) else { return };
+    let folder = lab.subfolder("tls");
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    let target = deployer("ssh", far.table(json!({ "fullchain": certificate, "key": key })));
+    let agree = || {
+        let public = |arguments: &[&str]| judge("openssl", arguments);
+        let of_key = public(&["pkey", "-in", text(&key), "-pubout"]);
+        of_key == public(&["x509", "-in", text(&certificate), "-noout", "-pubkey"])
+    };
+    script(&far.folder, "force", "eval \"$SSH_ORIGINAL_COMMAND\"");
+    run(target.deploy(&super::cx(), &bundle(&leaves[0], 1))).unwrap();
+    // The far `mv`, in a mount namespace of each session's own, does the first n renames and kills the shell then.
+    let mv = program::find("mv").unwrap().canonicalize().unwrap();
+    let (real, count) = (far.folder.join("mv.real"), far.folder.join("count"));
+    std::fs::copy(&mv, &real).unwrap();
+    let body = format!(
+        "case \"$*\" in *{0}*) ;; *) exec {1} \"$@\" ;; esac\nn=$(cat {2})\n[ \"$n\" -gt 0 ] || kill -9 $PPID\n\
+         echo $((n - 1)) >{2}\nexec {1} \"$@\"",
+        text(&folder),
+        text(&real),
+        text(&count)
+    );
+    let fake = script(&far.folder, "mv", &body);
+    let session = format!("mount --bind {} {} && eval \"$SSH_ORIGINAL_COMMAND\"", text(&fake), text(&mv));
+    script(&far.folder, "force", &format!("exec unshare -m --propagation private /bin/sh -c '{session}'"));
+    let mut killed = 0;
+    for (round, point) in [0usize, 2, 3, 4, 5, 6].into_iter().enumerate() {
+        let (leaf, generation) = (&leaves[(round + 1) % 2], 2 + round as u64);
+        std::fs::write(&count, point.to_string()).unwrap();
+        let ended = run(target.deploy(&super::cx(), &bundle(leaf, generation)));
+        assert!(agree(), "killed at rename {point}");
+        killed += usize::from(ended.is_err());
+        std::fs::write(&count, "1000").unwrap();
+        run(target.deploy(&super::cx(), &bundle(leaf, generation))).unwrap();
+        assert!(agree() && same(&key, &leaf.key_pem) && !key.is_symlink(), "after rename {point}");
+    }
+    assert_eq!(killed, 6);
+}
+
+#[test]
+fn a_host_that_is_not_known_is_refused() {
+    let lab = Lab::new("deploy-ssh-known");
+    let leaves = leaves(&lab, 1);
+    let Some(far) = need(start(&lab, false)) else { return };
+    std::fs::write(&far.known, "").unwrap();
+    let file = lab.path().join("api.pem");
+    let target = deployer("ssh", far.table(json!({ "combined": file })));
+    let fault = run(target.deploy(&super::cx(), &bundle(&leaves[0], 1))).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unreachable);
+    assert!(fault.to_string().contains("Host key verification failed"), "{fault}");
+    assert!(!file.exists());
+    for (table, sign) in [
+        (json!({ "host": "-oProxyCommand=x", "combined": "/a" }), "`host` is"),
+        (json!({ "host": "a", "user": "x y", "combined": "/a" }), "`user` is"),
+        (json!({ "host": "a" }), "has no file"),
+        (json!({ "host": "a", "preset": "ngnix" }), "did you mean `nginx`?"),
+        (json!({ "host": "a", "combined": "/a", "jks": {} }), "no setting `jks`"),
+    ] {
+        let error = super::built("ssh", table).err().unwrap();
+        assert!(error.contains(sign) && error.contains("hint:"), "{error}");
+    }
+}
