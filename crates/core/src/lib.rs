@@ -17,6 +17,7 @@ pub mod dossier;
 mod ending;
 pub mod fault;
 pub mod finding;
+pub mod fix;
 pub mod glob;
 pub mod inventory;
 pub mod issuance;
