@@ -113,7 +113,7 @@ pub(crate) fn run(global: &Global, args: Why) -> Result<End, Usage> {
     let (mut inventory, heard) = found;
     let (memory, store) = match remembered {
         Ok(memory) => {
-            memory::merge(&mut inventory, &memory.part);
+            memory::merge(&mut inventory, &memory.part, &host);
             (Ok(()), Some(memory.store()))
         }
         Err(why) => (Err(why), None),

@@ -16,9 +16,8 @@ use notafter_discover::network::is_this_host;
 use notafter_discover::resolve::Resolver;
 use notafter_discover::target::Hosts;
 
-/// What `why` promises, in seconds: the page is there by then.
-pub(super) const PROMISED: u64 = 10;
-/// Whatever was not seen by then is not waited for; the rest is for judging and printing.
+/// The page is promised within ten seconds. Whatever was not seen by then is not waited for; the rest is for judging
+/// and printing.
 pub(super) const LOOKING: Duration = Duration::from_millis(8_000);
 /// For the addresses of the host.
 const RESOLVING: Duration = Duration::from_secs(3);

@@ -25,6 +25,8 @@ pub(super) struct View {
     pub(super) place: String,
     /// Who says so.
     pub(super) clients: Vec<&'static str>,
+    /// How many were asked.
+    pub(super) asked: usize,
     /// Why they refuse it; `None`: they accept it.
     pub(super) refused: Option<Refusal>,
     /// Until when they accept it.
@@ -121,6 +123,13 @@ fn of_chain(
         };
         groups.entry(said).or_default().push(who);
     }
-    let view = |((refused, expires), clients)| View { place: place.to_owned(), clients, refused, expires };
+    let clients_asked = clients.len();
+    let view = |((refused, expires), clients)| View {
+        place: place.to_owned(),
+        clients,
+        asked: clients_asked,
+        refused,
+        expires,
+    };
     groups.into_iter().map(view).collect()
 }

@@ -237,7 +237,11 @@ impl<'s> Path<'s> {
 
     fn dnssec(&mut self) {
         if self.seen.asked.zones.is_empty() {
-            return self.add("dnssec", Say::Nothing, "not asked: an address has no zone of its own here");
+            return self.add(
+                "dnssec",
+                Say::Nothing,
+                "not asked: nobody registers such a name, so it lies in no zone of its own",
+            );
         }
         let inventory = &self.seen.inventory;
         let zones = || inventory.placements().iter().filter(|p| p.location.scheme() == "dns");
@@ -371,7 +375,10 @@ impl<'s> Path<'s> {
             return;
         }
         let mut issuers: BTreeMap<AssetIx, BTreeSet<String>> = BTreeMap::new();
-        for (ix, places) in &leaves {
+        // Who ended first stands first.
+        let mut in_order: Vec<_> = leaves.iter().collect();
+        in_order.sort_by_key(|(ix, places)| (inventory.asset(**ix).not_after, &places[0].location));
+        for (ix, places) in in_order {
             let what = format!("{} by {}", self.title(*ix), self.issuer(*ix));
             let shown_at = places.iter().map(|p| shown(&p.location)).collect();
             self.dated("leaf", inventory.asset(*ix), shown_at, &what);
@@ -384,6 +391,8 @@ impl<'s> Path<'s> {
         if issuers.is_empty() {
             self.add("chain", Say::Nothing, "nothing is sent behind the leaf");
         }
+        let mut issuers: Vec<_> = issuers.into_iter().collect();
+        issuers.sort_by_key(|(ix, _)| (inventory.asset(*ix).not_after, *ix));
         for (ix, places) in issuers {
             let what = format!("{} by {}", self.title(ix), self.issuer(ix));
             self.dated("chain", inventory.asset(ix), places.into_iter().collect(), &what);
@@ -399,7 +408,11 @@ impl<'s> Path<'s> {
                 Some(refusal) if refusal.unknown => Say::Nothing,
                 Some(_) => Say::Wrong,
             };
-            let who = view.clients.join(", ");
+            // Where they agree, how many they are says it all.
+            let who = match view.clients.len() {
+                n if n == view.asked => format!("all {n} simulated clients"),
+                _ => view.clients.join(", "),
+            };
             let text = match &view.refused {
                 None => match view.expires {
                     Some(end) => format!("{who}: accept it until {end} ({})", days_text(end, self.seen.at)),

@@ -103,13 +103,15 @@ fn rows(store: &Store, tests: Vec<Test>, now: UnixTime) -> Result<Vec<AssetRow>,
 }
 
 /// Adds to what was seen just now what is remembered beside it: of every place that was not looked at anew.
-pub(super) fn merge(seen: &mut Inventory, known: &Inventory) {
+pub(super) fn merge(seen: &mut Inventory, known: &Inventory, host: &str) {
     let place_of = |location: &Location| location.container().to_owned();
     let mut fresh: HashSet<String> = seen.placements().iter().map(|p| place_of(&p.location)).collect();
     fresh.extend(seen.keys().iter().map(|k| place_of(&k.location)));
     let stale = |location: &Location| {
         // The host's own servers, and those of its zone, were asked just now.
-        let asked = location.is_endpoint() && !matches!(location.scheme(), "http" | "https");
+        let published =
+            matches!(location.scheme(), "http" | "https") && super::names(location.as_str(), host);
+        let asked = location.is_endpoint() && !published;
         asked || location.is_logged() || fresh.contains(location.container())
     };
     for placement in known.placements().iter().filter(|p| !stale(&p.location)) {
