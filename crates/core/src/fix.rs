@@ -5,15 +5,18 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::finding::Kind;
 use crate::location::Location;
 
 /// How long it takes to mend something. Ordered: the quickest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Fix {
     /// Minutes: a reload, a switch, a word to somebody.
     F0,
     /// Hours: install something on one's own machines.
+    #[default]
     F1,
     /// Days: a CA, a partner or a registrar has to act.
     F2,

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod assess;
+pub mod blast;
 pub mod calendar;
 pub mod census;
 pub mod change;

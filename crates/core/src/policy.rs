@@ -2,6 +2,7 @@
 //!
 //! Which findings fail a run is the command's business, who is told the alerts'.
 
+use crate::blast::Stakes;
 use crate::calendar::Calendar;
 
 /// The organisation's own rules. `Default` is the field's.
@@ -19,4 +20,6 @@ pub struct Policy {
     pub calendar: Calendar,
     /// Is everything supposed to have an owner? It is, once somebody was named for anything.
     pub owners_expected: bool,
+    /// What matters more than other things, and to whom.
+    pub stakes: Stakes,
 }

@@ -123,6 +123,7 @@ impl Assembly {
                 gone_after: None,
                 calendar: config.calendar().map_err(|(_, what)| explain_plain(&what))?,
                 owners_expected: owners.iter().any(|o| !o.matches.is_empty()),
+                stakes: config::stakes::stakes(&config),
             },
             owners,
             exclude: settings.exclude.clone(),

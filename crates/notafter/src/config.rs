@@ -7,6 +7,7 @@
 pub(crate) mod entries;
 pub(crate) mod init;
 pub(crate) mod plan;
+pub(crate) mod stakes;
 
 use std::path::PathBuf;
 

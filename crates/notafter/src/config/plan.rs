@@ -178,6 +178,7 @@ impl Sheet {
             gone_after: Some(gone_after),
             calendar: config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))?,
             owners_expected: config.owner.iter().any(|o| !o.matches.is_empty()),
+            stakes: super::stakes::stakes(config),
         };
         let key = format!(
             "{} {owners:?} {policy:?} {}",
