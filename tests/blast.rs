@@ -62,7 +62,9 @@ fn what_others_stand_still_without_comes_first() {
     assert_eq!(by_name(in_order(&items)), expected, "{items:#?}");
     let page = run(&[&["ls", "--findings"], &kept[..]].concat());
     assert!(
-        page.out.contains("breaks: 1 server; login.test; service sign-in; criticality high. Mending takes hours (F1"),
+        page.out.contains(
+            "breaks: 1 server; login.test; service sign-in; criticality high. Mending takes hours (F1"
+        ),
         "{}",
         page.out
     );

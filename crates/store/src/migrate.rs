@@ -28,9 +28,9 @@ pub(crate) const STEPS: &[Step] = &[
         include_str!("../migrations/postgres/0005_works.sql"),
     ),
     (
-        6,
-        include_str!("../migrations/sqlite/0006_weight.sql"),
-        include_str!("../migrations/postgres/0006_weight.sql"),
+        7,
+        include_str!("../migrations/sqlite/0007_weight.sql"),
+        include_str!("../migrations/postgres/0007_weight.sql"),
     ),
 ];
 
