@@ -1,5 +1,6 @@
 //! Every finding on something real, and its healthy twin, which must stay silent.
 
+mod registry;
 mod run;
 
 use std::path::Path;
@@ -435,29 +436,6 @@ fn tokens_keys_and_lists_end_too() {
     assert!(!found.text().contains(token.rsplit('.').next().unwrap()));
 }
 
-/// A registry in RDAP that answers with these documents, a name each, on a port of its own.
-fn registry(documents: Vec<(String, String)>) -> std::net::SocketAddr {
-    use std::io::{Read, Write};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let mut request = [0; 4096];
-            let n = stream.read(&mut request).unwrap_or(0);
-            let line = String::from_utf8_lossy(&request[..n]).lines().next().unwrap_or("").to_owned();
-            let found = documents.iter().find(|(name, _)| line.contains(&format!("/domain/{name} ")));
-            let (status, body) = found.map_or(("404 Not Found", ""), |(_, body)| ("200 OK", body.as_str()));
-            let length = body.len();
-            let head = format!(
-                "HTTP/1.1 {status}\r\nContent-Type: application/rdap+json\r\nContent-Length: {length}\r\n"
-            );
-            let _ = stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes());
-        }
-    });
-    address
-}
-
 #[test]
 fn domains_end_and_are_held() {
     let lab = Lab::new("domains");
@@ -473,7 +451,7 @@ fn domains_end_and_are_held() {
         );
         (name.to_owned(), text)
     };
-    let address = registry(vec![
+    let address = registry::registry(vec![
         document("lapses.test", Some(40), "active"),
         document("lapsed.test", Some(-3), "redemption period"),
         document("held.test", Some(600), "server hold"),

@@ -1,60 +1,14 @@
 //! Names to all their addresses, by a real DNS server of our own; and IPv6.
 
+mod resolver;
 mod run;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use notafter_lab::servers::{nginx, openssl};
 use notafter_lab::{Authority, Lab, Port, Request, need};
+use resolver::Dns;
 use run::{run, scan};
-
-/// A dnsmasq that knows a few names under `.lab` and nothing else.
-struct Dns {
-    child: Child,
-    address: String,
-    _port: Port,
-}
-
-impl Dns {
-    fn start() -> Option<Self> {
-        let port = Port::free();
-        let records = [
-            "--host-record=farm.lab,127.0.0.1",
-            "--host-record=farm.lab,127.0.0.2",
-            "--host-record=farm.lab,::1",
-            "--host-record=six.lab,::1",
-        ];
-        let child = Command::new("dnsmasq")
-            .args([
-                "--keep-in-foreground",
-                "--no-resolv",
-                "--no-hosts",
-                "--bind-interfaces",
-                "--conf-file=/dev/null",
-            ])
-            .args(["--listen-address=127.0.0.1", "--pid-file=", "--user=", "--local=/lab/"])
-            .args(records)
-            .arg(format!("--port={}", port.number()))
-            .stderr(Stdio::null())
-            .spawn();
-        let child = need(child.map_err(|e| notafter_lab::NotRun::new("dnsmasq", e.to_string())))?;
-        let address = format!("127.0.0.1:{}", port.number());
-        for _ in 0..100 {
-            if std::net::TcpStream::connect(&address).is_ok() {
-                break;
-            }
-            let _ = Command::new("sleep").arg("0.05").status();
-        }
-        Some(Self { child, address, _port: port })
-    }
-}
-
-impl Drop for Dns {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn every_address_of_a_name_is_asked_and_the_dead_one_is_said() {

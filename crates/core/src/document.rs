@@ -174,6 +174,8 @@ pub struct FindingDocument {
     pub owner: Option<String>,
     pub summary: String,
     pub hint: String,
+    /// What breaks with it, and how long the mending takes.
+    pub blast: Option<crate::blast::Blast>,
     pub evidence: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -447,6 +449,7 @@ impl FindingDocument {
             owner: finding.owner.clone(),
             summary: finding.summary.clone(),
             hint: finding.hint.clone(),
+            blast: finding.blast.as_deref().cloned(),
             evidence,
         }
     }

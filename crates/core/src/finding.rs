@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blast::Blast;
 use crate::location::Location;
 use crate::{Fingerprint, UnixTime};
 
@@ -159,6 +160,8 @@ pub struct Finding {
     pub hint: String,
     /// The facts it rests on, by name.
     pub evidence: Vec<(&'static str, Fact)>,
+    /// What breaks with it; `None` until that was gathered.
+    pub blast: Option<Box<Blast>>,
 }
 
 /// One fact of a finding's evidence, of the type that a script would want.
@@ -210,6 +213,7 @@ impl Finding {
             summary: String::new(),
             hint: String::new(),
             evidence: Vec::new(),
+            blast: None,
         }
     }
 
@@ -251,6 +255,11 @@ impl Finding {
     /// The summary as it reads at `now`.
     pub fn summary_at(&self, now: UnixTime) -> String {
         summary_at(&self.summary, self.deadline, now)
+    }
+
+    /// How much it weighs among findings that are equally bad.
+    pub fn weight(&self) -> u32 {
+        self.blast.as_ref().map_or(0, |blast| blast.weight())
     }
 
     /// The first 16 hex digits of SHA-256(kind, 0, asset id or empty, 0, cause key).

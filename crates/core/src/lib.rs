@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod assess;
+pub mod blast;
 pub mod calendar;
 pub mod census;
 pub mod change;
@@ -17,6 +18,7 @@ pub mod dossier;
 mod ending;
 pub mod fault;
 pub mod finding;
+pub mod fix;
 pub mod glob;
 pub mod inventory;
 pub mod issuance;

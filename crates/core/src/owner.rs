@@ -65,7 +65,8 @@ impl Match {
         }
     }
 
-    fn covers(&self, names: &[String], location: &Location) -> bool {
+    /// Is a place, of something with these names, among them?
+    pub fn covers(&self, names: &[String], location: &Location) -> bool {
         match self {
             Self::Name(pattern) => {
                 names.iter().any(|n| name_matches(pattern, n))

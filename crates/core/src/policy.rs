@@ -2,6 +2,7 @@
 //!
 //! Which findings fail a run is the command's business, who is told the alerts'.
 
+use crate::blast::Stakes;
 use crate::calendar::Calendar;
 use crate::watched::Watched;
 
@@ -22,4 +23,6 @@ pub struct Policy {
     pub owners_expected: bool,
     /// What is looked at again and again.
     pub watched: Watched,
+    /// What matters more than other things, and to whom.
+    pub stakes: Stakes,
 }

@@ -110,6 +110,11 @@ impl Monotonic for Ticks {
     }
 }
 
+/// Is this an address of the machine we look from?
+pub fn is_this_host(ip: std::net::IpAddr) -> bool {
+    drain::is_own(ip)
+}
+
 impl Source for Network {
     fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
         Box::pin(async move {

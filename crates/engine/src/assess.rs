@@ -13,10 +13,12 @@ mod paths;
 mod stores;
 mod zones;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use notafter_core::UnixTime;
 use notafter_core::assess::assess;
+use notafter_core::blast::Blast;
 use notafter_core::census::{self, Member};
 use notafter_core::document;
 use notafter_core::dossier::{
@@ -46,6 +48,7 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
         ending.extend(member(&dossier, judgment.at));
         for mut finding in assess(&dossier, judgment.at).findings {
             finding.owner = answers(&dossier, judgment, names, &finding);
+            gauge(&dossier, judgment, names, &mut finding);
             finding.summary = finding.summary_at(judgment.at);
             findings.add(finding);
         }
@@ -55,6 +58,7 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
         let dossier = Dossier { subject, policy: &judgment.policy, owner: None };
         for mut finding in assess(&dossier, judgment.at).findings {
             finding.owner = owner.clone().or_else(|| default_owner(judgment));
+            gauge(&dossier, judgment, &[], &mut finding);
             finding.summary = finding.summary_at(judgment.at);
             findings.add(finding);
         }
@@ -65,10 +69,16 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
         let dossier = Dossier { subject: Subject::Clock(clock), policy: &judgment.policy, owner: None };
         for mut finding in assess(&dossier, judgment.at).findings {
             finding.owner = default_owner(judgment);
+            gauge(&dossier, judgment, &[], &mut finding);
             findings.add(finding);
         }
     }
     findings.in_order()
+}
+
+/// Says what breaks with a finding.
+fn gauge(dossier: &Dossier<'_>, judgment: &Judgment, names: &[String], finding: &mut Finding) {
+    finding.blast = Some(Box::new(Blast::of(dossier, finding, names, &judgment.owners)));
 }
 
 /// Who answers for what nobody answers for.
@@ -132,6 +142,7 @@ pub fn assess_part(
         verdicts.holds_until = earlier(verdicts.holds_until, assessment.holds_until);
         for mut finding in assessment.findings {
             finding.owner = answers(&dossier, judgment, names, &finding);
+            gauge(&dossier, judgment, names, &mut finding);
             verdicts.findings.push(finding);
         }
     });
@@ -208,6 +219,10 @@ impl Findings {
                 let known = known.get_mut();
                 known.severity = known.severity.min(finding.severity);
                 known.locations.extend(finding.locations);
+                match (&mut known.blast, finding.blast) {
+                    (Some(known), Some(more)) => known.merge(*more),
+                    (known, more) => *known = known.take().or(more),
+                }
             }
         }
     }
@@ -220,7 +235,7 @@ impl Findings {
         }
         let last = UnixTime(i64::MAX);
         list.sort_by(|a, b| {
-            let key = |f: &Finding| (f.severity, f.deadline.unwrap_or(last), f.kind);
+            let key = |f: &Finding| (f.severity, Reverse(f.weight()), f.deadline.unwrap_or(last), f.kind);
             key(a).cmp(&key(b)).then_with(|| a.summary.cmp(&b.summary))
         });
         list

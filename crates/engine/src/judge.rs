@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use notafter_core::UnixTime;
 use notafter_core::assess::assess;
+use notafter_core::blast::Blast;
 use notafter_core::dossier::{ChannelView, ClockView, Dossier, OwnerView, SourceView, Subject};
 use notafter_core::inventory::Role;
 use notafter_core::policy::Policy;
@@ -131,9 +132,11 @@ pub fn judge_own(
             Own::Owner(view) => (SubjectKey::Owner(view.name.to_owned()), Subject::Owner(*view)),
             Own::Clock(view) => (SubjectKey::Server, Subject::Clock(*view)),
         };
-        let assessment = assess(&Dossier { subject, policy, owner: None }, now);
+        let dossier = Dossier { subject, policy, owner: None };
+        let assessment = assess(&dossier, now);
         let mut findings = assessment.findings;
         for finding in &mut findings {
+            finding.blast = Some(Box::new(Blast::of(&dossier, finding, &[], &[])));
             // The one whose channel is broken cannot be told by it.
             finding.owner = Some(last_resort.to_owned());
         }
@@ -157,8 +160,10 @@ pub fn judge_crowds(
     let mut judged = Vec::new();
     for (owner, crowd) in store.crowds(policy, now)? {
         let subject = Subject::Crowd(crowd.view(owner.as_deref()));
-        let mut findings = assess(&Dossier { subject, policy, owner: None }, now).findings;
+        let dossier = Dossier { subject, policy, owner: None };
+        let mut findings = assess(&dossier, now).findings;
         for finding in &mut findings {
+            finding.blast = Some(Box::new(Blast::of(&dossier, finding, &[], &[])));
             finding.owner = Some(owner.clone().unwrap_or_else(|| last_resort.to_owned()));
         }
         let due = Due { subject: SubjectKey::Crowd(owner), token: 0 };

@@ -448,6 +448,8 @@ pub fn tellable(row: FindingRow, last_resort: &str, now: UnixTime) -> Tellable {
             None => row.is_ca,
         },
         hint: row.hint,
+        breaks: row.blast.as_ref().map(|blast| blast.in_words()).unwrap_or_default(),
+        weight: row.blast.as_ref().map_or(0, |blast| blast.weight()),
         places: row.locations.iter().map(ToString::to_string).collect(),
         opened: row.opened.min(now),
     }

@@ -76,6 +76,8 @@ pub(crate) struct Assembly {
     pub(crate) trust: TrustStores,
     pub(crate) policy: Policy,
     pub(crate) owners: Vec<Owner>,
+    /// What no source may look at.
+    pub(crate) exclude: Exclude,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) at: UnixTime,
     /// Is every target a single server or file, so that silence of all of them is a failure?
@@ -127,8 +129,10 @@ impl Assembly {
                 calendar: config.calendar().map_err(|(_, what)| explain_plain(&what))?,
                 owners_expected: owners.iter().any(|o| !o.matches.is_empty()),
                 watched,
+                stakes: config::stakes::stakes(&config),
             },
             owners,
+            exclude: settings.exclude.clone(),
             clock,
             at,
             all_single,

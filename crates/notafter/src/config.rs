@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod managed;
 pub(crate) mod plan;
 pub(crate) mod windows;
+pub(crate) mod stakes;
 
 use std::path::PathBuf;
 

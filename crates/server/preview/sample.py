@@ -207,7 +207,7 @@ def inventory(error=False):
 
 def finding(kind="renewed-not-loaded", severity="warning", tone="soon", who="shop.example.com", owner="Web", summary=None, hint=None, places="tls://10.0.3.13:443?sni=shop.example.com"):
     return {"id": f"fbecc843{next(COUNT):08x}", "kind": kind, "kind_href": "/findings.html", "severity": severity, "tone": tone, "name": name(who), "href": "/asset.html", "owner": owner,
-            "summary": summary or "web-3 still serves the old certificate; the new one lies on its disk since 03:12.", "hint": hint or "Reload nginx on web-3: systemctl reload nginx.", "place_words": places, "when": "22 days left · first seen today, 03:40"}
+            "summary": summary or "web-3 still serves the old certificate; the new one lies on its disk since 03:12.", "hint": hint or "Reload nginx on web-3: systemctl reload nginx.", "breaks": "15 servers on 15 hosts; shop.example.com; service shop. Mending takes minutes (F0, a reload or a switch)", "place_words": places, "when": "22 days left · first seen today, 03:40"}
 
 
 def deliveries(bad=False):
@@ -220,7 +220,7 @@ def deliveries(bad=False):
 
 def alert(ident, r, state, tone, summary, step, nxt, can=True, bad=False, told=None):
     d = deliveries(bad)
-    return {"id": ident, "row": [r], "state": state, "tone": tone, "summary": summary, "hint": "Renew it, install it at every place listed, and look again", "step": step, "next": nxt, "told": told or ("3 messages, 1 not delivered" if bad else "2 messages, all delivered"), "trouble": bad,
+    return {"id": ident, "row": [r], "state": state, "tone": tone, "summary": summary, "hint": "Renew it, install it at every place listed, and look again", "breaks": "15 servers on 15 hosts; shop.example.com; service shop. Mending takes minutes (F0, a reload or a switch)", "step": step, "next": nxt, "told": told or ("3 messages, 1 not delivered" if bad else "2 messages, all delivered"), "trouble": bad,
             "deliveries": [] if told else d, "can_act": can, "snooze_earliest": "2026-11-22", "snooze_latest": "2026-11-23" if ident == "a17" else "2026-11-29" if ident == "a15" else "2026-12-12", "snooze_latest_words": "23 Nov" if ident == "a17" else "29 Nov" if ident == "a15" else "12 Dec", "command": f"notafter ack {ident}"}
 
 
@@ -243,7 +243,7 @@ def asset(hostile=False):
         "id": "sha256:7f3a91c2" + "4" * 52 + "e04b", "id_short": "sha256:7f3a91c2…e04b", "name": name(LONG if hostile else title),
         "subline": f"Issued by {HOSTILE} · RSA 1024 · nobody renews it" if hostile else "Let's Encrypt R11 · ECDSA P-256 · renewed by certbot on web-2 · superseded by a1:09…, which one place does not serve yet",
         "causes": [{"tone": "now" if hostile else "soon", "severity": "critical" if hostile else "warning", "kind": "renewed-not-loaded", "summary": "web-3 still serves the old certificate; the new one lies on its disk since 03:12." if not hostile else f"{HOSTILE} is served under the name {SHOWN}.",
-                    "hint": "Reload nginx there. The process started on 11 May and has not read the file since.", "command": "systemctl reload nginx"}],
+                    "hint": "Reload nginx there. The process started on 11 May and has not read the file since.", "breaks": "15 servers on 15 hosts; shop.example.com; service shop. Mending takes minutes (F0, a reload or a switch)", "command": "systemctl reload nginx"}],
         "life": {"words": "90 days, 22 left", "alternative": "Issued 14 Sep 2026, successor 20 Nov, today 21 Nov, ends 13 Dec 2026", "passed": 75.6,
                  "steps": [{"x": 66.7, "tone": "", "title": "planned renewal: 30 days left"}, {"x": 77.8, "tone": "soon", "title": "warning: 20 days left"}, {"x": 90, "tone": "now", "title": "critical: 9 days left"}, {"x": 95.6, "tone": "now", "title": "every day: 4 days left"}],
                  "points": [point(0, "issued 14 Sep", "issued 14 Sep 2026", ""), point(74.4, "successor 20 Nov", "successor a1:09… issued 20 Nov 2026", "end", True, dx=-4), point(75.6, "today, 22 days left", "today, 21 Nov 2026: 22 days left", "middle", False, True, "today"), point(100, "ends 13 Dec", "ends 13 Dec 2026, 03:12 UTC", "end")]},

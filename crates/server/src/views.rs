@@ -198,6 +198,8 @@ pub(crate) struct Cause {
     pub(crate) kind: String,
     pub(crate) summary: String,
     pub(crate) hint: String,
+    /// "60 servers on 15 hosts; ... Mending takes days (F2, ...)"; "" where it is not known
+    pub(crate) breaks: String,
     pub(crate) command: String,
 }
 
@@ -221,6 +223,8 @@ pub(crate) struct FindingItem {
     pub(crate) owner: String,
     pub(crate) summary: String,
     pub(crate) hint: String,
+    /// "" where it is not known
+    pub(crate) breaks: String,
     pub(crate) place_words: String,
     /// "9 days left · first seen 3 Nov"
     pub(crate) when: String,
@@ -239,6 +243,8 @@ pub(crate) struct AlertItem {
     pub(crate) summary: String,
     /// "" when nothing is left to do
     pub(crate) hint: String,
+    /// "" where it is not known
+    pub(crate) breaks: String,
     /// "step 3 of 4: critical, 14 days left"
     pub(crate) step: String,
     /// "goes to Platform at 14:00 if nobody acknowledges"

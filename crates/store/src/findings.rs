@@ -34,7 +34,7 @@ pub struct FindingFilter {
 }
 
 impl Store {
-    /// Findings, worst and most urgent first.
+    /// Findings, worst first; of those that are equally bad, what breaks most, then what ends first.
     ///
     /// # Errors
     /// The store's.
@@ -59,23 +59,23 @@ impl Store {
     /// The store's.
     pub fn each_tellable(&self, each: &mut dyn FnMut(FindingRow)) -> Result<(), StoreError> {
         // Page by page, so that whoever is told may write meanwhile.
-        let mut after = (i64::MIN, i64::MIN, String::new());
+        let mut after = (i64::MIN, i64::MIN, i64::MIN, String::new());
         loop {
             let rows = self.db.read(|c| {
                 c.query(
                     &format!(
                         "{FINDING} WHERE f.resolved IS NULL AND f.severity <= 1
-                         AND (f.severity, f.deadline, f.id) > ($1, $2, $3)
-                         ORDER BY f.severity, f.deadline, f.id LIMIT 500"
+                         AND (f.severity, f.weight, f.deadline, f.id) > ($1, $2, $3, $4)
+                         ORDER BY f.severity, f.weight, f.deadline, f.id LIMIT 500"
                     ),
-                    args![after.0, after.1, &after.2],
+                    args![after.0, after.1, after.2, &after.3],
                 )
             })?;
             let end = rows.len() < 500;
             for row in rows {
-                let (severity, deadline) = (row.int(7)?, row.int(8)?);
+                let (severity, deadline, weight) = (row.int(7)?, row.int(8)?, row.int(10)?);
                 let finding = finding_row(row)?;
-                after = (severity, deadline, finding.id.clone());
+                after = (severity, weight, deadline, finding.id.clone());
                 each(finding);
             }
             if end {
@@ -107,7 +107,7 @@ impl Store {
 }
 
 /// A finding with what a row of it shows of its asset.
-const FINDING: &str = "SELECT f.id, f.body, f.opened, f.resolved, a.title, a.not_before, a.flags, f.severity, f.deadline, d.name
+const FINDING: &str = "SELECT f.id, f.body, f.opened, f.resolved, a.title, a.not_before, a.flags, f.severity, f.deadline, d.name, f.weight
   FROM finding f LEFT JOIN asset a ON a.id = f.asset LEFT JOIN dname d ON d.id = a.issuer";
 
 fn findings(c: &mut Conn<'_>, filter: &FindingFilter) -> Result<Vec<FindingRow>> {
@@ -124,8 +124,10 @@ fn findings(c: &mut Conn<'_>, filter: &FindingFilter) -> Result<Vec<FindingRow>>
     };
     let last = match &filter.after {
         Some(id) => c
-            .first("SELECT severity, deadline, resolved FROM finding WHERE id = $1", args![id])?
-            .map(|row| Ok::<_, StoreError>((row.int(0)?, row.int(1)?, row.maybe_int(2)?, id.as_str())))
+            .first("SELECT severity, deadline, resolved, weight FROM finding WHERE id = $1", args![id])?
+            .map(|row| {
+                Ok::<_, StoreError>((row.int(0)?, row.int(1)?, row.maybe_int(2)?, row.int(3)?, id.as_str()))
+            })
             .transpose()?,
         None => None,
     };
@@ -166,13 +168,14 @@ fn findings(c: &mut Conn<'_>, filter: &FindingFilter) -> Result<Vec<FindingRow>>
         values.push(since.into());
         sql.push_str(&format!(" AND f.opened >= ${}", values.len()));
     }
-    if let Some((severity, deadline, resolved, id)) = last {
-        let keys: [Value<'_>; 3] = if filter.resolved {
-            [resolved.unwrap_or(0).into(), 0_i64.into(), id.into()]
+    if let Some((severity, deadline, resolved, weight, id)) = last {
+        if filter.resolved {
+            let keys: [Value<'_>; 3] = [resolved.unwrap_or(0).into(), 0_i64.into(), id.into()];
+            values.extend(keys);
         } else {
-            [severity.into(), deadline.into(), id.into()]
-        };
-        values.extend(keys);
+            let keys: [Value<'_>; 4] = [severity.into(), weight.into(), deadline.into(), id.into()];
+            values.extend(keys);
+        }
         let n = values.len();
         sql.push_str(&if filter.resolved {
             format!(
@@ -182,14 +185,19 @@ fn findings(c: &mut Conn<'_>, filter: &FindingFilter) -> Result<Vec<FindingRow>>
                 n - 2
             )
         } else {
-            format!(" AND (f.severity, f.deadline, f.id) > (${}, ${}, ${n})", n - 2, n - 1)
+            format!(
+                " AND (f.severity, f.weight, f.deadline, f.id) > (${}, ${}, ${}, ${n})",
+                n - 3,
+                n - 2,
+                n - 1
+            )
         });
     }
     values.push(filter.limit.into());
     sql.push_str(if filter.resolved {
         " ORDER BY f.resolved DESC, f.id"
     } else {
-        " ORDER BY f.severity, f.deadline, f.id"
+        " ORDER BY f.severity, f.weight, f.deadline, f.id"
     });
     sql.push_str(&format!(" LIMIT ${}", values.len()));
     c.query(&sql, &values)?.into_iter().map(finding_row).collect()
@@ -216,6 +224,7 @@ fn finding_row(mut row: Row) -> Result<FindingRow> {
         summary: body.summary,
         hint: body.hint,
         evidence: body.evidence.into_iter().map(|(name, fact)| (name, fact.into())).collect(),
+        blast: body.blast,
         opened: UnixTime(row.int(2)?),
         resolved: row.maybe_int(3)?.map(UnixTime),
     })

@@ -27,6 +27,11 @@ pub(crate) const STEPS: &[Step] = &[
         include_str!("../migrations/sqlite/0005_works.sql"),
         include_str!("../migrations/postgres/0005_works.sql"),
     ),
+    (
+        7,
+        include_str!("../migrations/sqlite/0007_weight.sql"),
+        include_str!("../migrations/postgres/0007_weight.sql"),
+    ),
 ];
 
 /// Brings the schema up to date; the number of its newest step.

@@ -147,6 +147,8 @@ pub struct FindingRow {
     pub summary: String,
     pub hint: String,
     pub evidence: Vec<(String, Fact)>,
+    /// What breaks with it.
+    pub blast: Option<notafter_core::blast::Blast>,
     pub opened: UnixTime,
     pub resolved: Option<UnixTime>,
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
+use notafter_core::blast::Blast;
 use notafter_core::finding::{Fact, Finding, Kind, Severity};
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
@@ -238,6 +239,8 @@ pub(crate) struct FindingJson {
     pub(crate) summary: String,
     pub(crate) hint: String,
     pub(crate) evidence: Vec<(String, FactJson)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) blast: Option<Blast>,
 }
 
 /// One fact of the evidence.
@@ -269,7 +272,13 @@ impl FindingJson {
             summary: finding.summary.clone(),
             hint: finding.hint.clone(),
             evidence: finding.evidence.iter().map(|(n, f)| ((*n).to_owned(), fact(f))).collect(),
+            blast: finding.blast.as_deref().cloned(),
         }
+    }
+
+    /// Where it stands among those that are equally bad: who weighs most stands first.
+    pub(crate) fn weight(&self) -> i64 {
+        -i64::from(self.blast.as_ref().map_or(0, Blast::weight))
     }
 
     pub(crate) fn read(json: &str) -> Result<Self> {

@@ -5,6 +5,7 @@
 //! acknowledgement buys quiet that ends before the deadline does; silence is escalated; resolution is told
 //! once and only when it was seen; a target that flaps does not ring every time.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::hold::most;
@@ -46,6 +47,10 @@ pub struct Tellable {
     pub hint: String,
     /// Where.
     pub places: Vec<String>,
+    /// What breaks with it, and how long the mending takes, in a sentence; empty where that is not known.
+    pub breaks: String,
+    /// How much it weighs among those that are equally bad.
+    pub weight: u32,
     /// Since when it is known.
     pub opened: UnixTime,
 }
@@ -242,7 +247,9 @@ impl Pass<'_> {
         // Of one day and one issuer: when the first reaches a step, all are told with it.
         let is_news = |m: &Tellable| told(m).is_none_or(|t| t.resolved.is_some() || t.step < step);
         let mut news: Vec<&Tellable> = members.iter().copied().filter(|m| is_news(m)).collect();
-        news.sort_by_key(|m| (m.severity, m.deadline.unwrap_or(UnixTime(i64::MAX)), m.opened));
+        news.sort_by_key(|m| {
+            (m.severity, Reverse(m.weight), m.deadline.unwrap_or(UnixTime(i64::MAX)), m.opened)
+        });
 
         let mut alert = match known {
             Some(alert) => alert.clone(),
@@ -520,7 +527,9 @@ fn mend(alert: &mut Alert, members: &[&Tellable], now: UnixTime) {
 /// What the alert is called: the one thing, or how many.
 fn title(members: &[&Tellable]) -> String {
     let mut sorted: Vec<&&Tellable> = members.iter().collect();
-    sorted.sort_by_key(|m| (m.severity, m.deadline.unwrap_or(UnixTime(i64::MAX)), m.name.as_str()));
+    sorted.sort_by_key(|m| {
+        (m.severity, Reverse(m.weight), m.deadline.unwrap_or(UnixTime(i64::MAX)), m.name.as_str())
+    });
     match sorted.as_slice() {
         [] => String::new(),
         [one] => called(one),
@@ -552,6 +561,8 @@ mod tests {
         Tellable {
             id: id.into(),
             kind: Kind::ExpiresSoon,
+            breaks: String::new(),
+            weight: 0,
             severity: Severity::Warning,
             asset: None,
             name: format!("{id}.test"),

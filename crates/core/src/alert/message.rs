@@ -126,6 +126,10 @@ fn text(event: Event, alert: &Alert, findings: &[&Tellable], owner: &str, now: U
     if places > 1 {
         out.push_str(&format!("It is in {places} places. "));
     }
+    if let Some(worst) = findings.iter().filter(|f| !f.breaks.is_empty()).max_by_key(|f| f.weight) {
+        let of = if findings.len() > 1 { format!(" most with {}", worst.name) } else { String::new() };
+        out.push_str(&format!("Breaks{of}: {}. ", worst.breaks));
+    }
     if owner != alert.owner && event != Event::Escalation {
         out.push_str(&format!("It belongs to {}. ", alert.owner));
     }
@@ -216,6 +220,8 @@ mod tests {
             not_before: None,
             is_ca: false,
             hint: "renew it".into(),
+            breaks: String::new(),
+            weight: 0,
             places: (0..15).map(|p| format!("tls://10.0.0.{p}:443")).collect(),
             opened: UnixTime(0),
         }

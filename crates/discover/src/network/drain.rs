@@ -307,7 +307,7 @@ impl<'w> Drain<'w> {
         let client_cas = flight.client_auth.as_ref().map(|auth| {
             auth.ca_names.iter().map(|der| Name::new(der).to_rfc4514()).collect::<Vec<_>>().into()
         });
-        let own = is_own(target.addr);
+        let own = is_own(target.addr.ip());
         let process = own.then(|| self.process(target.addr)).flatten();
         let connected = own && self.processes.as_ref().is_some_and(|p| p.connected(target.addr));
         Facts {
@@ -414,8 +414,8 @@ impl<'w> Drain<'w> {
     }
 }
 
-fn is_own(address: SocketAddr) -> bool {
-    address.ip().is_loopback() || local_addresses().contains(&address.ip())
+pub(super) fn is_own(ip: std::net::IpAddr) -> bool {
+    ip.is_loopback() || local_addresses().contains(&ip)
 }
 
 /// The addresses at which something of this host listens by name of address; enough to tell our own.

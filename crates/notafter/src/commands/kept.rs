@@ -90,6 +90,9 @@ pub(crate) fn show(global: &Global, prefix: &str) -> Result<End, Usage> {
         paper.end();
         paper.put(Ink::of(row.severity), row.severity.as_str()).line(Ink::Bold, &format!("  {}", row.kind));
         paper.paragraph(Ink::Plain, 4, &summary_at(&row.summary, row.deadline, at));
+        if let Some(blast) = &row.blast {
+            paper.paragraph(Ink::Plain, 4, &format!("breaks: {}", blast.in_words()));
+        }
         paper.paragraph(Ink::Dim, 4, &format!("hint: {}", row.hint));
     }
     for (_, line) in &audit {

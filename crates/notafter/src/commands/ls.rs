@@ -322,6 +322,9 @@ fn findings(global: &Global, store: &Store, now: UnixTime) -> Result<End, StoreE
         };
         paper.put(ink, &format!("{:<9}", row.severity.as_str())).line(Ink::Bold, row.kind.as_str());
         paper.paragraph(Ink::Plain, 9, &summary_at(&row.summary, row.deadline, now));
+        if let Some(blast) = row.blast.as_ref().filter(|_| row.severity != Severity::Info) {
+            paper.paragraph(Ink::Dim, 9, &format!("breaks: {}", blast.in_words()));
+        }
         paper.paragraph(Ink::Dim, 9, &format!("hint: {}", row.hint));
     }
     print::out(paper.into_text().as_bytes());

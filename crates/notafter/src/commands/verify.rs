@@ -3,7 +3,7 @@
 //! Reads the files, puts the question to `pki::verdict`, prints the answer. Judges nothing itself, and connects
 //! to nothing: what the chain lacks, it lacks.
 
-mod client;
+pub(in crate::commands) mod client;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,186 +1,343 @@
-//! `why`: triage during an outage: everything dated on the path to a host, the culprit in one line.
+//! `why`: triage during an outage. Everything dated on the path to a host, asked at once, in less than ten seconds: one
+//! line with the culprit, or that nothing dated explains it, then the evidence.
 //!
-//! First form: names and addresses, every port that answers, chains, and files of this host when it is
-//! this host. What it cannot see it says; it never guesses.
+//! Here is the order of things: who is asked (`why/asks.rs`), what is remembered (`why/memory.rs`), judging by the same
+//! rules as everywhere, then which finding is the cause (`why/culprit.rs`) and what stands behind it
+//! (`why/evidence.rs`). It keeps nothing. Besides the host's own servers and DNS, nobody is asked whom the configuration
+//! does not name.
 
-use std::collections::BTreeMap;
+mod asks;
+mod clients;
+mod culprit;
+mod evidence;
+mod memory;
+mod page;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use notafter_core::UnixTime;
-use notafter_core::document::{AssetDocument, FindingDocument};
-use notafter_core::dossier::days_text;
-use notafter_core::finding::{Finding, Kind, Severity};
-use notafter_core::inventory::{Placement, Role};
-use notafter_discover::resolve::Resolver;
+use notafter_core::finding::Finding;
+use notafter_core::inventory::Inventory;
+use notafter_core::joints::{Cx, Sink, Source};
+use notafter_core::location::Location;
+use notafter_core::observation::Reason;
+use notafter_core::trust::TrustStores;
+use notafter_discover::domain::registration::registrable;
+use notafter_discover::files::{Files, SIZE_MAX};
 use notafter_discover::target::{Hosts, Target};
-use notafter_engine::pipeline::Report;
+use notafter_engine::assess::assess_all;
+use notafter_engine::ingest::Ingest;
 
+use self::asks::{Asks, Heard, Part};
+use self::culprit::OnPath;
+use self::memory::{Changed, KnownClient, Memory};
 use super::{End, Usage, no_rows};
-use crate::assemble::Assembly;
+use crate::assemble::{self, Assembly};
 use crate::cli::{Format, Global, Why};
+use crate::config::plan::Sheet;
+use crate::data::Data;
 use crate::print;
-use crate::print::paper::{Ink, Paper};
-use crate::print::table::{self, common_name};
+use crate::print::paper::Paper;
+
+/// What was asked for, and what may be asked at all.
+struct Asked {
+    /// As it was typed.
+    text: String,
+    /// Zones that it may lie in, the registered name last.
+    zones: Vec<String>,
+    /// The registered part of its name.
+    registered: Option<String>,
+    /// Is there a registry that may be asked?
+    domain: bool,
+}
+
+/// Everything that is known when it comes to judging.
+struct Seen {
+    asked: Asked,
+    /// The host without its port.
+    host: String,
+    /// The name that its clients send, if it is a name.
+    name: Option<String>,
+    at: UnixTime,
+    inventory: Inventory,
+    findings: Vec<Finding>,
+    path: OnPath,
+    heard: Heard,
+    /// Whether anything is remembered, or why not.
+    memory: Result<(), String>,
+    /// What changed lately, and at how many places that is known; `None`: no answer.
+    changes: Option<Result<(Vec<Changed>, usize), String>>,
+    clients: Vec<KnownClient>,
+    trust: TrustStores,
+    interrupted: bool,
+}
 
 pub(crate) fn run(global: &Global, args: Why) -> Result<End, Usage> {
     no_rows(global, "why")?;
     let target = Target::parse(&args.host, |_| false)?;
-    let Target::Network(network) = &target else {
+    let Target::Network(network) = target else {
         return Err(Usage::new(format!("`{}` is no host", args.host))
             .hint("name a host, like example.com or example.com:8443"));
     };
-    let look = &args.look;
-    let resolver = look.resolver.as_deref().map(crate::assemble::resolver).transpose()?;
-    let patience = crate::moment::duration(&look.timeout).map_err(Usage::new)?;
-    let texts = [args.host.clone()];
-    let assembly = Assembly::new(global, look, &texts)?;
+    let mut look = args.look.clone();
+    let patience = crate::moment::duration(&look.timeout).map_err(Usage::new)?.min(asks::SERVER_MOST);
+    look.timeout = format!("{}ms", patience.as_millis());
+    let resolver = look.resolver.as_deref().map(assemble::resolver).transpose()?;
+    let sheet = assemble::read_sheet(global.config.as_deref())?;
+    look.exclude.extend(sheet.config.scan.exclude.iter().map(|text| text.get_ref().clone()));
+    let data = Data::find(global, &sheet)?;
+    let mut assembly = Assembly::new(global, &look, std::slice::from_ref(&args.host))?;
     super::scan::polite(&assembly)?;
-    let at = assembly.at;
+    let (host, name) = match &network.hosts {
+        Hosts::Name(name) => (name.clone(), network.sni.clone().or_else(|| Some(name.clone()))),
+        Hosts::Addresses(range) => (range.first.to_string(), network.sni.clone()),
+    };
+    let resolved = matches!(network.hosts, Hosts::Name(_)).then_some(host.as_str());
+    let mut asked = Asked {
+        text: args.host.clone(),
+        zones: resolved.map(zones).unwrap_or_default(),
+        registered: resolved.and_then(registrable),
+        domain: false,
+    };
+    let mut parts = vec![];
+    parts.extend(assembly.network.take().map(|n| part("address", 7, Arc::new(n))));
+    parts.extend(sources(&sheet, &look, &host, &mut asked)?);
+    parts.extend(files(&sheet, &assembly));
     let cx = assembly.cx();
-    let dns = addresses(&network.hosts, resolver, patience);
-    let report = super::scan::look(assembly, &cx, global.quiet, true, None)?;
-    let verdict = verdict(&report, &dns, at);
-    if global.format() == Format::Table {
-        let mut paper = Paper::new(print::colours(global.color), print::width());
-        page(&mut paper, &args.host, &report, &dns, &verdict, at);
-        print::out(paper.into_text().as_bytes());
-    } else {
-        let document = serde_json::json!({
-            "host": args.host,
-            "at": at.to_string(),
-            "verdict": verdict.text,
-            "culprit": verdict.culprit.map(|f| FindingDocument::of(f, at)),
-            "addresses": dns.as_ref().ok(),
-            "dns_error": dns.as_ref().err(),
-            "findings": report.findings.iter().map(|f| FindingDocument::of(f, at)).collect::<Vec<_>>(),
-        });
-        print::out(format!("{document:#}\n").as_bytes());
+    let (at, judgment) = (assembly.at, assembly.judgment());
+    let now = assembly.clock.now();
+    let (found, remembered, interrupted) =
+        ask(network.hosts, resolver, parts, &cx, global.quiet, (data, &host, now))?;
+    let (mut inventory, heard) = found;
+    let (memory, store) = match remembered {
+        Ok(memory) => {
+            memory::merge(&mut inventory, &memory.part, &host);
+            (Ok(()), Some(memory.store()))
+        }
+        Err(why) => (Err(why), None),
+    };
+    let findings = assess_all(&mut inventory, &judgment);
+    let later = store.and_then(|store| second_questions(&inventory, store, now));
+    let (changes, clients) = later.map_or((None, Vec::new()), |(changes, clients)| (Some(changes), clients));
+    let path = OnPath::of(&inventory, &clients, name.as_deref());
+    let trust = judgment.trust;
+    let seen = Seen {
+        asked,
+        host,
+        name,
+        at,
+        inventory,
+        findings,
+        path,
+        heard,
+        memory,
+        changes,
+        clients,
+        trust,
+        interrupted,
+    };
+    Ok(say(global, &seen))
+}
+
+/// Prints it.
+fn say(global: &Global, seen: &Seen) -> End {
+    let served = !evidence::leaves(&seen.inventory).is_empty();
+    let place = seen.asked.registered.as_deref().map(Location::domain);
+    let gone = seen
+        .inventory
+        .blind_spots()
+        .iter()
+        .find(|spot| Some(&spot.location) == place.as_ref() && spot.reason == Reason::NotFound);
+    let unregistered = gone.map(|spot| format!("{}: {}", spot.location, spot.detail));
+    let dns = seen.heard.dns.as_ref();
+    let culprit =
+        culprit::culprit(&seen.findings, &seen.path, dns, (served, unregistered.as_deref()), seen.at);
+    let steps = evidence::steps(seen);
+    match global.format() {
+        Format::Table | Format::Csv => {
+            let mut paper = Paper::new(print::colours(global.color), print::width());
+            page::page(&mut paper, seen, &culprit, &steps);
+            print::out(paper.into_text().as_bytes());
+        }
+        Format::Json => {
+            print::out(format!("{:#}\n", page::document(seen, &culprit, &steps)).as_bytes());
+        }
+        Format::Ndjson => {
+            print::out(format!("{}\n", page::document(seen, &culprit, &steps)).as_bytes());
+        }
     }
-    Ok(if report.interrupted {
+    if seen.interrupted {
         End::Interrupted
-    } else if report.scan.reached == 0 {
-        End::NothingReached
-    } else {
+    } else if served {
         End::Done
+    } else {
+        End::NothingReached
+    }
+}
+
+fn part(name: &'static str, seconds: u64, source: Arc<dyn Source>) -> Part {
+    Part { name, limit: Duration::from_secs(seconds), source, only_here: false }
+}
+
+/// What was seen and heard; what is remembered, or why nothing; and whether the user had enough.
+type Found = ((Inventory, Heard), Result<Memory, String>, bool);
+
+/// Asks everything at once, the memory beside it.
+fn ask(
+    hosts: Hosts,
+    resolver: Option<std::net::SocketAddr>,
+    parts: Vec<Part>,
+    cx: &Cx,
+    quiet: bool,
+    (data, host, now): (Data, &str, UnixTime),
+) -> Result<Found, Usage> {
+    let ingest = Arc::new(Ingest::new(Inventory::default(), None, true));
+    let sink = Arc::clone(&ingest) as Arc<dyn Sink>;
+    let host = host.to_owned();
+    let waiting = std::thread::spawn(move || {
+        memory::within(MEMORY, move || Memory::read(&data, &host, now))
+            .unwrap_or_else(|| Err("the data folder did not answer in time".to_owned()))
+    });
+    let asks = Asks { hosts, resolver, parts };
+    let (heard, interrupted) =
+        asks.run(cx, &sink, quiet).map_err(|why| Usage::new(format!("cannot start: {why}")))?;
+    let remembered = waiting.join().unwrap_or_else(|_| Err("reading the data folder failed".to_owned()));
+    Ok(((ingest.take(), heard), remembered, interrupted))
+}
+
+/// For the memory, beside everything else.
+const MEMORY: Duration = Duration::from_secs(5);
+/// For what is asked of it once it is known what is served.
+const SECOND: Duration = Duration::from_millis(1_000);
+
+type Later = (Result<(Vec<Changed>, usize), String>, Vec<KnownClient>);
+
+/// What can be asked of the memory only when it is known what the host serves and demands.
+fn second_questions(
+    inventory: &Inventory,
+    store: Arc<notafter_store::Store>,
+    now: UnixTime,
+) -> Option<Later> {
+    let mut served = Vec::new();
+    for (ix, places) in evidence::leaves(inventory) {
+        let bytes = inventory.bytes(ix).to_vec();
+        served.extend(places.iter().map(|p| (p.location.clone(), inventory.asset(ix).id, bytes.clone())));
+    }
+    let mut demanded: Vec<String> = evidence::demanded(inventory).into_keys().flatten().collect();
+    demanded.sort_unstable();
+    demanded.dedup();
+    memory::within(SECOND, move || {
+        let clients = memory::clients(&store, &demanded, now).unwrap_or_default();
+        (memory::changes(&store, &served, now), clients)
     })
 }
 
-type Dns = Result<Vec<std::net::IpAddr>, String>;
-
-fn addresses(hosts: &Hosts, server: Option<std::net::SocketAddr>, patience: Duration) -> Dns {
-    let name = match hosts {
-        Hosts::Addresses(range) => return Ok((0..range.len().min(256)).map(|n| range.nth(n)).collect()),
-        Hosts::Name(name) => name,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    let answer = runtime.block_on(async { Resolver::new(server)?.addresses(name, patience).await });
-    // The system's resolver may still be waiting for a dead server.
-    runtime.shutdown_background();
-    answer
+/// The names above a host that may be zones, its own first, the registered one last.
+fn zones(host: &str) -> Vec<String> {
+    let Some(registered) = registrable(host) else { return Vec::new() };
+    let mut out = Vec::new();
+    let mut rest = host.trim_end_matches('.');
+    while rest.len() > registered.len() && out.len() < 4 {
+        out.push(rest.to_owned());
+        rest = rest.split_once('.').map_or("", |(_, above)| above);
+    }
+    out.push(registered);
+    out
 }
 
-struct Verdict<'r> {
-    text: String,
-    culprit: Option<&'r Finding>,
-}
-
-/// The culprit is what is broken now; failing that, what will be soonest.
-fn verdict<'r>(report: &'r Report, dns: &Dns, at: UnixTime) -> Verdict<'r> {
-    if let Err(error) = dns {
-        return Verdict { text: format!("the name does not resolve: {error}"), culprit: None };
+/// What is named by a word: the zone always, because its servers are on the path; a registry and the signers of tokens
+/// only where the configuration names them.
+fn sources(
+    sheet: &Sheet,
+    look: &crate::cli::Look,
+    host: &str,
+    asked: &mut Asked,
+) -> Result<Vec<Part>, Usage> {
+    let worded =
+        |kind: &str, text: String, rest: &toml::Table| assemble::worded_source(kind, &[text], rest, look);
+    let tables = assemble::tables(&sheet.config);
+    let mut out = Vec::new();
+    let of_zones =
+        asked.zones.iter().map(|zone| worded("dnssec", format!("dnssec:{zone}"), &toml::Table::new()));
+    let of_zones = of_zones.collect::<Result<Vec<_>, _>>()?;
+    if !of_zones.is_empty() {
+        out.push(part("dnssec", 6, Arc::new(asks::Together(of_zones))));
     }
-    let broken_now = |f: &&Finding| {
-        f.severity == Severity::Critical
-            && (f.deadline.is_none_or(|d| d <= at)
-                || matches!(f.kind, Kind::NotYetValid | Kind::InconsistentEndpoint))
-    };
-    // Cause before symptom: an unloaded renewal explains the expired certificate, an expired issuer
-    // explains the untrusted chain.
-    let rank = |f: &&Finding| match f.kind {
-        Kind::RenewedNotLoaded => 0,
-        Kind::ChainExpiresFirst => 1,
-        Kind::InconsistentEndpoint => 2,
-        _ => 3,
-    };
-    if let Some(culprit) = report.findings.iter().filter(broken_now).min_by_key(rank) {
-        return Verdict { text: format!("{}: {}", culprit.kind, culprit.summary), culprit: Some(culprit) };
+    let registry = tables.iter().find(|(kind, _)| kind == "domain");
+    if let (Some((_, rest)), Some(name)) = (registry, &asked.registered) {
+        asked.domain = true;
+        let source = worded("domain", format!("domain:{name}"), rest)?;
+        out.push(part("domain", 7, Arc::from(source)));
     }
-    if report.scan.reached == 0 {
-        return Verdict {
-            text: "nothing dated explains it: no server answered with a certificate".to_owned(),
-            culprit: None,
-        };
-    }
-    let broken = report.findings.iter().find(|f| f.severity == Severity::Warning && f.deadline.is_none());
-    let text = match broken {
-        Some(f) => format!("nothing dated explains it, but some clients will fail: {}", f.summary),
-        None => "nothing dated explains it".to_owned(),
-    };
-    Verdict { text, culprit: broken }
-}
-
-fn page(paper: &mut Paper, host: &str, report: &Report, dns: &Dns, verdict: &Verdict<'_>, at: UnixTime) {
-    let ink = verdict.culprit.map_or(Ink::Green, |f| Ink::of(f.severity));
-    let ink = if dns.is_err() || report.scan.reached == 0 { Ink::Red } else { ink };
-    paper.put(Ink::Bold, &format!("{host}: ")).line(ink, &verdict.text);
-    if let Some(culprit) = verdict.culprit {
-        paper.paragraph(Ink::Plain, 2, &format!("hint: {}", culprit.hint));
-    }
-    paper.end();
-    match dns {
-        Ok(list) => {
-            let list: Vec<_> = list.iter().map(ToString::to_string).collect();
-            row(paper, "dns", &list.join(" "));
-        }
-        Err(error) => row(paper, "dns", error),
-    }
-    let mut by_place: BTreeMap<&str, Vec<&Placement>> = BTreeMap::new();
-    for place in report.inventory.placements().iter().filter(|p| p.role == Role::Leaf && p.chain.is_some()) {
-        by_place.entry(place.location.as_str()).or_default().push(place);
-    }
-    for (location, places) in by_place {
-        row(paper, "port", location);
-        for place in places {
-            for (n, ix) in place.chain.iter().flat_map(|c| c.iter()).enumerate() {
-                let asset = report.inventory.asset(*ix);
-                let d = AssetDocument::of(asset, &report.inventory.bytes(*ix), at);
-                let end =
-                    asset.not_after.map(|e| format!("ends {} ({})", &e.to_string()[..10], days_text(e, at)));
-                let name = if n == 0 {
-                    table::name(&d, asset.kind)
-                } else {
-                    d.subject.as_deref().map(common_name).unwrap_or_default()
-                };
-                let issuer = d.issuer_name.as_deref().map(common_name).unwrap_or_default();
-                let dead = asset.not_after.is_some_and(|e| e < at);
-                paper.put(Ink::Plain, &format!("           {}└ ", "  ".repeat(n)));
-                paper.put(
-                    if dead { Ink::Red } else { Ink::Plain },
-                    &format!("{name}  {}", end.unwrap_or_default()),
-                );
-                paper.line(Ink::Dim, &format!("  by {issuer}"));
-            }
-            if let Some(process) = &place.facts.process {
-                row(paper, "process", &format!("{} (pid {})", process.name, process.pid));
+    let mut signers = Vec::new();
+    for (kind, key) in [("oidc", "issuers"), ("saml", "metadata")] {
+        for (_, rest) in tables.iter().filter(|(known, _)| known == kind) {
+            let listed = rest.get(key).and_then(|list| list.as_array()).cloned().unwrap_or_default();
+            let mine = listed.iter().filter_map(|one| one.as_str()).filter(|url| names(url, host));
+            for url in mine {
+                signers.push(worded(kind, format!("{kind}:{url}"), rest)?);
             }
         }
     }
-    for spot in report.inventory.blind_spots() {
-        row(
-            paper,
-            "not seen",
-            &format!("{}: {} ({})", table::shown(&spot.location), spot.detail, spot.reason.as_str()),
-        );
+    if !signers.is_empty() {
+        out.push(part("token", 7, Arc::new(asks::Together(signers))));
     }
-    row(paper, "not asked", "DNSSEC, the domain's registration, CRLs: not in this version");
-    let culprit = verdict.culprit.map(Finding::id);
-    for finding in report.findings.iter().filter(|f| Some(f.id()) != culprit) {
-        paper.end();
-        table::one(paper, finding, false);
-    }
+    Ok(out)
 }
 
-fn row(paper: &mut Paper, name: &str, text: &str) {
-    paper.put(Ink::Dim, &format!("{name:<11}")).line(Ink::Plain, text);
+/// Is this the address of something on that host?
+fn names(url: &str, host: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let without = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    let name = without.map_or(authority, |(name, _)| name).trim_matches(['[', ']']);
+    name.eq_ignore_ascii_case(host)
+}
+
+/// The files of this machine, should it be the host: the usual folders and those of the configuration.
+fn files(sheet: &Sheet, assembly: &Assembly) -> Option<Part> {
+    let mut roots: Vec<PathBuf> = assemble::usual_folders().into_iter().map(PathBuf::from).collect();
+    // Whole products lie there: too much for the time there is.
+    roots.retain(|root| root != std::path::Path::new("/opt"));
+    for table in sheet.config.source.iter().filter(|table| table.kind.get_ref() == "files") {
+        roots.extend(table.paths.iter().map(PathBuf::from));
+    }
+    if roots.is_empty() {
+        return None;
+    }
+    let exclude = assembly.exclude.clone();
+    let files = Files { roots, exclude, passwords: Arc::new([]), size_max: SIZE_MAX, threads: 0 };
+    Some(Part { only_here: true, ..part("file", 5, Arc::new(files)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(host: &str, expected: &[&str]) {
+        assert_eq!(zones(host), expected, "{host}");
+    }
+
+    #[test]
+    fn zones_above_a_host() {
+        check("example.com", &["example.com"]);
+        check("www.example.com", &["www.example.com", "example.com"]);
+        check("a.b.example.co.uk", &["a.b.example.co.uk", "b.example.co.uk", "example.co.uk"]);
+        check("localhost", &[]);
+    }
+
+    #[test]
+    fn addresses_of_a_host() {
+        for (url, host, expected) in [
+            ("https://login.a.test/realm", "login.a.test", true),
+            ("https://LOGIN.a.test:8443/", "login.a.test", true),
+            ("http://[::1]:80/x", "::1", true),
+            ("https://evil.test/login.a.test", "login.a.test", false),
+            ("https://xlogin.a.test", "login.a.test", false),
+        ] {
+            assert_eq!(names(url, host), expected, "{url}");
+        }
+    }
 }

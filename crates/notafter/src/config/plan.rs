@@ -179,6 +179,7 @@ impl Sheet {
             calendar: config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))?,
             owners_expected: config.owner.iter().any(|o| !o.matches.is_empty()),
             watched: self.coverage(watches).0.watched(true),
+            stakes: super::stakes::stakes(config),
         };
         let key = format!(
             "{} {owners:?} {policy:?} {}",

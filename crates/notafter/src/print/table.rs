@@ -229,6 +229,11 @@ pub(crate) fn one(paper: &mut Paper, finding: &Finding, verbose: bool) {
     if finding.locations.len() > listed {
         paper.line(Ink::Dim, &format!("          and {} more places", finding.locations.len() - listed));
     }
+    if let Some(blast) =
+        finding.blast.as_ref().filter(|b| verbose || finding.severity != Severity::Info && b.is_wide())
+    {
+        paper.paragraph(Ink::Dim, 10, &format!("breaks: {}", blast.in_words()));
+    }
     paper.paragraph(Ink::Plain, 10, &format!("hint: {}", finding.hint));
 }
 

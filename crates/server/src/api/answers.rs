@@ -302,6 +302,7 @@ impl FindingItem {
                 owner: row.owner,
                 summary: summary_at(&row.summary, row.deadline, now),
                 hint: row.hint,
+                blast: row.blast,
                 evidence: row.evidence.into_iter().map(|(name, fact)| (name, value(fact))).collect(),
             },
             title: row.title,

@@ -3,7 +3,9 @@
 //! One function a thing, in the order of `answers.rs`; tests hold real answers against them. Answers may
 //! gain members, so their schemas forbid none; bodies are strict.
 
+use notafter_core::blast::{Criticality, Fate, Scope};
 use notafter_core::finding::Kind;
+use notafter_core::fix::Fix;
 use serde_json::{Map, Value, json};
 
 use super::table::PLAIN;
@@ -307,11 +309,38 @@ fn finding() -> Value {
             ("owner", or_null(text())),
             ("summary", text()),
             ("hint", text()),
+            ("blast", or_null(blast())),
             ("evidence", json!({"type": "object"})),
             ("title", text()),
             ("issuer_name", or_null(text())),
             ("opened", time()),
             ("resolved", or_null(time())),
+        ],
+        &[],
+    )
+}
+
+/// What breaks with a finding.
+fn blast() -> Value {
+    let all = |list: &[&str]| words(list);
+    let fixes: Vec<_> = Fix::ALL.iter().map(|fix| fix.as_str()).collect();
+    let critical: Vec<_> = Criticality::ALL.iter().map(|one| one.as_str()).collect();
+    let fates: Vec<_> = Fate::ALL.iter().map(|one| one.as_str()).collect();
+    let scopes: Vec<_> = Scope::ALL.iter().map(|one| one.as_str()).collect();
+    let shared = object(&[("what", all(&fates)), ("count", count())], &[]);
+    object(
+        &[
+            ("fix", all(&fixes)),
+            ("criticality", all(&critical)),
+            ("scope", all(&scopes)),
+            ("names", array(text())),
+            ("names_total", count()),
+            ("endpoints", count()),
+            ("hosts", count()),
+            ("places", count()),
+            ("owners", array(text())),
+            ("services", array(text())),
+            ("shared", array(shared)),
         ],
         &[],
     )

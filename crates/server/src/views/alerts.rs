@@ -230,6 +230,10 @@ pub(crate) fn item(look: &Look, whole: &Whole) -> AlertItem {
             (State::Resolved, _) | (_, None) => String::new(),
             (_, Some(first)) => words::sentence(&words::clean(&first.hint)),
         },
+        breaks: match (alert.state, whole.findings.first()) {
+            (State::Resolved, _) | (_, None) => String::new(),
+            (_, Some(first)) => super::findings::breaks(first),
+        },
         step: step_words(alert, now),
         next: next_words(look, alert, now),
         told,

@@ -307,9 +307,17 @@ pub(crate) fn item(row: &FindingRow, now: UnixTime) -> FindingItem {
         owner: row.owner.as_deref().map(words::clean).unwrap_or_default(),
         summary: words::said(&words::clean(&summary_at(&row.summary, row.deadline, now))),
         hint: words::clean(&row.hint),
+        breaks: breaks(row),
         place_words: places(&row.locations),
         when,
     }
+}
+
+/// What breaks, of what somebody is told of.
+pub(crate) fn breaks(row: &FindingRow) -> String {
+    let told = row.severity != Severity::Info && row.resolved.is_none();
+    let blast = row.blast.as_ref().filter(|_| told);
+    blast.map(|blast| words::clean(&blast.in_words())).unwrap_or_default()
 }
 
 /// Up to three places, and how many more.
@@ -330,6 +338,7 @@ pub(crate) fn cause(row: &FindingRow, now: UnixTime) -> Cause {
         kind: item.kind,
         summary: item.summary,
         hint: words::sentence(&item.hint),
+        breaks: item.breaks,
         command: String::new(),
     }
 }

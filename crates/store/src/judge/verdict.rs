@@ -90,6 +90,10 @@ fn parts(
 fn add(known: &mut FindingJson, more: FindingJson) {
     known.severity = known.severity.min(more.severity);
     known.locations.extend(more.locations);
+    match (&mut known.blast, more.blast) {
+        (Some(known), Some(more)) => known.merge(more),
+        (known, more) => *known = known.take().or(more),
+    }
 }
 
 /// When to judge again. A verdict under an old token leaves the subject due.
@@ -278,10 +282,10 @@ pub(crate) fn merge(
         return Ok(());
     }
     c.execute(
-        "INSERT INTO finding (id, kind, severity, asset, owner, deadline, opened, resolved, body)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8)
+        "INSERT INTO finding (id, kind, severity, asset, owner, deadline, opened, resolved, body, weight)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9)
          ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, asset = excluded.asset, owner = excluded.owner,
-           deadline = excluded.deadline, body = excluded.body,
+           deadline = excluded.deadline, body = excluded.body, weight = excluded.weight,
            opened = CASE WHEN finding.resolved IS NULL THEN finding.opened ELSE excluded.opened END, resolved = NULL",
         args![
             id,
@@ -291,7 +295,8 @@ pub(crate) fn merge(
             merged.owner.as_ref(),
             merged.deadline.unwrap_or(NEVER),
             now,
-            &body
+            &body,
+            merged.weight()
         ],
     )?;
     c.execute("DELETE FROM finding_place WHERE finding = $1", args![id])?;

@@ -52,6 +52,7 @@ fn a_long_path_is_a_place_like_any_other() {
                 owner: None,
                 summary: "x".into(),
                 hint: "y".into(),
+                blast: None,
                 evidence: Vec::new(),
             };
             Judged {

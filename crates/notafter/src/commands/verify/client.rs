@@ -19,15 +19,15 @@ use crate::assemble;
 const LIST_MAX: u64 = 16 << 20;
 
 /// A client.
-pub(super) struct Client {
+pub(in crate::commands) struct Client {
     /// Its roots that are at hand, as DER.
-    pub(super) roots: Vec<Arc<[u8]>>,
+    pub(in crate::commands) roots: Vec<Arc<[u8]>>,
     /// Does the end of an anchor count?
-    pub(super) heeds_anchor: bool,
+    pub(in crate::commands) heeds_anchor: bool,
     /// Does it follow what it is sent before it looks for another path?
-    pub(super) follows_sent: bool,
+    pub(in crate::commands) follows_sent: bool,
     /// What the reader has to know.
-    pub(super) notes: Vec<String>,
+    pub(in crate::commands) notes: Vec<String>,
 }
 
 impl Client {
@@ -37,7 +37,7 @@ impl Client {
 
     /// The client of this name, or with the roots of this file.
     /// `more`: certificates at hand besides.
-    pub(super) fn named(word: &str, more: &[Arc<[u8]>]) -> Result<Self, Usage> {
+    pub(in crate::commands) fn named(word: &str, more: &[Arc<[u8]>]) -> Result<Self, Usage> {
         match word {
             "mozilla" => return Ok(Self::of(assemble::mozilla())),
             "system" => {
@@ -91,7 +91,7 @@ impl Client {
 
     /// What is left for the judge where a client follows what it was sent: these issuers and these anchors. Where that
     /// leads to no root of its own, it looks for another path as all do (OpenSSL since 1.0.1n and 1.0.2b).
-    pub(super) fn narrowed<'a>(
+    pub(in crate::commands) fn narrowed<'a>(
         &self,
         leaf: &Certificate<'a>,
         sent: &[Certificate<'a>],
