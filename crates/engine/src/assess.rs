@@ -3,6 +3,7 @@
 //! All that joins several assets happens here, once: paths to roots, keys beside certificates, the
 //! addresses of one name, newer files. Rules get the result and never query. No rule is known here.
 
+pub(crate) mod ahead;
 mod anchors;
 mod around;
 mod beside;

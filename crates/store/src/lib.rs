@@ -14,6 +14,7 @@ mod seen;
 mod shelf;
 mod texts;
 
+pub mod ahead;
 pub mod alerts;
 pub mod backup;
 mod crowd;

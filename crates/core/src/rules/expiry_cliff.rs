@@ -61,7 +61,10 @@ impl Rule for ExpiryCliff {
                 )
                 .evidence("on_that_day", *count as i64)
                 .evidence("on_a_usual_day", median as i64);
-        Verdict::found(when_and_where(finding, &on_it), Some(begins.plus(DAY)))
+        // Those that have ended are counted no more.
+        let next = on_it.iter().map(|m| m.ends).filter(|end| *end >= now).min();
+        let next = next.map_or(begins.plus(DAY), |end| end.plus(1).min(begins.plus(DAY)));
+        Verdict::found(when_and_where(finding, &on_it), Some(next))
     }
 }
 
