@@ -30,6 +30,27 @@ pub enum Outlook {
 }
 
 impl Outlook {
+    /// The word used in JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Renews { .. } => "renews",
+            Self::Republished { .. } => "republished",
+            Self::Stuck(_) => "stuck",
+            Self::ByHand => "by-hand",
+        }
+    }
+
+    /// In a few words; nothing to say of what a person has to do.
+    pub fn words(&self) -> String {
+        let day = |at: &UnixTime| at.date();
+        match self {
+            Self::Renews { at, by } => format!("expected to be renewed on {} ({by})", day(at)),
+            Self::Republished { at } => format!("published anew all the time, next by {}", day(at)),
+            Self::Stuck(why) => format!("was to be renewed by itself, and is not: {why}"),
+            Self::ByHand => String::new(),
+        }
+    }
+
     /// When it is replaced, if it is expected to be.
     pub fn replaced(&self) -> Option<UnixTime> {
         match self {

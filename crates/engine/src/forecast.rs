@@ -158,6 +158,8 @@ pub struct Message {
 #[allow(missing_docs)]
 pub struct Day {
     pub lapses: u64,
+    /// Of these, expected to be replaced before.
+    pub replaced: u64,
     pub breaks: u64,
     pub renews: u64,
     pub messages: u64,

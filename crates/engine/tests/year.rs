@@ -608,8 +608,7 @@ fn what_was_foreseen_is_what_was_lived() {
         .map(|(name, (_, end))| (name.clone(), day(*end)))
         .collect();
     lapsed.sort_unstable();
-    let mut broken: Vec<(String, i64)> =
-        seen.breaks.values().map(|b| (b.title.clone(), day(b.at))).collect();
+    let mut broken: Vec<(String, i64)> = seen.breaks.values().map(|b| (b.title.clone(), day(b.at))).collect();
     broken.sort_unstable();
     assert_eq!(broken, lapsed);
     assert_eq!((seen.count, seen.renewing, seen.broken, seen.unused), (29 + 5, 5, 29, 0));

@@ -68,12 +68,7 @@ impl Store {
     ///
     /// # Errors
     /// The store's.
-    pub fn due_until(
-        &self,
-        from: &mut From,
-        until: UnixTime,
-        limit: usize,
-    ) -> Result<Vec<Due>, StoreError> {
+    pub fn due_until(&self, from: &mut From, until: UnixTime, limit: usize) -> Result<Vec<Due>, StoreError> {
         self.db.read(|c| {
             let mut out = Vec::new();
             if !from.others {
@@ -271,7 +266,8 @@ impl Store {
     /// The store's.
     pub fn long_lines(&self, least: u64) -> Result<HashSet<i64>, StoreError> {
         self.db.read(|c| {
-            let sql = "SELECT lineage FROM asset WHERE lineage IS NOT NULL GROUP BY lineage HAVING count(*) >= $1";
+            let sql =
+                "SELECT lineage FROM asset WHERE lineage IS NOT NULL GROUP BY lineage HAVING count(*) >= $1";
             let least = i64::try_from(least).unwrap_or(i64::MAX);
             c.query(sql, args![least])?.into_iter().map(|row| row.int(0)).collect()
         })

@@ -50,7 +50,8 @@ pub(crate) fn assess_ahead(
         let Some(start) = span.starts.get(&key) else { return };
         let by_hand = named(&key, judgment, span);
         let dossier = Dossier { owner: by_hand.as_ref().or(dossier.owner), ..dossier };
-        let moving = dossier.asset().is_some_and(|v| v.anchor.as_ref().is_some_and(|a| a.dependents_total > 0));
+        let moving =
+            dossier.asset().is_some_and(|v| v.anchor.as_ref().is_some_and(|a| a.dependents_total > 0));
         let mut instants: Vec<Instant> = Vec::new();
         let mut at = (*start).max(judgment.at);
         while at <= span.until && instants.len() < INSTANTS_MAX {
@@ -88,8 +89,7 @@ fn said(
     let mut findings = assessment.findings;
     for finding in &mut findings {
         let hand = by_hand.filter(|_| finding.asset == dossier.asset().map(|view| view.asset.id));
-        finding.owner =
-            hand.map(|o| o.name.clone()).or_else(|| answers(dossier, judgment, names, finding));
+        finding.owner = hand.map(|o| o.name.clone()).or_else(|| answers(dossier, judgment, names, finding));
     }
     (findings, assessment.holds_until)
 }

@@ -60,11 +60,7 @@ pub(super) struct Courses {
 }
 
 /// Looks ahead. Fills in what lapses, breaks and renews.
-pub(super) fn follow(
-    store: &Store,
-    setup: &Setup,
-    forecast: &mut Forecast,
-) -> Result<Courses, StoreError> {
+pub(super) fn follow(store: &Store, setup: &Setup, forecast: &mut Forecast) -> Result<Courses, StoreError> {
     let (now, until) = (forecast.from, forecast.until);
     let mut courses = Courses::default();
     store.each_tellable(&mut |row| {
@@ -211,6 +207,7 @@ impl Courses {
         forecast.count += 1;
         *forecast.owners.entry(owner).or_default() += 1;
         forecast.day(at).lapses += 1;
+        forecast.day(at).replaced += u64::from(replaced.is_some());
         match (&one.outlook, replaced) {
             (Outlook::Republished { .. }, Some(_)) => forecast.republishing += 1,
             (_, Some(_)) => forecast.renewing += 1,
@@ -294,10 +291,7 @@ impl Courses {
             kind: finding.kind,
             severity: finding.severity,
             asset: finding.asset,
-            name: about
-                .map(|a| a.title.clone())
-                .or_else(place)
-                .unwrap_or_else(|| finding.cause.clone()),
+            name: about.map(|a| a.title.clone()).or_else(place).unwrap_or_else(|| finding.cause.clone()),
             issuer_name: about.and_then(|a| a.issuer_name.clone()),
             owner: finding.owner.clone().unwrap_or_else(|| setup.last_resort.clone()),
             deadline: finding.deadline,
@@ -326,7 +320,8 @@ impl Courses {
         now: UnixTime,
         until: UnixTime,
     ) -> Result<(), StoreError> {
-        let mut present: BTreeMap<Option<String>, BTreeMap<u32, (Severity, Option<UnixTime>)>> = BTreeMap::new();
+        let mut present: BTreeMap<Option<String>, BTreeMap<u32, (Severity, Option<UnixTime>)>> =
+            BTreeMap::new();
         let (mut at, mut rounds) = (now, 0);
         while at <= until && rounds < CROWDS_MAX {
             rounds += 1;

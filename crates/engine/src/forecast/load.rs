@@ -127,7 +127,9 @@ pub(super) fn count(
     // First by hashes: which domains and which sets of names could come near a limit at all.
     let mut groups: HashMap<(Per, u64), u32> = HashMap::new();
     store.each_leaf(&mut |row| {
-        if let Some(ca) = ground.by_issuer.get(&row.issuer).filter(|ca| ground.authorities[**ca].limits.is_some()) {
+        if let Some(ca) =
+            ground.by_issuer.get(&row.issuer).filter(|ca| ground.authorities[**ca].limits.is_some())
+        {
             for (per, hash, _) in keys(&row, *ca) {
                 *groups.entry((per, hash)).or_default() += 1;
             }
@@ -347,7 +349,9 @@ impl Tally {
                 worst_week: u64::from(weeks.iter().copied().max().unwrap_or(0)),
             })
             .collect();
-        work.sort_by(|a, b| b.a_week.total_cmp(&a.a_week).then_with(|| (&a.owner, &a.ca).cmp(&(&b.owner, &b.ca))));
+        work.sort_by(|a, b| {
+            b.a_week.total_cmp(&a.a_week).then_with(|| (&a.owner, &a.ca).cmp(&(&b.owner, &b.ca)))
+        });
         work.truncate(super::LIST_MAX);
         let mut unpublished: Vec<String> = ground
             .authorities

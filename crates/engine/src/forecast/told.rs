@@ -120,10 +120,11 @@ impl Telling<'_> {
         let template = &self.courses.table[number as usize];
         match change.stands {
             Some((severity, deadline)) => {
-                let mut tellable = match known.and_then(|group| self.groups.get_mut(&group)?.members.remove(&number)) {
-                    Some(known) => known,
-                    None => Tellable { opened: change.at, ..template.clone() },
-                };
+                let mut tellable =
+                    match known.and_then(|group| self.groups.get_mut(&group)?.members.remove(&number)) {
+                        Some(known) => known,
+                        None => Tellable { opened: change.at, ..template.clone() },
+                    };
                 let holders = self.holders.entry(number).or_default();
                 holders.insert(change.by);
                 // Another one says it too: the worse holds.
@@ -172,10 +173,12 @@ impl Telling<'_> {
             for name in &together {
                 let Some(group) = self.groups.get_mut(name) else { continue };
                 group.decided = Some(now);
-                findings.extend(group.members.values().map(|m| Tellable {
-                    summary: summary_at(&m.summary, m.deadline, now),
-                    ..m.clone()
-                }));
+                findings.extend(
+                    group
+                        .members
+                        .values()
+                        .map(|m| Tellable { summary: summary_at(&m.summary, m.deadline, now), ..m.clone() }),
+                );
                 alerts.extend(group.alerts.iter().cloned());
             }
             if findings.is_empty() && alerts.is_empty() {
@@ -191,7 +194,8 @@ impl Telling<'_> {
             });
             // Who was told just now is asked again: only then it is known when the next word is due.
             let again = (!decision.deeds.is_empty()).then(|| now.plus(GRAIN));
-            if let Some(next) = decision.next.into_iter().chain(again).min().map(|next| next.max(now.plus(1))) {
+            if let Some(next) = decision.next.into_iter().chain(again).min().map(|next| next.max(now.plus(1)))
+            {
                 self.wakes.extend(together.iter().map(|name| Reverse((next.0, name.clone()))));
             }
             done.extend(together);
@@ -215,9 +219,9 @@ impl Telling<'_> {
                 Some(known) => *known = written.alert,
                 None => group.alerts.push(written.alert),
             }
-            group.alerts.retain(|a| {
-                a.state != State::Resolved || a.resolved.is_some_and(|t| now.0 < t.0 + LINGER)
-            });
+            group
+                .alerts
+                .retain(|a| a.state != State::Resolved || a.resolved.is_some_and(|t| now.0 < t.0 + LINGER));
         }
         for name in due {
             if self.groups.get(&name).is_some_and(|g| g.members.is_empty() && g.alerts.is_empty()) {
