@@ -341,7 +341,8 @@ fn who_may_change_what() {
     let bearer = format!("Bearer {}", token.trim());
     // Whichever is open now: the first may have ended by what was seen since.
     let open = || {
-        let alerts: serde_json::Value = serde_json::from_str(&get(&format!("{base}/api/v1/alerts")).body).ok()?;
+        let alerts: serde_json::Value =
+            serde_json::from_str(&get(&format!("{base}/api/v1/alerts")).body).ok()?;
         Some(alerts["items"][0]["id"].as_str()?.to_owned())
     };
     let ack = |headers: &[(&str, &str)]| {

@@ -531,7 +531,11 @@ fn what_will_break_and_what_will_renew() {
         std::os::unix::fs::symlink(format!("../../archive/{name}/fullchain1.pem"), link).expect("a link");
         let mut conf = format!("version = 2.1.0\narchive_dir = /etc/letsencrypt/archive/{name}\n");
         conf += &format!("fullchain = /etc/letsencrypt/live/{name}/fullchain.pem\n[renewalparams]\n");
-        conf += if after.is_empty() { "authenticator = webroot\n" } else { "authenticator = webroot\nautorenew = False\n" };
+        conf += if after.is_empty() {
+            "authenticator = webroot\n"
+        } else {
+            "authenticator = webroot\nautorenew = False\n"
+        };
         write(&format!("etc/letsencrypt/renewal/{name}.conf"), &conf);
     }
     write("etc/cron.d/certbot", "0 */12 * * * root certbot -q renew --no-random-sleep-on-renew\n");
@@ -557,16 +561,26 @@ fn what_will_break_and_what_will_renew() {
         let lapses = seen["lapses"].as_array().expect("a list").clone();
         lapses.into_iter().find(|l| l["asset"]["names"][0] == name).expect("it lapses")
     };
-    assert_eq!((of("srv.test")["outlook"].as_str(), of("srv.test")["breaks"].as_bool()), (Some("by-hand"), Some(true)));
-    assert_eq!((of("well.test")["outlook"].as_str(), of("well.test")["breaks"].as_bool()), (Some("renews"), Some(false)));
+    assert_eq!(
+        (of("srv.test")["outlook"].as_str(), of("srv.test")["breaks"].as_bool()),
+        (Some("by-hand"), Some(true))
+    );
+    assert_eq!(
+        (of("well.test")["outlook"].as_str(), of("well.test")["breaks"].as_bool()),
+        (Some("renews"), Some(false))
+    );
     assert_eq!(of("stuck.test")["outlook"], "by-hand");
     // Thirty days before its end, and it has 45.
     let at = seen["renewing"][0]["at"].as_str().expect("a day").to_owned();
     let due = now() + 15 * DAY;
     let days = [due - DAY, due, due + DAY].map(|t| notafter_lab::calendar::generalized(t)[..8].to_owned());
     assert!(days.contains(&at[..10].replace('-', "")), "{at}");
-    assert_eq!((seen["would_break"].as_u64(), seen["breaks"][0]["title"].as_str()), (Some(1), Some("srv.test")));
-    let kinds: Vec<_> = seen["messages"].as_array().expect("a list").iter().map(|m| m["step"].clone()).collect();
+    assert_eq!(
+        (seen["would_break"].as_u64(), seen["breaks"][0]["title"].as_str()),
+        (Some(1), Some("srv.test"))
+    );
+    let kinds: Vec<_> =
+        seen["messages"].as_array().expect("a list").iter().map(|m| m["step"].clone()).collect();
     for step in ["warning", "critical", "page"] {
         assert!(kinds.iter().any(|k| k == step), "{step}: {kinds:?}");
     }
@@ -577,8 +591,14 @@ fn what_will_break_and_what_will_renew() {
     assert_eq!(scenarios[0]["renewals_a_week"], scenarios[3]["renewals_a_week"]);
     let page = ask(&["forecast", "--days", "60"]).out;
     let first = page.lines().next().unwrap_or_default();
-    assert!(first.contains("3 lapse, 1 would break, 1 is expected to renew") && first.contains("you would get"), "{page}");
-    assert!(page.contains("certbot") && page.contains("would break") && page.contains("under today's rules"), "{page}");
+    assert!(
+        first.contains("3 lapse, 1 would break, 1 is expected to renew") && first.contains("you would get"),
+        "{page}"
+    );
+    assert!(
+        page.contains("certbot") && page.contains("would break") && page.contains("under today's rules"),
+        "{page}"
+    );
     // A later day asked about is no other world: the same three, and the messages from then on.
     let later = ask(&["forecast", "--at", "+20d", "--days", "40", "--json"]);
     let later: serde_json::Value = serde_json::from_str(&later.out).expect("JSON");

@@ -624,3 +624,34 @@ fn what_was_foreseen_is_what_was_lived() {
     assert!(seen.scenarios.len() == 3 && seen.public_leaves == 0);
     assert_eq!(seen.scenarios[0].a_week, seen.scenarios[2].a_week);
 }
+
+#[test]
+fn what_lapsed_once_is_told_louder_the_next_time() {
+    let mut company = Company::new();
+    {
+        let mut world = lock(&company.world);
+        world.install("again.web.test", START.plus(-85 * DAY), 90);
+        world.install("never.web.test", START.plus(-10 * DAY), 90);
+    }
+    // Served for two days past its end, then replaced by one that nobody renews in time either.
+    company.live(7 * 24, |_, _| {});
+    let now = company.clock.now();
+    lock(&company.world).install("again.web.test", now, 90);
+    company.live(72 * 24, |_, _| {});
+    let day = (now.0 - START.0) / DAY;
+    let store = &company.handle.store;
+    let filter = notafter_store::findings::FindingFilter { limit: 100, ..Default::default() };
+    let open = store.findings(&filter).expect("findings");
+    let of = |name: &str| open.iter().find(|f| f.title == name).map(|f| (f.severity, f.summary.clone()));
+    // Both are within their warning; the one that lapsed is critical for it, and says when.
+    let (severity, summary) = of("again.web.test").expect("it is told of");
+    assert_eq!(
+        (severity, summary.contains("it lapsed before, on 2026-01-06")),
+        (Severity::Critical, true),
+        "{summary}"
+    );
+    let again = company.days("web", Event::Alert, "again.web.test");
+    assert!(again.contains(&(day + 67)) || again.contains(&(day + 68)), "{again:?}");
+    let (_, summary) = of("never.web.test").expect("it is told of");
+    assert!(!summary.contains("before"), "{summary}");
+}

@@ -6,6 +6,7 @@
 
 mod check;
 mod db;
+mod lapses;
 mod ledger;
 mod migrate;
 mod places;

@@ -22,6 +22,11 @@ pub(crate) const STEPS: &[Step] = &[
         include_str!("../migrations/sqlite/0003_renewals.sql"),
         include_str!("../migrations/postgres/0003_renewals.sql"),
     ),
+    (
+        4,
+        include_str!("../migrations/sqlite/0004_lapses.sql"),
+        include_str!("../migrations/postgres/0004_lapses.sql"),
+    ),
 ];
 
 /// Brings the schema up to date; the number of its newest step.

@@ -96,7 +96,7 @@ mod tests {
             let calendar = Calendar { closed: vec![closed], days_off: [false; 7] };
             let policy = Policy { calendar, ..Policy::default() };
             let members = [member(1, days(ends), 365)];
-            let crowd = CrowdView { owner, days: &[], members: &members };
+            let crowd = CrowdView { owner, days: &[], members: &members, hangs: &[] };
             let dossier = Dossier { subject: Subject::Crowd(crowd), policy: &policy, owner: None };
             let found = match ExpiresInFreeze.check(&dossier, NOW) {
                 Verdict::Found { findings, .. } => findings.len(),
