@@ -577,7 +577,9 @@ fn what_will_break_and_what_will_renew() {
     assert!(days.contains(&at[..10].replace('-', "")), "{at}");
     assert_eq!(
         (seen["would_break"].as_u64(), seen["breaks"][0]["title"].as_str()),
-        (Some(1), Some("srv.test"))
+        (Some(1), Some("srv.test")),
+        "{:#}",
+        seen["breaks"]
     );
     let kinds: Vec<_> =
         seen["messages"].as_array().expect("a list").iter().map(|m| m["step"].clone()).collect();

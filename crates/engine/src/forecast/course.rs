@@ -181,7 +181,12 @@ impl Courses {
             }
             for finding in &instant.findings {
                 let Some(at) = breaks(finding, one, instant.at) else { continue };
-                if at <= now || at > until || !self.broken.insert(finding.id()) {
+                // Whatever is said of one end, it is one.
+                let cause = match (one.asset, one.end == Some(at)) {
+                    (Some(asset), true) => asset.to_string(),
+                    _ => finding.id(),
+                };
+                if at <= now || at > until || !self.broken.insert(cause) {
                     continue;
                 }
                 breaks_itself |= Some(at) == one.lapse;
@@ -424,6 +429,7 @@ fn breaks(finding: &Finding, one: &Followed, at: UnixTime) -> Option<UnixTime> {
         | Kind::RenewerDead
         | Kind::RenewedNotLoaded
         | Kind::StoredNotDeployed
+        | Kind::ExpiredButTolerated
         | Kind::PolicyDate => None,
         Kind::ChainExpiresFirst
         | Kind::PathExpiresForClients
