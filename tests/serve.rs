@@ -507,3 +507,103 @@ fn a_memory_that_is_locked_loses_nothing() {
         serving.ask(&["ls", "meanwhile.test"]).out.contains("meanwhile.test").then_some(())
     });
 }
+
+/// One that nobody renews, one that certbot does, one that certbot was to renew and cannot: what is said of each, in
+/// every form.
+#[test]
+fn what_will_break_and_what_will_renew() {
+    let lab = Lab::new("forecast");
+    let authority = Authority::new(&lab);
+    let Some(server) = need(nginx::start(&lab, &authority.issue(&left(40)))) else { return };
+    let machine = lab.path().join("machine");
+    let write = |path: &str, text: &str| {
+        let path = machine.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("it is made");
+        fs::write(path, text).expect("it is written");
+    };
+    for (name, after) in [("well", ""), ("stuck", "no")] {
+        let leaf = authority.issue(&left(45).sans(&[&format!("DNS:{name}.test")]));
+        let pem = fs::read_to_string(&leaf.fullchain_pem).expect("a chain");
+        write(&format!("etc/letsencrypt/archive/{name}/fullchain1.pem"), &pem);
+        let live = machine.join(format!("etc/letsencrypt/live/{name}"));
+        fs::create_dir_all(&live).expect("a folder");
+        let link = live.join("fullchain.pem");
+        std::os::unix::fs::symlink(format!("../../archive/{name}/fullchain1.pem"), link).expect("a link");
+        let mut conf = format!("version = 2.1.0\narchive_dir = /etc/letsencrypt/archive/{name}\n");
+        conf += &format!("fullchain = /etc/letsencrypt/live/{name}/fullchain.pem\n[renewalparams]\n");
+        conf += if after.is_empty() {
+            "authenticator = webroot\n"
+        } else {
+            "authenticator = webroot\nautorenew = False\n"
+        };
+        write(&format!("etc/letsencrypt/renewal/{name}.conf"), &conf);
+    }
+    write("etc/cron.d/certbot", "0 */12 * * * root certbot -q renew --no-random-sleep-on-renew\n");
+    let config = format!(
+        "{}[[source]]\nname = \"machine\"\nkind = \"files\"\npaths = [\"{}\"]\nevery = \"3s\"\n\
+         [[notifier]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n\
+         [[owner]]\nname = \"web\"\ndefault = true\nnotify = [\"hook\"]\n",
+        source(&server),
+        machine.display()
+    );
+    let mut serving = Serving::start(&lab, &config);
+    serving.until("the lineages", || {
+        let listed = serving.ask(&["ls"]).out;
+        ["srv.test", "well.test", "stuck.test"].iter().all(|name| listed.contains(name)).then_some(())
+    });
+    let ask = |arguments: &[&str]| serving.ask(arguments);
+    let seen = serving.until("a forecast", || {
+        let run = ask(&["forecast", "--days", "60", "--json"]);
+        let seen: serde_json::Value = serde_json::from_str(&run.out).expect("JSON");
+        (seen["count"] == 3 && seen["expected_to_renew"] == 1).then_some(seen)
+    });
+    let of = |name: &str| {
+        let lapses = seen["lapses"].as_array().expect("a list").clone();
+        lapses.into_iter().find(|l| l["asset"]["names"][0] == name).expect("it lapses")
+    };
+    assert_eq!(
+        (of("srv.test")["outlook"].as_str(), of("srv.test")["breaks"].as_bool()),
+        (Some("by-hand"), Some(true))
+    );
+    assert_eq!(
+        (of("well.test")["outlook"].as_str(), of("well.test")["breaks"].as_bool()),
+        (Some("renews"), Some(false))
+    );
+    assert_eq!(of("stuck.test")["outlook"], "by-hand");
+    // Thirty days before its end, and it has 45.
+    let at = seen["renewing"][0]["at"].as_str().expect("a day").to_owned();
+    let due = now() + 15 * DAY;
+    let days = [due - DAY, due, due + DAY].map(|t| notafter_lab::calendar::generalized(t)[..8].to_owned());
+    assert!(days.contains(&at[..10].replace('-', "")), "{at}");
+    assert_eq!(
+        (seen["would_break"].as_u64(), seen["breaks"][0]["title"].as_str()),
+        (Some(1), Some("srv.test")),
+        "{:#}",
+        seen["breaks"]
+    );
+    let kinds: Vec<_> =
+        seen["messages"].as_array().expect("a list").iter().map(|m| m["step"].clone()).collect();
+    for step in ["warning", "critical", "page"] {
+        assert!(kinds.iter().any(|k| k == step), "{step}: {kinds:?}");
+    }
+    assert_eq!(seen["messages_by_owner"]["web"], seen["messages_count"]);
+    // Private CAs answer to nobody: under six days it is no more than today.
+    let scenarios = seen["scenarios"].as_array().expect("a list");
+    assert_eq!(scenarios.len(), 4);
+    assert_eq!(scenarios[0]["renewals_a_week"], scenarios[3]["renewals_a_week"]);
+    let page = ask(&["forecast", "--days", "60"]).out;
+    let first = page.lines().next().unwrap_or_default();
+    assert!(
+        first.contains("3 lapse, 1 would break, 1 is expected to renew") && first.contains("you would get"),
+        "{page}"
+    );
+    assert!(
+        page.contains("certbot") && page.contains("would break") && page.contains("under today's rules"),
+        "{page}"
+    );
+    // A later day asked about is no other world: the same three, and the messages from then on.
+    let later = ask(&["forecast", "--at", "+20d", "--days", "40", "--json"]);
+    let later: serde_json::Value = serde_json::from_str(&later.out).expect("JSON");
+    assert_eq!(later["would_break"], 1);
+    assert_eq!(serving.stop(), 0);
+}

@@ -45,7 +45,8 @@ tree FOLDER                          make the tree of files
 walk FOLDER                          walk it and open nothing
 start PROGRAM TIMES                  from exec to the first connection
 store DATABASE COUNT                 fill a memory and ask it
-assess FILE COUNT                    fill a memory and judge all of it from cold";
+assess FILE COUNT                    fill a memory and judge all of it from cold
+forecast FILE COUNT                  the same, and look ahead over 90 and 365 days";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -79,6 +80,7 @@ fn run(words: &[&str]) -> Result<serde_json::Value> {
         ["walk", folder] => crawl::walk(folder),
         ["store", database, count] => store::run(database, count.parse()?),
         ["assess", file, count] => store::assess(file, count.parse()?),
+        ["forecast", file, count] => store::forecast(file, count.parse()?),
         ["start", program, times] => start::run(program, times.parse()?),
         _ => Err(format!("not understood; one of:\n{USAGE}").into()),
     }

@@ -390,6 +390,54 @@ pub(crate) fn run(database: &str, count: usize) -> Result<Value> {
     }))
 }
 
+/// Fills a memory, judges all of it, and looks ahead over ninety days and over a year: what the forecast costs.
+pub(crate) fn forecast(database: &str, count: usize) -> Result<Value> {
+    let judged = assess(database, count)?;
+    let store = Store::open(&Database::File(database.into()), NOW)?;
+    let world = World::new(true)?;
+    let roots: Vec<Arc<[u8]>> = world.templates.iter().map(|t| Arc::clone(&t.authority)).collect();
+    let setup = notafter_engine::setup::Setup {
+        sources: Vec::new(),
+        trust: notafter_core::trust::TrustStores { mozilla: roots, ..Default::default() },
+        policy: notafter_core::policy::Policy::default(),
+        owners: Vec::new(),
+        people: std::collections::BTreeMap::new(),
+        last_resort: "everyone".to_owned(),
+        channels: std::collections::BTreeMap::new(),
+        services: Vec::new(),
+        pulse: None,
+        public_url: None,
+        digest: None,
+        patience: notafter_core::alert::decide::Patience::default(),
+        judgment_key: String::new(),
+    };
+    let mut out = serde_json::Map::new();
+    for days in [90, 365] {
+        let began = Instant::now();
+        let seen = notafter_engine::forecast::look(
+            &store,
+            &setup,
+            UnixTime(NOW.0 + days * DAY),
+            &[100, 47, 6],
+            NOW,
+        )?;
+        let what = json!({
+            "seconds": began.elapsed().as_secs_f64(), "lapse": seen.count, "break": seen.broken,
+            "told": seen.messages + seen.unheard,
+        });
+        out.insert(format!("{days} days"), what);
+    }
+    out.insert("judged".to_owned(), judged);
+    out.insert("peak_rss_mb".to_owned(), json!(peak_mb()));
+    Ok(Value::Object(out))
+}
+
+/// The most memory that this process had, in megabytes.
+fn peak_mb() -> i64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss() / 1024)
+}
+
 /// Fills a memory with certificates whose signatures hold, closes it, and judges all of it from cold: loading, paths to
 /// roots with their signatures checked, every rule, and the verdicts kept. On one thread.
 pub(crate) fn assess(database: &str, count: usize) -> Result<Value> {

@@ -1,7 +1,7 @@
 //! Judgment: the list of rules, and what they say about one dossier.
 
 use crate::dossier::Dossier;
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, Verdict};
 use crate::{UnixTime, rules};
 
@@ -96,12 +96,64 @@ pub fn assess(dossier: &Dossier<'_>, now: UnixTime) -> Assessment {
             out.findings.extend(findings);
         }
     }
+    if let Some((view, lapsed)) = dossier.asset().and_then(|view| Some((view, view.lapsed?))) {
+        for finding in out.findings.iter_mut().filter(|f| f.asset == Some(view.asset.id)) {
+            remember(finding, lapsed);
+        }
+    }
     out
+}
+
+/// What lapsed before is likelier to lapse again than anything else: a step worse than its date alone, and why.
+fn remember(finding: &mut Finding, lapsed: UnixTime) {
+    let ends = matches!(
+        finding.kind,
+        Kind::ExpiresSoon
+            | Kind::RenewalOverdue
+            | Kind::RenewalFailing
+            | Kind::ClientCertificateExpires
+            | Kind::SamlCertificateExpires
+            | Kind::TokenSignerExpires
+            | Kind::TokenExpires
+            | Kind::KeyExpires
+            | Kind::CrlExpires
+            | Kind::StapleExpires
+            | Kind::MetadataExpires
+            | Kind::DnssecSignatureExpires
+            | Kind::DomainExpires
+    );
+    // What is worth a line stays a line: nothing waits for it.
+    if ends && finding.deadline.is_some() && finding.severity <= Severity::Warning {
+        finding.severity = Severity::Critical;
+        finding.summary.push_str(&format!("; it lapsed before, on {}", lapsed.date()));
+        finding.evidence.push(("lapsed_before", lapsed.to_string().into()));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lapsed_before_is_a_step_worse() {
+        let finding = |kind, severity, deadline: Option<i64>| {
+            Finding::new(kind, severity, None, "").deadline(deadline.map(UnixTime)).summary("a ends soon")
+        };
+        let check = |kind, severity, deadline, expected: Severity, says: bool| {
+            let mut one = finding(kind, severity, deadline);
+            remember(&mut one, UnixTime(1_767_225_600));
+            assert_eq!(
+                (one.severity, one.summary.contains("before, on 2026-01-01")),
+                (expected, says),
+                "{kind:?}"
+            );
+        };
+        check(Kind::ExpiresSoon, Severity::Warning, Some(5), Severity::Critical, true);
+        check(Kind::CrlExpires, Severity::Critical, Some(5), Severity::Critical, true);
+        check(Kind::ExpiresSoon, Severity::Info, Some(5), Severity::Info, false);
+        check(Kind::WeakKey, Severity::Warning, None, Severity::Warning, false);
+        check(Kind::ChainIncomplete, Severity::Warning, Some(5), Severity::Warning, false);
+    }
 
     #[test]
     fn the_list_is_sorted_by_kind() {

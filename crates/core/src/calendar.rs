@@ -57,6 +57,16 @@ impl Calendar {
         due
     }
 
+    /// The last instant to act on what lives from `begin` to `end`. What lives for two weeks or less is made by a
+    /// machine, which works in a freeze, too; and what would be late by then in the middle of its life could only
+    /// have been made too late: neither is moved.
+    pub fn due_of(&self, begin: UnixTime, end: UnixTime, owner: Option<&str>) -> Due<'_> {
+        let life = end.0.saturating_sub(begin.0);
+        let due = self.due(end, owner);
+        let moved = life > 14 * DAY && due.at.0 >= begin.0.saturating_add(life / 2);
+        if moved { due } else { Due { at: end, because: None } }
+    }
+
     /// The closed time of this owner that an end at this instant lies in. Of several, the one that begins first.
     pub fn closed_at(&self, end: UnixTime, owner: Option<&str>) -> Option<&Closed> {
         let theirs = |c: &&Closed| c.owner.is_none() || c.owner.as_deref() == owner;
@@ -116,6 +126,12 @@ mod tests {
         check(&calendar, "2026-12-14T00:00:00Z", None, "2026-12-12T00:00:00Z");
         check(&calendar, "2026-12-14T00:00:01Z", None, "2026-12-14T00:00:01Z");
         check(&calendar, "2026-12-26T10:00:00Z", None, "2026-12-15T00:00:00Z");
+        // What a machine makes anew every few days is not moved, nor what could not have been made in time.
+        let of = |begin: &str, end: &str| calendar.due_of(at(begin), at(end), None).at;
+        let freeze = at("2026-12-15T00:00:00Z");
+        assert_eq!(of("2026-10-01T00:00:00Z", "2026-12-26T10:00:00Z"), freeze);
+        assert_eq!(of("2026-12-20T00:00:00Z", "2026-12-26T10:00:00Z"), at("2026-12-26T10:00:00Z"));
+        assert_eq!(of("2026-12-10T00:00:00Z", "2027-01-05T10:00:00Z"), at("2027-01-05T10:00:00Z"));
         // Without a day to work there is no last one; it ends all the same.
         calendar.days_off = [true; 7];
         assert!(calendar.due(at("2026-12-13T10:00:00Z"), None).at < at("2026-12-01T00:00:00Z"));

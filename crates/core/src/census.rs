@@ -3,11 +3,12 @@
 //! Per owner, because a crowd is somebody's work. Gathered from an inventory here, from its counters by the store;
 //! the rules see the same view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::Finding;
 use crate::location::Location;
 use crate::policy::Policy;
+use crate::renewal::Renewal;
 use crate::{Fingerprint, UnixTime};
 use notafter_pki::time::DAY;
 
@@ -49,6 +50,53 @@ pub struct CrowdView<'a> {
     pub days: &'a [(i64, usize)],
     /// Those that end on a day with many, or when nobody may change anything.
     pub members: &'a [Member],
+    /// On what very many renewals hang, whosever they are; with those that are nobody's.
+    pub hangs: &'a [Hang],
+}
+
+/// One thing on which many renewals hang: when it goes, all of them fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hang {
+    /// `account`, `credential`, or `DNS access`.
+    pub what: &'static str,
+    /// Which.
+    pub name: String,
+    /// When it ends, if it does.
+    pub until: Option<UnixTime>,
+    /// The files that say so, one for each lineage.
+    pub places: Vec<Location>,
+}
+
+/// On what many of these renewals hang: one account at a CA, one credential, one access to the DNS. Only what more than
+/// a few hang on.
+pub fn hangs<'a>(renewals: impl IntoIterator<Item = &'a Renewal>) -> Vec<Hang> {
+    let mut all: BTreeMap<(&'static str, String), (Option<UnixTime>, BTreeSet<Location>)> = BTreeMap::new();
+    for renewal in renewals.into_iter().filter(|r| r.automatic) {
+        let mut add = |what, name: String, until: Option<UnixTime>| {
+            let (known, places) = all.entry((what, name)).or_default();
+            *known = known.iter().copied().chain(until).min();
+            places.insert(renewal.state.clone());
+        };
+        if let Some(account) = &renewal.account {
+            let server = renewal.server.as_deref().unwrap_or("its CA");
+            add("account", format!("{account} at {server}"), None);
+        }
+        for credential in &renewal.credentials {
+            add("credential", format!("{} in {}", credential.what, credential.place), Some(credential.until));
+        }
+        let dns = |solver: &&String| solver.to_ascii_lowercase().contains("dns");
+        if let Some(solver) = renewal.solver.as_ref().filter(dns).filter(|_| renewal.credentials.is_empty()) {
+            add("DNS access", format!("{solver} of {} in {}", renewal.tool, renewal.home), None);
+        }
+    }
+    let many = all.into_iter().filter(|(_, (_, places))| places.len() >= DAY_MIN);
+    many.map(|((what, name), (until, places))| Hang {
+        what,
+        name,
+        until,
+        places: places.into_iter().collect(),
+    })
+    .collect()
 }
 
 /// The same, owned.
@@ -58,12 +106,14 @@ pub struct Crowd {
     pub days: Vec<(i64, usize)>,
     /// See [`CrowdView::members`].
     pub members: Vec<Member>,
+    /// See [`CrowdView::hangs`].
+    pub hangs: Vec<Hang>,
 }
 
 impl Crowd {
     /// As rules see it.
     pub fn view<'a>(&'a self, owner: Option<&'a str>) -> CrowdView<'a> {
-        CrowdView { owner, days: &self.days, members: &self.members }
+        CrowdView { owner, days: &self.days, members: &self.members, hangs: &self.hangs }
     }
 }
 
@@ -92,7 +142,7 @@ pub fn of_members(all: Vec<(Option<String>, Member)>, policy: &Policy) -> BTreeM
             matters(days[&day], day, owner.as_deref(), policy)
         };
         let members = members.into_iter().filter(kept).take(MEMBERS_MAX).collect();
-        let crowd = Crowd { members, days: days.into_iter().collect() };
+        let crowd = Crowd { members, days: days.into_iter().collect(), hangs: Vec::new() };
         (owner, crowd)
     };
     by_owner.into_iter().map(crowd).collect()

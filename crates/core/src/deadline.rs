@@ -28,6 +28,18 @@ pub enum Step {
     Page,
 }
 
+impl Step {
+    /// The word used in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+            Self::Page => "page",
+        }
+    }
+}
+
 impl Ladder {
     /// For an end-entity certificate of this lifetime in seconds: warning at min(L/4, 30 d) left
     /// (45 d when L > 366 d), critical at min(L/10, 14 d), page at min(L/20, 7 d).

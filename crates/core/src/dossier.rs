@@ -158,6 +158,8 @@ pub struct AssetView<'a> {
     pub caa: Vec<CaaView<'a>>,
     /// For what a public log has: what is known of it. Entries of logs are no places.
     pub logged: Option<LoggedView<'a>>,
+    /// When another one of its line or its names ended while it was in use, the last time.
+    pub lapsed: Option<UnixTime>,
 }
 
 /// What is known of a certificate that a public log has.
@@ -493,6 +495,7 @@ impl<'a> AssetView<'a> {
             zone: None,
             caa: Vec::new(),
             logged: None,
+            lapsed: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! time to speak. Nothing here knows why a thing matters: a key that lies in a package's own files is the package's.
 
 use crate::UnixTime;
+use crate::calendar::Due;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{AssetView, Dossier};
 use crate::finding::{Fact, Finding, Kind, Severity, WHEN};
@@ -35,23 +36,29 @@ pub(crate) fn of_kind<'d, 'a>(dossier: &'d Dossier<'a>, kinds: &[AssetKind]) -> 
 }
 
 /// Is it time to speak?
-pub(crate) fn judge(view: &AssetView<'_>, ending: &Ending, now: UnixTime) -> Verdict {
+pub(crate) fn judge(dossier: &Dossier<'_>, view: &AssetView<'_>, ending: &Ending, now: UnixTime) -> Verdict {
     // Without a beginning, a year is what such a thing lives.
-    judge_living(view, ending, 365 * DAY, now)
+    judge_living(dossier, view, ending, 365 * DAY, now)
 }
 
 /// The same; what does not say when it began lives for `usual` seconds.
-pub(crate) fn judge_living(view: &AssetView<'_>, ending: &Ending, usual: i64, now: UnixTime) -> Verdict {
+pub(crate) fn judge_living(
+    dossier: &Dossier<'_>,
+    view: &AssetView<'_>,
+    ending: &Ending,
+    usual: i64,
+    now: UnixTime,
+) -> Verdict {
     let Some(end) = view.asset.not_after.filter(|end| *end < UnixTime::NO_EXPIRY) else {
         return Verdict::NotApplicable;
     };
     let begin = view.asset.not_before.unwrap_or(end.plus(-usual));
     let lifetime = end.0.saturating_sub(begin.0);
     let title = view.title();
-    let found = |severity, summary: String| {
+    let found = |severity, deadline, summary: String| {
         Finding::new(ending.kind, severity, Some(view.asset.id), "")
             .at(view.locations())
-            .deadline(Some(end))
+            .deadline(Some(deadline))
             .summary(summary)
             .hint(ending.hint)
             .evidence("lifetime_days", lifetime / DAY)
@@ -60,15 +67,34 @@ pub(crate) fn judge_living(view: &AssetView<'_>, ending: &Ending, usual: i64, no
         let old = end.plus(FRESH.max(lifetime));
         let severity = if now < old { Severity::Critical } else { Severity::Info };
         let holds = (now < old).then_some(old);
-        return Verdict::found(found(severity, format!("{title} {} {WHEN}", ending.ended)), holds);
+        return Verdict::found(found(severity, end, format!("{title} {} {WHEN}", ending.ended)), holds);
     }
-    let (step, next) = (ending.ladder)(lifetime).step(end, now);
+    // What ends when nobody may change anything has to be done before.
+    let due = due_of(dossier, begin, end);
+    let (step, next) = (ending.ladder)(lifetime).step(due.at, now);
+    let next = next.or(Some(end.plus(1)));
     let severity = match step {
         Step::Quiet => return Verdict::Pass { holds_until: next },
         Step::Warning => Severity::Warning,
         Step::Critical | Step::Page => Severity::Critical,
     };
-    Verdict::found(found(severity, format!("{title} {} {WHEN}", ending.ends)), next)
+    let summary = match moved(&due, now) {
+        None => format!("{title} {} {WHEN}", ending.ends),
+        Some(words) => format!("{title} {} on {}, {words}", ending.ends, end.date()),
+    };
+    Verdict::found(found(severity, due.at, summary), next)
+}
+
+/// The last instant to act on what lives so long, by the calendar of its owner.
+pub(crate) fn due_of<'d>(dossier: &'d Dossier<'_>, begin: UnixTime, end: UnixTime) -> Due<'d> {
+    dossier.policy.calendar.due_of(begin, end, dossier.owner.map(|o| o.name.as_str()))
+}
+
+/// Why the last instant to act is another one than the end, in words.
+pub(crate) fn moved(due: &Due<'_>, now: UnixTime) -> Option<String> {
+    let why = due.because?;
+    let is = if due.at < now { "was" } else { "is" };
+    Some(format!("when nobody may change anything ({why}): the last moment to act {is} {WHEN}"))
 }
 
 /// The same findings, none worse than `most`.
@@ -179,5 +205,40 @@ pub(crate) mod scene {
             ..AssetView::bare(&asset, vec![&place])
         };
         judge(Subject::Asset(view), rule, None, expected);
+    }
+
+    /// What is said of one in a file by an organisation with this calendar.
+    pub(crate) fn by_calendar(
+        rule: &dyn Rule,
+        kind: AssetKind,
+        (lives, left): (i64, i64),
+        calendar: &crate::calendar::Calendar,
+    ) -> Option<(Severity, String)> {
+        let asset = Asset {
+            id: Fingerprint([5; 32]),
+            kind,
+            bytes: BytesAt { offset: 0, length: 0 },
+            not_before: Some(NOW.plus((left - lives) * DAY)),
+            not_after: Some(NOW.plus(left * DAY)),
+            key: None,
+        };
+        let place = Placement {
+            asset: AssetIx(0),
+            location: Location::file(b"/srv/app/thing", ""),
+            role: Role::Signer,
+            chain: None,
+            first_seen: NOW,
+            last_seen: NOW,
+            unseen_since: None,
+            facts: Arc::new(Facts::default()),
+        };
+        let statement = Statement::new(StatementKind::Token, "the thing");
+        let view = AssetView { statement: Some(statement), ..AssetView::bare(&asset, vec![&place]) };
+        let policy = crate::policy::Policy { calendar: calendar.clone(), ..crate::policy::Policy::default() };
+        let dossier = Dossier { subject: Subject::Asset(view), policy: &policy, owner: None };
+        match rule.check(&dossier, NOW) {
+            Verdict::Found { findings, .. } => findings.into_iter().next().map(|f| (f.severity, f.summary)),
+            _ => None,
+        }
     }
 }

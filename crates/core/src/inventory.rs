@@ -250,6 +250,7 @@ pub struct Inventory {
     times: Vec<(Location, i64)>,
     blind_spots: Vec<BlindSpot>,
     blind: HashSet<(Location, Reason)>,
+    lapsed: HashMap<Fingerprint, UnixTime>,
 }
 
 impl Default for Inventory {
@@ -274,6 +275,7 @@ impl Inventory {
             times: Vec::new(),
             blind_spots: Vec::new(),
             blind: HashSet::new(),
+            lapsed: HashMap::new(),
         }
     }
 
@@ -396,6 +398,16 @@ impl Inventory {
     /// All links.
     pub fn links(&self) -> &[Link] {
         &self.links
+    }
+
+    /// Records that another one of this one's line or names ended while it was in use.
+    pub fn set_lapsed(&mut self, id: Fingerprint, at: UnixTime) {
+        self.lapsed.insert(id, at);
+    }
+
+    /// When another one of this one's line or names ended while it was in use, as far as it is remembered.
+    pub fn lapsed(&self, id: &Fingerprint) -> Option<UnixTime> {
+        self.lapsed.get(id).copied()
     }
 
     /// What renewers say.

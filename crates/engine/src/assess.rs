@@ -3,6 +3,7 @@
 //! All that joins several assets happens here, once: paths to roots, keys beside certificates, the
 //! addresses of one name, newer files. Rules get the result and never query. No rule is known here.
 
+pub(crate) mod ahead;
 mod anchors;
 mod around;
 mod beside;
@@ -53,7 +54,12 @@ pub fn assess_all(inventory: &mut Inventory, judgment: &Judgment) -> Vec<Finding
             findings.add(finding);
         }
     });
-    for (owner, crowd) in census::of_members(ending, &judgment.policy) {
+    let mut crowds = census::of_members(ending, &judgment.policy);
+    let hangs = census::hangs(gathered.inventory.renewals().iter().map(|sighting| &sighting.renewal));
+    if !hangs.is_empty() {
+        crowds.entry(None).or_default().hangs = hangs;
+    }
+    for (owner, crowd) in crowds {
         let subject = Subject::Crowd(crowd.view(owner.as_deref()));
         let dossier = Dossier { subject, policy: &judgment.policy, owner: None };
         for mut finding in assess(&dossier, judgment.at).findings {
@@ -404,6 +410,7 @@ impl<'i> Gathered<'i> {
             zone: None,
             caa,
             logged,
+            lapsed: self.inventory.lapsed(&asset.id),
             places,
             around: Around::default(),
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use notafter_core::alert::decide::{Decision, Input, LINGER, Tellable, decide};
+use notafter_core::alert::decide::{Decision, Deed, Input, LINGER, Tellable, decide};
 use notafter_core::alert::message::{self, Ways};
 use notafter_core::alert::{Alert, Delivery, Outgoing, State};
 use notafter_core::fault::{Fault, Retry};
@@ -40,6 +40,14 @@ pub const TOLD: &str = "alert-told";
 /// Told of every message, also of those that no channel carries.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// An alert with everything that is kept together with it.
+pub(crate) struct Written {
+    pub(crate) alert: Alert,
+    pub(crate) messages: Vec<Outgoing>,
+    links: Vec<NewLink>,
+    lines: Vec<AuditLine>,
+}
+
 /// What telling needs to remember while the server runs.
 pub struct Desk {
     /// By owner and channel: what came back last, and when.
@@ -60,6 +68,11 @@ impl Desk {
             desk.note(&message);
         }
         Ok(desk)
+    }
+
+    /// One that remembers nothing and says nothing: for messages that are only imagined.
+    pub(crate) fn imagined() -> Self {
+        Self { channels: HashMap::new(), log: Arc::new(|_| {}) }
     }
 
     fn note(&mut self, message: &Outgoing) {
@@ -105,6 +118,24 @@ impl Desk {
             next_number: store.next_alert_number()?,
             now,
         });
+        for written in self.write_up(setup, deeds, &findings, now) {
+            let Written { alert, messages, links, lines } = written;
+            if !store.tell_with(&alert, &messages, &links, &lines)? {
+                // Somebody acknowledged in between: what is left is decided anew on the next round.
+                return Ok(Some(now));
+            }
+        }
+        Ok(next)
+    }
+
+    /// What is written down for each deed: its messages, those for one person at one time as one.
+    pub(crate) fn write_up(
+        &self,
+        setup: &Setup,
+        deeds: Vec<Deed>,
+        findings: &[Tellable],
+        now: UnixTime,
+    ) -> Vec<Written> {
         let by_id: HashMap<&str, &Tellable> = findings.iter().map(|f| (f.id.as_str(), f)).collect();
         let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for deed in &deeds {
@@ -172,15 +203,13 @@ impl Desk {
             }
             kept[first].1.extend(messages);
         }
+        let mut written = Vec::with_capacity(kept.len());
         for (at, (alert, messages, links)) in kept.into_iter().enumerate() {
             let mut lines = audit(&alert, &messages, now);
             lines.extend(elsewhere.remove(&at).unwrap_or_default());
-            if !store.tell_with(&alert, &messages, &links, &lines)? {
-                // Somebody acknowledged in between: what is left is decided anew on the next round.
-                return Ok(Some(now));
-            }
+            written.push(Written { alert, messages, links, lines });
         }
-        Ok(next)
+        written
     }
 
     /// One delivery for each channel of an owner; those of the last resort where there is none.

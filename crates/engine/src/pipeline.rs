@@ -26,6 +26,7 @@ use crate::ingest::{Ingest, Tap};
 use crate::spool::Spool;
 
 /// What to judge by. `None` in [`Order::judgment`] means that nothing is judged and nothing is kept.
+#[derive(Clone)]
 pub struct Judgment {
     /// Whom clients trust.
     pub trust: TrustStores,

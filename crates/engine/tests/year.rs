@@ -21,6 +21,7 @@ use notafter_core::policy::Policy;
 use notafter_core::scan::Scan;
 use notafter_core::trust::TrustStores;
 use notafter_engine::clock::SimulatedClock;
+use notafter_engine::forecast;
 use notafter_engine::serve::{Engine, Handle};
 use notafter_engine::setup::{Channel, Person, Planned, Setup};
 use notafter_store::{Database, Store};
@@ -148,6 +149,10 @@ struct Company {
 
 impl Company {
     fn new() -> Self {
+        Self::with(Policy { gone_after: Some(7 * DAY), owners_expected: true, ..Policy::default() })
+    }
+
+    fn with(policy: Policy) -> Self {
         let world = Arc::new(Mutex::new(World::new()));
         let post = Post::default();
         let clock = Arc::new(SimulatedClock::at(START));
@@ -173,7 +178,7 @@ impl Company {
         let setup = Setup {
             sources: vec![planned],
             trust: TrustStores { mozilla: vec![], system: vec![], given: vec![] },
-            policy: Policy { gone_after: Some(7 * DAY), owners_expected: true, ..Policy::default() },
+            policy,
             owners: vec![owner("web", "name:*.web.test", false), owner("house", "", true)],
             people: [("web".to_owned(), person(Some("house"))), ("house".to_owned(), person(None))].into(),
             last_resort: "house".into(),
@@ -502,4 +507,152 @@ fn what_a_person_gave_to_somebody_is_owned() {
     assert_eq!(given, 1);
     company.live(12, |_, _| {});
     assert!(!unowned(&company));
+}
+
+/// Which day, to whom, why, about what.
+type Said = (i64, String, Event, Vec<String>);
+
+fn said(at: UnixTime, owner: &str, event: Event, title: &str, mut names: Vec<String>) -> Said {
+    // What is over is only named in the title; other titles count minutes.
+    if event == Event::Resolved {
+        names.push(title.to_owned());
+    }
+    // Of many alike the first few are named, in any order.
+    for name in &mut names {
+        name.retain(|c| !c.is_ascii_digit());
+    }
+    names.sort_unstable();
+    names.dedup();
+    ((at.0 - START.0).div_euclid(DAY), owner.to_owned(), event, names)
+}
+
+/// Lives for so many days; what is called `r...` is renewed with fifteen days left, and nothing else ever.
+fn live_and_renew(company: &mut Company, days: i64) -> Vec<(String, i64)> {
+    let mut renewed = Vec::new();
+    company.live(days as u64 * 24, |now, world| {
+        let due: Vec<String> = world
+            .served
+            .iter()
+            .filter(|(name, (_, end))| name.starts_with('r') && end.0 - now.0 <= 15 * DAY)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            world.install(&name, now, 45);
+            renewed.push((name, (now.0 - START.0) / DAY));
+        }
+    });
+    renewed
+}
+
+#[test]
+fn what_was_foreseen_is_what_was_lived() {
+    let noon = START.plus(10 * 3600);
+    // A freeze of the house's, in which two of its own end.
+    let closed = notafter_core::calendar::Closed {
+        from: noon.plus(150 * DAY),
+        until: noon.plus(171 * DAY),
+        why: "the summer's freeze".into(),
+        owner: Some("house".into()),
+    };
+    let mut policy = Policy { gone_after: Some(7 * DAY), owners_expected: true, ..Policy::default() };
+    policy.calendar.closed.push(closed);
+    let mut company = Company::with(policy);
+    {
+        let mut world = lock(&company.world);
+        for n in 0..5 {
+            world.install(&format!("r{n}.web.test"), noon.plus(-n * DAY), 45);
+        }
+        world.install("forgotten.web.test", noon, 200);
+        world.install("frozen.test", noon, 160);
+        world.install("also-frozen.test", noon.plus(5 * DAY), 160);
+        world.install("nobody.test", noon, 120);
+        world.install("old.web.test", noon.plus(-80 * DAY), 100);
+        world.install("far.web.test", noon, 600);
+        for n in 0..25 {
+            world.install(&format!("cliff{n}.web.test"), noon, 180);
+        }
+    }
+    // Long enough for those that are renewed to have made a habit of it.
+    live_and_renew(&mut company, 80);
+    let (begin, span) = (company.clock.now(), 200);
+    let until = begin.plus(span * DAY);
+    let store = Arc::clone(&company.handle.store);
+    let findings_before = store.finding_counts().expect("counts");
+    let seen = forecast::look(&store, &company.handle.setup(), until, &[47, 6], begin).expect("a forecast");
+    // Nothing was written.
+    assert_eq!(store.finding_counts().expect("counts"), findings_before);
+    let carried = company.told().len();
+    let renewed = live_and_renew(&mut company, span);
+
+    let foretold: Vec<Said> =
+        seen.told.iter().map(|m| said(m.at, &m.owner, m.event, &m.title, m.names.clone())).collect();
+    let lived: Vec<Said> = company.told()[carried..]
+        .iter()
+        .filter(|(_, n)| n.event != Event::Digest)
+        .map(|(at, n)| {
+            said(*at, &n.owner, n.event, &n.title, n.items.iter().take(5).map(|i| i.name.clone()).collect())
+        })
+        .collect();
+    let missing: Vec<_> = lived.iter().filter(|one| !foretold.contains(one)).collect();
+    let extra: Vec<_> = foretold.iter().filter(|one| !lived.contains(one)).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "not foreseen: {missing:#?}\nnot lived: {extra:#?}");
+    assert_eq!(foretold.len(), lived.len());
+    assert!(lived.len() > 60, "{}", lived.len());
+
+    // The same lapses: what was still served at its end, on its day.
+    let day = |at: UnixTime| (at.0 - START.0).div_euclid(DAY);
+    let mut lapsed: Vec<(String, i64)> = lock(&company.world)
+        .served
+        .iter()
+        .filter(|(_, (_, end))| *end > begin && *end <= until)
+        .filter(|(name, _)| !name.starts_with('r'))
+        .map(|(name, (_, end))| (name.clone(), day(*end)))
+        .collect();
+    lapsed.sort_unstable();
+    let mut broken: Vec<(String, i64)> = seen.breaks.values().map(|b| (b.title.clone(), day(b.at))).collect();
+    broken.sort_unstable();
+    assert_eq!(broken, lapsed);
+    assert_eq!((seen.count, seen.renewing, seen.broken, seen.unused), (29 + 5, 5, 29, 0));
+    // The same renewals, the first of each.
+    let mut first: BTreeMap<String, i64> = BTreeMap::new();
+    for (name, day) in renewed {
+        first.entry(name).or_insert(day);
+    }
+    let foreseen: BTreeMap<String, i64> =
+        seen.renewals.values().map(|r| (r.title.clone(), day(r.at))).collect();
+    assert_eq!(foreseen, first);
+    // A private CA answers to no public rule: shorter lives change nothing here.
+    assert!(seen.scenarios.len() == 3 && seen.public_leaves == 0);
+    assert_eq!(seen.scenarios[0].a_week, seen.scenarios[2].a_week);
+}
+
+#[test]
+fn what_lapsed_once_is_told_louder_the_next_time() {
+    let mut company = Company::new();
+    {
+        let mut world = lock(&company.world);
+        world.install("again.web.test", START.plus(-85 * DAY), 90);
+        world.install("never.web.test", START.plus(-10 * DAY), 90);
+    }
+    // Served for two days past its end, then replaced by one that nobody renews in time either.
+    company.live(7 * 24, |_, _| {});
+    let now = company.clock.now();
+    lock(&company.world).install("again.web.test", now, 90);
+    company.live(72 * 24, |_, _| {});
+    let day = (now.0 - START.0) / DAY;
+    let store = &company.handle.store;
+    let filter = notafter_store::findings::FindingFilter { limit: 100, ..Default::default() };
+    let open = store.findings(&filter).expect("findings");
+    let of = |name: &str| open.iter().find(|f| f.title == name).map(|f| (f.severity, f.summary.clone()));
+    // Both are within their warning; the one that lapsed is critical for it, and says when.
+    let (severity, summary) = of("again.web.test").expect("it is told of");
+    assert_eq!(
+        (severity, summary.contains("it lapsed before, on 2026-01-06")),
+        (Severity::Critical, true),
+        "{summary}"
+    );
+    let again = company.days("web", Event::Alert, "again.web.test");
+    assert!(again.contains(&(day + 67)) || again.contains(&(day + 68)), "{again:?}");
+    let (_, summary) = of("never.web.test").expect("it is told of");
+    assert!(!summary.contains("before"), "{summary}");
 }

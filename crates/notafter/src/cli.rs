@@ -268,7 +268,7 @@ pub(crate) struct Forecast {
     /// For so many days
     #[arg(long, value_name = "N", default_value = "90")]
     pub(crate) days: u32,
-    /// What lifetimes of so many days would mean; can be given again [default: 200, 100, 47]
+    /// What it would mean if public CAs issued for so many days at most; can be given again [default: 100, 47, 6]
     #[arg(long, value_name = "DAYS", value_delimiter = ',')]
     pub(crate) lifetime: Vec<u32>,
 }

@@ -6,7 +6,9 @@ use std::fmt;
 
 /// Seconds since 1970-01-01T00:00:00Z, negative before. Meaningful from year 0 to 9999, which is what
 /// ASN.1 GeneralizedTime can say (RFC 5280 section 4.1.2.5). Prints as RFC 3339; serialised as the number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct UnixTime(pub i64);
 

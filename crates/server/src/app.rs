@@ -95,7 +95,7 @@ pub type State = Arc<App>;
 #[derive(Default)]
 pub(crate) struct Cache {
     pub(crate) services: Mutex<Option<(Duration, Arc<Vec<ServiceState>>)>>,
-    pub(crate) leaves: Mutex<Option<(Duration, u64)>>,
+    pub(crate) foreseen: crate::foreseen::Foreseen,
 }
 
 impl App {

@@ -12,6 +12,7 @@ mod assets;
 pub mod calendar;
 pub mod documents;
 pub mod export;
+mod foreseen;
 mod health;
 mod metrics;
 mod pages;

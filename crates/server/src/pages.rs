@@ -16,7 +16,6 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use notafter_core::Fingerprint;
-use notafter_core::query::Query as Asked;
 use notafter_engine::service::{ServiceState, states};
 use serde::Deserialize;
 
@@ -25,16 +24,14 @@ use crate::app::{App, html};
 use crate::problem::Problem;
 use crate::views::frame::Look;
 use crate::views::{alerts, asset, findings, forecast, inventory, place, sources, starting, status, today};
-use crate::{assets, words};
+use crate::{assets, foreseen, words};
 
 /// Services are looked up so often at most.
 const SERVICES_FRESH: Duration = Duration::from_secs(30);
 /// A status page that was served may be believed for so many seconds; it loads itself again every minute.
 const STATUS_VALID: i64 = 300;
-/// Leaves are counted so often at most.
-const LEAVES_FRESH: Duration = Duration::from_secs(600);
-/// Counting one by one stops here: beyond it nearly all that is in use is a leaf, and the total will do.
-const LEAVES_MOST: u64 = forecast::ABOUT;
+/// A page waits so long for a forecast; then it shows what is counted at once.
+const FORESEEN: Duration = Duration::from_secs(4);
 
 type Shared = State<Arc<App>>;
 type Who = Extension<Caller>;
@@ -96,7 +93,7 @@ pub(crate) async fn show<V: Template>(
     app: &Arc<App>,
     caller: Caller,
     headers: &HeaderMap,
-    make: impl FnOnce(&App, &Look) -> Result<V, Problem> + Send + 'static,
+    make: impl FnOnce(&Arc<App>, &Look) -> Result<V, Problem> + Send + 'static,
 ) -> Answer {
     let made = work(app, move |app| {
         let look = app.look(&caller);
@@ -112,7 +109,7 @@ pub(crate) async fn show<V: Template>(
 /// Runs what asks the store on a blocking thread.
 pub(crate) async fn work<T: Send + 'static>(
     app: &Arc<App>,
-    job: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+    job: impl FnOnce(&Arc<App>) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let app = Arc::clone(app);
     let done = tokio::task::spawn_blocking(move || job(&app)).await;
@@ -259,7 +256,9 @@ async fn forecast_page(
     let days = forecast::SPANS.into_iter().find(|d| *d == days).unwrap_or(forecast::SPANS[1]);
     show(&app, caller, &headers, move |app, look| {
         let house = look.house()?;
-        let found = forecast::gather(look, &house, days, |look| app.leaves(look))?;
+        let seen =
+            foreseen::ask(app, days * notafter_pki::time::DAY, &forecast::LIFETIMES, look.now, FORESEEN);
+        let found = forecast::gather(look, &house, days, seen)?;
         Ok(forecast::view(look, &house, &found))
     })
     .await
@@ -351,21 +350,5 @@ impl App {
         let services = Arc::new(states(&look.store, &look.setup, look.now)?);
         *kept = Some((mono, Arc::clone(&services)));
         Ok((services, look.now))
-    }
-
-    /// Leaves in use, counted at most every ten minutes.
-    fn leaves(&self, look: &Look) -> Result<u64, notafter_store::StoreError> {
-        let mono = self.handle.clock.monotonic();
-        let mut kept = self.cache.leaves.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((_, count)) = kept.filter(|(at, _)| mono.saturating_sub(*at) < LEAVES_FRESH) {
-            return Ok(count);
-        }
-        let query = Asked::parse("role:leaf -is:ca -is:superseded").unwrap_or_default();
-        let mut count = look.store.count(&query, LEAVES_MOST, look.now)?;
-        if count >= LEAVES_MOST {
-            count = look.store.totals()?.assets;
-        }
-        *kept = Some((mono, count));
-        Ok(count)
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! One pass over the index of ends, and then only the days that matter. Judges nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use notafter_core::UnixTime;
-use notafter_core::census::{Crowd, HORIZON, MEMBERS_MAX, Member, matters};
+use notafter_core::census::{Crowd, HORIZON, MEMBERS_MAX, Member, hangs, matters};
 use notafter_core::inventory::AssetKind;
 use notafter_core::policy::Policy;
 use notafter_core::subject::SubjectKey;
@@ -61,6 +61,13 @@ impl Store {
                 if room > 0 && matters(count, day, owner.as_deref(), policy) {
                     crowd.members.extend(members(c, number, day, now, room)?);
                 }
+            }
+            let states = c.query("SELECT DISTINCT state FROM renewal WHERE gone IS NULL", &[])?;
+            let states = states.into_iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>>>()?;
+            let renewals = crate::queries::fetch::renewals(c, states)?;
+            let hangs = hangs(renewals.iter().map(|(renewal, ..)| renewal));
+            if !hangs.is_empty() {
+                out.entry(None).or_default().hangs = hangs;
             }
             Ok(out)
         })

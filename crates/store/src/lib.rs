@@ -6,6 +6,7 @@
 
 mod check;
 mod db;
+mod lapses;
 mod ledger;
 mod migrate;
 mod places;
@@ -14,6 +15,7 @@ mod seen;
 mod shelf;
 mod texts;
 
+pub mod ahead;
 pub mod alerts;
 pub mod backup;
 mod crowd;

@@ -11,27 +11,23 @@ use crate::{StoreError, Trouble};
 /// Number, what SQLite runs, what PostgreSQL runs.
 pub(crate) type Step = (i64, &'static str, &'static str);
 
+/// A step by the name of its two files, which begins with its number.
+macro_rules! step {
+    ($number:literal, $name:literal) => {
+        (
+            $number,
+            include_str!(concat!("../migrations/sqlite/", $name, ".sql")),
+            include_str!(concat!("../migrations/postgres/", $name, ".sql")),
+        )
+    };
+}
+
 pub(crate) const STEPS: &[Step] = &[
-    (
-        1,
-        include_str!("../migrations/sqlite/0001_begin.sql"),
-        include_str!("../migrations/postgres/0001_begin.sql"),
-    ),
-    (
-        3,
-        include_str!("../migrations/sqlite/0003_renewals.sql"),
-        include_str!("../migrations/postgres/0003_renewals.sql"),
-    ),
-    (
-        5,
-        include_str!("../migrations/sqlite/0005_works.sql"),
-        include_str!("../migrations/postgres/0005_works.sql"),
-    ),
-    (
-        7,
-        include_str!("../migrations/sqlite/0007_weight.sql"),
-        include_str!("../migrations/postgres/0007_weight.sql"),
-    ),
+    step!(1, "0001_begin"),
+    step!(3, "0003_renewals"),
+    step!(4, "0004_lapses"),
+    step!(5, "0005_works"),
+    step!(7, "0007_weight"),
 ];
 
 /// Brings the schema up to date; the number of its newest step.

@@ -41,7 +41,7 @@ impl Rule for ClientCertificateExpires {
             hint: "get the next one from whoever issues it, give it to the other side first if they list certificates, \
                    install it, reload what uses it, and see one sign-in succeed; ask now how long the other side needs",
         };
-        let verdict = ending::judge(view, &ending, now);
+        let verdict = ending::judge(dossier, view, &ending, now);
         let verdict = match view.around.presented.as_slice() {
             [] => verdict,
             by => ending::with_fact(

@@ -29,7 +29,7 @@ impl Rule for CrlExpires {
             ended: "passed its next update",
             hint: "publish a new list now and see it at every place listed; find out why the job that makes it did not",
         };
-        ending::judge(view, &ending, now)
+        ending::judge(dossier, view, &ending, now)
     }
 }
 

@@ -38,7 +38,7 @@ impl Rule for DnssecSignatureExpires {
             ended: "have ended, and validating resolvers answer SERVFAIL:",
             hint: hint(view),
         };
-        match ending::judge(view, &ending, now) {
+        match ending::judge(dossier, view, &ending, now) {
             Verdict::Found { mut findings, holds_until } => {
                 for finding in &mut findings {
                     finding.evidence.extend(evidence(view));

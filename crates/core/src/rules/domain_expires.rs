@@ -5,6 +5,7 @@
 //! silence. What is out of the DNS by its status is `domain-hold`.
 
 use crate::UnixTime;
+use crate::calendar::Due;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{AssetView, Dossier};
 use crate::ending;
@@ -63,7 +64,11 @@ impl Rule for DomainExpires {
         if states(view).any(|state| RENEWED.contains(&state)) && now < end.plus(GRACE) {
             return Verdict::Pass { holds_until: Some(end.plus(GRACE)) };
         }
-        let (step, next) = LADDER.step(end, now);
+        // What ends when nobody may change anything has to be done before.
+        let due = ending::due_of(dossier, view.asset.not_before.unwrap_or(end.plus(-365 * DAY)), end);
+        let due = if now > end { Due { at: end, because: None } } else { due };
+        let (step, next) = LADDER.step(due.at, now);
+        let next = next.or((now <= end).then(|| end.plus(1)));
         let (severity, verb) = match step {
             _ if now > end => (Severity::Critical, "ended"),
             Step::Quiet => return Verdict::Pass { holds_until: next },
@@ -71,15 +76,20 @@ impl Rule for DomainExpires {
             Step::Critical | Step::Page => (Severity::Critical, "ends"),
         };
         let finding = found(severity)
-            .deadline(Some(end))
-            .summary(format!(
-                "the registration of {name} {verb} {WHEN}; with it end all its names, its mail and its certificates' \
-                 renewals"
-            ))
+            .deadline(Some(due.at))
+            .summary(match ending::moved(&due, now) {
+                None => format!("the registration of {name} {verb} {WHEN}; {AFTER}"),
+                Some(words) => {
+                    format!("the registration of {name} {verb} on {}, {words}; {AFTER}", end.date())
+                }
+            })
             .hint(hint(view, &name));
         Verdict::found(with(finding, view), next)
     }
 }
+
+/// What hangs on a registration.
+const AFTER: &str = "with it end all its names, its mail and its certificates' renewals";
 
 fn hint(view: &AssetView<'_>, name: &str) -> String {
     let fact = |key| view.statement.as_ref().and_then(|s| s.fact_of(key));

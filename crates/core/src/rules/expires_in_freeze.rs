@@ -60,7 +60,8 @@ impl Rule for ExpiresInFreeze {
             ))
             .hint("renew them before it begins, or have an exception agreed now, with names and a day");
             findings.push(when_and_where(finding, &members));
-            holds_until = Some(holds_until.map_or(end.plus(1), |h| h.min(end.plus(1))));
+            let next = if due >= now { due.plus(1).min(end.plus(1)) } else { end.plus(1) };
+            holds_until = Some(holds_until.map_or(next, |h| h.min(next)));
         }
         match findings.is_empty() {
             true => Verdict::Pass { holds_until },
@@ -95,7 +96,7 @@ mod tests {
             let calendar = Calendar { closed: vec![closed], days_off: [false; 7] };
             let policy = Policy { calendar, ..Policy::default() };
             let members = [member(1, days(ends), 365)];
-            let crowd = CrowdView { owner, days: &[], members: &members };
+            let crowd = CrowdView { owner, days: &[], members: &members, hangs: &[] };
             let dossier = Dossier { subject: Subject::Crowd(crowd), policy: &policy, owner: None };
             let found = match ExpiresInFreeze.check(&dossier, NOW) {
                 Verdict::Found { findings, .. } => findings.len(),

@@ -8,6 +8,7 @@
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{AnchorView, Dossier};
+use crate::ending;
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
@@ -47,7 +48,7 @@ impl Rule for ExpiresSoon {
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
         let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };
         // What ends when nobody may change anything has to be done before.
-        let due = dossier.policy.calendar.due(end, dossier.owner.map(|o| o.name.as_str()));
+        let due = ending::due_of(dossier, view.asset.not_before.unwrap_or(end), end);
         let (step, next) = ladder.step(due.at, now);
         // A later one has taken its place, and this one is used nowhere: it may end.
         let next = match view.superseded(now) {
@@ -73,14 +74,9 @@ impl Rule for ExpiresSoon {
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .at(view.locations())
             .deadline(Some(due.at))
-            .summary(match due.because {
+            .summary(match ending::moved(&due, now) {
                 None => format!("{} expires {WHEN}{spread}", view.title()),
-                Some(why) => format!(
-                    "{} expires on {}{spread}, when nobody may change anything ({why}): the last moment to act {} {WHEN}",
-                    view.title(),
-                    end.date(),
-                    if due.at < now { "was" } else { "is" }
-                ),
+                Some(words) => format!("{} expires on {}{spread}, {words}", view.title(), end.date()),
             })
             .hint(if listed {
                 "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"

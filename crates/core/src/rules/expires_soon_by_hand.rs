@@ -6,6 +6,7 @@
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::Dossier;
+use crate::ending;
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::inventory::AssetKind;
 use crate::joints::{Rule, RuleInfo, Verdict};
@@ -44,16 +45,21 @@ impl Rule for ManualDate {
         }
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
         let ladder = Ladder { warning: needed.max(30 * DAY), critical: 14 * DAY, page: 7 * DAY };
-        let (step, next) = ladder.step(end, now);
+        let due = ending::due_of(dossier, view.asset.not_before.unwrap_or(end.plus(-365 * DAY)), end);
+        let (step, next) = ladder.step(due.at, now);
+        let next = next.or(Some(end.plus(1)));
         let severity = match step {
             Step::Quiet => return Verdict::Pass { holds_until: next },
             Step::Warning => Severity::Warning,
             Step::Critical | Step::Page => Severity::Critical,
         };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
-            .summary(format!("{title}: the date entered by hand comes {WHEN}"))
+            .summary(match ending::moved(&due, now) {
+                None => format!("{title}: the date entered by hand comes {WHEN}"),
+                Some(words) => format!("{title}: the date entered by hand comes on {}, {words}", end.date()),
+            })
             .hint("do what the entry stands for, then write the next date");
-        Verdict::found(dressed(finding), next)
+        Verdict::found(dressed(finding).deadline(Some(due.at)), next)
     }
 }
 

@@ -31,7 +31,7 @@ impl Rule for KeyExpires {
             ended: "ended",
             hint: "extend or replace it where it is made, then bring the new copy to every place listed: whoever holds the old copy sees the old date",
         };
-        let verdict = ending::judge(view, &ending, now);
+        let verdict = ending::judge(dossier, view, &ending, now);
         // A subkey that signs nothing takes no signature with it; its owner merely gets no more encrypted mail.
         let statement = view.statement.as_ref();
         let fact = |key| statement.and_then(|s| s.fact_of(key));

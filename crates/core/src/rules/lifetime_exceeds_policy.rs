@@ -7,17 +7,9 @@ use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
+use crate::lifetimes::LIMITS;
 use notafter_pki::oid;
 use notafter_pki::time::DAY;
-
-/// Issued from this instant on: so many days at most. Newest first.
-const LIMITS: &[(UnixTime, i64, &str)] = &[
-    (UnixTime(1_868_227_200), 47, "SC-081v3, from 15 March 2029"),
-    (UnixTime(1_805_068_800), 100, "SC-081v3, from 15 March 2027"),
-    (UnixTime(1_773_532_800), 200, "SC-081v3, from 15 March 2026"),
-    (UnixTime(1_598_918_400), 398, "Baseline Requirements 6.3.2, from 1 September 2020"),
-    (UnixTime(1_519_862_400), 825, "ballot 193, from 1 March 2018"),
-];
 
 /// The rule.
 pub struct LifetimeExceedsPolicy;

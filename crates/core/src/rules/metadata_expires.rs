@@ -37,7 +37,7 @@ impl Rule for MetadataExpires {
         if !view.places.is_empty() && view.places.iter().all(others) {
             return Verdict::NotApplicable;
         }
-        ending::judge_living(view, &ending, usual(view), now)
+        ending::judge_living(dossier, view, &ending, usual(view), now)
     }
 }
 

@@ -72,6 +72,11 @@ const DECISIONS: &[Decision] = &[
     },
 ];
 
+/// When a decision takes effect and where it is written down, by its name (evidence `decision` of its findings).
+pub fn decision(name: &str) -> Option<(UnixTime, &'static str)> {
+    DECISIONS.iter().find(|decision| decision.name == name).map(|decision| (decision.from, decision.source))
+}
+
 /// The rule.
 pub struct PolicyDate;
 

@@ -43,7 +43,7 @@ impl Rule for SamlCertificateExpires {
             },
         };
         let ended = view.asset.not_after.is_some_and(|end| now > end);
-        let mut verdict = ending::judge(view, &ending, now);
+        let mut verdict = ending::judge(dossier, view, &ending, now);
         if let Some(next) = next {
             verdict = ending::at_most(verdict, if ended { Severity::Info } else { Severity::Warning });
             verdict = ending::with_fact(verdict, "next", next);

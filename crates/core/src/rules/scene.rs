@@ -593,6 +593,7 @@ impl Scene {
                 })
                 .into_iter()
                 .collect(),
+            lapsed: None,
         };
         judge(Subject::Asset(view), rule, self.owner.clone(), expected);
     }

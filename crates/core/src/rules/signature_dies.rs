@@ -34,7 +34,7 @@ impl Rule for SignatureDies {
             ended: "died",
             hint: "sign again with a timestamp (RFC 3161) and ship that; if the updater is signed the same way, ship it first",
         };
-        ending::judge(view, &ending, now)
+        ending::judge(dossier, view, &ending, now)
     }
 }
 

@@ -31,7 +31,7 @@ impl Rule for StapleExpires {
             ended: "passed its next update",
             hint: "fetch a new response from the responder and have the server load it; if the certificate does not ask for stapling, switching it off is safe",
         };
-        ending::judge(view, &ending, now)
+        ending::judge(dossier, view, &ending, now)
     }
 }
 

@@ -31,7 +31,7 @@ impl Rule for TokenExpires {
             ended: "ended",
             hint: "make a new one, put it where this one is used, see that it is used, and only then revoke this one",
         };
-        ending::judge(view, &ending, now)
+        ending::judge(dossier, view, &ending, now)
     }
 }
 
@@ -56,6 +56,28 @@ mod tests {
         at((365, 29), Some(Severity::Warning));
         at((365, 13), Some(Severity::Critical));
         at((365, -1), Some(Severity::Critical));
+    }
+
+    #[test]
+    fn a_freeze_moves_it() {
+        use crate::calendar::{Calendar, Closed};
+        use crate::rules::scene::days;
+        let closed = Closed { from: days(10), until: days(40), why: "freeze".into(), owner: None };
+        let calendar = Calendar { closed: vec![closed], days_off: [false; 7] };
+        let at = |life, expected: Option<Severity>| {
+            let found =
+                crate::ending::scene::by_calendar(&super::TokenExpires, AssetKind::Token, life, &calendar);
+            assert_eq!(found.as_ref().map(|(severity, _)| *severity), expected, "{life:?}");
+            if let Some((_, summary)) = found {
+                assert!(summary.contains("nobody may change anything (freeze)"), "{summary}");
+            }
+        };
+        // Ends in 39 days, in the freeze: ten are left.
+        at((365, 39), Some(Severity::Critical));
+        // After it, and before the ladder.
+        at((365, 41), None);
+        // A machine makes it anew every week.
+        at((10, 9), None);
     }
 
     #[test]

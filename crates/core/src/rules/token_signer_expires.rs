@@ -40,7 +40,7 @@ impl Rule for TokenSignerExpires {
             hint: "publish the next key beside this one now, wait until every verifier has fetched the set, sign with \
                    the new one, and take this one out last; do not replace it in one step",
         };
-        let verdict = ending::with_fact(ending::judge(view, &ending, now), "kid", &part.name);
+        let verdict = ending::with_fact(ending::judge(dossier, view, &ending, now), "kid", &part.name);
         ending::with_fact(verdict, "use", &part.usage)
     }
 }

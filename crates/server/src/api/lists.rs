@@ -8,7 +8,7 @@ use notafter_core::Fingerprint;
 use notafter_core::alert::State as AlertState;
 use notafter_core::finding::Severity;
 use notafter_core::query::Query;
-use notafter_engine::{forecast, hands, service};
+use notafter_engine::{hands, service};
 use notafter_store::findings::FindingFilter;
 use notafter_store::queries::Sort;
 use notafter_store::rows::{AssetWhole, FindingRow};
@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::told::{AlertAnswer, AlertItem, AuditItem, DeliveryItem};
 use super::{json, with_store};
 use crate::app::State;
+use crate::foreseen;
 
 type Answered = Result<Response, Problem>;
 
@@ -267,9 +268,11 @@ pub(crate) async fn outgoing(With(app): With<State>, args: Args) -> Answered {
 const DAY: i64 = 86_400;
 /// The forecast looks ten years ahead at most.
 const AHEAD_MAX: i64 = 3650 * DAY;
+/// Whoever asks for it waits so long.
+const FORESEEN: std::time::Duration = std::time::Duration::from_secs(25);
 
 pub(crate) async fn forecast(With(app): With<State>, args: Args) -> Answered {
-    let setup = app.handle.setup();
+    let asked_of = std::sync::Arc::clone(&app);
     with_store(&app, move |store, now| {
         if args.text("days").is_some() && args.text("until").is_some() {
             return Err(Problem::conflict("`days` and `until` say the same thing twice").hint("give one"));
@@ -285,7 +288,13 @@ pub(crate) async fn forecast(With(app): With<State>, args: Args) -> Answered {
         let until = now.plus(ahead);
         let lifetimes: Vec<u32> =
             args.number("lifetime").and_then(|d| u32::try_from(d).ok()).into_iter().collect();
-        let look = forecast::look(store, &setup, until, &lifetimes, now)?;
+        let Some(look) = foreseen::ask(&asked_of, ahead, &lifetimes, now, FORESEEN) else {
+            let detail =
+                "there is much to look ahead over: it goes on, and will be there when it is asked again";
+            return Err(Problem::not_ready(detail)
+                .hint("ask again in a minute, or for fewer days")
+                .retry_after(60));
+        };
         // Days for a season, weeks for two years, months beyond: what fits a chart.
         let step = match ahead / DAY {
             0..=120 => DAY,
@@ -294,7 +303,7 @@ pub(crate) async fn forecast(With(app): With<State>, args: Args) -> Answered {
         };
         let count = usize::try_from((ahead + step - 1) / step).unwrap_or(0);
         let ends = store.ends_histogram(now, step, count)?;
-        json(&ForecastAnswer::of(look, &ends, step, until, now))
+        json(&ForecastAnswer::of(&look, &ends, step, until, now))
     })
     .await
 }

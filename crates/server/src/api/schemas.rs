@@ -473,6 +473,7 @@ fn service() -> Value {
 }
 
 fn forecast() -> Value {
+    let flag = || json!({"type": "boolean"});
     let span = object(&[("from", time()), ("until", time()), ("ends", count())], &[]);
     let lifetime = object(&[("days", count()), ("renewals_per_week", number())], &[]);
     let lapse = object(
@@ -489,19 +490,106 @@ fn forecast() -> Value {
             ("warning", time()),
             ("critical", time()),
             ("page", time()),
+            ("outlook", text()),
+            ("outlook_words", text()),
+            ("replaced", or_null(time())),
+            ("breaks", flag()),
         ],
         &[],
     );
-    let owners = json!({"type": "object", "additionalProperties": count()});
+    let broken = object(
+        &[
+            ("at", time()),
+            ("kind", text()),
+            ("finding", text()),
+            ("asset", or_null(id())),
+            ("title", text()),
+            ("owner", text()),
+            ("locations", array(text())),
+            ("places", count()),
+        ],
+        &[],
+    );
+    let renewing = object(
+        &[
+            ("at", time()),
+            ("asset", id()),
+            ("title", text()),
+            ("owner", text()),
+            ("by", text()),
+            ("ends", time()),
+        ],
+        &[],
+    );
+    let message = object(
+        &[
+            ("at", time()),
+            ("owner", text()),
+            ("channel", text()),
+            ("event", text()),
+            ("step", text()),
+            ("severity", text()),
+            ("title", text()),
+            ("names", array(text())),
+        ],
+        &[],
+    );
+    let date =
+        object(&[("at", time()), ("decision", text()), ("source", text()), ("certificates", count())], &[]);
+    let work = object(
+        &[("owner", text()), ("ca", text()), ("renewals_per_week", number()), ("worst_week", count())],
+        &[],
+    );
+    let headroom = object(
+        &[
+            ("ca", text()),
+            ("per", text()),
+            ("limit", count()),
+            ("within_seconds", count()),
+            ("of", text()),
+            ("worst", count()),
+            ("from", time()),
+            ("exceeding", count()),
+            ("counts_renewals", flag()),
+            ("source", text()),
+        ],
+        &[],
+    );
+    let scenario = object(
+        &[
+            ("lifetime_days", or_null(count())),
+            ("renewals_per_week", number()),
+            ("by_hand_per_week", number()),
+            ("worst_week", count()),
+            ("worst_week_from", time()),
+            ("work", array(work)),
+            ("headroom", array(headroom)),
+            ("no_published_limit", array(text())),
+        ],
+        &[],
+    );
+    let by_owner = || json!({"type": "object", "additionalProperties": count()});
     object(
         &[
             ("at", time()),
             ("until", time()),
             ("count", count()),
+            ("would_break", count()),
+            ("expected_to_renew", count()),
+            ("republished", count()),
+            ("not_in_use", count()),
             ("lapses", array(lapse)),
-            ("owners", owners),
+            ("breaks", array(broken)),
+            ("renewing", array(renewing)),
+            ("messages_count", count()),
+            ("messages_by_owner", by_owner()),
+            ("messages", array(message)),
+            ("policy_dates", array(date)),
+            ("owners", by_owner()),
             ("leaves", count()),
+            ("public_leaves", count()),
             ("lifetime", or_null(lifetime)),
+            ("scenarios", array(scenario)),
             ("step_days", count()),
             ("spans", array(span)),
         ],

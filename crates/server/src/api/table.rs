@@ -325,7 +325,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         method: "get",
         path: "/forecast",
         id: "getForecast",
-        doc: "What lapses until a date, in spans, and what a lifetime would mean in renewals a week",
+        doc: "What lapses, breaks and renews until a date, who would be told, and what a lifetime would mean in renewals a week",
         params: &[
             query(
                 "days",

@@ -1,10 +1,13 @@
 //! Forecast: what ends in the next 30, 90 or 400 days, and what shorter lifetimes would mean in renewals a week.
 //!
-//! From counts the store keeps by end, so that a million assets cost no more than a hundred. Who renews what is
-//! not known in this version: the drawing says how many end, and claims of none that it renews itself.
+//! From what the engine foresees (`foreseen.rs` keeps it); while that is being worked out, from the counts that the
+//! store keeps by end, which claim of none that it renews itself.
+
+use std::sync::Arc;
 
 use askama::Template;
 use notafter_core::UnixTime;
+use notafter_engine::forecast::Forecast as Seen;
 use notafter_pki::time::DAY;
 use notafter_store::StoreError;
 use notafter_store::queries::Sort;
@@ -31,6 +34,10 @@ pub(crate) struct ForecastView {
     pub(crate) load: Vec<Load>,
     pub(crate) load_words: String,
     pub(crate) load_advice: String,
+    /// What CAs limit, and what is left of it.
+    pub(crate) limits: Vec<Spot>,
+    pub(crate) messages: Vec<Spot>,
+    pub(crate) messages_none: String,
     pub(crate) dates: Vec<Spot>,
 }
 
@@ -84,9 +91,9 @@ pub(crate) struct Load {
 
 /// What can be asked for, in days.
 pub(crate) const SPANS: [i64; 3] = [30, 90, 400];
+/// What is shown beside today's rules.
+pub(crate) const LIFETIMES: [u32; 3] = [100, 47, 6];
 const ROWS: usize = 8;
-/// More leaves than this are not counted one by one.
-pub(crate) const ABOUT: u64 = 20_000;
 const BASE: i32 = 176;
 const HEIGHT: i32 = 200;
 /// Room for the words of the levels, in percent.
@@ -95,57 +102,75 @@ const LEFT: f64 = 3.0;
 /// What the page is made from.
 pub(crate) struct Forecast {
     pub(crate) days: i64,
-    /// How many end in each step from today's midnight on.
-    pub(crate) counts: Vec<u64>,
+    /// How many end in each step from today's midnight on, and how many of them are expected to be renewed before.
+    pub(crate) counts: Vec<(u64, u64)>,
     pub(crate) step_days: i64,
     pub(crate) rows: Vec<Entry>,
-    /// Leaves in use; counted rarely, because all of them must be looked at. Above 20,000: about so many.
-    pub(crate) leaves: u64,
+    /// `None` while it is being worked out.
+    pub(crate) seen: Option<Arc<Seen>>,
 }
 
-/// Asks. `leaves` counts the leaves in use, or remembers.
+/// Asks. `seen`: what the engine foresees, if it has done so yet.
 pub(crate) fn gather(
     look: &Look,
     house: &House,
     days: i64,
-    leaves: impl FnOnce(&Look) -> Result<u64, StoreError>,
+    seen: Option<Arc<Seen>>,
 ) -> Result<Forecast, StoreError> {
     let midnight = UnixTime(look.now.0.div_euclid(DAY) * DAY);
     let step_days = if days > 90 { 7 } else { 1 };
     // From midnight, so that each step is a day or a week of its own; and therefore one more.
     let steps = usize::try_from(days / step_days + 1).unwrap_or(1);
-    let counts = look.store.ends_histogram(midnight, step_days * DAY, steps)?;
-    let rows = look.store.assets(&super::today::ours(days * DAY), Sort::Ends, None, ROWS, look.now)?.rows;
+    let (counts, rows) = match &seen {
+        Some(seen) => {
+            let mut counts = vec![(0, 0); steps];
+            let first = midnight.0.div_euclid(DAY);
+            for (day, is) in &seen.days {
+                let at = usize::try_from((day - first) / step_days).ok();
+                if let Some(step) = at.and_then(|at| counts.get_mut(at)) {
+                    *step = (step.0 + is.lapses, step.1 + is.replaced);
+                }
+            }
+            let ours = seen.lapses.iter().filter(|lapse| lapse.outlook.replaced().is_none());
+            (counts, ours.take(ROWS).map(|lapse| lapse.asset.clone()).collect())
+        }
+        None => {
+            let counts = look.store.ends_histogram(midnight, step_days * DAY, steps)?;
+            let rows =
+                look.store.assets(&super::today::ours(days * DAY), Sort::Ends, None, ROWS, look.now)?.rows;
+            (counts.into_iter().map(|n| (n, 0)).collect(), rows)
+        }
+    };
     let rows = entries(look, house, rows)?;
-    let leaves = leaves(look)?;
-    Ok(Forecast { days, counts, step_days, rows, leaves })
+    Ok(Forecast { days, counts, step_days, rows, seen })
 }
 
 /// The page.
 pub(crate) fn view(look: &Look, house: &House, found: &Forecast) -> ForecastView {
     let now = look.now;
     let coverage = Coverage::of(look, house);
-    let total: u64 = found.counts.iter().sum();
+    let total: u64 = found.counts.iter().map(|(ends, _)| ends).sum();
     let midnight = UnixTime(now.0.div_euclid(DAY) * DAY);
-    let worst = found.counts.iter().enumerate().max_by_key(|(n, count)| (**count, std::cmp::Reverse(*n)));
-    let mut subline = String::new();
-    if let Some((n, count)) = worst.filter(|(_, count)| **count > 1) {
+    let worst = found.counts.iter().enumerate().max_by_key(|(n, count)| (count.0, std::cmp::Reverse(*n)));
+    let mut subline = match &found.seen {
+        Some(seen) => told_words(seen),
+        None => {
+            "Who renews which and who is told is still being worked out; load the page again in a minute. "
+                .to_owned()
+        }
+    };
+    if let Some((n, (count, _))) = worst.filter(|(_, count)| count.0 > 1) {
         let at = midnight.plus(n as i64 * found.step_days * DAY);
         let what = if found.step_days == 7 { "Worst week: from" } else { "Worst day:" };
-        subline = format!("{what} {}, with {}. ", words::day(at, now), words::number(*count));
+        subline.push_str(&format!("{what} {}, with {}. ", words::day(at, now), words::number(*count)));
     }
-    subline.push_str("Who renews which is not known to this version: every one is counted as a person's. ");
     let but = coverage.but();
     if !but.is_empty() {
         subline.push_str(&format!("What was not seen is not in here: {but}."));
     }
     ForecastView {
         frame: frame(look, house, "Forecast", "Forecast"),
-        headline: match total {
-            0 => format!("Nothing that was seen ends in the next {} days.", found.days),
-            1 => format!("One asset ends in the next {} days.", found.days),
-            n => format!("{} assets end in the next {} days.", words::number(n), found.days),
-        },
+        headline: headline(found, total),
         subline,
         spans: SPANS
             .map(|days| {
@@ -162,63 +187,156 @@ pub(crate) fn view(look: &Look, house: &House, found: &Forecast) -> ForecastView
         } else {
             Link::default()
         },
-        lapses_none: "Nothing that was seen ends in this span.".to_owned(),
-        load: load(found, now),
-        load_words: "If every leaf in use lived so long, and were renewed at two thirds of it".to_owned(),
-        load_advice: format!(
-            "{} in use; which of them a public CA has issued is not counted here, and private CAs are not bound by these rules.",
-            if found.leaves == 1 {
-                "1 leaf is".to_owned()
-            } else {
-                format!(
-                    "{}{} leaves are",
-                    if found.leaves > ABOUT { "about " } else { "" },
-                    words::number(found.leaves)
-                )
-            }
-        ),
-        dates: POLICY_DATES
-            .iter()
-            .filter(|p| p.at > now)
-            .map(|p| Spot { words: p.label.to_owned(), detail: p.detail.to_owned(), href: String::new() })
-            .collect(),
+        lapses_none: "Nothing that was seen ends in this span and waits for a person.".to_owned(),
+        load: found.seen.as_deref().map(load).unwrap_or_default(),
+        load_words:
+            "Each leaf in use at its renewer's time, or when a third of its life is left; from the next \
+                     renewal on, what public CAs issue lives so long at most"
+                .to_owned(),
+        load_advice: found.seen.as_deref().map(advice).unwrap_or_default(),
+        limits: found.seen.as_deref().map(limits).unwrap_or_default(),
+        messages: found.seen.as_deref().map(|seen| messages(seen, now)).unwrap_or_default(),
+        messages_none: match &found.seen {
+            Some(_) => "Nobody would be told anything.".to_owned(),
+            None => "Still being worked out.".to_owned(),
+        },
+        dates: dates(found, now),
     }
 }
 
-/// Renewals a week for so many leaves of so many days, renewed at two thirds.
-pub(crate) fn per_week(leaves: u64, lifetime_days: u64) -> f64 {
-    leaves as f64 * 7.0 / (lifetime_days as f64 * 2.0 / 3.0)
+fn headline(found: &Forecast, total: u64) -> String {
+    let days = found.days;
+    let ends = match total {
+        0 => return format!("Nothing that was seen ends in the next {days} days."),
+        1 => format!("One asset ends in the next {days} days"),
+        n => format!("{} assets end in the next {days} days", words::number(n)),
+    };
+    match &found.seen {
+        None => format!("{ends}."),
+        Some(seen) => {
+            let renewing = seen.renewing + seen.republishing;
+            let are = if renewing == 1 { "is" } else { "are" };
+            let (broken, renewing) = (words::number(seen.broken), words::number(renewing));
+            format!("{ends}: {broken} would break, {renewing} {are} expected to be renewed.")
+        }
+    }
 }
 
-fn load(found: &Forecast, now: UnixTime) -> Vec<Load> {
-    let decimal = |n: f64| if n < 100.0 { format!("{n:.1}") } else { words::number(n.round() as u64) };
-    let unknown = || ("not known".to_owned(), "stale".to_owned());
-    let total: u64 = found.counts.iter().sum();
-    let (by_hand, tone) = unknown();
-    let mut out = vec![Load {
-        words: "as it stands".to_owned(),
-        since: format!("ends a week, mean of the next {} days", found.days),
-        per_week: decimal(total as f64 * 7.0 / found.days as f64),
-        by_hand,
-        tone,
-    }];
-    for (lifetime, from, at) in [(100, "15 Mar 2027", 1_805_068_800), (47, "15 Mar 2029", 1_868_227_200)] {
-        let (by_hand, tone) = unknown();
-        let since = if now.0 < at { "from" } else { "since" };
-        out.push(Load {
-            words: format!("{lifetime} days"),
-            since: format!("{since} {from}, for public CAs"),
-            per_week: decimal(per_week(found.leaves, lifetime)),
-            by_hand,
-            tone,
-        });
+fn told_words(seen: &Seen) -> String {
+    match (seen.messages, seen.unheard) {
+        (0, 0) => "Nobody would be told anything. ".to_owned(),
+        (0, n) => format!("{} messages would go to nobody: nobody has a channel. ", words::number(n)),
+        (1, _) => "There would be one message. ".to_owned(),
+        (n, _) => format!("There would be {} messages, if nobody answered. ", words::number(n)),
+    }
+}
+
+/// The first of them, by day and person.
+fn messages(seen: &Seen, now: UnixTime) -> Vec<Spot> {
+    let told = seen.told.iter().take(ROWS);
+    told.map(|m| Spot {
+        words: format!("{}: {} to {}", words::day(m.at, now), m.event.as_str(), m.owner),
+        detail: words::clean(&m.title),
+        href: String::new(),
+    })
+    .collect()
+}
+
+/// What CAs limit, and what is left of it: whatever a scenario exceeds, and today's.
+fn limits(seen: &Seen) -> Vec<Spot> {
+    let mut out = Vec::new();
+    for scenario in &seen.scenarios {
+        let under = match scenario.lifetime_days {
+            None => "today's rules".to_owned(),
+            Some(days) => format!("{days} days"),
+        };
+        for room in &scenario.headroom {
+            let exceeded = room.worst > room.most;
+            if !exceeded && scenario.lifetime_days.is_some() {
+                continue;
+            }
+            let of =
+                if room.of.is_empty() { String::new() } else { format!(" ({})", words::clean(&room.of)) };
+            let but = if exceeded && !room.counts_renewals {
+                "; renewals for exactly the same names do not count, new names do"
+            } else {
+                ""
+            };
+            out.push(Spot {
+                words: format!(
+                    "{under}: {} of {} for {}{of}",
+                    words::number(room.worst),
+                    room.most,
+                    room.per.words()
+                ),
+                detail: format!(
+                    "from {}{but}; {}, {}",
+                    words::date(room.from),
+                    words::clean(&room.ca),
+                    room.source
+                ),
+                href: String::new(),
+            });
+        }
     }
     out
 }
 
+fn dates(found: &Forecast, now: UnixTime) -> Vec<Spot> {
+    let caught = found.seen.iter().flat_map(|seen| &seen.dates).map(|date| Spot {
+        words: format!(
+            "{}: {} as they are",
+            words::date(date.at),
+            match date.certificates {
+                1 => "catches one certificate".to_owned(),
+                n => format!("catches {} certificates", words::number(n)),
+            }
+        ),
+        detail: date.source.clone(),
+        href: words::ask("finding:policy-date"),
+    });
+    let set = POLICY_DATES.iter().filter(|p| p.at > now);
+    let set =
+        set.map(|p| Spot { words: p.label.to_owned(), detail: p.detail.to_owned(), href: String::new() });
+    caught.chain(set).collect()
+}
+
+fn advice(seen: &Seen) -> String {
+    let leaves = match seen.leaves {
+        1 => "1 leaf is".to_owned(),
+        n => format!("{} leaves are", words::number(n)),
+    };
+    let public = words::number(seen.public_leaves);
+    let mut out =
+        format!("{leaves} in use, {public} of public CAs; private CAs are not bound by these rules.");
+    let unknown = seen.scenarios.first().map(|s| s.unpublished.join(", ")).unwrap_or_default();
+    if !unknown.is_empty() {
+        out.push_str(&format!(
+            " No published limit is known to this version of: {}.",
+            words::clean(&unknown)
+        ));
+    }
+    out
+}
+
+fn load(seen: &Seen) -> Vec<Load> {
+    let decimal = |n: f64| if n < 100.0 { format!("{n:.1}") } else { words::number(n.round() as u64) };
+    let row = |s: &notafter_engine::forecast::Scenario| Load {
+        words: match s.lifetime_days {
+            None => "today's rules".to_owned(),
+            Some(days) => format!("{days} days"),
+        },
+        since: format!("worst week from {}: {}", words::date(s.worst_from), words::number(s.worst_week)),
+        per_week: decimal(s.a_week),
+        by_hand: decimal(s.by_hand),
+        tone: if s.by_hand >= 1.0 { "warning" } else { "plain" }.to_owned(),
+    };
+    seen.scenarios.iter().map(row).collect()
+}
+
 fn chart(found: &Forecast, now: UnixTime) -> BarChart {
     let midnight = UnixTime(now.0.div_euclid(DAY) * DAY);
-    let most = found.counts.iter().copied().max().unwrap_or(0).max(1);
+    let most = found.counts.iter().map(|(ends, _)| *ends).max().unwrap_or(0).max(1);
     let (top, levels) = scale(most);
     let room = f64::from(BASE - 24);
     let height = |count: u64| {
@@ -229,10 +347,11 @@ fn chart(found: &Forecast, now: UnixTime) -> BarChart {
     let across = 100.0 - LEFT;
     let x_of = |days: f64| words::at_percent(LEFT + days / (steps * found.step_days as f64) * across);
     let weekly = found.step_days == 7;
-    let bars = found.counts.iter().enumerate().map(|(n, count)| {
+    let bars = found.counts.iter().enumerate().map(|(n, (count, auto))| {
         let from = midnight.plus(n as i64 * found.step_days * DAY);
         let until = from.plus(found.step_days * DAY);
-        let tall = height(*count);
+        let act = count.saturating_sub(*auto);
+        let (tall, low) = (height(*count), height(act));
         let end_words = format!("{} {}", words::number(*count), if *count == 1 { "ends" } else { "end" });
         let when = if weekly { format!("week of {}", words::day(from, now)) } else { words::day(from, now) };
         let dates: Vec<_> =
@@ -240,16 +359,16 @@ fn chart(found: &Forecast, now: UnixTime) -> BarChart {
         ForecastBar {
             x: words::at_percent(LEFT + n as f64 * across / steps),
             width: words::at_percent(across / steps * 0.72),
-            act_y: BASE - tall,
-            act_height: tall,
+            act_y: BASE - low,
+            act_height: low,
             auto_y: BASE - tall,
-            auto_height: 0,
+            auto_height: (tall - low).max(0),
             tone: "plain".to_owned(),
             title: format!("{}: {end_words}", words::sentence(&when)),
             href: words::ask(&format!("expires>{} expires<{}", iso_day(from), iso_day(until))),
             words: words::date(from),
-            act: *count,
-            auto: 0,
+            act,
+            auto: *auto,
             note: dates.join(" · "),
         }
     });
@@ -330,13 +449,6 @@ mod tests {
     use crate::views::row::tests::NOW;
 
     #[test]
-    fn renewals_a_week() {
-        assert!((per_week(1000, 100) - 105.0).abs() < 0.01);
-        assert!((per_week(1000, 47) - 223.4).abs() < 0.1);
-        assert_eq!(per_week(0, 47), 0.0);
-    }
-
-    #[test]
     fn the_drawing_stays_inside() {
         for (days, step_days, counts) in [
             (30, 1, vec![0; 30]),
@@ -344,12 +456,14 @@ mod tests {
             (90, 1, (0..90).collect::<Vec<u64>>()),
             (400, 7, (0..58).map(|n| n * 20_000).collect()),
         ] {
-            let found = Forecast { days, counts, step_days, rows: Vec::new(), leaves: 10 };
+            let counts = counts.into_iter().map(|n| (n, n / 3)).collect();
+            let found = Forecast { days, counts, step_days, rows: Vec::new(), seen: None };
             let chart = chart(&found, NOW);
             for bar in &chart.bars {
                 assert!(bar.x >= LEFT && bar.x + bar.width <= 100.0, "{bar:?}");
                 assert!(bar.act_y >= 20 && bar.act_y + bar.act_height == BASE, "{bar:?}");
                 assert_eq!(bar.act == 0, bar.act_height == 0);
+                assert_eq!(bar.auto_y + bar.auto_height, bar.act_y);
             }
             assert!(chart.lines.iter().all(|l| (10..BASE).contains(&l.y)));
             assert!(chart.lines.len() <= 4);

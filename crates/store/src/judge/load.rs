@@ -182,6 +182,11 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.issuers(&judged)?;
         // Of the roots that were met above.
         self.chain_members()?;
+        for (asset, at) in crate::lapses::before(self.c, &judged)? {
+            if let Some(Some(about)) = self.abouts.get(&asset) {
+                self.inventory.set_lapsed(about.id, at);
+            }
+        }
         self.assets(judged)?;
         self.fill()?;
         self.key_sightings()?;

@@ -276,6 +276,9 @@ pub(crate) fn merge(
             merged.owner = Some(row.text(0)?);
         }
     }
+    if let Some(asset) = asset {
+        crate::lapses::remember(c, asset, &merged, now)?;
+    }
     let body = merged.json();
     let open = before.is_some() && resolved.is_none();
     if open && before.as_deref() == Some(body.as_str()) {

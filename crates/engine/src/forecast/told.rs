@@ -1,0 +1,261 @@
+//! Who would be told what, and when: the server's own decision, made at every instant at which something changes.
+//!
+//! The same `decide` and the same messages, over findings as they will stand. A decision about one group of findings
+//! hangs on no other group, so that only those are decided anew that something touches. Every message is taken to
+//! arrive, and nobody to answer.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
+
+use notafter_core::UnixTime;
+use notafter_core::alert::decide::{Input, LINGER, Tellable, decide};
+use notafter_core::alert::{Alert, State};
+use notafter_core::finding::summary_at;
+use notafter_store::{Store, StoreError};
+
+use super::course::Courses;
+use super::{Forecast, LIST_MAX, Message};
+use crate::notify::Desk;
+use crate::setup::Setup;
+
+/// What changes within so many seconds is decided at once, as the server's passes do.
+const GRAIN: i64 = 60;
+/// A group with more than so many findings is decided so often at most, in seconds.
+const LARGE: usize = 500;
+const LARGE_EVERY: i64 = 3600;
+
+#[derive(Default)]
+struct Group {
+    /// By number in the table.
+    members: BTreeMap<u32, Tellable>,
+    alerts: Vec<Alert>,
+    decided: Option<UnixTime>,
+}
+
+struct Telling<'a> {
+    setup: Setup,
+    desk: Desk,
+    courses: &'a Courses,
+    groups: HashMap<String, Group>,
+    /// Where each open finding is.
+    at: HashMap<u32, String>,
+    wakes: BinaryHeap<Reverse<(i64, String)>>,
+    holders: HashMap<u32, HashSet<u64>>,
+    next_number: i64,
+}
+
+/// Decides from `forecast.from` to its end, and notes who is told.
+pub(super) fn tell(
+    store: &Store,
+    setup: &Setup,
+    courses: &Courses,
+    forecast: &mut Forecast,
+) -> Result<(), StoreError> {
+    let now = forecast.from;
+    let mut telling = Telling {
+        // Nobody answers what is only imagined.
+        setup: Setup { public_url: None, ..setup.clone() },
+        desk: Desk::imagined(),
+        courses,
+        groups: HashMap::new(),
+        at: HashMap::new(),
+        wakes: BinaryHeap::new(),
+        holders: courses.shared.clone(),
+        next_number: store.next_alert_number()?,
+    };
+    for (tellable, number) in courses.table.iter().take(courses.open).zip(0..) {
+        telling.put(number, tellable.clone());
+    }
+    let lingers = |a: &Alert| a.resolved.is_some_and(|t| now.0 < t.0 + LINGER);
+    let resolved = store.alerts(Some(State::Resolved), None, 1000)?.into_iter().filter(lingers);
+    for alert in store.open_alerts()?.into_iter().chain(resolved) {
+        telling.groups.entry(alert.group.clone()).or_default().alerts.push(alert);
+    }
+    let all: BTreeSet<String> = telling.groups.keys().cloned().collect();
+    telling.decide(all, now, forecast);
+    telling.run(forecast);
+    Ok(())
+}
+
+impl Telling<'_> {
+    fn put(&mut self, number: u32, tellable: Tellable) {
+        let group = tellable.group();
+        self.at.insert(number, group.clone());
+        self.groups.entry(group).or_default().members.insert(number, tellable);
+    }
+
+    /// From change to change, and from one instant at which an alert wakes to the next.
+    fn run(&mut self, forecast: &mut Forecast) {
+        let until = forecast.until;
+        let mut at = 0;
+        let changes = &self.courses.changes;
+        loop {
+            let change = changes.get(at).map(|change| change.at.0);
+            let wake = self.wakes.peek().map(|Reverse((wake, _))| *wake);
+            let Some(next) = change.into_iter().chain(wake).min().filter(|next| *next <= until.0) else {
+                break;
+            };
+            let now = UnixTime(next.saturating_add(GRAIN - 1).div_euclid(GRAIN) * GRAIN);
+            let mut touched = BTreeSet::new();
+            while let Some(change) = changes.get(at).filter(|change| change.at <= now) {
+                self.change(change, &mut touched);
+                at += 1;
+            }
+            while let Some(Reverse((wake, _))) = self.wakes.peek() {
+                if *wake > now.0 {
+                    break;
+                }
+                if let Some(Reverse((_, group))) = self.wakes.pop() {
+                    touched.insert(group);
+                }
+            }
+            self.decide(touched, now, forecast);
+        }
+    }
+
+    fn change(&mut self, change: &super::course::Change, touched: &mut BTreeSet<String>) {
+        let number = change.finding;
+        let known = self.at.get(&number).cloned();
+        touched.extend(known.clone());
+        let template = &self.courses.table[number as usize];
+        match change.stands {
+            Some((severity, deadline)) => {
+                let mut tellable =
+                    match known.and_then(|group| self.groups.get_mut(&group)?.members.remove(&number)) {
+                        Some(known) => known,
+                        None => Tellable { opened: change.at, ..template.clone() },
+                    };
+                let holders = self.holders.entry(number).or_default();
+                holders.insert(change.by);
+                // Another one says it too: the worse holds.
+                let worst = if holders.len() > 1 { severity.min(tellable.severity) } else { severity };
+                (tellable.severity, tellable.deadline) = (worst, deadline);
+                touched.insert(tellable.group());
+                self.put(number, tellable);
+            }
+            None => {
+                if let Some(holders) = self.holders.get_mut(&number) {
+                    holders.remove(&change.by);
+                    if !holders.is_empty() {
+                        return;
+                    }
+                    self.holders.remove(&number);
+                }
+                if let Some(group) = self.at.remove(&number)
+                    && let Some(group) = self.groups.get_mut(&group)
+                {
+                    group.members.remove(&number);
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, touched: BTreeSet<String>, now: UnixTime, forecast: &mut Forecast) {
+        let mut due = BTreeSet::new();
+        for name in touched {
+            let Some(group) = self.groups.get(&name) else { continue };
+            let free = group.decided.map_or(now, |t| t.plus(LARGE_EVERY));
+            if group.members.len() > LARGE && free > now {
+                self.wakes.push(Reverse((free.0, name)));
+            } else {
+                due.insert(name);
+            }
+        }
+        let contacts = self.setup.contacts(now);
+        let (mut deeds, mut about) = (Vec::new(), Vec::new());
+        let mut done: BTreeSet<String> = BTreeSet::new();
+        for name in &due {
+            if done.contains(name) {
+                continue;
+            }
+            let together = self.with_elsewhere(name, &done);
+            let (mut findings, mut alerts) = (Vec::new(), Vec::new());
+            for name in &together {
+                let Some(group) = self.groups.get_mut(name) else { continue };
+                group.decided = Some(now);
+                findings.extend(
+                    group
+                        .members
+                        .values()
+                        .map(|m| Tellable { summary: summary_at(&m.summary, m.deadline, now), ..m.clone() }),
+                );
+                alerts.extend(group.alerts.iter().cloned());
+            }
+            if findings.is_empty() && alerts.is_empty() {
+                continue;
+            }
+            let decision = decide(&Input {
+                findings: &findings,
+                alerts: &alerts,
+                contacts: &contacts,
+                patience: self.setup.patience,
+                next_number: self.next_number,
+                now,
+            });
+            // Who was told just now is asked again: only then it is known when the next word is due.
+            let again = (!decision.deeds.is_empty()).then(|| now.plus(GRAIN));
+            if let Some(next) = decision.next.into_iter().chain(again).min().map(|next| next.max(now.plus(1)))
+            {
+                self.wakes.extend(together.iter().map(|name| Reverse((next.0, name.clone()))));
+            }
+            done.extend(together);
+            if decision.deeds.is_empty() {
+                continue;
+            }
+            let last = decision.deeds.iter().map(|deed| deed.alert.number + 1).max();
+            self.next_number = self.next_number.max(last.unwrap_or(0));
+            deeds.extend(decision.deeds);
+            about.extend(findings);
+        }
+        for written in self.desk.write_up(&self.setup, deeds, &about, now) {
+            for message in &written.messages {
+                note(message, &written.alert, forecast, now);
+            }
+            if written.messages.is_empty() && written.alert.told == Some(now) {
+                forecast.unheard += 1;
+            }
+            let Some(group) = self.groups.get_mut(&written.alert.group) else { continue };
+            match group.alerts.iter_mut().find(|a| a.number == written.alert.number) {
+                Some(known) => *known = written.alert,
+                None => group.alerts.push(written.alert),
+            }
+            group
+                .alerts
+                .retain(|a| a.state != State::Resolved || a.resolved.is_some_and(|t| now.0 < t.0 + LINGER));
+        }
+        for name in due {
+            if self.groups.get(&name).is_some_and(|g| g.members.is_empty() && g.alerts.is_empty()) {
+                self.groups.remove(&name);
+            }
+        }
+    }
+
+    /// A group, and those in which the findings of its alerts live on: an alert that is empty must see where they are.
+    fn with_elsewhere(&self, name: &str, done: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut out = BTreeSet::from([name.to_owned()]);
+        let Some(group) = self.groups.get(name).filter(|group| group.members.is_empty()) else { return out };
+        let ids = group.alerts.iter().flat_map(|alert| alert.members.keys());
+        let numbers = ids.filter_map(|id| self.courses.number_of(id));
+        let elsewhere = numbers.filter_map(|number| self.at.get(&number));
+        out.extend(elsewhere.filter(|group| !done.contains(*group)).cloned());
+        out
+    }
+}
+
+fn note(message: &notafter_core::alert::Outgoing, alert: &Alert, forecast: &mut Forecast, now: UnixTime) {
+    forecast.messages += 1;
+    *forecast.messages_to.entry(message.owner.clone()).or_default() += 1;
+    forecast.day(now).messages += 1;
+    if forecast.told.len() < LIST_MAX {
+        forecast.told.push(Message {
+            at: now,
+            owner: message.owner.clone(),
+            by: crate::setup::channel_name(&message.notifier, message.to.as_deref()),
+            event: message.notice.event,
+            step: alert.step,
+            severity: message.notice.severity,
+            title: message.notice.title.clone(),
+            names: message.notice.items.iter().take(5).map(|item| item.name.clone()).collect(),
+        });
+    }
+}
