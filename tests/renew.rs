@@ -214,7 +214,6 @@ fn the_server_renews_by_itself_and_nobody_who_connects_notices() {
     let (asked, dropped) = client.join().expect("the client ends");
     assert!(generation.is_some(), "{}", serving.words());
     assert!(asked > 20 && dropped.is_empty(), "{asked} asked, dropped: {dropped:?}");
-    println!("{asked} handshakes through {generation:?} generations, none dropped");
 }
 
 #[test]

@@ -409,6 +409,7 @@ pub(crate) fn forecast(database: &str, count: usize) -> Result<Value> {
         public_url: None,
         digest: None,
         patience: notafter_core::alert::decide::Patience::default(),
+        keeping: None,
         judgment_key: String::new(),
     };
     let mut out = serde_json::Map::new();

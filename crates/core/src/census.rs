@@ -70,7 +70,8 @@ pub struct Hang {
 /// On what many of these renewals hang: one account at a CA, one credential, one access to the DNS. Only what more than
 /// a few hang on.
 pub fn hangs<'a>(renewals: impl IntoIterator<Item = &'a Renewal>) -> Vec<Hang> {
-    let mut all: BTreeMap<(&'static str, String), (Option<UnixTime>, BTreeSet<Location>)> = BTreeMap::new();
+    type Hanging = (Option<UnixTime>, BTreeSet<Location>);
+    let mut all: BTreeMap<(&'static str, String), Hanging> = BTreeMap::new();
     for renewal in renewals.into_iter().filter(|r| r.automatic) {
         let mut add = |what, name: String, until: Option<UnixTime>| {
             let (known, places) = all.entry((what, name)).or_default();

@@ -8,8 +8,8 @@ pub(crate) mod entries;
 pub(crate) mod init;
 pub(crate) mod managed;
 pub(crate) mod plan;
-pub(crate) mod windows;
 pub(crate) mod stakes;
+pub(crate) mod windows;
 
 use std::path::PathBuf;
 

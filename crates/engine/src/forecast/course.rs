@@ -308,6 +308,8 @@ impl Courses {
             summary: finding.summary.clone(),
             hint: String::new(),
             places: Vec::new(),
+            breaks: String::new(),
+            weight: finding.blast.as_ref().map_or(0, |blast| blast.weight()),
             opened: at,
         };
         slim(&mut tellable);
@@ -325,8 +327,8 @@ impl Courses {
         now: UnixTime,
         until: UnixTime,
     ) -> Result<(), StoreError> {
-        let mut present: BTreeMap<Option<String>, BTreeMap<u32, (Severity, Option<UnixTime>)>> =
-            BTreeMap::new();
+        type Present = BTreeMap<u32, (Severity, Option<UnixTime>)>;
+        let mut present: BTreeMap<Option<String>, Present> = BTreeMap::new();
         let (mut at, mut rounds) = (now, 0);
         while at <= until && rounds < CROWDS_MAX {
             rounds += 1;

@@ -93,6 +93,10 @@ fn schema() -> Result<End, Usage> {
         .map(|kind| (kind.name.to_owned(), (kind.settings)()))
         .collect();
     schema["x-notifier-kinds"] = serde_json::Value::Object(kinds);
+    for (what, kinds) in keeping::kinds() {
+        let kinds: serde_json::Map<_, _> = kinds.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        schema[format!("x-{what}-kinds")] = serde_json::Value::Object(kinds);
+    }
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     print::out(format!("{text}\n").as_bytes());
     Ok(End::Done)

@@ -255,8 +255,9 @@ fn sources(
     host: &str,
     asked: &mut Asked,
 ) -> Result<Vec<Part>, Usage> {
-    let worded =
-        |kind: &str, text: String, rest: &toml::Table| assemble::worded_source(kind, &[text], rest, look);
+    let worded = |kind: &str, text: String, rest: &toml::Table| {
+        assemble::worded_source(kind, &[text], rest, look, &[])
+    };
     let tables = assemble::tables(&sheet.config);
     let mut out = Vec::new();
     let of_zones =
@@ -308,7 +309,8 @@ fn files(sheet: &Sheet, assembly: &Assembly) -> Option<Part> {
         return None;
     }
     let exclude = assembly.exclude.clone();
-    let files = Files { roots, exclude, passwords: Arc::new([]), size_max: SIZE_MAX, threads: 0 };
+    let files =
+        Files { roots, exclude, passwords: Arc::new([]), size_max: SIZE_MAX, threads: 0, given: None };
     Some(Part { only_here: true, ..part("file", 5, Arc::new(files)) })
 }
 
