@@ -55,7 +55,7 @@ pub struct Managed {
     /// See [`Request::lifetime_s`].
     pub lifetime_s: Option<i64>,
     /// Who issues it, by the name in the configuration: the first that can.
-    pub issuers: Vec<(String, Arc<dyn Issuer>)>,
+    pub issuers: Issuers,
     /// How control is proved.
     pub solver: Arc<dyn Solver>,
     /// Where it goes.
@@ -67,6 +67,9 @@ pub struct Managed {
     /// Is the one before revoked, once nothing uses it?
     pub revoke_old: bool,
 }
+
+/// Issuers with their names in the configuration, in the order in which they are asked.
+pub type Issuers = Vec<(String, Arc<dyn Issuer>)>;
 
 /// One place that we may write, and where it is seen.
 #[derive(Clone)]

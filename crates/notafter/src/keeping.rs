@@ -23,7 +23,7 @@ use notafter_core::renew::State;
 use notafter_core::renewal::{Failures, Renewal};
 use notafter_core::scan::Scan;
 use notafter_engine::renew::pass::Keeping;
-use notafter_engine::renew::{Managed, ManagedTarget, Tools};
+use notafter_engine::renew::{Issuers, Managed, ManagedTarget, Tools};
 use notafter_engine::setup::{Build, Planned, Setup};
 use notafter_store::Store;
 use notafter_store::seal::Sealed;
@@ -155,7 +155,7 @@ fn unknown<'a>(what: &str, wrong: &str, known: impl Iterator<Item = &'a str> + C
 fn chosen(
     table: &CertificateTable,
     by_name: &BTreeMap<&str, Option<Arc<dyn Issuer>>>,
-) -> Result<Vec<(String, Arc<dyn Issuer>)>, String> {
+) -> Result<Issuers, String> {
     let mut out = Vec::new();
     for name in table.issuer.list() {
         let issuer = by_name.get(name.as_str()).ok_or_else(|| {
@@ -173,12 +173,7 @@ fn chosen(
     Ok(out)
 }
 
-fn one(
-    table: &CertificateTable,
-    issuers: Vec<(String, Arc<dyn Issuer>)>,
-    roots: &Roots,
-    yard: &Yard,
-) -> Result<Managed, String> {
+fn one(table: &CertificateTable, issuers: Issuers, roots: &Roots, yard: &Yard) -> Result<Managed, String> {
     let mut solver = table.solver.clone().unwrap_or_default();
     let kind = match solver.remove("kind") {
         Some(toml::Value::String(kind)) => kind,

@@ -81,7 +81,7 @@ impl Bench {
         loop {
             let went = self.renewer().advance(managed).await.map_err(|e| self.data.explain(&e))?;
             let renewal = match went {
-                Went::Nothing => return Ok(self.newest(managed)?),
+                Went::Nothing => return self.newest(managed),
                 Went::Held => {
                     print::note("another process works on it");
                     None
@@ -104,7 +104,7 @@ impl Bench {
                 // The wall clock says when, and this only sleeps: a wait of the world, not of the program.
                 tokio::time::sleep(Duration::from_millis(200).max(Duration::from_secs(waits.min(5)))).await;
             } else if left.is_zero() {
-                return Ok(self.newest(managed)?);
+                return self.newest(managed);
             } else {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
