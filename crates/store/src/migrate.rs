@@ -27,6 +27,11 @@ pub(crate) const STEPS: &[Step] = &[
         include_str!("../migrations/sqlite/0005_works.sql"),
         include_str!("../migrations/postgres/0005_works.sql"),
     ),
+    (
+        6,
+        include_str!("../migrations/sqlite/0006_bundles.sql"),
+        include_str!("../migrations/postgres/0006_bundles.sql"),
+    ),
 ];
 
 /// Brings the schema up to date; the number of its newest step.
