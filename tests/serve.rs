@@ -607,3 +607,188 @@ fn what_will_break_and_what_will_renew() {
     assert_eq!(later["would_break"], 1);
     assert_eq!(serving.stop(), 0);
 }
+
+#[test]
+fn when_nothing_answers_nothing_is_green() {
+    let lab = Lab::new("outage");
+    let authority = Authority::new(&lab);
+    let Some(server) = need(nginx::start(&lab, &authority.issue(&left(60)))) else { return };
+    let address = server.address();
+    let targets: Vec<_> = (1..=5).map(|n| format!("\"tls://{address}?sni=s{n}.srv.test\"")).collect();
+    let config = format!(
+        "[[source]]\nname = \"office\"\nkind = \"network\"\ntargets = [{}]\nevery = \"1h\"\n\
+         [[service]]\nname = \"site\"\nplaces = [\"source:office\"]\npublic = true\n",
+        targets.join(", ")
+    );
+    let serving = Serving::start(&lab, &config);
+    let (url, metric) = (serving.url(), |text: &str, name: &str| -> Option<f64> {
+        text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok())
+    });
+    let metrics = || get(&format!("{url}/metrics")).body;
+    let health = |state: &str| format!("notafter_service_health{{service=\"site\",state=\"{state}\"}}");
+    serving.until("a good service", || (metric(&metrics(), &health("good")) == Some(1.0)).then_some(()));
+    drop(server);
+    let token = fs::read_to_string(serving.folder.join("token")).expect("the token");
+    let bearer = format!("Bearer {}", token.trim());
+    let scan =
+        web::ask("POST", &format!("{url}/api/v1/sources/office/scan"), &[("Authorization", &bearer)], "");
+    assert_eq!(scan.status, 202, "{}", scan.body);
+    serving.until("the source to be down", || {
+        (metric(&metrics(), "notafter_source_up{source=\"office\"}") == Some(0.0)).then_some(())
+    });
+    let text = metrics();
+    assert_eq!(metric(&text, &health("good")), Some(0.0), "a dead service is good");
+    assert_eq!(metric(&text, &health("unknown")), Some(1.0));
+    let (all, unseen) = (metric(&text, "notafter_placements"), metric(&text, "notafter_unseen_placements"));
+    assert!(all.is_some_and(|n| n >= 5.0) && all == unseen, "{all:?} {unseen:?}");
+    let state = serving.until("the page", || {
+        let page = get(&format!("{url}/status")).body;
+        (!page.contains("seen to be good")).then_some(page)
+    });
+    assert!(state.contains("the last look came to nothing"), "{state}");
+    let today = get(&format!("{url}/")).body;
+    assert!(today.contains(">0 of 15 known places seen at the last look"), "{today}");
+    let folder = lab.path().join("status");
+    let exported = serving.ask(&["status", "export", &folder.to_string_lossy()]);
+    assert_eq!(exported.code, 0, "{}", exported.err);
+    let page = fs::read_to_string(folder.join("index.html")).expect("the page");
+    assert!(!page.contains("seen to be good"), "{page}");
+    // What is watched no more owes nothing.
+    assert!(!metrics().contains("source=\"watch"));
+    let target = format!("tls://{address}?sni=w.srv.test");
+    assert_eq!(serving.ask(&["watch", &target, "--every", "10s"]).code, 0);
+    serving.until("the watch", || metrics().contains("notafter_source_up{source=\"watch").then_some(()));
+    assert_eq!(serving.ask(&["watch", &target, "--stop"]).code, 0);
+    serving.until("its end", || (!metrics().contains("notafter_source_up{source=\"watch")).then_some(()));
+}
+
+#[test]
+fn a_shell_without_the_secrets_can_look_and_write() {
+    let lab = Lab::new("no-secrets");
+    let config = "[[notifier]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n\
+                  secret = { env = \"NOTAFTER_NOT_SET\" }\n\
+                  [[owner]]\nname = \"web\"\nmatch = [\"name:kept.test\"]\nnotify = [\"hook\"]\n\
+                  [[service]]\nname = \"site\"\nplaces = [\"kept.test\"]\npublic = true\n";
+    let ask = kept(&lab, config);
+    let folder = lab.path().join("status").to_string_lossy().into_owned();
+    for arguments in [
+        vec!["status", "export", &folder],
+        vec!["forecast"],
+        vec!["own", "kept.test", "web"],
+        vec!["calendar", "web"],
+        vec!["ls", "owner:web"],
+        vec!["watch", "tls://127.0.0.1:1?sni=kept.test"],
+    ] {
+        let run = ask(&arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {}{}", run.out, run.err);
+    }
+    let doctor = ask(&["doctor"]);
+    assert!(doctor.out.contains("NOTAFTER_NOT_SET") && doctor.out.contains("inventory"), "{}", doctor.out);
+    for arguments in [vec!["alert", "test"], vec!["config", "check"]] {
+        let run = ask(&arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {}{}", run.out, run.err);
+        assert!(run.err.contains("NOTAFTER_NOT_SET"), "{arguments:?}: {}", run.err);
+    }
+}
+
+#[test]
+fn a_mistake_in_a_query_is_said_and_case_is_not_one() {
+    let lab = Lab::new("queries");
+    let ask = kept(&lab, "[[owner]]\nname = \"web\"\nmatch = [\"name:kept.test\"]\n");
+    for (query, says) in [
+        ("kind:xyzzy", "known are certificate"),
+        ("role:xyzzy", "known are leaf"),
+        ("owner:wep", "did you mean owner:web?"),
+        ("source:nosuch", "no source is called `nosuch`"),
+        ("finding:expire-soon", "expires-soon"),
+    ] {
+        let run = ask(&["ls", query]);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{query}: {}", run.err);
+        assert!(run.err.contains(says) && run.err.contains("hint: "), "{query}: {}", run.err);
+    }
+    for query in ["owner:WEB", "owner:Web", "Kind:CERTIFICATE", "ROLE:leaf", "Is:In-Use"] {
+        assert!(ask(&["ls", query]).out.contains("kept.test"), "{query}: {}", ask(&["ls", query]).err);
+    }
+    let long = ask(&["ls", &"a".repeat(100_000)]);
+    assert_eq!(long.code, 2);
+    assert!(long.err.contains("2000 letters") && !long.err.contains("SELECT"), "{}", long.err);
+}
+
+#[test]
+fn a_leaf_is_found_by_its_subject() {
+    let lab = Lab::new("subjects");
+    let ask = kept(&lab, "");
+    let subject = "/O=Acme Widgets GmbH/CN=plain-cn";
+    let file = lab.subfolder("more").join("plain.pem");
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+        ])
+        .args([
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-subj",
+            subject,
+            "-keyout",
+            "/dev/null",
+            "-out",
+        ])
+        .arg(&file)
+        .output()
+        .expect("openssl runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let saved = ask(&["scan", &file.to_string_lossy(), "--save"]);
+    assert_eq!(saved.code, 0, "{}", saved.err);
+    for query in ["acme", "subject:acme", "subject:\"widgets gmbh\"", "plain-cn"] {
+        assert!(ask(&["ls", query]).out.contains("plain-cn"), "{query}");
+    }
+    assert!(!ask(&["ls", "subject:acme"]).out.contains("kept.test"));
+}
+
+#[test]
+fn the_schema_refuses_what_the_program_refuses() {
+    let lab = Lab::new("schema");
+    let schema = run(&["config", "schema"]);
+    assert_eq!(schema.code, 0, "{}", schema.err);
+    let file = lab.path().join("schema.json");
+    fs::write(&file, &schema.out).expect("written");
+    let python = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/lab/venv/bin/python");
+    let validates = |toml: &str| -> bool {
+        let script = "import json, sys, tomllib, jsonschema_rs\n\
+                      schema = json.load(open(sys.argv[1]))\n\
+                      v = jsonschema_rs.Draft202012Validator(schema)\n\
+                      sys.exit(1 if list(v.iter_errors(tomllib.loads(sys.argv[2]))) else 0)";
+        let done = std::process::Command::new(&python).args(["-c", script]).arg(&file).arg(toml).output();
+        let done = done.expect("python of the lab: cargo xtask test makes it");
+        assert!(done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+        done.status.success()
+    };
+    let mail = "[[notifier]]\nname = 'm'\nkind = 'email'\nserver = 'x'\nfrom = 'a@b.test'\n";
+    for right in [
+        "",
+        "[server]\nlisten = '127.0.0.1:1'\n",
+        &format!("{mail}password = {{ env = 'X' }}\nuser = 'x'\nseverity = 'critical'\n"),
+        "[[source]]\nkind = 'network'\ntargets = ['a.test']\nports = [443, '8000-8999']\nevery = '1h'\n",
+        "[[source]]\nkind = 'domain'\ndomains = ['a.test']\n",
+        "[[source]]\nkind = 'renewers'\n",
+    ] {
+        assert!(validates(right), "{right}");
+    }
+    for wrong in [
+        "[[notifier]]\nname = 'm'\nkind = 'sms'\n",
+        &format!("{mail}pasword = 'x'\n"),
+        "[[source]]\nkind = 'netwrok'\n",
+        "[[source]]\nkind = 'network'\nprots = [443]\n",
+        "[server]\nlisen = 'x'\n",
+    ] {
+        assert!(!validates(wrong), "{wrong}");
+    }
+}

@@ -6,6 +6,7 @@
 
 mod run;
 mod serving;
+mod web;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -98,6 +99,12 @@ fn watched_in_one_command() {
     let wrong = serving.ask(&["watch", &target, "--notify", "mial:me@example.test"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("did you mean `mail`?"), "{}", wrong.err);
+    for address in ["mail:notanaddress", "mail:x@y.z, ", "mail:evil@x\nBcc: a@b"] {
+        let wrong = serving.ask(&["watch", &target, "--notify", address]);
+        assert_eq!((wrong.code, wrong.out.as_str()), (2, ""), "{address}: {}", wrong.err);
+        assert!(wrong.err.contains("is no mail address") && wrong.err.lines().count() <= 3, "{}", wrong.err);
+    }
+    assert!(serving.ask(&["watch", "--list"]).out.contains("nothing is watched"));
     let watched = serving.ask(&["watch", &target, "--every", "10s", "--notify", "mail:me@example.test"]);
     assert_eq!(watched.code, 0, "{}{}", watched.out, watched.err);
     assert!(watched.out.contains("srv.test"), "what is there is shown at once: {}", watched.out);
@@ -323,4 +330,69 @@ fn two_servers_on_one_service_leave_each_others_incidents_alone() {
     assert!(shown(&first).contains(instance), "{}", shown(&first));
     // Nobody ended the incident of the other.
     assert!(keys("\"resolve\"").is_empty(), "{:?}", keys("\"resolve\""));
+}
+
+#[test]
+fn snoozed_is_said_to_be_snoozed() {
+    let lab = Lab::new("snoozed");
+    let Some(web) = need(nginx::start(&lab, &Authority::new(&lab).issue(&left(8)))) else { return };
+    let serving = Serving::start(&lab, &source(&web));
+    let alerts = |serving: &Serving, more: &str| {
+        let url = format!("{}/api/v1/alerts{more}", serving.url());
+        let list = web::get(&url).json();
+        list["items"].as_array().cloned().unwrap_or_default()
+    };
+    let id = serving.until("the alert", || {
+        let all = alerts(&serving, "?state=open");
+        let about = |a: &&serde_json::Value| a["title"].as_str().is_some_and(|t| t.contains("srv.test"));
+        all.iter().find(about).and_then(|a| a["id"].as_str()).map(str::to_owned)
+    });
+    let snoozed = serving.ask(&["snooze", &id, "--until", "1d"]);
+    assert_eq!(snoozed.code, 0, "{}{}", snoozed.out, snoozed.err);
+    let listed = serving.ask(&["ls", "--alerts"]).out;
+    assert!(listed.contains("snoozed by") && !listed.contains("open by"), "{listed}");
+    let is =
+        |list: Vec<serde_json::Value>| list.iter().any(|a| a["id"] == id.as_str() && a["state"] == "snoozed");
+    assert!(is(alerts(&serving, "?state=snoozed")) && !is(alerts(&serving, "?state=open")));
+    let page = web::get(&format!("{}/alerts?state=snoozed", serving.url()));
+    assert!(page.status == 200 && page.body.contains(&format!("id=\"{id}\"")), "{}", page.body);
+    assert!(
+        !web::get(&format!("{}/alerts?state=open", serving.url())).body.contains(&format!("id=\"{id}\""))
+    );
+    let metrics = web::get(&format!("{}/metrics", serving.url())).body;
+    assert!(metrics.contains("notafter_alerts{state=\"snoozed\"} 1"), "{metrics}");
+    for wrong in ["/alerts?state=nonsense", "/findings?severity=bad", "/findings?kind=expire-soon"] {
+        let answer = web::get(&format!("{}{wrong}", serving.url()));
+        assert_eq!(answer.status, 400, "{wrong}");
+    }
+    // An alert and an owner are things to test, too.
+    let tested = serving.ask(&["alert", "test", &id, "--preview"]);
+    assert!(tested.err.contains("no channel") || tested.code == 0, "{}{}", tested.out, tested.err);
+    assert!(!tested.err.contains("nothing in the inventory"), "{}", tested.err);
+}
+
+#[test]
+fn what_failed_once_and_works_now_is_no_illness() {
+    let lab = Lab::new("once-failed");
+    let works = lab.path().join("works");
+    let config = format!(
+        "[[notifier]]\nname = \"flaky\"\nkind = \"exec\"\n\
+         command = [\"/bin/sh\", \"-c\", \"test -e {} || exit 78\"]\n\
+         [[owner]]\nname = \"web\"\nnotify = [\"flaky\"]\ndefault = true\n\
+         [[source]]\nkind = \"files\"\npaths = [\"/etc/hostname\"]\n",
+        works.display()
+    );
+    let serving = Serving::start(&lab, &config);
+    let failed = || {
+        let text = web::get(&format!("{}/metrics", serving.url())).body;
+        text.lines().find_map(|l| l.strip_prefix("notafter_alert_deliveries_failed ")?.parse::<u32>().ok())
+    };
+    assert_eq!(serving.ask(&["alert", "test", "web"]).code, 1);
+    assert!(failed() >= Some(1));
+    assert!(serving.ask(&["doctor"]).out.contains("was given up"));
+    std::fs::write(&works, "").expect("written");
+    let tested = serving.ask(&["alert", "test", "web"]);
+    assert_eq!(tested.code, 0, "{}{}", tested.out, tested.err);
+    serving.until("nothing to be failed", || (failed() == Some(0)).then_some(()));
+    assert!(!serving.ask(&["doctor"]).out.contains("was given up"));
 }

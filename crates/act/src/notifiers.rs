@@ -4,6 +4,7 @@
 //! to a request (`Dress`); `Sender` sends it, so that time limits, statuses and secrets are dealt with
 //! in one place. A notifier sends once: when and whether again is decided by the outbox of the engine.
 
+mod address;
 mod alertmanager;
 mod discord;
 mod document;
@@ -66,6 +67,9 @@ pub struct BuildCx {
 /// A notifier, or a sentence for the person who wrote its table.
 pub type Built = Result<Box<dyn Notifier>, String>;
 
+/// Checks an address against a table of its kind.
+pub type CheckAddress = fn(&Value, Option<&str>) -> Result<(), String>;
+
 /// One kind of notifier.
 #[derive(Clone, Copy)]
 pub struct NotifierKind {
@@ -73,6 +77,9 @@ pub struct NotifierKind {
     pub name: &'static str,
     /// One line for the reference page.
     pub doc: &'static str,
+    /// Is this an address for it? Given its table and what stands behind the colon of `NOTIFIER:ADDRESS`. No secret is
+    /// read. A sentence with a hint where it is none.
+    pub address: CheckAddress,
     /// Builds one from its table without `name` and `kind`.
     pub build: fn(Value, &BuildCx) -> Built,
     /// What it would send, with every secret covered. Nothing is sent.
@@ -105,6 +112,9 @@ trait Table: 'static {
     /// What it becomes.
     type Channel: Channel;
 
+    /// Which addresses it takes.
+    const ADDRESS: CheckAddress = address::any;
+
     /// Its JSON schema.
     fn schema() -> Value;
 
@@ -116,6 +126,7 @@ const fn kind<T: Table>() -> NotifierKind {
     NotifierKind {
         name: T::NAME,
         doc: T::DOC,
+        address: T::ADDRESS,
         build: |table, cx| Ok(Box::new(T::open(table, cx)?)),
         preview: |table, cx, out| T::open(table, cx)?.preview(out).map_err(|fault| told(&fault)),
         settings: T::schema,
@@ -128,6 +139,9 @@ trait HttpTable: DeserializeOwned + JsonSchema + 'static {
     const DOC: &'static str;
     /// What it becomes.
     type Dress: Dress;
+
+    /// Which addresses it takes.
+    const ADDRESS: CheckAddress = address::any;
 
     /// Checks the settings and reads every secret once.
     fn open(self) -> Result<Self::Dress, String>;
@@ -149,6 +163,7 @@ impl<T: HttpTable> Table for Http<T> {
     const NAME: &'static str = T::NAME;
     const DOC: &'static str = T::DOC;
     type Channel = Sender<T::Dress>;
+    const ADDRESS: CheckAddress = T::ADDRESS;
 
     fn schema() -> Value {
         let (mut own, client) = (settings::schema::<T>(), settings::schema::<ClientSettings>());

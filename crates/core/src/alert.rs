@@ -15,6 +15,9 @@ use crate::UnixTime;
 use crate::deadline::Step;
 use crate::finding::Severity;
 
+/// How an alert stands that is open and quiet for a while.
+pub const SNOOZED: &str = "snoozed";
+
 /// An alert.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Alert {
@@ -110,6 +113,15 @@ impl Alert {
         format!("a{}", self.number)
     }
 
+    /// How it stands, in a word for people and programs: a state, or `snoozed` where somebody asked for quiet and
+    /// nobody has it.
+    pub fn stands(&self) -> &'static str {
+        match (self.state, &self.hold) {
+            (State::Open, Some(hold)) if hold.snooze => SNOOZED,
+            (state, _) => state.as_str(),
+        }
+    }
+
     /// The number in `a17` or `17`.
     pub fn parse_id(text: &str) -> Option<i64> {
         text.strip_prefix('a').unwrap_or(text).parse().ok().filter(|n| *n > 0)
@@ -123,6 +135,9 @@ pub struct Outgoing {
     pub id: String,
     /// The alert, by number; `None` for a digest or a test.
     pub alert: Option<i64>,
+    /// The other alerts that it is about, where several that began at once are told as one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<i64>,
     /// The owner it is for.
     pub owner: String,
     /// The notifier, by its name in the configuration.
@@ -145,6 +160,13 @@ pub struct Outgoing {
     pub created: UnixTime,
     /// When the other side took it over.
     pub sent: Option<UnixTime>,
+}
+
+impl Outgoing {
+    /// Every alert that it is about.
+    pub fn alerts(&self) -> impl Iterator<Item = i64> + '_ {
+        self.alert.iter().chain(&self.beside).copied()
+    }
 }
 
 /// Where a delivery stands.

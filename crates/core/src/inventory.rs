@@ -37,6 +37,25 @@ pub enum AssetKind {
 }
 
 impl AssetKind {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Certificate,
+        Self::Crl,
+        Self::OcspResponse,
+        Self::SshCertificate,
+        Self::OpenpgpKey,
+        Self::Token,
+        Self::Secret,
+        Self::SignedMetadata,
+        Self::CodeSignature,
+        Self::BareKey,
+        Self::Domain,
+        Self::Manual,
+        Self::Flow,
+        Self::DnssecSignature,
+        Self::CaaPolicy,
+    ];
+
     /// The word used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -100,6 +119,18 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Leaf,
+        Self::Intermediate,
+        Self::Root,
+        Self::Client,
+        Self::Signer,
+        Self::TrustAnchor,
+        Self::Key,
+        Self::Logged,
+    ];
+
     /// The word used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ use notafter_pki::time::{Civil, DAY};
 
 use crate::UnixTime;
 use crate::finding::{Kind, Severity};
+use crate::inventory::{AssetKind, Role};
 
 /// A query: every term must hold. Empty: everything that is in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,6 +174,8 @@ impl fmt::Display for QueryError {
 
 impl std::error::Error for QueryError {}
 
+/// So many letters: the same in the API, the pages and the command line.
+pub const LENGTH_MAX: usize = 2000;
 /// So many terms are enough for anybody; more would make a statement without bound.
 const TERMS_MAX: usize = 32;
 
@@ -182,6 +185,12 @@ impl Query {
     /// # Errors
     /// An unknown key, a value that the key cannot have, an open quote.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
+        if text.chars().count() > LENGTH_MAX {
+            return Err(QueryError {
+                message: format!("the query has more than {LENGTH_MAX} letters"),
+                hint: "ask in two steps".into(),
+            });
+        }
         let mut terms = Vec::new();
         for word in words(text)? {
             terms.push(Term::parse(&word)?);
@@ -309,7 +318,7 @@ impl Term {
             (_, "<" | ">") if KEYS.iter().any(|(known, _)| *known == key) => {
                 return Err(wrong(&key, value, "< and > go with expires, issued and seen; write a : here"));
             }
-            ("owner", _) => Test::Owner((value != "none").then(|| value.to_owned())),
+            ("owner", _) => Test::Owner((!value.eq_ignore_ascii_case("none")).then(|| value.to_owned())),
             ("issuer", _) => Test::Issuer(value.to_lowercase()),
             ("subject", _) => Test::Subject(value.to_lowercase()),
             ("name", _) => Test::Name(name(value)?),
@@ -317,20 +326,37 @@ impl Term {
             ("location" | "at", _) if value.contains("://") => Test::Location(value.to_owned()),
             ("location" | "at", _) => network(value)?,
             ("path", _) => Test::Path(value.to_owned()),
-            ("kind", _) => Test::Kind(value.to_ascii_lowercase()),
-            ("role", _) => Test::Role(value.to_ascii_lowercase()),
+            ("kind", _) => Test::Kind(one_of("kind", value, AssetKind::ALL.iter().map(|k| k.as_str()))?),
+            ("role", _) => Test::Role(one_of("role", value, Role::ALL.iter().map(|r| r.as_str()))?),
             ("key", _) => Test::Key(value.to_lowercase()),
-            ("finding", _) => Test::Finding(finding(value)?),
-            ("severity", _) => Test::Severity(severity(value)?),
+            ("finding", _) => Test::Finding(finding(&value.to_ascii_lowercase())?),
+            ("severity", _) => Test::Severity(severity(&value.to_ascii_lowercase())?),
             ("source", _) => Test::Source(value.to_owned()),
             ("service", _) => Test::Service(value.to_owned()),
-            ("is", _) => Test::Is(state(value)?),
+            ("is", _) => Test::Is(state(&value.to_ascii_lowercase())?),
             _ => return Err(unknown(&key)),
         };
         // `finding:none` says the opposite of `finding:any`.
-        let not = not ^ (key == "finding" && value == "none");
+        let not = not ^ (key == "finding" && value.eq_ignore_ascii_case("none"));
         Ok(Self { not, test })
     }
+}
+
+/// A word of a closed list.
+fn one_of<'a>(
+    key: &str,
+    value: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Result<String, QueryError> {
+    let word = value.to_ascii_lowercase();
+    if known.clone().any(|k| k == word) {
+        return Ok(word);
+    }
+    let hint = match nearest(&word, known.clone()) {
+        Some(near) => format!("did you mean {key}:{near}?"),
+        None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Err(wrong(key, value, &hint))
 }
 
 fn finding(value: &str) -> Result<Option<Kind>, QueryError> {
@@ -497,6 +523,10 @@ mod tests {
         check("2001:db8::1", false, Test::Network("2001:db8::1".parse().unwrap(), 128));
         check("is:unseen", false, Test::Is(State::Unseen));
         check("finding:none", true, Test::Finding(None));
+        check("Severity:WARNING", false, Test::Severity(Severity::Warning));
+        check("owner:NONE", false, Test::Owner(None));
+        check("finding:None", true, Test::Finding(None));
+        check("role:Leaf", false, Test::Role("leaf".into()));
         check("-finding:none", false, Test::Finding(None));
         check("finding:key-exposed", false, Test::Finding(Some(Kind::KeyExposed)));
         check("Example", false, Test::Text("example".into()));
@@ -547,6 +577,10 @@ mod tests {
             ("location:10.0.0.0/99", "network"),
             ("name:\"a", "add a"),
             ("owner<3", "write a :"),
+            ("kind:xyzzy", "known are certificate, crl"),
+            ("kind:certificat", "did you mean kind:certificate?"),
+            ("role:leave", "did you mean role:leaf?"),
+            (&"a".repeat(2001), "more than 2000 letters"),
         ] {
             let error = Query::parse(text).unwrap_err();
             assert!(error.to_string().contains(says), "{text}: {error}");

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use notafter_core::UnixTime;
 use notafter_core::alert::hold::{hold_most, hold_usual};
 use notafter_core::alert::{Alert, Hold, Outgoing, State};
-use notafter_core::notice::Notice;
+use notafter_core::finding::Severity;
+use notafter_core::notice::{Event, Notice};
 use notafter_core::query::{Query, nearest};
 use notafter_store::alerts::AuditLine;
 use notafter_store::{Store, StoreError};
@@ -108,11 +109,20 @@ pub fn says_something(query: &Query) -> Result<(), Unfit> {
     Ok(())
 }
 
+/// A note or a reason has so many letters at most.
+pub const NOTE_MAX: usize = 1000;
+
 /// Whoever reads the audit trail in a year wants to know why.
 ///
 /// # Errors
-/// There is no reason in it.
+/// There is no reason in it, or one that no list can show.
 pub fn says_why(reason: &str) -> Result<(), Unfit> {
+    if reason.chars().any(char::is_control) {
+        return unfit("the reason holds control characters", "write one line of plain text");
+    }
+    if reason.chars().count() > NOTE_MAX {
+        return unfit(format!("the reason has more than {NOTE_MAX} letters"), "say it in fewer words");
+    }
     if reason.trim().is_empty() {
         return unfit("the reason is empty", "say why in a few words: they are kept in the audit trail");
     }
@@ -150,6 +160,57 @@ pub fn test(
         detail: about.to_owned(),
     })?;
     Ok(messages)
+}
+
+/// What a test message is about: whom it goes to, and in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Item {
+    pub owner: String,
+    pub about: String,
+}
+
+/// Who would be told about an owner by name, an alert by its id, or a finding by its: `None` where it is none of these.
+///
+/// # Errors
+/// The store's.
+pub fn item(store: &Store, setup: &Setup, text: &str) -> Result<Option<Item>, StoreError> {
+    if setup.people.contains_key(text) {
+        return Ok(Some(Item { owner: text.to_owned(), about: format!("the owner {text}") }));
+    }
+    let number = Alert::parse_id(text).filter(|_| text.starts_with('a'));
+    if let Some(alert) = number.map(|n| store.alert(n)).transpose()?.flatten() {
+        let about = format!("{}: {}", alert.id(), alert.title);
+        return Ok(Some(Item { owner: alert.owner, about }));
+    }
+    let found = store.finding(text)?;
+    Ok(found.map(|finding| Item {
+        owner: finding.owner.unwrap_or_else(|| setup.last_resort.clone()),
+        about: finding.title,
+    }))
+}
+
+/// The message of a test: the same, whoever asks for it and from where.
+pub fn test_notice(setup: &Setup, item: &Item, by: &str, now: UnixTime) -> Notice {
+    let Item { owner, about } = item;
+    Notice {
+        id: format!("test-{}-{owner}", now.0),
+        event: Event::Test,
+        severity: Severity::Info,
+        alert: None,
+        instance: String::new(),
+        owner: owner.clone(),
+        title: format!("a test about {about}"),
+        text: format!("{by} asked for this test. If you read it, alerts for {owner} arrive here."),
+        hint: "nothing is to be done".to_owned(),
+        deadline: None,
+        items: Vec::new(),
+        more: 0,
+        acknowledge_url: None,
+        acknowledge_command: None,
+        page_url: setup.public_url.clone(),
+        at: now,
+    }
 }
 
 /// Finds several alerts, so that a deed about all of them is done about all or none.

@@ -14,7 +14,7 @@ use notafter_core::fault::{Fault, Retry};
 use notafter_core::finding::{Fact, Severity, summary_at};
 use notafter_core::notice::{Event, Notice};
 use notafter_core::{Fingerprint, UnixTime};
-use notafter_store::alerts::{AuditLine, NewLink};
+use notafter_store::alerts::{AuditLine, NewLink, Telling};
 use notafter_store::rows::FindingRow;
 use notafter_store::{Store, StoreError};
 
@@ -34,24 +34,25 @@ const PROBE_MOST: i64 = 6 * 3600;
 /// After so long nobody waits for it any more.
 const PROBE_END: i64 = 7 * 86_400;
 
-/// What the audit trail calls that an alert was told, alone or in one message with others.
-pub const TOLD: &str = "alert-told";
+/// So often at most a message is tried in all: what is refused every time is for a person to mend.
+const ATTEMPTS_MOST: u32 = 12;
+
+/// What the audit trail calls that a message about an alert was written, and waits to be taken over.
+const QUEUED: &str = "alert-queued";
+/// That the other side took it over.
+const TOLD: &str = "alert-told";
+/// That it was given up.
+const NOT_TOLD: &str = "alert-not-delivered";
 
 /// Told of every message, also of those that no channel carries.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
-
-/// An alert with everything that is kept together with it.
-pub(crate) struct Written {
-    pub(crate) alert: Alert,
-    pub(crate) messages: Vec<Outgoing>,
-    links: Vec<NewLink>,
-    lines: Vec<AuditLine>,
-}
 
 /// What telling needs to remember while the server runs.
 pub struct Desk {
     /// By owner and channel: what came back last, and when.
     channels: HashMap<(String, String), (Option<String>, UnixTime)>,
+    /// What reached nobody and is about what is not over.
+    unheard: Vec<Outgoing>,
     log: Log,
 }
 
@@ -61,7 +62,7 @@ impl Desk {
     /// # Errors
     /// The store's.
     pub fn open(store: &Store, log: Log) -> Result<Self, StoreError> {
-        let mut desk = Self { channels: HashMap::new(), log };
+        let mut desk = Self { channels: HashMap::new(), unheard: Self::unheard(store)?, log };
         let mut known = store.outgoing(None, 1000)?;
         known.reverse();
         for message in known {
@@ -72,7 +73,7 @@ impl Desk {
 
     /// One that remembers nothing and says nothing: for messages that are only imagined.
     pub(crate) fn imagined() -> Self {
-        Self { channels: HashMap::new(), log: Arc::new(|_| {}) }
+        Self { channels: HashMap::new(), unheard: Vec::new(), log: Arc::new(|_| {}) }
     }
 
     fn note(&mut self, message: &Outgoing) {
@@ -91,7 +92,12 @@ impl Desk {
         let state = |name: String| {
             let known = self.channels.get(&(owner.to_owned(), name.clone()));
             let (failed, at) = known.cloned().unwrap_or((None, UnixTime(0)));
-            (name, failed, at)
+            // A channel that takes other messages has still lost this one.
+            let lost = |m: &&Outgoing| m.owner == owner && channel_name(&m.notifier, m.to.as_deref()) == name;
+            match self.unheard.iter().rfind(lost) {
+                Some(lost) if failed.is_none() => (name, lost.error.clone(), lost.next),
+                _ => (name, failed, at),
+            }
         };
         person.notify.iter().map(|(n, to)| state(channel_name(n, to.as_deref()))).collect()
     }
@@ -118,9 +124,8 @@ impl Desk {
             next_number: store.next_alert_number()?,
             now,
         });
-        for written in self.write_up(setup, deeds, &findings, now) {
-            let Written { alert, messages, links, lines } = written;
-            if !store.tell_with(&alert, &messages, &links, &lines)? {
+        for part in self.write_up(setup, deeds, &findings, now) {
+            if !store.tell_all(&part)? {
                 // Somebody acknowledged in between: what is left is decided anew on the next round.
                 return Ok(Some(now));
             }
@@ -128,14 +133,15 @@ impl Desk {
         Ok(next)
     }
 
-    /// What is written down for each deed: its messages, those for one person at one time as one.
+    /// What is written down for each deed: its messages, those for one person at one time as one. In parts, each of which
+    /// is kept whole or not at all.
     pub(crate) fn write_up(
         &self,
         setup: &Setup,
         deeds: Vec<Deed>,
         findings: &[Tellable],
         now: UnixTime,
-    ) -> Vec<Written> {
+    ) -> Vec<Vec<Telling>> {
         let by_id: HashMap<&str, &Tellable> = findings.iter().map(|f| (f.id.as_str(), f)).collect();
         let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for deed in &deeds {
@@ -146,9 +152,7 @@ impl Desk {
         let crowded: BTreeSet<(String, &str)> =
             counts.into_iter().filter(|(_, n)| *n > APART_MAX).map(|((o, e), _)| (o.to_owned(), e)).collect();
         let mut bundles: BTreeMap<(String, &str), Vec<(usize, Notice)>> = BTreeMap::new();
-        let mut kept: Vec<(Alert, Vec<Outgoing>, Vec<NewLink>)> = Vec::new();
-        // By place in `kept`: what was told of it in a message that is kept with another one.
-        let mut elsewhere: BTreeMap<usize, Vec<AuditLine>> = BTreeMap::new();
+        let mut kept: Vec<Telling> = Vec::new();
         for deed in deeds {
             let about: Vec<&Tellable> =
                 deed.news.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
@@ -172,7 +176,12 @@ impl Desk {
             for (owner, event) in &deed.tell {
                 let id = format!("{}-{}-{}-{owner}", deed.alert.id(), event.as_str(), now.0);
                 let alone = !crowded.contains(&(owner.clone(), event.as_str()));
-                let ways = if alone { ways(setup, &deed.alert, now, &mut links) } else { Ways::default() };
+                // What goes into one message with others has the link of them all.
+                let ways = if alone || keeps_incidents(setup, owner) {
+                    ways(setup, *event, &[&deed.alert], now, &mut links)
+                } else {
+                    Ways::default()
+                };
                 let notice = message::write(id, *event, owner, &deed.alert, &about, ways, now);
                 if alone {
                     messages.extend(self.address(setup, owner, Some(deed.alert.number), notice, now));
@@ -182,34 +191,46 @@ impl Desk {
                     bundles.entry((owner.clone(), event.as_str())).or_default().push((kept.len(), notice));
                 }
             }
-            kept.push((deed.alert, messages, links));
+            kept.push(Telling { alert: deed.alert, messages, links, lines: Vec::new() });
         }
+        let mut together: BTreeSet<usize> = BTreeSet::new();
         for ((owner, event), parts) in bundles {
-            let first = parts[0].0;
             let told: Vec<_> = parts.iter().map(|(at, notice)| (*at, notice.title.clone())).collect();
+            let first = told[0].0;
+            let of: Vec<&Alert> = told.iter().map(|(at, _)| &kept[*at].alert).collect();
+            let beside: Vec<i64> = of.iter().skip(1).map(|alert| alert.number).collect();
+            let kind = parts[0].1.event;
+            let mut links = Vec::new();
+            let ways = ways(setup, kind, &of, now, &mut links);
             let notices: Vec<_> = parts.into_iter().map(|(_, notice)| notice).collect();
-            let number = kept[first].0.number;
-            let notice = bundle(setup, &owner, event, &notices, number, now);
-            // Kept with the first of its alerts: should the server die before the others are kept, they are
-            // told again, and nothing is lost.
-            let messages = self.address_to(setup, &owner, Some(number), notice, Which::People, now);
-            for (at, part) in told.into_iter().skip(1) {
-                let of = &kept[at].0;
-                elsewhere.entry(at).or_default().extend(messages.iter().map(|m| {
-                    let channel = channel_name(&m.notifier, m.to.as_deref());
-                    let detail = format!("{event} to {} by {channel}, with others: {part}", m.owner);
-                    told_line(of, detail, now)
-                }));
+            let number = kept[first].alert.number;
+            let id = format!("bundle-a{number}-{event}-{}-{owner}", now.0);
+            let notice = message::bundle(id, &owner, &notices, ways, now);
+            let mut messages = self.address_to(setup, &owner, Some(number), notice, Which::People, now);
+            messages.iter_mut().for_each(|m| m.beside.clone_from(&beside));
+            for (at, part) in told {
+                let line =
+                    |m: &Outgoing| queued_line(&kept[at].alert, m, &format!("with others: {part}"), now);
+                let lines: Vec<_> = messages.iter().map(line).collect();
+                kept[at].lines.extend(lines);
+                together.insert(at);
             }
-            kept[first].1.extend(messages);
+            kept[first].messages.extend(messages);
+            kept[first].links.extend(links);
         }
-        let mut written = Vec::with_capacity(kept.len());
-        for (at, (alert, messages, links)) in kept.into_iter().enumerate() {
-            let mut lines = audit(&alert, &messages, now);
-            lines.extend(elsewhere.remove(&at).unwrap_or_default());
-            written.push(Written { alert, messages, links, lines });
+        // What stands in one message is kept in one transaction: a link must never lead to an alert that is not there.
+        let (mut one, mut over, mut apart) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, mut telling) in kept.into_iter().enumerate() {
+            let lines = audit(&telling.alert, &telling.messages, now);
+            telling.lines.extend(lines);
+            match telling.alert.state {
+                _ if together.contains(&at) => one.push(telling),
+                // What ends makes room for what begins with the same cause.
+                State::Resolved => over.push(vec![telling]),
+                _ => apart.push(vec![telling]),
+            }
         }
-        written
+        over.into_iter().chain([one]).chain(apart).collect()
     }
 
     /// One delivery for each channel of an owner; those of the last resort where there is none.
@@ -260,6 +281,7 @@ impl Desk {
         now: UnixTime,
     ) -> Result<(), StoreError> {
         message.attempts += 1;
+        let before = message.delivery;
         let mut instead = Vec::new();
         match result {
             Ok(()) => {
@@ -298,8 +320,84 @@ impl Desk {
                 }
             }
         }
-        store.delivered(&message, &instead)?;
+        let lines = outcome_lines(before, &message, now);
+        store.delivered_with(&message, &instead, &[], &lines)?;
         self.note(&message);
+        if message.delivery == Delivery::Sent {
+            // What was refused while the channel did not work: its owner still waits for it.
+            self.again(store, setup, Some(&message.owner), now)?;
+        }
+        Ok(())
+    }
+
+    /// Looks what is owed still: an alert may be over since, or somebody has it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn look(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.unheard = Self::unheard(store)?;
+        Ok(())
+    }
+
+    /// What was given up for good, is about an alert that nobody has, and reached its owner by no other way.
+    fn unheard(store: &Store) -> Result<Vec<Outgoing>, StoreError> {
+        let mut out = Vec::new();
+        for message in store.given_up()? {
+            let mut waits = false;
+            for number in message.alerts() {
+                let open = store.alert(number)?.is_some_and(|a| a.state == State::Open && a.hold.is_none());
+                waits |=
+                    open && !store.outgoing(Some(number), 200)?.iter().any(|m| makes_up_for(m, &message));
+            }
+            if waits {
+                out.push(message);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Tries again what was refused for good: when a channel of that owner works, or the configuration is another one
+    /// now (then for all owners).
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn again(
+        &mut self,
+        store: &Store,
+        setup: &Setup,
+        owner: Option<&str>,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        self.look(store)?;
+        for mut message in self.unheard.clone() {
+            if owner.is_some_and(|owner| owner != message.owner) || message.attempts >= ATTEMPTS_MOST {
+                continue;
+            }
+            let mut links = Vec::new();
+            let mut alerts = Vec::new();
+            for number in message.alerts() {
+                alerts.extend(store.alert(number)?);
+            }
+            // Its link was not kept when it was given up.
+            let open: Vec<&Alert> = alerts.iter().filter(|a| a.state != State::Resolved).collect();
+            message.notice.acknowledge_url =
+                ways(setup, message.notice.event, &open, now, &mut links).acknowledge_url;
+            let links: Vec<_> = links.into_iter().zip(&open).map(|(link, of)| (of.number, link)).collect();
+            // It goes by the channels that the owner has now; the one that refused it may be none of them any more.
+            let (number, notice) = (message.alert, message.notice.clone());
+            let mut others = deliveries(setup, &message.owner, number, &notice, Which::All, now);
+            others.iter_mut().for_each(|m| m.beside.clone_from(&message.beside));
+            let by = |m: &Outgoing| (m.notifier.clone(), m.to.clone());
+            if others.iter().any(|m| by(m) == by(&message)) {
+                (message.delivery, message.next) = (Delivery::Pending, now);
+                others.clear();
+            }
+            if message.delivery == Delivery::Failed && others.is_empty() {
+                continue;
+            }
+            store.delivered_with(&message, &others, &links, &[])?;
+            self.unheard.retain(|m| m.id != message.id);
+        }
         Ok(())
     }
 
@@ -320,8 +418,31 @@ impl Desk {
         }
         let mut notice = failed.notice.clone();
         notice.text = format!("This could not be delivered to {}. {}", failed.owner, notice.text);
-        Ok(deliveries(setup, &setup.last_resort, failed.alert, &notice, Which::All, now))
+        let mut instead = deliveries(setup, &setup.last_resort, failed.alert, &notice, Which::All, now);
+        instead.iter_mut().for_each(|m| m.beside.clone_from(&failed.beside));
+        Ok(instead)
     }
+}
+
+/// Those of these messages that were given up, and by whose channel none to the same owner has gone through since: what
+/// is wrong now, rather than what once was. A message of an alert that is still owed is brought again by itself.
+pub fn not_made_up_for(known: &[Outgoing]) -> Vec<&Outgoing> {
+    let channel = |m: &Outgoing| (m.owner.clone(), channel_name(&m.notifier, m.to.as_deref()));
+    let mut taken: HashMap<(String, String), UnixTime> = HashMap::new();
+    for (message, sent) in known.iter().filter_map(|m| Some((m, m.sent?))) {
+        let last = taken.entry(channel(message)).or_insert(sent);
+        *last = (*last).max(sent);
+    }
+    let lost = known.iter().filter(|m| matches!(m.delivery, Delivery::Failed | Delivery::Late));
+    lost.filter(|m| taken.get(&channel(m)).is_none_or(|at| *at < m.created)).collect()
+}
+
+/// Does `m` tell, or try to tell, the same owner what `lost` should have told, or something newer about the same alert?
+fn makes_up_for(m: &Outgoing, lost: &Outgoing) -> bool {
+    m.id != lost.id
+        && m.owner == lost.owner
+        && m.delivery != Delivery::Failed
+        && (m.notice.id == lost.notice.id || m.created > lost.created)
 }
 
 /// A message that was given up is tried again now and then: longer waits each time, until nobody waits for it: a
@@ -362,27 +483,34 @@ enum Which {
     People,
 }
 
-/// How to answer: the hash of each link's secret goes beside the messages, in their transaction.
-fn ways(setup: &Setup, alert: &Alert, now: UnixTime, links: &mut Vec<NewLink>) -> Ways {
-    let Some(url) = &setup.public_url else { return Ways::default() };
+/// How to answer about these alerts, by one link: the hash of its secret goes beside the messages, in their
+/// transaction. The end of something needs no answer.
+fn ways(setup: &Setup, event: Event, alerts: &[&Alert], now: UnixTime, links: &mut Vec<NewLink>) -> Ways {
+    let (Some(url), Some(first)) = (&setup.public_url, alerts.first()) else { return Ways::default() };
+    let page = match alerts {
+        [one] => format!("{url}/alerts/{}", one.id()),
+        _ => format!("{url}/alerts"),
+    };
+    if event == Event::Resolved {
+        return Ways { acknowledge_url: None, page_url: Some(page) };
+    }
     let (secret, hash) = new_secret();
     // A link ends before the deadline does: after that it is too late for "I have it".
     let month = now.plus(30 * 86_400);
-    let ends = match alert.deadline {
+    let end = |alert: &&Alert| match alert.deadline {
         Some(deadline) if deadline > now => month.min(deadline.plus(-1)),
         _ => now.plus(7 * 86_400),
     };
-    links.push(NewLink { hash, ends });
-    Ways {
-        acknowledge_url: Some(format!("{url}/ack/{secret}")),
-        page_url: Some(format!("{url}/alerts/{}", alert.id())),
-    }
+    let ends = alerts.iter().map(end).min().unwrap_or(month);
+    let beside = alerts.iter().map(|a| a.number).filter(|n| *n != first.number).collect();
+    links.push(NewLink { hash, ends, beside });
+    Ways { acknowledge_url: Some(format!("{url}/ack/{secret}")), page_url: Some(page) }
 }
 
-fn bundle(setup: &Setup, owner: &str, event: &str, parts: &[Notice], number: i64, now: UnixTime) -> Notice {
-    let page_url = setup.public_url.as_ref().map(|url| format!("{url}/alerts"));
-    let id = format!("bundle-a{number}-{event}-{}-{owner}", now.0);
-    message::bundle(id, owner, parts, Ways { acknowledge_url: None, page_url }, now)
+/// Does a channel of this owner keep an incident for each alert?
+fn keeps_incidents(setup: &Setup, owner: &str) -> bool {
+    let keeps = |name: &str| setup.channels.get(name).is_some_and(|c| c.notifier.keeps_incidents());
+    setup.people.get(owner).is_some_and(|person| person.notify.iter().any(|(name, _)| keeps(name)))
 }
 
 fn deliveries(
@@ -411,6 +539,7 @@ fn deliveries(
         .map(|(rank, (name, to))| Outgoing {
             id: format!("{}/{owner}/{}", notice.id, channel_name(name, to.as_deref())),
             alert,
+            beside: Vec::new(),
             owner: owner.to_owned(),
             notifier: name.clone(),
             to: to.clone(),
@@ -426,26 +555,47 @@ fn deliveries(
         .collect()
 }
 
-/// A line of the trail that says that an alert was told.
-fn told_line(alert: &Alert, detail: String, now: UnixTime) -> AuditLine {
-    AuditLine { at: now, who: "notafter".to_owned(), what: TOLD.to_owned(), subject: alert.id(), detail }
+fn line(number: i64, what: &str, detail: String, now: UnixTime) -> AuditLine {
+    AuditLine {
+        at: now,
+        who: "notafter".to_owned(),
+        what: what.to_owned(),
+        subject: format!("a{number}"),
+        detail,
+    }
+}
+
+/// A line of the trail that says that a message about an alert waits to be taken over. That it was told is another.
+fn queued_line(alert: &Alert, m: &Outgoing, about: &str, now: UnixTime) -> AuditLine {
+    let channel = channel_name(&m.notifier, m.to.as_deref());
+    let detail = format!("{} to {} by {channel}, {about}", m.notice.event.as_str(), m.owner);
+    line(alert.number, QUEUED, detail, now)
 }
 
 fn audit(alert: &Alert, messages: &[Outgoing], now: UnixTime) -> Vec<AuditLine> {
-    let mut out: Vec<_> = messages
-        .iter()
-        .map(|m| {
-            let channel = channel_name(&m.notifier, m.to.as_deref());
-            let detail =
-                format!("{} to {} by {channel}: {}", m.notice.event.as_str(), m.owner, m.notice.title);
-            told_line(alert, detail, now)
-        })
-        .collect();
+    let alone = messages.iter().filter(|m| m.beside.is_empty());
+    let mut out: Vec<_> =
+        alone.map(|m| queued_line(alert, m, &format!("alone: {}", m.notice.title), now)).collect();
     if alert.state == State::Resolved {
-        let what = "alert-resolved".to_owned();
-        out.push(AuditLine { what, ..told_line(alert, alert.title.clone(), now) });
+        out.push(line(alert.number, "alert-resolved", alert.title.clone(), now));
     }
     out
+}
+
+/// What became of a message, for the trail of each of its alerts; nothing while it is still tried.
+fn outcome_lines(before: Delivery, m: &Outgoing, now: UnixTime) -> Vec<AuditLine> {
+    let given_up = matches!(m.delivery, Delivery::Failed | Delivery::Late);
+    let what = match m.delivery {
+        Delivery::Sent => TOLD,
+        _ if given_up && before == Delivery::Pending => NOT_TOLD,
+        _ => return Vec::new(),
+    };
+    let channel = channel_name(&m.notifier, m.to.as_deref());
+    let mut detail = format!("{} to {} by {channel}: {}", m.notice.event.as_str(), m.owner, m.notice.title);
+    if let Some(error) = &m.error {
+        detail.push_str(&format!(" ({error})"));
+    }
+    m.alerts().map(|number| line(number, what, detail.clone(), now)).collect()
 }
 
 /// Every finding that somebody is told about, as the decision wants it.

@@ -176,9 +176,10 @@ impl Engine {
         log: Log,
     ) -> Result<(Self, Arc<Handle>), StoreError> {
         let (events, inbox) = channel();
-        let desk = Desk::open(&store, Arc::clone(&log))?;
-        let instance = notify::instance(&store)?;
         let now = clock.now();
+        let mut desk = Desk::open(&store, Arc::clone(&log))?;
+        desk.again(&store, &setup, None, now)?;
+        let instance = notify::instance(&store)?;
         let status = Arc::new(Status::default());
         status.update(|s| {
             s.started = Some(now);
@@ -271,7 +272,12 @@ impl Engine {
                 match done {
                     Ok(schedule) => {
                         self.schedule = schedule;
-                        *self.handle.setup.write().unwrap_or_else(|p| p.into_inner()) = Arc::from(setup);
+                        let setup: Arc<Setup> = Arc::from(setup);
+                        *self.handle.setup.write().unwrap_or_else(|p| p.into_inner()) = Arc::clone(&setup);
+                        // What was refused may have been refused because of what was changed now.
+                        if let Err(error) = self.desk.again(&self.handle.store, &setup, None, now) {
+                            self.handle.status.trouble(&error);
+                        }
                         (self.decide_at, self.own_at, self.crowds_at) = (now, now, now);
                     }
                     Err(error) => self.handle.status.trouble(&error),
@@ -571,6 +577,7 @@ impl Engine {
         }
         let setup = self.handle.setup();
         let rows = self.handle.store.sources()?;
+        self.desk.look(&self.handle.store)?;
         let channels: Vec<(String, Channels)> =
             setup.people.keys().map(|name| (name.clone(), self.desk.channels_of(name, &setup))).collect();
         let views: Vec<_> = channels.iter().map(|(name, c)| (name, channel_views(c))).collect();
@@ -747,6 +754,7 @@ fn judged_by(store: &Store, setup: &Setup) -> Result<(), StoreError> {
     const NAME: &str = "judged-by";
     let services = setup.services.iter().map(|s| (s.name.clone(), s.places.clone()));
     store.set_services(services.collect());
+    store.set_names(setup.owner_names(), setup.sources.iter().map(|s| s.name.clone()).collect());
     let sources: Vec<&str> = setup.sources.iter().map(|s| s.name.as_str()).collect();
     store.set_sources(&sources)?;
     let key = setup.judgment_key.as_bytes();

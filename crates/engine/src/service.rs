@@ -1,8 +1,8 @@
 //! The state of services (groups of places) for the status page: from observation, and from nothing else.
 //!
 //! Good means: every place that was named was seen at the last look, shows something valid, and no critical
-//! finding is open about it there. A place that was not seen, a name that never was, or a source that is late
-//! makes it unknown, never good.
+//! finding is open about it there. A place that was not seen, a name that never was, a source that is late or
+//! one whose last look came to nothing makes it unknown, never good.
 
 use std::collections::HashSet;
 
@@ -119,8 +119,8 @@ fn state(
                     return false;
                 }
             };
-            let stale = is_stale(setup, sources, &placement.source, now);
-            places.push(place_state(asset, placement, critical, stale, now));
+            let history = history(setup, sources, &placement.source, now);
+            places.push(place_state(asset, placement, critical, history, now));
             places.len() < 100 * PLACES_MAX
         })?;
         if let Some(error) = failed {
@@ -156,15 +156,15 @@ fn place_state(
     asset: &AssetRow,
     placement: &PlacementRow,
     critical: bool,
-    stale: bool,
+    history: Option<&'static str>,
     now: UnixTime,
 ) -> PlaceState {
     let (health, why) = if asset.not_after.is_some_and(|end| end < now) {
         (Health::Bad, "expired")
     } else if placement.unseen_since.is_some() {
         (Health::Unknown, "did not answer at the last look")
-    } else if stale {
-        (Health::Unknown, "has not been looked at lately")
+    } else if let Some(why) = history {
+        (Health::Unknown, why)
     } else if critical {
         (Health::Bad, "a critical finding is open")
     } else {
@@ -222,6 +222,30 @@ fn why_missing(store: &Store, term: &Term, now: UnixTime) -> Result<&'static str
 pub fn came_to_nothing(row: &SourceRow) -> bool {
     let after = |finished: UnixTime| row.last_success.is_none_or(|success| success < finished);
     row.fault.is_some() || row.last_finished.is_some_and(after)
+}
+
+/// Why what a source saw is history, and nothing that holds now: it has missed its rounds, or its last look came to
+/// nothing. `None`: it is what was seen at the last look.
+pub fn history(setup: &Setup, sources: &[SourceRow], name: &str, now: UnixTime) -> Option<&'static str> {
+    if is_stale(setup, sources, name, now) {
+        return Some("has not been looked at lately");
+    }
+    let failed = sources.iter().any(|row| row.name == name && came_to_nothing(row));
+    failed.then_some("was not seen: the last look came to nothing")
+}
+
+/// Placements of which nothing is known now: they did not show themselves at the last look, or the source that saw
+/// them is late or came to nothing. `unseen` are the former. At most: one that is both counts twice.
+pub fn not_seen(setup: &Setup, sources: &[SourceRow], unseen: u64, now: UnixTime) -> u64 {
+    let planned = |row: &&SourceRow| setup.sources.iter().any(|p| p.name == row.name);
+    let history = |row: &&SourceRow| history(setup, sources, &row.name, now).is_some();
+    sources
+        .iter()
+        .filter(planned)
+        .filter(history)
+        .map(|row| row.placements)
+        .sum::<u64>()
+        .saturating_add(unseen)
 }
 
 /// Has a source missed its rounds? What it saw is then history.

@@ -99,6 +99,13 @@ pub struct Service {
 }
 
 impl Setup {
+    /// Everybody who may own something.
+    pub fn owner_names(&self) -> Vec<String> {
+        let rules = self.owners.iter().map(|owner| &owner.name);
+        let names: std::collections::BTreeSet<&String> = self.people.keys().chain(rules).collect();
+        names.into_iter().cloned().collect()
+    }
+
     /// By what to judge at an instant.
     pub fn judgment(&self, at: UnixTime) -> Judgment {
         Judgment { trust: self.trust.clone(), policy: self.policy.clone(), owners: self.owners.clone(), at }

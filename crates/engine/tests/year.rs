@@ -10,7 +10,7 @@ use std::time::Duration;
 use notafter_core::UnixTime;
 use notafter_core::alert::decide::Patience;
 use notafter_core::clock::Clock;
-use notafter_core::fault::{Fault, FaultKind};
+use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::finding::Severity;
 use notafter_core::joints::{BoxFuture, Cx, Notifier, Sink, Source};
 use notafter_core::location::Location;
@@ -34,8 +34,18 @@ const START: UnixTime = UnixTime(1_767_225_600);
 
 /// A chain, and when its leaf ends.
 type Served = (Vec<Arc<[u8]>>, UnixTime);
-/// What was carried and when, and whether the mail server is down.
-type Carried = (Vec<(UnixTime, Notice)>, bool);
+/// How the mail server is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Mail {
+    #[default]
+    Up,
+    /// It does not answer.
+    Down,
+    /// It refuses everything, for good.
+    Refuses,
+}
+/// What was carried and when, and how the mail server is.
+type Carried = (Vec<(UnixTime, Notice)>, Mail);
 
 /// Who issues, and for whom what is served now.
 struct World {
@@ -124,8 +134,14 @@ impl Notifier for Post {
     ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let mut post = self.0.lock().expect("the post");
-            if post.1 {
-                return Err(Fault::new(FaultKind::Unreachable, "the mail server does not answer"));
+            match post.1 {
+                Mail::Up => {}
+                Mail::Down => {
+                    return Err(Fault::new(FaultKind::Unreachable, "the mail server does not answer"));
+                }
+                Mail::Refuses => {
+                    return Err(Fault::new(FaultKind::Refused, "500 no").retry(Retry::Never));
+                }
             }
             post.0.push((cx.clock.now(), notice.clone()));
             Ok(())
@@ -308,10 +324,10 @@ fn a_year() {
 fn mail_down_for_two_hours_and_a_source_for_three_days() {
     let mut company = Company::new();
     lock(&company.world).install("a.web.test", START.plus(-70 * DAY), 90);
-    company.post.0.lock().expect("the post").1 = true;
+    company.post.0.lock().expect("the post").1 = Mail::Down;
     company.live(2, |_, _| {});
     assert!(company.told().is_empty());
-    company.post.0.lock().expect("the post").1 = false;
+    company.post.0.lock().expect("the post").1 = Mail::Up;
     company.live(3, |_, _| {});
     assert_eq!(company.days("web", Event::Alert, "a.web.test"), [0]);
     lock(&company.world).broken = true;
@@ -429,10 +445,10 @@ fn what_was_told_by_a_wrong_clock_is_taken_back() {
 fn mail_down_for_three_days_loses_no_step() {
     let mut company = Company::new();
     lock(&company.world).install("a.web.test", START.plus(-80 * DAY), 90);
-    company.post.0.lock().expect("the post").1 = true;
+    company.post.0.lock().expect("the post").1 = Mail::Down;
     company.live(72, |_, _| {});
     assert!(company.told().is_empty());
-    company.post.0.lock().expect("the post").1 = false;
+    company.post.0.lock().expect("the post").1 = Mail::Up;
     company.live(12, |_, _| {});
     assert_eq!(company.days("web", Event::Alert, "a.web.test").len(), 1, "{:?}", company.told());
     let late = company.told().into_iter().find(|(_, n)| n.owner == "web").expect("a message");
@@ -655,4 +671,85 @@ fn what_lapsed_once_is_told_louder_the_next_time() {
     assert!(again.contains(&(day + 67)) || again.contains(&(day + 68)), "{again:?}");
     let (_, summary) = of("never.web.test").expect("it is told of");
     assert!(!summary.contains("before"), "{summary}");
+}
+
+/// The one link of a message, as far as it is a secret.
+fn secret(notice: &Notice) -> String {
+    let url = notice.acknowledge_url.as_deref().unwrap_or_else(|| panic!("no link: {notice:?}"));
+    url.strip_prefix("https://certs.test/ack/").unwrap_or_else(|| panic!("{url}")).to_owned()
+}
+
+#[test]
+fn every_message_has_its_link_and_a_bundle_one_for_all() {
+    let mut company = Company::new();
+    for n in 0..6 {
+        lock(&company.world).install(&format!("s{n}.web.test"), START.plus((n - 80) * DAY), 90);
+    }
+    company.live(24, |_, _| {});
+    let store = Arc::clone(&company.handle.store);
+    let alerts = store.open_alerts().expect("alerts");
+    assert!(alerts.len() >= 6, "{}", alerts.len());
+    let told = company.told();
+    let bundle = told.iter().find(|(_, n)| n.owner == "web" && n.alert.is_none() && n.event == Event::Alert);
+    let (_, bundle) = bundle.unwrap_or_else(|| panic!("no bundle: {told:?}"));
+    for (_, notice) in told.iter().filter(|(_, n)| !matches!(n.event, Event::Digest | Event::Resolved)) {
+        assert_eq!(secret(notice).len(), 64);
+    }
+    let hash = notafter_engine::notify::secret_hash(&secret(bundle));
+    let link = store.link(&hash, false, company.clock.now()).expect("a link");
+    let notafter_store::alerts::Link::For(numbers) = link else { panic!("{link:?}") };
+    let named: Vec<String> = numbers.iter().map(|n| format!("a{n}")).collect();
+    let command = bundle.acknowledge_command.clone().unwrap_or_default();
+    assert!(named.len() > 3 && named.iter().all(|id| command.contains(id.as_str())), "{command} {named:?}");
+    // Each of them shows the one message, and what became of it.
+    for number in &numbers {
+        let with = store.outgoing(Some(*number), 50).expect("messages");
+        assert!(with.iter().any(|m| m.notice.id == bundle.id && m.sent.is_some()), "a{number}: {with:?}");
+        let lines = store.audit_lines(Some(&format!("a{number}")), None, 50).expect("lines");
+        let what: Vec<_> = lines.iter().map(|(_, l)| l.what.as_str()).collect();
+        assert!(what.contains(&"alert-queued") && what.contains(&"alert-told"), "{what:?}");
+    }
+}
+
+#[test]
+fn what_was_refused_for_good_is_told_when_the_channel_works() {
+    let mut company = Company::new();
+    for n in 0..6 {
+        lock(&company.world).install(&format!("s{n}.web.test"), START.plus((n - 80) * DAY), 90);
+    }
+    company.post.0.lock().expect("the post").1 = Mail::Refuses;
+    company.live(12, |_, _| {});
+    assert!(company.told().is_empty());
+    let store = Arc::clone(&company.handle.store);
+    let undelivered = |store: &Store| {
+        let mut open = Vec::new();
+        store.each_tellable(&mut |row| open.push(row.kind)).expect("findings");
+        open.contains(&notafter_core::finding::Kind::AlertUndelivered)
+    };
+    assert!(undelivered(&store), "it is said that nobody was told");
+    let lines = store.audit_lines(Some("a1"), None, 50).expect("lines");
+    assert!(lines.iter().all(|(_, l)| l.what != "alert-told"), "told? {lines:?}");
+    assert!(lines.iter().any(|(_, l)| l.what == "alert-not-delivered"), "{lines:?}");
+    // Mended, and any message that goes through brings the others after it; a link that works is in them.
+    company.post.0.lock().expect("the post").1 = Mail::Up;
+    let item = notafter_engine::hands::Item { owner: "web".into(), about: "a test".into() };
+    let now = company.clock.now();
+    let setup = company.handle.setup();
+    let notice = notafter_engine::hands::test_notice(&setup, &item, "kim", now);
+    notafter_engine::hands::test(&store, &setup, notice, "a test", "kim", now).expect("sent");
+    company.live(6, |_, _| {});
+    let told = company.told();
+    for n in 0..6 {
+        let name = format!("s{n}.web.test");
+        let heard = |(_, notice): &&(UnixTime, Notice)| {
+            notice.owner == "web" && notice.items.iter().any(|i| i.name == name)
+        };
+        let count = told.iter().filter(heard).count();
+        assert_eq!(count, 1, "{name} was told {count} times: {:?}", told.iter().map(|(_, n)| &n.title));
+        let (_, notice) = told.iter().find(heard).expect("it");
+        let hash = notafter_engine::notify::secret_hash(&secret(notice));
+        let link = store.link(&hash, false, company.clock.now()).expect("a link");
+        assert!(matches!(link, notafter_store::alerts::Link::For(_)), "{link:?}");
+    }
+    assert!(!undelivered(&store), "and nothing says otherwise any more");
 }

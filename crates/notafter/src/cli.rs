@@ -472,7 +472,7 @@ pub(crate) enum AlertCommand {
 /// A test.
 #[derive(Args)]
 pub(crate) struct AlertTest {
-    /// What it is about: a query as for `ls`; the first that is found
+    /// What it is about: an alert (a17), an owner, a finding, or a query as for `ls`; the first that is found
     #[arg(value_name = "ITEM")]
     pub(crate) item: Option<String>,
     /// Whom to tell [default: the item's owner]

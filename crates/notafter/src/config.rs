@@ -7,7 +7,9 @@
 pub(crate) mod entries;
 pub(crate) mod init;
 pub(crate) mod managed;
+mod place;
 pub(crate) mod plan;
+pub(crate) mod schema;
 pub(crate) mod stakes;
 pub(crate) mod windows;
 
@@ -87,7 +89,7 @@ pub(crate) struct Config {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerTable {
-    /// Address and port [default: 127.0.0.1:4747]. Any but loopback needs `public_url` and https or `behind_proxy`.
+    /// Address and port [default: 127.0.0.1:4747]. Any but loopback needs `public_url` with https, and `behind_proxy`.
     #[schemars(with = "Option<String>")]
     pub(crate) listen: Option<Spanned<String>>,
     /// How the pages are reached from outside: in links, and as an allowed host name.
@@ -462,14 +464,14 @@ impl OwnerTable {
         let read = |text: &String| Match::parse(text);
         let matches = self.matches.iter().map(read).collect::<Result<_, _>>();
         let name = self.name.get_ref();
-        let matches = matches.map_err(|e| format!("owner `{name}`: {e}"))?;
+        let matches = matches?;
         const KNOWN: [&str; 3] = ["high", "normal", "low"];
         if let Some(word) = self.criticality.as_deref().filter(|word| !KNOWN.contains(word)) {
             let hint = match nearest(word, KNOWN.into_iter()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "write high, normal or low".to_owned(),
             };
-            return Err(format!("owner `{name}`: criticality = \"{word}\" is not known\nhint: {hint}"));
+            return Err(format!("criticality = \"{word}\" is not known\nhint: {hint}"));
         }
         Ok(Owner { name: name.clone(), matches, default: self.default, needs_days: self.needs_days })
     }

@@ -28,7 +28,6 @@ use notafter_engine::setup::{Build, Planned, Setup};
 use notafter_store::Store;
 use notafter_store::seal::Sealed;
 use notafter_store::works::Work;
-use serde_json::Value;
 
 use crate::assemble;
 use crate::cli::Look;
@@ -405,13 +404,4 @@ impl Probe for Places {
 /// The first mistake, with its line.
 pub(crate) fn checked(sheet: &Sheet, now: UnixTime) -> Result<Vec<String>, String> {
     Ok(sheet.managed(&Yard::checking(), now)?.into_iter().map(|m| m.name).collect())
-}
-
-/// The settings of a kind as JSON, for whoever describes them.
-pub(crate) fn kinds() -> BTreeMap<&'static str, BTreeMap<&'static str, Value>> {
-    BTreeMap::from([
-        ("issuer", issuers::ISSUERS.iter().map(|k| (k.name, (k.settings)())).collect()),
-        ("solver", solvers::SOLVERS.iter().map(|k| (k.name, (k.settings)())).collect()),
-        ("target", deployers::DEPLOYERS.iter().map(|k| (k.name, (k.settings)())).collect()),
-    ])
 }

@@ -7,7 +7,7 @@
 mod answers;
 pub(crate) mod args;
 mod deeds;
-mod lists;
+pub(crate) mod lists;
 mod looks;
 mod openapi;
 pub(crate) mod problem;

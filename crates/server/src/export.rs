@@ -268,6 +268,7 @@ async fn export(With(app): With<State>, uri: Uri, format: Format) -> Result<Resp
         }
     }
     let (store, now) = (Arc::clone(&app.handle.store), app.handle.clock.now());
+    let query = crate::api::with_store(&app, move |store, _| crate::api::lists::known(store, query)).await?;
     let body =
         stream::body(Purpose::Export, move |out| Ok(write(&store, &query, format, now, out).map(drop)?))
             .await?;

@@ -19,9 +19,10 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::get;
 use notafter_core::UnixTime;
-use notafter_engine::service;
+use notafter_core::alert::Delivery;
 use notafter_engine::setup::Setup;
 use notafter_engine::status::State as Condition;
+use notafter_engine::{notify, service};
 use notafter_store::Store;
 
 use crate::api::problem::Problem;
@@ -111,11 +112,12 @@ impl Sheet {
         text.family(
             "notafter_source_up",
             "gauge",
-            "1 while a source is configured, its last run reached something and it has not missed its rounds.",
+            "1 while the last run of a configured source reached something and it has not missed its rounds.",
         )?;
-        for row in &rows {
-            let stale = service::is_stale(&self.setup, &rows, &row.name, self.now);
-            text.sample(&[("source", &row.name)], flag(!service::came_to_nothing(row) && !stale))?;
+        // What is configured no more owes nothing: a rule on this must not ring for ever.
+        for row in rows.iter().filter(|row| self.setup.sources.iter().any(|p| p.name == row.name)) {
+            let up = service::history(&self.setup, &rows, &row.name, self.now).is_none();
+            text.sample(&[("source", &row.name)], flag(up))?;
         }
         type Count = fn(&notafter_store::rows::SourceRow) -> u64;
         let counts: [(&'static str, &'static str, Count); 4] = [
@@ -141,14 +143,16 @@ impl Sheet {
 
     fn totals(&self, text: &mut Text<'_>) -> Result<(), Stopped> {
         let totals = self.store.totals()?;
+        let sources = self.store.sources()?;
+        let unseen = service::not_seen(&self.setup, &sources, totals.unseen, self.now);
         for (name, help, value) in [
             ("notafter_assets", "Assets in use.", totals.assets),
             ("notafter_assets_owned", "Assets in use that somebody answers for.", totals.owned),
             ("notafter_placements", "Assets at places, seen or unseen at the last look.", totals.placements),
             (
                 "notafter_unseen_placements",
-                "Placements that did not show themselves at the last look.",
-                totals.unseen,
+                "Placements that did not show themselves at the last look, or whose source did not look or saw nothing.",
+                unseen.min(totals.placements),
             ),
             ("notafter_served_placements", "Placements at endpoints.", totals.served),
             (
@@ -164,31 +168,25 @@ impl Sheet {
     }
 
     fn alerts(&self, text: &mut Text<'_>) -> Result<(), Stopped> {
-        use notafter_core::alert::State;
+        use notafter_core::alert::{SNOOZED, State};
         let alerts = self.store.open_alerts()?;
         text.family("notafter_alerts", "gauge", "Alerts that are not resolved, by state.")?;
-        for state in [State::Open, State::Acknowledged] {
-            let count = alerts.iter().filter(|a| a.state == state).count();
-            text.sample(&[("state", state.as_str())], count as f64)?;
+        for state in [State::Open.as_str(), State::Acknowledged.as_str(), SNOOZED] {
+            let count = alerts.iter().filter(|a| a.stands() == state).count();
+            text.sample(&[("state", state)], count as f64)?;
         }
         // The newest thousand: what lies before that was dealt with, or is a finding by now.
         let known = self.store.outgoing(None, 1000)?;
-        let (mut pending, mut failed) = (0_u32, 0_u32);
-        for message in &known {
-            match message.delivery {
-                notafter_core::alert::Delivery::Pending => pending += 1,
-                notafter_core::alert::Delivery::Failed | notafter_core::alert::Delivery::Late => failed += 1,
-                notafter_core::alert::Delivery::Sent => {}
-            }
-        }
+        let pending = known.iter().filter(|m| m.delivery == Delivery::Pending).count();
+        let failed = notify::not_made_up_for(&known).len();
         text.family("notafter_outgoing_pending", "gauge", "Messages that wait to be taken over.")?;
-        text.sample(&[], f64::from(pending))?;
+        text.sample(&[], pending as f64)?;
         text.family(
             "notafter_alert_deliveries_failed",
             "gauge",
-            "Messages that were given up, among the newest thousand.",
+            "Messages of the newest thousand that were given up, and by whose channel none has gone through since.",
         )?;
-        text.sample(&[], f64::from(failed))?;
+        text.sample(&[], failed as f64)?;
         Ok(())
     }
 

@@ -95,13 +95,24 @@ pub(crate) async fn show<V: Template>(
     headers: &HeaderMap,
     make: impl FnOnce(&Arc<App>, &Look) -> Result<V, Problem> + Send + 'static,
 ) -> Answer {
+    show_as(app, caller, headers, |app, look| Ok((StatusCode::OK, make(app, look)?))).await
+}
+
+/// The same for a page that may be one about nothing.
+pub(crate) async fn show_as<V: Template>(
+    app: &Arc<App>,
+    caller: Caller,
+    headers: &HeaderMap,
+    make: impl FnOnce(&Arc<App>, &Look) -> Result<(StatusCode, V), Problem> + Send + 'static,
+) -> Answer {
     let made = work(app, move |app| {
         let look = app.look(&caller);
-        let view = make(app, &look)?;
-        view.render().map_err(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR))
+        let (status, view) = make(app, &look)?;
+        let page = view.render().map_err(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR))?;
+        Ok((status, page))
     });
     match made.await {
-        Ok(page) => html(StatusCode::OK, page),
+        Ok((status, page)) => html(status, page),
         Err(problem) => problem.answer(headers, |p| app.problem_page(p)),
     }
 }
@@ -234,6 +245,9 @@ async fn findings_page(
     headers: HeaderMap,
 ) -> Answer {
     show(&app, caller, &headers, move |_, look| {
+        if let Some((what, hint)) = ask.refused(look) {
+            return Err(Problem::bad(what).hint(hint));
+        }
         let found = findings::gather(look, &ask)?;
         Ok(findings::view(look, &look.house()?, &ask, &found))
     })
@@ -284,6 +298,10 @@ async fn alerts_page(
     headers: HeaderMap,
 ) -> Answer {
     show(&app, caller, &headers, move |_, look| {
+        if !alerts::STATES.contains(&ask.state.as_str()) {
+            let what = format!("state cannot be “{}”.", words::clean(&ask.state));
+            return Err(Problem::bad(what).hint("it is open, acknowledged, snoozed or resolved"));
+        }
         let house = look.house()?;
         let found = alerts::gather(look, &house, &ask)?;
         Ok(alerts::view(look, &house, &ask, &found, None))

@@ -287,6 +287,8 @@ pub(crate) struct Tick {
 /// a policy date
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DateRule {
+    /// base of the words: two lines, by turns
+    pub(crate) y: i32,
     pub(crate) x: f64,
     pub(crate) label: String,
     pub(crate) title: String,

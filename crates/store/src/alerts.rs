@@ -21,19 +21,31 @@ pub struct AuditLine {
     pub detail: String,
 }
 
-/// A single-use link that acknowledges an alert: the SHA-256 of its secret, and until when it holds.
+/// A single-use link that acknowledges alerts: the SHA-256 of its secret, and until when it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct NewLink {
     pub hash: [u8; 32],
     pub ends: UnixTime,
+    /// Alerts that it is for besides the one it is kept with.
+    pub beside: Vec<i64>,
+}
+
+/// What is kept of a telling: the alert as it stands now, the messages that follow, their links, lines of the trail.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Telling {
+    pub alert: Alert,
+    pub messages: Vec<Outgoing>,
+    pub links: Vec<NewLink>,
+    pub lines: Vec<AuditLine>,
 }
 
 /// What became of a single-use link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// For this alert.
-    For(i64),
+    /// For these alerts.
+    For(Vec<i64>),
     /// It was used already.
     Used,
     /// It has ended, or was revoked.
@@ -145,47 +157,32 @@ impl Store {
         audit: &[AuditLine],
     ) -> Result<bool, StoreError> {
         self.db.write(|c| {
-            let known = c.first("SELECT version FROM alert WHERE number = $1", args![alert.number])?;
-            let version = known.map(|row| row.int(0)).transpose()?.unwrap_or(0);
-            if version != alert.version {
+            if !is_as_loaded(c, alert, &[])? {
                 return Ok(false);
             }
-            let beside = c.first(
-                "SELECT number FROM alert WHERE joined = $1 AND state <> 'resolved' AND number <> $2",
-                args![&*fit(&alert.group), alert.number],
-            )?;
-            if beside.is_some() && alert.state != State::Resolved {
-                // Somebody else opened an alert for the same cause: load that one.
-                return Ok(false);
+            keep_alert(c, alert, messages, links, audit)?;
+            Ok(true)
+        })
+    }
+
+    /// The same for several alerts that are told in one message: all of them or none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn tell_all(&self, tellings: &[Telling]) -> Result<bool, StoreError> {
+        // What ends makes room for what begins with the same cause.
+        let mut tellings: Vec<&Telling> = tellings.iter().collect();
+        tellings.sort_by_key(|one| one.alert.state != State::Resolved);
+        let ending = tellings.iter().filter(|one| one.alert.state == State::Resolved);
+        let ending: Vec<i64> = ending.map(|one| one.alert.number).collect();
+        self.db.write(|c| {
+            for one in &tellings {
+                if !is_as_loaded(c, &one.alert, &ending)? {
+                    return Ok(false);
+                }
             }
-            let body = serde_json::to_string(alert).map_err(|e| other(format!("an alert: {e}")))?;
-            let changed = [alert.told, alert.resolved, alert.hold.as_ref().map(|h| h.at), Some(alert.opened)];
-            let changed = changed.into_iter().flatten().max().unwrap_or(alert.opened);
-            c.execute(
-                "INSERT INTO alert (number, version, joined, owner, state, changed, body)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)
-                 ON CONFLICT (number) DO UPDATE SET version = excluded.version, joined = excluded.joined,
-                   owner = excluded.owner, state = excluded.state, changed = excluded.changed, body = excluded.body",
-                args![
-                    alert.number,
-                    version + 1,
-                    &*fit(&alert.group),
-                    &alert.owner,
-                    alert.state.as_str(),
-                    changed,
-                    &body
-                ],
-            )?;
-            c.execute("DELETE FROM alert_member WHERE alert = $1", args![alert.number])?;
-            let members: Vec<_> =
-                alert.members.keys().map(|f| vec![f.into(), alert.number.into()]).collect();
-            c.execute_many("INSERT INTO alert_member (finding, alert) VALUES ($1, $2)", &members)?;
-            put_messages(c, messages)?;
-            for link in links {
-                put_link(c, link, alert.number)?;
-            }
-            for line in audit {
-                self::audit(c, line)?;
+            for one in &tellings {
+                keep_alert(c, &one.alert, &one.messages, &one.links, &one.lines)?;
             }
             Ok(true)
         })
@@ -241,7 +238,28 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn delivered(&self, message: &Outgoing, instead: &[Outgoing]) -> Result<(), StoreError> {
+        self.delivered_with(message, instead, &[], &[])
+    }
+
+    /// The same with the links that stand in the messages, each with the alert it is kept with, and with lines of the
+    /// trail.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn delivered_with(
+        &self,
+        message: &Outgoing,
+        instead: &[Outgoing],
+        links: &[(i64, NewLink)],
+        lines: &[AuditLine],
+    ) -> Result<(), StoreError> {
         self.db.write(|c| {
+            for (alert, link) in links {
+                put_link(c, link, *alert)?;
+            }
+            for line in lines {
+                audit(c, line)?;
+            }
             let body = match message.delivery {
                 Delivery::Sent | Delivery::Failed => message_json(&without_link(message))?,
                 Delivery::Pending | Delivery::Late => message_json(message)?,
@@ -262,11 +280,33 @@ impl Store {
         self.db.read(|c| {
             let rows = match alert {
                 Some(alert) => c.query(
-                    "SELECT body FROM outbox WHERE alert = $1 ORDER BY number DESC LIMIT $2",
+                    "SELECT body FROM outbox
+                     WHERE number IN (SELECT number FROM outbox WHERE alert = $1
+                                      UNION SELECT o.number FROM outbox_beside b JOIN outbox o ON o.id = b.id
+                                            WHERE b.alert = $1)
+                     ORDER BY number DESC LIMIT $2",
                     args![alert, limit],
                 )?,
                 None => c.query("SELECT body FROM outbox ORDER BY number DESC LIMIT $1", args![limit])?,
             };
+            rows.into_iter().map(read_message).collect()
+        })
+    }
+
+    /// Messages that were given up for good and are about an alert that is not over.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn given_up(&self) -> Result<Vec<Outgoing>, StoreError> {
+        self.db.read(|c| {
+            let rows = c.query(
+                "SELECT o.body FROM outbox o WHERE o.state = 'failed' AND o.number IN
+                   (SELECT m.number FROM alert a JOIN outbox m ON m.alert = a.number WHERE a.state <> 'resolved'
+                    UNION SELECT m.number FROM alert a JOIN outbox_beside b ON b.alert = a.number
+                          JOIN outbox m ON m.id = b.id WHERE a.state <> 'resolved')
+                 ORDER BY o.number",
+                &[],
+            )?;
             rows.into_iter().map(read_message).collect()
         })
     }
@@ -276,7 +316,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn put_link(&self, hash: &[u8; 32], alert: i64, ends: UnixTime) -> Result<(), StoreError> {
-        self.db.write(|c| put_link(c, &NewLink { hash: *hash, ends }, alert))
+        self.db.write(|c| put_link(c, &NewLink { hash: *hash, ends, beside: Vec::new() }, alert))
     }
 
     /// Looks a link up; with `take` it is used up by that.
@@ -285,12 +325,13 @@ impl Store {
     /// The store's.
     pub fn link(&self, hash: &[u8; 32], take: bool, now: UnixTime) -> Result<Link, StoreError> {
         let look = |c: &mut Conn<'_>| {
-            let row = c.first("SELECT alert, ends, used FROM ack_link WHERE hash = $1", args![&hash[..]])?;
-            let Some(row) = row else { return Ok(Link::Unknown) };
+            let row =
+                c.first("SELECT alert, ends, used, beside FROM ack_link WHERE hash = $1", args![&hash[..]])?;
+            let Some(mut row) = row else { return Ok(Link::Unknown) };
             Ok(match (row.maybe_int(2)?, row.int(1)?) {
                 (Some(_), _) => Link::Used,
                 (None, ends) if ends <= now.0 => Link::Ended,
-                _ => Link::For(row.int(0)?),
+                _ => Link::For(link_alerts(&mut row)?),
             })
         };
         if !take {
@@ -388,6 +429,59 @@ impl Store {
     }
 }
 
+/// Did nobody change this alert since it was loaded, or open another one for the same cause? One of `ending` is none.
+fn is_as_loaded(c: &mut Conn<'_>, alert: &Alert, ending: &[i64]) -> Result<bool> {
+    let known = c.first("SELECT version FROM alert WHERE number = $1", args![alert.number])?;
+    if known.map(|row| row.int(0)).transpose()?.unwrap_or(0) != alert.version {
+        return Ok(false);
+    }
+    let beside = c.first(
+        "SELECT number FROM alert WHERE joined = $1 AND state <> 'resolved' AND number <> $2",
+        args![&*fit(&alert.group), alert.number],
+    )?;
+    let beside = beside.map(|row| row.int(0)).transpose()?;
+    Ok(alert.state == State::Resolved || beside.is_none_or(|number| ending.contains(&number)))
+}
+
+/// An alert as it stands now, with what follows from it.
+fn keep_alert(
+    c: &mut Conn<'_>,
+    alert: &Alert,
+    messages: &[Outgoing],
+    links: &[NewLink],
+    audit: &[AuditLine],
+) -> Result<()> {
+    let body = serde_json::to_string(alert).map_err(|e| other(format!("an alert: {e}")))?;
+    let changed = [alert.told, alert.resolved, alert.hold.as_ref().map(|h| h.at), Some(alert.opened)];
+    let changed = changed.into_iter().flatten().max().unwrap_or(alert.opened);
+    c.execute(
+        "INSERT INTO alert (number, version, joined, owner, state, changed, body)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (number) DO UPDATE SET version = excluded.version, joined = excluded.joined,
+           owner = excluded.owner, state = excluded.state, changed = excluded.changed, body = excluded.body",
+        args![
+            alert.number,
+            alert.version + 1,
+            &*fit(&alert.group),
+            &alert.owner,
+            alert.state.as_str(),
+            changed,
+            &body
+        ],
+    )?;
+    c.execute("DELETE FROM alert_member WHERE alert = $1", args![alert.number])?;
+    let members: Vec<_> = alert.members.keys().map(|f| vec![f.into(), alert.number.into()]).collect();
+    c.execute_many("INSERT INTO alert_member (finding, alert) VALUES ($1, $2)", &members)?;
+    put_messages(c, messages)?;
+    for link in links {
+        put_link(c, link, alert.number)?;
+    }
+    for line in audit {
+        self::audit(c, line)?;
+    }
+    Ok(())
+}
+
 fn read_alert(mut row: Row) -> Result<Alert> {
     let body = row.text(0)?;
     let mut alert: Alert =
@@ -410,10 +504,25 @@ fn without_link(message: &Outgoing) -> Outgoing {
     bare
 }
 
+/// The alerts of a row of `alert, ends, used, beside`.
+fn link_alerts(row: &mut Row) -> Result<Vec<i64>> {
+    let mut alerts = vec![row.int(0)?];
+    if let Some(beside) = row.maybe_text(3)? {
+        let beside: Vec<i64> =
+            serde_json::from_str(&beside).map_err(|e| corrupt(format!("a link cannot be read: {e}")))?;
+        alerts.extend(beside);
+    }
+    Ok(alerts)
+}
+
 fn put_link(c: &mut Conn<'_>, link: &NewLink, alert: i64) -> Result<()> {
+    let beside = match link.beside.as_slice() {
+        [] => None,
+        some => Some(serde_json::to_string(some).map_err(|e| other(format!("a link: {e}")))?),
+    };
     c.execute(
-        "INSERT INTO ack_link (hash, alert, ends) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING",
-        args![&link.hash[..], alert, link.ends],
+        "INSERT INTO ack_link (hash, alert, ends, beside) VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING",
+        args![&link.hash[..], alert, link.ends, beside.as_deref()],
     )?;
     Ok(())
 }
@@ -427,6 +536,13 @@ fn put_messages(c: &mut Conn<'_>, messages: &[Outgoing]) -> Result<()> {
             "INSERT INTO outbox (id, number, alert, state, next, body) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (id) DO NOTHING",
             args![&*fit(&message.id), number, message.alert, message.delivery.as_str(), message.next, &body],
+        )?;
+        let id = fit(&message.id);
+        let beside: Vec<_> =
+            message.beside.iter().map(|alert| vec![(*alert).into(), (&*id).into()]).collect();
+        c.execute_many(
+            "INSERT INTO outbox_beside (alert, id) VALUES ($1, $2) ON CONFLICT (alert, id) DO NOTHING",
+            &beside,
         )?;
     }
     Ok(())

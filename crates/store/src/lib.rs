@@ -54,6 +54,7 @@ pub struct Store {
     known: queries::fetch::Known,
     schema: i64,
     services: std::sync::RwLock<Vec<(String, Vec<notafter_core::query::Term>)>>,
+    names: std::sync::RwLock<queries::known::Names>,
 }
 
 /// How it is with the memory itself.
@@ -84,6 +85,7 @@ impl Store {
             known: queries::fetch::Known::default(),
             schema,
             services: std::sync::RwLock::default(),
+            names: std::sync::RwLock::default(),
         })
     }
 

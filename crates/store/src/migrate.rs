@@ -27,6 +27,7 @@ pub(crate) const STEPS: &[Step] = &[
     step!(3, "0003_renewals"),
     step!(4, "0004_lapses"),
     step!(5, "0005_works"),
+    step!(6, "0006_bundles"),
     step!(7, "0007_weight"),
 ];
 

@@ -97,6 +97,8 @@ fn alerts(c: &mut Conn<'_>, before: i64) -> Result<u64> {
     let each = each(&old);
     c.execute_many("DELETE FROM alert_member WHERE alert = $1", &each)?;
     c.execute_many("DELETE FROM ack_link WHERE alert = $1", &each)?;
+    c.execute_many("DELETE FROM outbox_beside WHERE alert = $1", &each)?;
+    c.execute_many("DELETE FROM outbox_beside WHERE id IN (SELECT id FROM outbox WHERE alert = $1)", &each)?;
     c.execute_many(
         "DELETE FROM outbox WHERE alert = $1 AND number < (SELECT max(number) FROM outbox)",
         &each,
@@ -110,6 +112,10 @@ fn messages(c: &mut Conn<'_>, before: i64) -> Result<u64> {
         "SELECT number FROM outbox WHERE state IN ('sent', 'failed') AND next < $1
            AND number < (SELECT max(number) FROM outbox) ORDER BY number LIMIT $2",
         before,
+    )?;
+    c.execute_many(
+        "DELETE FROM outbox_beside WHERE id IN (SELECT id FROM outbox WHERE number = $1)",
+        &each(&old),
     )?;
     c.execute_many("DELETE FROM outbox WHERE number = $1", &each(&old))
 }

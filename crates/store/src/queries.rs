@@ -2,6 +2,7 @@
 
 pub(crate) mod fetch;
 mod filter;
+pub(crate) mod known;
 pub(crate) mod own;
 
 use notafter_core::UnixTime;
@@ -513,7 +514,8 @@ impl Store {
 
     fn compile(&self, c: &mut Conn<'_>, query: &Query, now: UnixTime) -> Result<Filter, StoreError> {
         let services = self.services.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        Compiler::new(c, &services, now).compile(query)
+        let names = self.names.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Compiler::new(c, &services, Some(&names), now).compile(query)
     }
 
     /// Counts everything anew and compares with the counts that are kept: what differs, in words. Reads everything.

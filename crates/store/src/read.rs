@@ -53,6 +53,8 @@ pub(crate) struct Columns {
     pub(crate) label: String,
     /// Reversed, sorted, each once.
     pub(crate) names: Vec<String>,
+    /// What a leaf's subject says beside its names, in lower case; "" where it says no more.
+    pub(crate) called: String,
 }
 
 impl Columns {
@@ -76,6 +78,7 @@ pub(crate) fn columns(id: Fingerprint, kind: AssetKind, bytes: &[u8]) -> Columns
         title: id.to_string(),
         label: String::new(),
         names: Vec::new(),
+        called: String::new(),
     };
     match kind {
         AssetKind::Certificate => match Certificate::parse(bytes) {
@@ -124,6 +127,9 @@ impl Columns {
             Some(name) => name.clone(),
             None => notafter_core::dossier::title(certificate),
         };
+        if self.subject.is_none() {
+            self.called = called(&certificate.subject(), &self.title, &names);
+        }
         self.label = label(certificate);
         self.set_names(names);
     }
@@ -190,6 +196,20 @@ fn distinguished(name: &Name<'_>) -> DistinguishedName {
         .or_else(|| name.text_of(notafter_pki::oid::ORGANIZATION).filter(|n| !n.is_empty()));
     let called = cut(printable(&called.unwrap_or_else(|| text.clone())), TITLE_MAX);
     DistinguishedName { alike: hash48(&name.comparison_key()), name: called, text }
+}
+
+/// What a subject says that the title and the names do not: nothing for most certificates of servers, whose subject
+/// is one of their names or empty.
+fn called(subject: &Name<'_>, title: &str, names: &[String]) -> String {
+    let says_more = |text: &str| {
+        let same = |name: &str| name.eq_ignore_ascii_case(text);
+        !(text.is_empty() || same(title) || names.iter().any(|name| same(name)))
+    };
+    if subject.attributes().any(|attribute| says_more(&attribute.text_lossy())) {
+        cut(printable(&subject.to_rfc4514()), 4 * TITLE_MAX).to_lowercase()
+    } else {
+        String::new()
+    }
 }
 
 /// Cut at a character, with a sign that it was.

@@ -39,6 +39,7 @@ impl HttpTable for Settings {
     const NAME: &'static str = "alertmanager";
     const DOC: &'static str = "Prometheus Alertmanager, whose routes and silences then apply.";
     type Dress = Alertmanager;
+    const ADDRESS: super::CheckAddress = super::address::none;
 
     fn open(self) -> Result<Alertmanager, String> {
         let mut url = address("url", &self.url)?;

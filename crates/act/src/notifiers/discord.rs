@@ -27,6 +27,7 @@ impl HttpTable for Settings {
     const NAME: &'static str = "discord";
     const DOC: &'static str = "A Discord channel, through its webhook.";
     type Dress = Discord;
+    const ADDRESS: super::CheckAddress = super::address::none;
 
     fn open(self) -> Result<Discord, String> {
         address("url", &self.url.read()?)?;

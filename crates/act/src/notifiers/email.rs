@@ -84,6 +84,7 @@ impl Table for Settings {
     const NAME: &'static str = "email";
     const DOC: &'static str = "Mail through an SMTP relay. The address is one or several mail addresses.";
     type Channel = Email;
+    const ADDRESS: super::CheckAddress = address;
 
     fn schema() -> Value {
         settings::schema::<Self>()
@@ -437,6 +438,21 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
         return Err(format!("`{shown}` is no mail address"));
     }
     text.trim().parse().map_err(|_| format!("`{shown}` is no mail address"))
+}
+
+/// Is every part between commas a mail address? An empty one is most likely one that was forgotten.
+fn address(table: &Value, to: Option<&str>) -> Result<(), String> {
+    const HINT: &str = "write NAME:a@example.com, or several with commas between them, in `notify`";
+    let Some(list) = to else {
+        let has_to = table.get("to").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+        let nobody =
+            "there is nobody to write to\nhint: set `to` in the [[notifier]], or write NAME:a@example.com";
+        return if has_to { Ok(()) } else { Err(nobody.to_owned()) };
+    };
+    for part in list.split(',') {
+        mailbox(part).map_err(|why| format!("{why}\nhint: {HINT}"))?;
+    }
+    mailboxes(list).map(|_| ()).map_err(|why| format!("{why}\nhint: {HINT}"))
 }
 
 /// Several, with commas between them.

@@ -37,6 +37,9 @@ impl HttpTable for Settings {
     const NAME: &'static str = "ntfy";
     const DOC: &'static str = "A push message through ntfy. The address is a topic.";
     type Dress = Ntfy;
+    const ADDRESS: super::CheckAddress = |table, to| {
+        super::address::one(table, to, "topic", is_topic, "set `topic`, or write NAME:TOPIC in `notify`")
+    };
 
     fn open(self) -> Result<Ntfy, String> {
         let url = address("url", self.url.as_deref().unwrap_or("https://ntfy.sh"))?;

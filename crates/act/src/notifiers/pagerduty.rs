@@ -30,6 +30,7 @@ impl HttpTable for Settings {
     const NAME: &'static str = "pagerduty";
     const DOC: &'static str = "A PagerDuty service: opens an incident, and resolves it.";
     type Dress = PagerDuty;
+    const ADDRESS: super::CheckAddress = super::address::none;
 
     fn open(self) -> Result<PagerDuty, String> {
         let url = address("url", self.url.as_deref().unwrap_or("https://events.pagerduty.com/v2/enqueue"))?;

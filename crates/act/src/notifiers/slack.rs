@@ -31,6 +31,7 @@ impl HttpTable for Settings {
     const NAME: &'static str = "slack";
     const DOC: &'static str = "A Slack channel, through an incoming webhook.";
     type Dress = Slack;
+    const ADDRESS: super::CheckAddress = super::address::none;
 
     fn open(self) -> Result<Slack, String> {
         address("url", &self.url.read()?)?;

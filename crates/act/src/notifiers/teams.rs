@@ -31,6 +31,7 @@ impl HttpTable for Settings {
     const NAME: &'static str = "teams";
     const DOC: &'static str = "A Microsoft Teams channel or chat, through a Workflows webhook.";
     type Dress = Teams;
+    const ADDRESS: super::CheckAddress = super::address::none;
 
     fn open(self) -> Result<Teams, String> {
         let url = address("url", &self.url.read()?)?;

@@ -32,6 +32,9 @@ impl HttpTable for Settings {
     const NAME: &'static str = "telegram";
     const DOC: &'static str = "A Telegram chat, through a bot. The address is a chat id.";
     type Dress = Telegram;
+    const ADDRESS: super::CheckAddress = |table, to| {
+        super::address::one(table, to, "chat_id", is_chat, "set `chat_id`, or write NAME:CHAT in `notify`")
+    };
 
     fn open(self) -> Result<Telegram, String> {
         let base = address("api_url", self.api_url.as_deref().unwrap_or("https://api.telegram.org"))?;

@@ -15,7 +15,7 @@ const ITEMS_MAX: usize = 20;
 /// So many places of one thing.
 const PLACES_MAX: usize = 10;
 /// What to do about many things at once.
-const TOP: &str = "begin at the top: what ends first, and worst, comes first";
+const TOP: &str = "begin at the top: what is worst comes first, and of that what ends first";
 
 /// Where a message leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,13 +143,13 @@ pub fn bundle(id: String, owner: &str, parts: &[Notice], ways: Ways, now: UnixTi
     let mut order: Vec<&Notice> = parts.iter().collect();
     order.sort_by_key(|p| (p.severity, p.deadline.unwrap_or(UnixTime(i64::MAX))));
     let all: usize = parts.iter().map(|p| p.items.len() + p.more).sum();
-    // One line of each first, so that the list shows the breadth before the depth.
-    let mut items: Vec<Item> =
-        order.iter().filter_map(|p| p.items.first().cloned()).take(ITEMS_MAX).collect();
-    for part in &order {
-        let room = ITEMS_MAX.saturating_sub(items.len());
-        items.extend(part.items.iter().skip(1).take(room).cloned());
-    }
+    // What is worse is never cut for what is not; of what is equally bad one line of each alert comes in first.
+    let end = |item: &Item| item.deadline.unwrap_or(UnixTime(i64::MAX));
+    let mut ranked: Vec<(usize, &Item)> = order.iter().flat_map(|p| p.items.iter().enumerate()).collect();
+    ranked.sort_by_key(|(nth, item)| (item.severity, *nth > 0, end(item)));
+    ranked.truncate(ITEMS_MAX);
+    ranked.sort_by_key(|(_, item)| (item.severity, end(item)));
+    let items: Vec<Item> = ranked.into_iter().map(|(_, item)| item.clone()).collect();
     let ids: Vec<_> = order.iter().filter_map(|p| p.alert.as_deref()).collect();
     let when = deadline.map(|d| format!(", the first {}", days_text(d, now))).unwrap_or_default();
     let event = parts.first().map_or(Event::Alert, |p| p.event);
@@ -190,7 +190,7 @@ pub fn bundle(id: String, owner: &str, parts: &[Notice], ways: Ways, now: UnixTi
         deadline,
         more: all.saturating_sub(items.len()),
         items,
-        acknowledge_url: ways.acknowledge_url,
+        acknowledge_url: ways.acknowledge_url.filter(|_| event != Event::Resolved),
         acknowledge_command: (event != Event::Resolved).then(|| format!("notafter ack {}", ids.join(" "))),
         page_url: ways.page_url,
         at: now,
@@ -270,5 +270,39 @@ mod tests {
         let all = bundle("y".into(), "web", &[one, many], Ways::default(), now);
         assert_eq!((all.items.len(), all.more), (20, 6));
         assert_eq!(all.acknowledge_command.as_deref(), Some("notafter ack a17 a17"));
+    }
+
+    #[test]
+    fn in_a_bundle_the_worst_comes_first_and_is_never_cut() {
+        let now = UnixTime(0);
+        let part = |number: i64, days: &[(i64, Severity)]| {
+            let made = |(n, (days, severity)): (usize, &(i64, Severity))| Tellable {
+                name: format!("{severity:?}-{days}"),
+                severity: *severity,
+                deadline: Some(UnixTime(days * DAY)),
+                ..finding(n)
+            };
+            let findings: Vec<_> = days.iter().enumerate().map(made).collect();
+            let of = Alert { number, ..alert() };
+            write(
+                "x".into(),
+                Event::Alert,
+                "web",
+                &of,
+                &findings.iter().collect::<Vec<_>>(),
+                Ways::default(),
+                now,
+            )
+        };
+        let (critical, warning) = (Severity::Critical, Severity::Warning);
+        let many: Vec<_> = (8..28).map(|days| (days, warning)).collect();
+        let parts = [part(1, &many), part(2, &[(9, warning), (4, critical)]), part(3, &[(2, warning)])];
+        let all = bundle("y".into(), "web", &parts, Ways::default(), now);
+        let names: Vec<_> = all.items.iter().map(|i| i.name.as_str()).collect();
+        assert_eq!(names[..3], ["Critical-4", "Warning-2", "Warning-8"], "{names:?}");
+        assert_eq!((all.items.len(), all.more), (20, 3));
+        let mut sorted = all.items.clone();
+        sorted.sort_by_key(|i| (i.severity, i.deadline));
+        assert_eq!(sorted, all.items);
     }
 }

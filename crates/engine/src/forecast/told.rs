@@ -207,7 +207,7 @@ impl Telling<'_> {
             deeds.extend(decision.deeds);
             about.extend(findings);
         }
-        for written in self.desk.write_up(&self.setup, deeds, &about, now) {
+        for written in self.desk.write_up(&self.setup, deeds, &about, now).into_iter().flatten() {
             for message in &written.messages {
                 note(message, &written.alert, forecast, now);
             }

@@ -14,7 +14,7 @@ use notafter_core::alert::{Delivery, Outgoing};
 use notafter_core::clock::Clock;
 use notafter_core::finding::Severity;
 use notafter_core::joints::Cx;
-use notafter_core::notice::{Event, Item, Notice};
+use notafter_core::notice::{Item, Notice};
 use notafter_engine::clock::SystemClock;
 use notafter_engine::hands;
 use notafter_engine::notify::{self, Desk};
@@ -24,7 +24,7 @@ use notafter_store::queries::Sort;
 use notafter_store::rows::AssetRow;
 use serde_json::{Value, json};
 
-use super::hands::{memory, setup};
+use super::hands::{memory, telling_setup};
 use super::{End, Usage, no_rows};
 use crate::assemble;
 use crate::cli::{AlertTest, Format, Global};
@@ -40,19 +40,32 @@ const WAIT: u64 = 45;
 pub(crate) fn test(global: &Global, args: &AlertTest) -> Result<End, Usage> {
     no_rows(global, "alert test")?;
     let (data, store, now) = memory(global)?;
-    let (sheet, setup) = setup(global, &data, &store)?;
-    let item = find(&data, &store, args.item.as_deref(), now)?;
-    let owner = match &args.owner {
-        Some(owner) => owner.clone(),
-        None => item.as_ref().and_then(|r| r.owner.clone()).unwrap_or_else(|| setup.last_resort.clone()),
+    let (sheet, setup) = telling_setup(global, &data, &store)?;
+    let text = args.item.as_deref();
+    let mut named =
+        text.map(|t| hands::item(&store, &setup, t)).transpose().map_err(|e| data.explain(&e))?.flatten();
+    let row = if named.is_some() { None } else { find(&data, &store, text, now)? };
+    if let Some(row) = &row {
+        let owner = row.owner.clone().unwrap_or_else(|| setup.last_resort.clone());
+        named = Some(hands::Item { owner, about: row.title.clone() });
+    }
+    let owner = match (&args.owner, &named) {
+        (Some(owner), _) => owner.clone(),
+        (None, Some(item)) => item.owner.clone(),
+        (None, None) => setup.last_resort.clone(),
     };
+    let about = named.map_or_else(|| format!("the owner {owner}"), |item| item.about);
     let channels = channels(&setup, &owner)?;
-    let mut notice = notice(&setup, &owner, item.as_ref(), now);
+    let item = hands::Item { owner: owner.clone(), about: about.clone() };
+    let mut notice = hands::test_notice(&setup, &item, &who(), now);
+    if let Some(row) = &row {
+        notice.deadline = row.not_after;
+        notice.items = vec![line(row, now)];
+    }
     if args.preview {
         notice.instance = notify::instance(&store).map_err(|e| data.explain(&e))?;
         return preview(global, &sheet, &channels, &notice, now);
     }
-    let about = item.map_or_else(|| format!("the owner {owner}"), |row| row.title);
     let served = data.is_served();
     // Whoever else serves this memory leaves it to us for a while.
     let due = if served { now } else { now.plus(OURS) };
@@ -112,7 +125,7 @@ impl Told {
 
 fn find(data: &Data, store: &Store, item: Option<&str>, now: UnixTime) -> Result<Option<AssetRow>, Usage> {
     let Some(text) = item else { return Ok(None) };
-    let query = super::ls::parse(&super::ls::words(&[text.to_owned()]))?;
+    let query = super::ls::parse(&super::ls::words(&[text.to_owned()]), data, store)?;
     let page = store.assets(&query, Sort::Ends, None, 1, now).map_err(|e| data.explain(&e))?;
     match page.rows.into_iter().next() {
         Some(row) => Ok(Some(row)),
@@ -140,44 +153,21 @@ fn no_channel(owner: &str) -> Usage {
         .hint("add a [[notifier]] and name it in `notify` of an [[owner]]; `notafter config init` shows how")
 }
 
-fn notice(setup: &Setup, owner: &str, item: Option<&AssetRow>, now: UnixTime) -> Notice {
-    let items = item
-        .map(|row| Item {
-            finding: String::new(),
-            kind: row.kind.as_str().to_owned(),
-            severity: row.severity.unwrap_or(Severity::Info),
-            name: row.title.clone(),
-            summary: match row.not_after {
-                Some(end) => format!("{} ends {}", row.title, notafter_core::dossier::days_text(end, now)),
-                None => row.title.clone(),
-            },
-            hint: "nothing is to be done: this is a test".to_owned(),
-            deadline: row.not_after,
-            places: row.place.iter().map(ToString::to_string).collect(),
-            more_places: (row.places as usize).saturating_sub(1),
-        })
-        .into_iter()
-        .collect();
-    Notice {
-        id: format!("test-{}-{owner}", now.0),
-        event: Event::Test,
-        severity: Severity::Info,
-        alert: None,
-        instance: String::new(),
-        owner: owner.to_owned(),
-        title: match item {
-            Some(row) => format!("a test about {}", row.title),
-            None => "a test".to_owned(),
+/// An asset as a line of a message.
+fn line(row: &AssetRow, now: UnixTime) -> Item {
+    Item {
+        finding: String::new(),
+        kind: row.kind.as_str().to_owned(),
+        severity: row.severity.unwrap_or(Severity::Info),
+        name: row.title.clone(),
+        summary: match row.not_after {
+            Some(end) => format!("{} ends {}", row.title, notafter_core::dossier::days_text(end, now)),
+            None => row.title.clone(),
         },
-        text: format!("{} asked for this test. If you read it, alerts for {owner} arrive here.", who()),
-        hint: "nothing is to be done".to_owned(),
-        deadline: item.and_then(|row| row.not_after),
-        items,
-        more: 0,
-        acknowledge_url: None,
-        acknowledge_command: None,
-        page_url: setup.public_url.clone(),
-        at: now,
+        hint: "nothing is to be done: this is a test".to_owned(),
+        deadline: row.not_after,
+        places: row.place.iter().map(ToString::to_string).collect(),
+        more_places: (row.places as usize).saturating_sub(1),
     }
 }
 

@@ -9,7 +9,7 @@ use notafter_engine::clock::SystemClock;
 use super::{End, Usage};
 use crate::assemble;
 use crate::cli::{ConfigCommand, Global};
-use crate::config::{Config, init};
+use crate::config::{init, schema};
 use crate::keeping;
 use crate::print;
 
@@ -17,7 +17,7 @@ pub(crate) fn run(global: &Global, command: &ConfigCommand) -> Result<End, Usage
     match command {
         ConfigCommand::Init => write(global),
         ConfigCommand::Check => check(global),
-        ConfigCommand::Schema => schema(),
+        ConfigCommand::Schema => print_schema(),
     }
 }
 
@@ -47,7 +47,19 @@ fn check(global: &Global) -> Result<End, Usage> {
         return Ok(End::Done);
     };
     let explain = |e: String| assemble::explain(&file, &e);
-    sheet.web(None).map_err(explain)?;
+    let mut mistakes = sheet.mistakes();
+    if mistakes.len() > 1 {
+        // All but the last as they will be read; that one as every mistake is.
+        let last = mistakes.pop().unwrap_or_default();
+        for one in mistakes {
+            let mistake = explain(one);
+            print::error(&mistake.message, mistake.hint.as_deref());
+        }
+        return Err(explain(last));
+    }
+    if let Some(one) = mistakes.pop() {
+        return Err(explain(one));
+    }
     let setup = sheet.setup(&[]).map_err(explain)?;
     let now = SystemClock::new().now();
     let kept = keeping::checked(&sheet, now).map_err(explain)?;
@@ -85,19 +97,8 @@ fn check(global: &Global) -> Result<End, Usage> {
     Ok(End::Done)
 }
 
-fn schema() -> Result<End, Usage> {
-    let mut schema = schemars::schema_for!(Config).to_value();
-    // A notifier's other keys depend on its kind: each has its own schema.
-    let kinds: serde_json::Map<String, serde_json::Value> = notafter_act::notifiers::NOTIFIERS
-        .iter()
-        .map(|kind| (kind.name.to_owned(), (kind.settings)()))
-        .collect();
-    schema["x-notifier-kinds"] = serde_json::Value::Object(kinds);
-    for (what, kinds) in keeping::kinds() {
-        let kinds: serde_json::Map<_, _> = kinds.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-        schema[format!("x-{what}-kinds")] = serde_json::Value::Object(kinds);
-    }
-    let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+fn print_schema() -> Result<End, Usage> {
+    let text = serde_json::to_string_pretty(&schema::whole()).unwrap_or_default();
     print::out(format!("{text}\n").as_bytes());
     Ok(End::Done)
 }

@@ -100,7 +100,14 @@ fn memory(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
         Err(error) => visit.add(Mark::Ill, "audit trail", error.to_string()),
     }
     let (watches, _) = watches::read(&store).unwrap_or_default();
-    let setup = match sheet.setup(&watches) {
+    // Each channel for itself: a secret that is not in this environment hides nothing else.
+    let roots = notafter_act::roots::Roots::read();
+    for nth in 0..sheet.config.notifier.len() {
+        if let Err(wrong) = sheet.channel(nth, Some(&roots)) {
+            visit.add(Mark::Ill, "channel", wrong.replace("\nhint: ", "; "));
+        }
+    }
+    let setup = match sheet.mute_setup(&watches) {
         Ok(setup) => setup,
         Err(wrong) => return visit.add(Mark::Ill, "configuration", wrong),
     };
@@ -137,9 +144,10 @@ fn memory(visit: &mut Visit, sheet: &Sheet, data: &Data, now: UnixTime) {
             format!("{} can be told; try it: notafter alert test", setup.people.len()),
         );
     }
-    let failed = store.outgoing(None, 200).unwrap_or_default();
-    let failed = failed.iter().filter(|m| m.delivery == notafter_core::alert::Delivery::Failed);
-    if let Some(message) = failed.max_by_key(|m| m.created) {
+    let known = store.outgoing(None, 1000).unwrap_or_default();
+    // What a channel did not take once is over when it has taken something since.
+    let failed = notafter_engine::notify::not_made_up_for(&known);
+    if let Some(message) = failed.into_iter().max_by_key(|m| m.created) {
         let error = message.error.clone().unwrap_or_default();
         visit.add(Mark::Ill, "messages", format!("one to {} was given up: {error}", message.owner));
     }

@@ -21,9 +21,9 @@ use crate::moment;
 use crate::print;
 
 pub(crate) fn run(global: &Global, args: &Export) -> Result<End, Usage> {
-    let (_, store, now) = memory(global)?;
+    let (data, store, now) = memory(global)?;
     let at = instant(global, now)?;
-    let query = super::ls::parse(&super::ls::words(&args.query))?;
+    let query = super::ls::parse(&super::ls::words(&args.query), &data, &store)?;
     let kind = kind(global, args)?;
     let format = Format::of(&kind).ok_or_else(|| {
         Usage::new(format!("nothing is exported as `{kind}`"))

@@ -32,18 +32,36 @@ pub(crate) fn memory(global: &Global) -> Result<(Data, Arc<Store>, UnixTime), Us
     if let Ok(services) = sheet.services() {
         store.set_services(services.into_iter().map(|s| (s.name, s.places)).collect());
     }
+    // With a wrong configuration nobody is known, and no name is refused.
+    let (watched, _) = watches::read(&store).map_err(|e| data.explain(&e))?;
+    if let Ok(setup) = sheet.mute_setup(&watched) {
+        store.set_names(setup.owner_names(), setup.sources.iter().map(|s| s.name.clone()).collect());
+    }
     Ok((data, store, now))
 }
 
-/// What the server is told to do, or would be: the configuration and what is watched.
+/// What the server is told to do, or would be: the configuration and what is watched. Nobody is told anything by it, and
+/// no secret of a notifier is asked for.
 pub(crate) fn setup(global: &Global, data: &Data, store: &Store) -> Result<(Sheet, Setup), Usage> {
     let sheet = assemble::read_sheet(global.config.as_deref())?;
     let (watched, _) = watches::read(store).map_err(|e| data.explain(&e))?;
-    let setup = sheet.setup(&watched).map_err(|e| match &sheet.file {
-        Some(file) => assemble::explain(file, &e),
-        None => assemble::explain_plain(&e),
-    })?;
+    let setup = sheet.mute_setup(&watched).map_err(|e| explained(&sheet, &e))?;
     Ok((sheet, setup))
+}
+
+/// The same for a command that sends: every channel is opened.
+pub(crate) fn telling_setup(global: &Global, data: &Data, store: &Store) -> Result<(Sheet, Setup), Usage> {
+    let sheet = assemble::read_sheet(global.config.as_deref())?;
+    let (watched, _) = watches::read(store).map_err(|e| data.explain(&e))?;
+    let setup = sheet.setup(&watched).map_err(|e| explained(&sheet, &e))?;
+    Ok((sheet, setup))
+}
+
+fn explained(sheet: &Sheet, what: &str) -> Usage {
+    match &sheet.file {
+        Some(file) => assemble::explain(file, what),
+        None => assemble::explain_plain(what),
+    }
 }
 
 /// The instant by which something is judged or counted: `--at`, else now.
@@ -83,6 +101,10 @@ fn each(
                 .map_err(|e| Usage::new(e).hint("write 3d, +3d, 2026-12-24 or 2026-12-24T08:00:00Z"))
         })
         .transpose()?;
+    if note.chars().count() > hands::NOTE_MAX {
+        return Err(Usage::new(format!("the note has more than {} letters", hands::NOTE_MAX))
+            .hint("say it shorter: it stands in every list"));
+    }
     // All of them, or none: a mistyped id must not leave half of it done.
     hands::find_all(&store, ids).map_err(|refused| not_done(&data, refused))?;
     let by = who();
@@ -130,7 +152,7 @@ pub(crate) fn own(global: &Global, args: &Own) -> Result<End, Usage> {
     no_rows(global, "own")?;
     let (data, store, now) = memory(global)?;
     let text = super::ls::words(std::slice::from_ref(&args.query));
-    let query = super::ls::parse(&text)?;
+    let query = super::ls::parse(&text, &data, &store)?;
     hands::says_something(&query)?;
     let owner = (args.owner != "none").then_some(args.owner.as_str());
     if let Some(owner) = owner {
@@ -226,7 +248,7 @@ fn retired(global: &Global) -> Result<End, Usage> {
     let mut paper = Paper::new(print::colours(global.color), print::width());
     for (location, at, reason, by) in &rows {
         paper.put(Ink::Plain, &format!("{at}  ")).line(Ink::Bold, &shown(location));
-        paper.paragraph(Ink::Dim, 22, &format!("by {by}: {reason}"));
+        paper.paragraph(Ink::Dim, 22, &notafter_pki::name::printable(&format!("by {by}: {reason}")));
     }
     if rows.is_empty() {
         paper.line(Ink::Plain, "nothing is retired");

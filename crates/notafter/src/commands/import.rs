@@ -63,7 +63,7 @@ pub(crate) fn run(global: &Global, args: &Import) -> Result<End, Usage> {
     if done.is_some() {
         let (watched, _) = watches::read(&store).map_err(failed)?;
         let (sheet, _) = super::hands::setup(global, &data, &store)?;
-        let judgment = sheet.setup(&watched).map_err(Usage::new)?.judgment(now);
+        let judgment = sheet.mute_setup(&watched).map_err(Usage::new)?.judgment(now);
         let mut refused = |subject: &notafter_core::subject::SubjectKey, error: &StoreError| {
             print::note(&format!("the verdict about {subject} was refused: {error}"));
         };

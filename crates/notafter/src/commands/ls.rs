@@ -4,7 +4,7 @@ use notafter_core::UnixTime;
 use notafter_core::alert::{Alert, State};
 use notafter_core::dossier::days_text;
 use notafter_core::finding::{Severity, summary_at};
-use notafter_core::query::Query;
+use notafter_core::query::{Query, QueryError};
 use notafter_server::documents;
 use notafter_store::findings::FindingFilter;
 use notafter_store::queries::Sort;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::hands::{instant, memory};
 use super::{End, Usage};
 use crate::cli::{Format, Global, Ls};
+use crate::data::Data;
 use crate::print;
 use crate::print::csv::row as csv_row;
 use crate::print::paper::{Ink, Paper, fit, fit_middle};
@@ -37,7 +38,7 @@ pub(crate) fn run(global: &Global, args: &Ls) -> Result<End, Usage> {
     if args.findings {
         return findings(global, &store, at).map_err(failed);
     }
-    let query = parse(&words(&args.query))?;
+    let query = parse(&words(&args.query), &data, &store)?;
     let mut list = List::new(global, at);
     let mut after: Option<String> = None;
     let mut left = args.limit.unwrap_or(usize::MAX);
@@ -73,9 +74,14 @@ pub(crate) fn words(arguments: &[String]) -> String {
     words.join(" ")
 }
 
-/// Reads a query; the keys are the hint.
-pub(crate) fn parse(text: &str) -> Result<Query, Usage> {
-    Query::parse(text).map_err(|e| Usage::new(e.message).hint(e.hint))
+/// Reads a query; the keys are the hint. An owner or a source that nobody knows is a mistake.
+pub(crate) fn parse(text: &str, data: &Data, store: &Store) -> Result<Query, Usage> {
+    let wrong = |e: QueryError| Usage::new(e.message).hint(e.hint);
+    let query = Query::parse(text).map_err(wrong)?;
+    match store.unknown_in(&query).map_err(|e| data.explain(&e))? {
+        Some(unknown) => Err(wrong(unknown)),
+        None => Ok(query),
+    }
 }
 
 struct List {
@@ -241,7 +247,7 @@ pub(crate) fn alert_rows(format: Format, alerts: &[Alert]) -> End {
         vec![
             cell(a.id()),
             cell(a.severity.as_str()),
-            cell(a.state.as_str()),
+            cell(a.stands()),
             cell(&a.owner),
             cell(&a.title),
             cell_at(a.deadline),
@@ -266,7 +272,7 @@ fn alerts(global: &Global, store: &Store, now: UnixTime) -> Result<End, StoreErr
         let ink = if alert.severity == Severity::Critical { Ink::Red } else { Ink::Yellow };
         let when = alert.deadline.map(|d| days_text(d, now)).unwrap_or_default();
         let state = match &alert.hold {
-            Some(hold) => format!("{} by {} until {}", alert.state.as_str(), hold.by, hold.until),
+            Some(hold) => format!("{} by {} until {}", alert.stands(), hold.by, hold.until),
             None => alert.state.as_str().to_owned(),
         };
         paper.put(ink, &format!("{:<5} {:<8}  ", alert.id(), alert.severity.as_str()));

@@ -101,7 +101,7 @@ fn save(global: &Global, report: &Report, cx: &Cx, started: UnixTime) -> Result<
         notafter_store::observations::Outcome { scan: report.scan, complete: false, fault: None, next: None };
     store.finish(run, &outcome, now).map_err(failed)?;
     let (watched, _) = crate::watches::read(&store).map_err(failed)?;
-    let setup = sheet.setup(&watched).map_err(Usage::new)?;
+    let setup = sheet.mute_setup(&watched).map_err(Usage::new)?;
     let judgment = setup.judgment(now);
     let mut refused = |subject: &notafter_core::subject::SubjectKey, error: &notafter_store::StoreError| {
         print::note(&format!("the verdict about {subject} was refused: {error}"));

@@ -50,7 +50,14 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
             fail_on: None,
             save: false,
         },
-    )?;
+    )
+    .map_err(|wrong| match &wrong.hint {
+        // What scan offers and this has not.
+        Some(hint) if hint.contains("--yes") => {
+            wrong.hint("watch the hosts that matter, or make the range a [[source]] of the configuration")
+        }
+        _ => wrong,
+    })?;
     watches::change(&store, |list| {
         list.retain(|w| w.targets != watch.targets);
         list.push(watch.clone());
@@ -64,7 +71,7 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
 }
 
 fn checked(sheet: &Sheet, watches: &[Watch]) -> Result<Setup, Usage> {
-    sheet.setup(watches).map_err(|e| match &sheet.file {
+    sheet.mute_setup(watches).map_err(|e| match &sheet.file {
         Some(file) => assemble::explain(file, &e),
         None => match e.split_once("\nhint: ") {
             Some((message, hint)) => Usage::new(message)

@@ -5,7 +5,7 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 # Check it with: notafter config check
 
 [server]
-# listen = "127.0.0.1:4747"            # any other address needs public_url, and https or behind_proxy
+# listen = "127.0.0.1:4747"            # any other address needs a public_url with https, and behind_proxy
 # public_url = "https://certs.example.com"   # for links in messages
 # behind_proxy = false                 # a proxy in front speaks https for us
 # open_reads = true                    # no token for pages and metrics; the default where only this machine can ask

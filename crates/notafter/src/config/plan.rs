@@ -10,8 +10,10 @@ use notafter_act::notifiers::{self, BuildCx};
 use notafter_act::roots::Roots;
 use notafter_core::UnixTime;
 use notafter_core::alert::decide::Patience;
+use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::finding::Severity;
-use notafter_core::joints::Source;
+use notafter_core::joints::{BoxFuture, Cx, Notifier, Source};
+use notafter_core::notice::Notice;
 use notafter_core::owner::{Match, Owner};
 use notafter_core::policy::Policy;
 use notafter_core::query::{Query, nearest, span};
@@ -76,6 +78,12 @@ impl Web {
 }
 
 impl Sheet {
+    /// A mistake in the `nth` table of a kind: with the line that it is about, else that of `at`.
+    fn wrong_in(&self, table: &str, nth: usize, at: usize, who: &str, what: &str) -> String {
+        let at = super::place::of(&self.text, table, nth, what).unwrap_or(at);
+        self.wrong(Some(at), format!("{who}: {what}"))
+    }
+
     pub(crate) fn wrong(&self, offset: Option<usize>, what: impl std::fmt::Display) -> String {
         let line = offset.map(|o| format!("line {}: ", line_of(&self.text, o))).unwrap_or_default();
         format!("{line}{what}")
@@ -135,16 +143,53 @@ impl Sheet {
     /// # Errors
     /// The first mistake, with its line and what to do.
     pub(crate) fn setup(&self, watches: &[Watch]) -> Result<Setup, String> {
+        self.made(watches, true)
+    }
+
+    /// The same for commands that tell nobody anything: no secret of a notifier is asked for, which the shell of whoever
+    /// looks something up need not have.
+    ///
+    /// # Errors
+    /// The first mistake, with its line and what to do.
+    pub(crate) fn mute_setup(&self, watches: &[Watch]) -> Result<Setup, String> {
+        self.made(watches, false)
+    }
+
+    /// Every mistake that can be told apart, for whoever checks a file; none where it is right.
+    pub(crate) fn mistakes(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        out.extend(self.web(None).err());
+        out.extend(self.everywhere().err());
+        let roots = Roots::read();
+        out.extend((0..self.config.notifier.len()).filter_map(|nth| self.channel(nth, Some(&roots)).err()));
+        let mut names = Vec::new();
+        for nth in 0..self.config.source.len() {
+            match self.nth_source(nth, &names) {
+                Ok(planned) => names.push(planned.name),
+                Err(wrong) => out.push(wrong),
+            }
+        }
+        out.extend((0..self.config.owner.len()).filter_map(|nth| self.nth_owner(nth).err()));
+        out.extend((0..self.config.service.len()).filter_map(|nth| self.nth_service(nth).err()));
+        out.extend(self.planned_entries().err());
+        if out.is_empty() {
+            // What only shows when all of it is put together.
+            out.extend(self.setup(&[]).err());
+        }
+        out
+    }
+
+    fn made(&self, watches: &[Watch], open: bool) -> Result<Setup, String> {
         let config = &self.config;
         self.everywhere()?;
-        let channels = self.channels()?;
+        let channels = self.channels(open)?;
         let mut sources = self.sources()?;
         sources.extend(self.planned_entries()?);
         let (mut owners, mut people, last_resort) = self.owners(&channels)?;
         for watch in watches {
             sources.push(self.watched(watch)?);
             if let Some(notify) = &watch.notify {
-                let (owner, person) = watch_owner(watch, notify, &channels)?;
+                let (owner, person) = self.watch_owner(watch, notify)?;
                 people.insert(owner.name.clone(), person);
                 owners.insert(0, owner);
             }
@@ -195,7 +240,7 @@ impl Sheet {
             last_resort,
             channels,
             services: self.services()?,
-            pulse: self.pulse()?,
+            pulse: if open { self.pulse()? } else { None },
             public_url: self.web(None)?.public_url,
             digest: self.digest()?,
             patience: patience(),
@@ -245,70 +290,99 @@ impl Sheet {
             .ok_or_else(|| format!("{what} = \"{text}\" is no span of time\nhint: write 90s, 5m, 6h or 30d"))
     }
 
-    fn channels(&self) -> Result<BTreeMap<String, Channel>, String> {
-        let roots = Roots::read();
+    fn channels(&self, open: bool) -> Result<BTreeMap<String, Channel>, String> {
+        let roots = open.then(Roots::read);
         let mut out = BTreeMap::new();
-        for table in &self.config.notifier {
-            let name = table.name.get_ref().clone();
-            let at = Some(table.name.span().start);
-            let wrong = |what: String| self.wrong(at, format!("notifier `{name}`: {what}"));
-            if name.contains(':') || name.is_empty() {
-                return Err(wrong("a name has no colon: what follows one is the address".to_owned()));
-            }
-            let settings = rest(table).map_err(&wrong)?;
-            let kind = kind(table).map_err(&wrong)?;
-            let notifier =
-                (kind.build)(settings, &BuildCx { roots: roots.clone() }).map_err(|e| wrong(setting(&e)))?;
-            let least = match table.severity.as_deref() {
-                None | Some("info") => Severity::Info,
-                Some("warning") => Severity::Warning,
-                Some("critical") => Severity::Critical,
-                Some(other) => {
-                    return Err(wrong(format!("severity = \"{other}\" is not critical, warning or info")));
-                }
-            };
-            let channel = Channel { notifier: Arc::from(notifier), least };
-            if out.insert(name.clone(), channel).is_some() {
-                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
-            }
+        for nth in 0..self.config.notifier.len() {
+            let (name, channel) = self.channel(nth, roots.as_ref())?;
+            out.insert(name, channel);
         }
         Ok(out)
     }
 
-    fn owners(&self, channels: &BTreeMap<String, Channel>) -> Result<People, String> {
-        let names: BTreeSet<&str> = self.config.owner.iter().map(|o| o.name.get_ref().as_str()).collect();
-        let (mut owners, mut people) = (Vec::new(), BTreeMap::new());
-        for table in &self.config.owner {
-            let name = table.name.get_ref();
-            let at = Some(table.name.span().start);
-            let wrong = |what: String| self.wrong(at, format!("owner `{name}`: {what}"));
-            owners.push(table.owner().map_err(|e| self.wrong(at, e))?);
-            let mut notify = Vec::new();
-            for text in &table.notify {
-                notify.push(address(text, channels).map_err(&wrong)?);
+    /// The channel of one table, by its name; without roots it carries nothing and asks for no secret.
+    ///
+    /// # Errors
+    /// The first mistake in it.
+    pub(crate) fn channel(&self, nth: usize, roots: Option<&Roots>) -> Result<(String, Channel), String> {
+        let Some(table) = self.config.notifier.get(nth) else { return Err("no such notifier".to_owned()) };
+        let name = table.name.get_ref().clone();
+        let at = table.name.span().start;
+        let wrong = |what: String| self.wrong_in("notifier", nth, at, &format!("notifier `{name}`"), &what);
+        if name.contains(':') || name.is_empty() {
+            return Err(wrong("a name has no colon: what follows one is the address".to_owned()));
+        }
+        if self.config.notifier.iter().take(nth).any(|other| *other.name.get_ref() == name) {
+            return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
+        }
+        let settings = rest(table).map_err(&wrong)?;
+        let kind = kind(table).map_err(&wrong)?;
+        let notifier: Arc<dyn Notifier> = match roots {
+            Some(roots) => (kind.build)(settings, &BuildCx { roots: roots.clone() })
+                .map(Arc::from)
+                .map_err(|e| wrong(setting(&e)))?,
+            None => Arc::new(Mute),
+        };
+        let least = match table.severity.as_deref() {
+            None | Some("info") => Severity::Info,
+            Some("warning") => Severity::Warning,
+            Some("critical") => Severity::Critical,
+            Some(other) => {
+                return Err(wrong(format!("severity = \"{other}\" is not critical, warning or info")));
             }
-            if let Some(next) = &table.escalate_to
-                && !names.contains(next.as_str())
-            {
+        };
+        Ok((name, Channel { notifier, least }))
+    }
+
+    /// An owner of the file, and how it is told.
+    fn nth_owner(&self, nth: usize) -> Result<(Owner, Person), String> {
+        let owners = &self.config.owner;
+        let Some(table) = owners.get(nth) else { return Err("no such owner".to_owned()) };
+        let names: BTreeSet<&str> = owners.iter().map(|o| o.name.get_ref().as_str()).collect();
+        let name = table.name.get_ref();
+        let at = table.name.span().start;
+        let wrong = |what: String| self.wrong_in("owner", nth, at, &format!("owner `{name}`"), &what);
+        if owners.iter().take(nth).any(|other| other.name.get_ref() == name) {
+            return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
+        }
+        let before = owners.iter().take(nth).find(|other| other.default);
+        if let (true, Some(other)) = (table.default, before) {
+            return Err(wrong(format!(
+                "default = true, and {} is the owner of last resort already\nhint: there is one; take it away here or \
+                 there",
+                other.name.get_ref()
+            )));
+        }
+        let owner = table.owner().map_err(&wrong)?;
+        let mut notify = Vec::new();
+        for text in &table.notify {
+            notify.push(self.address(text).map_err(|e| wrong(format!("notify: {e}")))?);
+        }
+        if let Some(next) = &table.escalate_to {
+            if next == name {
+                let hint = "hint: name somebody else, or leave it out: the owner of last resort is told";
+                return Err(wrong(format!("escalate_to: `{next}` would be told by {next} again\n{hint}")));
+            }
+            if !names.contains(next.as_str()) {
                 let hint =
                     nearest(next, names.iter().copied()).map(|n| format!("\nhint: did you mean `{n}`?"));
-                return Err(wrong(format!(
-                    "escalate_to: no owner is called `{next}`{}",
-                    hint.unwrap_or_default()
-                )));
+                let hint = hint.unwrap_or_default();
+                return Err(wrong(format!("escalate_to: no owner is called `{next}`{hint}")));
             }
-            let after = table.escalate_after.as_deref();
-            let escalate_after =
-                after.map(|text| self.span(Some(text), 0, "escalate_after").map_err(&wrong)).transpose()?;
-            let person = Person {
-                notify,
-                escalate_to: table.escalate_to.clone(),
-                escalate_after,
-                absences: Vec::new(),
-            };
-            if people.insert(name.clone(), person).is_some() {
-                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
-            }
+        }
+        let after = table.escalate_after.as_deref();
+        let escalate_after =
+            after.map(|text| self.span(Some(text), 0, "escalate_after").map_err(&wrong)).transpose()?;
+        let escalate_to = table.escalate_to.clone();
+        Ok((owner, Person { notify, escalate_to, escalate_after, absences: Vec::new() }))
+    }
+
+    fn owners(&self, channels: &BTreeMap<String, Channel>) -> Result<People, String> {
+        let (mut owners, mut people) = (Vec::new(), BTreeMap::new());
+        for nth in 0..self.config.owner.len() {
+            let (owner, person) = self.nth_owner(nth)?;
+            people.insert(owner.name.clone(), person);
+            owners.push(owner);
         }
         let last_resort = match owners.iter().find(|o| o.default) {
             Some(owner) => owner.name.clone(),
@@ -329,29 +403,34 @@ impl Sheet {
         if self.config.source.is_empty() {
             return usual(&self.look());
         }
-        let mut out: Vec<Planned> = Vec::new();
-        for table in &self.config.source {
-            let at = Some(table.kind.span().start);
-            let kind = table.kind.get_ref().as_str();
-            let wanted = table.name.clone().unwrap_or_else(|| kind.to_owned());
-            if wanted.starts_with("watch ") {
-                let what = format!(
-                    "source `{wanted}`: names that begin with `watch ` are those of `notafter watch`"
-                );
-                return Err(self.wrong(at, format!("{what}\nhint: call it otherwise")));
-            }
-            let count = out.iter().filter(|p| p.name == wanted).count();
-            if count > 0 && table.name.is_some() {
-                return Err(self.wrong(at, format!("two sources are called `{wanted}`")));
-            }
-            let taken = |name: &str| out.iter().any(|p| p.name == name);
-            let free = (2..).map(|n| format!("{wanted}-{n}")).find(|name| !taken(name));
-            let name = if taken(&wanted) { free.unwrap_or_default() } else { wanted };
-            let wrong = |what: String| self.wrong(at, format!("source `{name}`: {what}"));
-            let planned = self.source(&name, kind, table).map_err(wrong)?;
+        let (mut out, mut names) = (Vec::new(), Vec::new());
+        for nth in 0..self.config.source.len() {
+            let planned = self.nth_source(nth, &names)?;
+            names.push(planned.name.clone());
             out.push(planned);
         }
         Ok(out)
+    }
+
+    /// A source of the file; `names` are those of the ones before it.
+    fn nth_source(&self, nth: usize, names: &[String]) -> Result<Planned, String> {
+        let Some(table) = self.config.source.get(nth) else { return Err("no such source".to_owned()) };
+        let at = table.kind.span().start;
+        let kind = table.kind.get_ref().as_str();
+        let wanted = table.name.clone().unwrap_or_else(|| kind.to_owned());
+        let wrong =
+            |name: &str, what: &str| self.wrong_in("source", nth, at, &format!("source `{name}`"), what);
+        if wanted.starts_with("watch ") {
+            let what = "name: what begins with `watch ` is `notafter watch`'s\nhint: call it otherwise";
+            return Err(wrong(&wanted, what));
+        }
+        let is_taken = |name: &String| names.contains(name);
+        if is_taken(&wanted) && table.name.is_some() {
+            return Err(wrong(&wanted, "name: two sources are called so\nhint: call one of them otherwise"));
+        }
+        let free = (2..).map(|n| format!("{wanted}-{n}")).find(|name| !is_taken(name));
+        let name = if is_taken(&wanted) { free.unwrap_or_default() } else { wanted };
+        self.source(&name, kind, table).map_err(|what| wrong(&name, &what))
     }
 
     /// What the sources cover, and how a single look is made.
@@ -428,7 +507,7 @@ impl Sheet {
                 look.timeout = table.timeout.clone().unwrap_or(look.timeout);
                 (table.targets.clone(), 3600)
             }
-            kind if kind == "files" || ON_A_WALK.contains(&kind) => {
+            kind if kind == "files" || LIKE_FILES.contains(&kind) => {
                 if !table.targets.is_empty() {
                     return Err("targets belong to kind = \"network\"; write paths".to_owned());
                 }
@@ -487,24 +566,62 @@ impl Sheet {
     /// # Errors
     /// A place that is no term of the search language.
     pub(crate) fn services(&self) -> Result<Vec<Service>, String> {
-        let mut out: Vec<Service> = Vec::new();
-        for table in &self.config.service {
-            let name = table.name.get_ref();
-            let wrong =
-                |what: String| self.wrong(Some(table.name.span().start), format!("service `{name}`: {what}"));
-            if out.iter().any(|s| s.name == *name) {
-                return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
-            }
-            let mut places = Vec::new();
-            for text in &table.places {
-                places.extend(Query::parse(text).map_err(|e| wrong(e.to_string()))?.terms);
-            }
-            if places.is_empty() {
-                return Err(wrong("it has no places".to_owned()));
-            }
-            out.push(Service { name: name.clone(), places, public: table.public });
+        (0..self.config.service.len()).map(|nth| self.nth_service(nth)).collect()
+    }
+
+    fn nth_service(&self, nth: usize) -> Result<Service, String> {
+        let services = &self.config.service;
+        let Some(table) = services.get(nth) else { return Err("no such service".to_owned()) };
+        let name = table.name.get_ref();
+        let at = table.name.span().start;
+        let wrong = |what: String| self.wrong_in("service", nth, at, &format!("service `{name}`"), &what);
+        if services.iter().take(nth).any(|other| other.name.get_ref() == name) {
+            return Err(wrong("there are two of this name\nhint: call one of them otherwise".to_owned()));
         }
-        Ok(out)
+        let mut places = Vec::new();
+        for text in &table.places {
+            let read = Query::parse(text).map_err(|e| wrong(format!("places: in `{text}`: {e}")))?;
+            places.extend(read.terms);
+        }
+        if places.is_empty() {
+            return Err(wrong("places: it has none".to_owned()));
+        }
+        Ok(Service { name: name.clone(), places, public: table.public })
+    }
+
+    /// `NOTIFIER` or `NOTIFIER:ADDRESS`, checked.
+    fn address(&self, text: &str) -> Result<(String, Option<String>), String> {
+        let (name, to) = match text.split_once(':') {
+            Some((name, to)) => (name, Some(to.to_owned())),
+            None => (text, None),
+        };
+        let tables = &self.config.notifier;
+        if let Some(table) = tables.iter().find(|table| table.name.get_ref() == name) {
+            // A kind that is none is the notifier's own mistake.
+            if let (Ok(kind), Ok(settings)) = (kind(table), rest(table)) {
+                (kind.address)(&settings, to.as_deref()).map_err(|e| {
+                    let (what, hint) = e.split_once("\nhint: ").unwrap_or((&e, ""));
+                    let shown = notafter_act::text::clean(text, 100);
+                    let hint = if hint.is_empty() { String::new() } else { format!("\nhint: {hint}") };
+                    format!("`{shown}`: {what}{hint}")
+                })?;
+            }
+            return Ok((name.to_owned(), to));
+        }
+        let shown = notafter_act::text::clean(name, 100);
+        let hint = match nearest(name, tables.iter().map(|table| table.name.get_ref().as_str())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add a [[notifier]] with name = \"{shown}\""),
+        };
+        Err(format!("no notifier is called `{shown}`\nhint: {hint}"))
+    }
+
+    fn watch_owner(&self, watch: &Watch, notify: &str) -> Result<(Owner, Person), String> {
+        let name = format!("watch {notify}");
+        let matches = watch.targets.iter().filter_map(|t| target_match(t)).collect();
+        let address = self.address(notify).map_err(|e| format!("--notify: {e}"))?;
+        let person = Person { notify: vec![address], ..Person::default() };
+        Ok((Owner { name, matches, default: false, needs_days: None }, person))
     }
 
     fn pulse(&self) -> Result<Option<Beats>, String> {
@@ -517,12 +634,30 @@ impl Sheet {
     }
 }
 
+/// A channel of a command that sends nothing.
+struct Mute;
+
+impl Notifier for Mute {
+    fn notify<'a>(
+        &'a self,
+        _: &'a Cx,
+        _: Option<&'a str>,
+        _: &'a Notice,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        let fault = Fault::new(FaultKind::Invalid, "this command sends nothing");
+        Box::pin(async { Err(fault) })
+    }
+}
+
 /// Kinds of source that a later version has.
 const LATER: &[&str] = &["k8s", "aws", "azure", "gcp", "vault"];
 
 /// What every walk over files reads: a source of one of these kinds is one of `files`, by default where such things
 /// usually lie.
-const ON_A_WALK: &[&str] = &["configs", "renewers", "ssh", "openpgp", "tokens", "signatures"];
+pub(super) const LIKE_FILES: &[&str] = &["configs", "renewers", "ssh", "openpgp", "tokens", "signatures"];
+
+/// The kind that asks ports.
+pub(super) const NETWORK: &[&str] = &["network"];
 
 /// The keys of network and files.
 const OWN_KEYS: &[&str] = &[
@@ -607,33 +742,6 @@ fn setting(message: &str) -> String {
 
 fn folder(path: &str) -> String {
     if path.starts_with(['/', '.', '~']) { path.to_owned() } else { format!("./{path}") }
-}
-
-/// `NOTIFIER` or `NOTIFIER:ADDRESS`, checked.
-fn address(text: &str, channels: &BTreeMap<String, Channel>) -> Result<(String, Option<String>), String> {
-    let (name, to) = match text.split_once(':') {
-        Some((name, to)) => (name, Some(to.to_owned())),
-        None => (text, None),
-    };
-    if channels.contains_key(name) {
-        return Ok((name.to_owned(), to));
-    }
-    let hint = match nearest(name, channels.keys().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("add a [[notifier]] with name = \"{name}\""),
-    };
-    Err(format!("notify: no notifier is called `{name}`\nhint: {hint}"))
-}
-
-fn watch_owner(
-    watch: &Watch,
-    notify: &str,
-    channels: &BTreeMap<String, Channel>,
-) -> Result<(Owner, Person), String> {
-    let name = format!("watch {notify}");
-    let matches = watch.targets.iter().filter_map(|t| target_match(t)).collect();
-    let person = Person { notify: vec![address(notify, channels)?], ..Person::default() };
-    Ok((Owner { name, matches, default: false, needs_days: None }, person))
 }
 
 /// What belongs to somebody who watches a target: the name, the network, the folder.

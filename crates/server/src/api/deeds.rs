@@ -6,10 +6,8 @@
 use axum::extract::State as With;
 use axum::http::StatusCode;
 use axum::response::Response;
-use notafter_core::finding::Severity;
-use notafter_core::notice::{Event, Notice};
+use notafter_core::UnixTime;
 use notafter_core::query::{Query, nearest};
-use notafter_core::{UnixTime, alert::Alert};
 use notafter_engine::hands::{self, Ask};
 use notafter_engine::setup::Setup;
 use notafter_store::Store;
@@ -102,8 +100,9 @@ pub(crate) async fn test(
     plain("item", &body.item, 1, 500)?;
     let setup = app.handle.setup();
     let sent = with_store(&app, move |store, now| {
-        let (owner, about) = owner_of_item(store, &setup, &body.item)?;
-        let notice = test_notice(&owner, &about, &by, now);
+        let item = item_of(store, &setup, &body.item)?;
+        let notice = hands::test_notice(&setup, &item, &by, now);
+        let hands::Item { owner, about } = item;
         let messages = hands::test(store, &setup, notice, &about, &by, now)?;
         if messages.is_empty() {
             return Err(Problem::conflict(format!("{owner} has no channel, and the last resort has none"))
@@ -119,50 +118,18 @@ pub(crate) async fn test(
 }
 
 /// Who would be told about this: an owner by name, or the one of an alert, a finding or an asset.
-fn owner_of_item(store: &Store, setup: &Setup, item: &str) -> Result<(String, String), Problem> {
-    if setup.people.contains_key(item) {
-        return Ok((item.to_owned(), format!("the owner {item}")));
-    }
-    let by_number = Alert::parse_id(item).map(|n| store.alert(n)).transpose()?.flatten();
-    if let Some(alert) = by_number {
-        let about = format!("{}: {}", alert.id(), alert.title);
-        return Ok((alert.owner, about));
-    }
-    let last_resort = || setup.last_resort.clone();
-    if let Some(finding) = store.finding(item)? {
-        return Ok((finding.owner.unwrap_or_else(last_resort), finding.title));
+fn item_of(store: &Store, setup: &Setup, item: &str) -> Result<hands::Item, Problem> {
+    if let Some(item) = hands::item(store, setup, item)? {
+        return Ok(item);
     }
     let hex = item.strip_prefix("sha256:").unwrap_or(item);
     if (2..=64).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
         let row = one_asset(store, item)?.row;
-        return Ok((row.owner.unwrap_or_else(last_resort), row.title));
+        let owner = row.owner.unwrap_or_else(|| setup.last_resort.clone());
+        return Ok(hands::Item { owner, about: row.title });
     }
     Err(Problem::not_found("no owner, alert, finding or asset is called so")
         .hint("name an owner, an alert (a17), a finding or the beginning of an asset's id"))
-}
-
-fn test_notice(owner: &str, about: &str, by: &str, now: UnixTime) -> Notice {
-    Notice {
-        id: format!("test-{}-{owner}", now.0),
-        event: Event::Test,
-        severity: Severity::Info,
-        alert: None,
-        instance: String::new(),
-        owner: owner.to_owned(),
-        title: format!("Test message from Notafter for {owner}"),
-        text: format!(
-            "This was sent by hand ({by}) to see whether word gets through. It is about {about}. \
-             A real alert would have come this way."
-        ),
-        hint: "Nothing is to be done.".to_owned(),
-        deadline: None,
-        items: Vec::new(),
-        more: 0,
-        acknowledge_url: None,
-        acknowledge_command: None,
-        page_url: None,
-        at: now,
-    }
 }
 
 pub(crate) async fn scan(Known(by): Known, With(app): With<State>, args: Args) -> Answered {
@@ -244,6 +211,7 @@ pub(crate) async fn own(
         known_owner(&app, owner)?;
     }
     let done = with_store(&app, move |store, now| {
+        let query = super::lists::known(store, query)?;
         let lines = store.own(&query, body.owner.as_deref(), &by, now)?;
         json(&serde_json::json!({"owner": body.owner, "lines": lines}))
     })

@@ -5,7 +5,7 @@
 use axum::extract::State as With;
 use axum::response::Response;
 use notafter_core::Fingerprint;
-use notafter_core::alert::State as AlertState;
+use notafter_core::alert::{SNOOZED, State as AlertState};
 use notafter_core::finding::Severity;
 use notafter_core::query::Query;
 use notafter_engine::{hands, service};
@@ -30,7 +30,7 @@ const BESIDE_MAX: usize = 1000;
 
 pub(crate) async fn assets(With(app): With<State>, args: Args) -> Answered {
     with_store(&app, move |store, now| {
-        let query = Query::parse(args.text("q").unwrap_or(""))?;
+        let query = known(store, Query::parse(args.text("q").unwrap_or(""))?)?;
         let sort = match args.text("sort") {
             Some("newest") => Sort::Newest,
             Some("title") => Sort::Title,
@@ -50,6 +50,14 @@ pub(crate) async fn assets(With(app): With<State>, args: Args) -> Answered {
         json(&List { items, next: page.next })
     })
     .await
+}
+
+/// An owner or a source that nobody knows is a mistake, and not an empty list.
+pub(crate) fn known(store: &Store, query: Query) -> Result<Query, Problem> {
+    match store.unknown_in(&query)? {
+        Some(unknown) => Err(unknown.into()),
+        None => Ok(query),
+    }
 }
 
 /// A cursor that the store does not know is the caller's mistake; anything else is ours.
@@ -143,10 +151,12 @@ pub(crate) async fn finding(With(app): With<State>, args: Args) -> Answered {
 
 pub(crate) async fn alerts(With(app): With<State>, args: Args) -> Answered {
     with_store(&app, move |store, _now| {
-        let state = args.text("state").and_then(|word| {
-            [AlertState::Open, AlertState::Acknowledged, AlertState::Resolved]
-                .into_iter()
-                .find(|s| s.as_str() == word)
+        let wanted = args.text("state");
+        let state = wanted.and_then(|word| {
+            let known = [AlertState::Open, AlertState::Acknowledged, AlertState::Resolved];
+            // What is snoozed is open to the store: quiet, and nobody's.
+            let word = if word == SNOOZED { AlertState::Open.as_str() } else { word };
+            known.into_iter().find(|s| s.as_str() == word)
         });
         let limit = args.limit();
         let after = args.number("after");
@@ -155,7 +165,17 @@ pub(crate) async fn alerts(With(app): With<State>, args: Args) -> Answered {
         {
             return Err(Problem::bad_cursor());
         }
-        let rows = store.alerts(state, after, limit + 1)?;
+        let (mut rows, mut after) = (Vec::new(), after);
+        loop {
+            let part = store.alerts(state, after, limit + 1)?;
+            let full = part.len() > limit;
+            after = part.last().map(|alert| alert.number);
+            rows.extend(part.into_iter().filter(|alert| wanted.is_none_or(|word| alert.stands() == word)));
+            if !full || rows.len() > limit {
+                break;
+            }
+        }
+        rows.truncate(limit + 1);
         json(&List::page(rows, limit, |alert| alert.number.to_string(), AlertItem::of))
     })
     .await

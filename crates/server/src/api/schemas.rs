@@ -366,7 +366,7 @@ fn alert() -> Value {
             ("id", alert_id()),
             ("number", count()),
             ("owner", text()),
-            ("state", words(&["open", "acknowledged", "resolved"])),
+            ("state", words(&["open", "acknowledged", "snoozed", "resolved"])),
             ("severity", severity()),
             ("step", step()),
             ("title", text()),
@@ -391,6 +391,7 @@ fn delivery() -> Value {
         &[
             ("id", text()),
             ("alert", or_null(alert_id())),
+            ("beside", array(alert_id())),
             ("owner", text()),
             ("notifier", text()),
             ("to", or_null(text())),

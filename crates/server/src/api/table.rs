@@ -220,7 +220,11 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         id: "listAlerts",
         doc: "Alerts, newest change first",
         params: &[
-            query("state", Shape::Word(&["open", "acknowledged", "resolved"]), "Only in this state."),
+            query(
+                "state",
+                Shape::Word(&["open", "acknowledged", "snoozed", "resolved"]),
+                "Only in this state.",
+            ),
             ROW_CURSOR,
             LIMIT,
         ],

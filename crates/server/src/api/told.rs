@@ -48,11 +48,12 @@ struct MemberPart {
 
 impl AlertItem {
     pub(crate) fn of(alert: Alert) -> Self {
+        let state = alert.stands();
         Self {
             id: alert.id(),
             number: alert.number,
             owner: alert.owner,
-            state: alert.state.as_str(),
+            state,
             severity: alert.severity.as_str(),
             step: alert.step,
             title: alert.title,
@@ -97,6 +98,8 @@ pub(crate) struct AlertAnswer {
 pub(crate) struct DeliveryItem {
     id: String,
     alert: Option<String>,
+    /// The others that it is about.
+    beside: Vec<String>,
     owner: String,
     notifier: String,
     to: Option<String>,
@@ -116,6 +119,7 @@ impl DeliveryItem {
         Self {
             id: message.id,
             alert: message.alert.map(|n| format!("a{n}")),
+            beside: message.beside.iter().map(|n| format!("a{n}")).collect(),
             owner: message.owner,
             notifier: message.notifier,
             to: message.to,

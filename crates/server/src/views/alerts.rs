@@ -1,12 +1,14 @@
 //! Alerts: who was told what, who has it, what happens next; forms to acknowledge and to snooze.
 
+use std::collections::HashSet;
+
 use askama::Template;
 use notafter_core::UnixTime;
 use notafter_core::alert::hold::hold_most;
 use notafter_core::alert::{Alert, Delivery as Stand, Outgoing, State};
 use notafter_core::deadline::Step;
 use notafter_core::finding::{Severity, summary_at};
-use notafter_engine::notify::{TOLD, tellable};
+use notafter_engine::notify::tellable;
 use notafter_engine::setup::channel_name;
 use notafter_pki::time::DAY;
 use notafter_store::StoreError;
@@ -38,8 +40,9 @@ const ALERTS: usize = 30;
 const MEMBERS: usize = 20;
 /// So many of its messages are shown.
 const MESSAGES: usize = 30;
-/// So many of its deeds are read to see whether it was told with others.
-const DEEDS: usize = 50;
+
+/// What `state` of the page can be; nothing is what is not resolved.
+pub(crate) const STATES: [&str; 5] = ["", "open", "acknowledged", "snoozed", "resolved"];
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -59,8 +62,6 @@ pub(crate) struct Whole {
     /// What the first of them is about.
     pub(crate) asset: Option<AssetRow>,
     pub(crate) messages: Vec<Outgoing>,
-    /// It was told in a message that is kept with another alert: several that began at once are told as one.
-    pub(crate) bundled: bool,
 }
 
 /// Everything about these alerts.
@@ -79,27 +80,13 @@ fn one(look: &Look, alert: Alert) -> Result<Whole, StoreError> {
         None => None,
     };
     let messages = look.store.outgoing(Some(alert.number), MESSAGES)?;
-    let bundled = messages.is_empty() && alert.told.is_some() && {
-        let deeds = look.store.audit_lines(Some(&alert.id()), None, DEEDS)?;
-        deeds.iter().any(|(_, line)| line.what == TOLD)
-    };
-    Ok(Whole { alert, findings, asset, messages, bundled })
-}
-
-/// How an alert stands, as the page is asked for it.
-fn stands(alert: &Alert) -> &'static str {
-    match (alert.state, &alert.hold) {
-        (State::Resolved, _) => "resolved",
-        (State::Open, _) => "open",
-        (State::Acknowledged, Some(hold)) if hold.snooze => "snoozed",
-        (State::Acknowledged, _) => "acknowledged",
-    }
+    Ok(Whole { alert, findings, asset, messages })
 }
 
 /// The alerts of a page.
 pub(crate) fn gather(look: &Look, house: &House, ask: &Ask) -> Result<Vec<Whole>, StoreError> {
     let alerts = if ask.state != "resolved" {
-        let wanted = |a: &&Alert| ask.state.is_empty() || stands(a) == ask.state;
+        let wanted = |a: &&Alert| ask.state.is_empty() || a.stands() == ask.state;
         let mut open: Vec<Alert> = house.alerts.iter().filter(wanted).cloned().collect();
         open.sort_by_key(|a| (!waits(a, look.now), a.severity, a.deadline.unwrap_or(UnixTime(i64::MAX))));
         open.truncate(3 * ALERTS);
@@ -122,8 +109,8 @@ pub(crate) fn view(
     let count = |keep: &dyn Fn(&&Alert) -> bool| house.alerts.iter().filter(keep).count() as u64;
     let waiting = count(&|a| waits(a, now));
     let all = house.alerts.len() as u64;
-    let failed =
-        alerts.iter().flat_map(|w| &w.messages).filter(|m| m.delivery == Stand::Failed).count() as u64;
+    let failed = alerts.iter().flat_map(|w| &w.messages).filter(|m| m.delivery == Stand::Failed);
+    let failed = failed.map(|m| m.id.as_str()).collect::<HashSet<_>>().len() as u64;
     let mut headline = match (all, waiting) {
         (0, _) => "No alert is open".to_owned(),
         (_, 0) => format!("{} open, and somebody has each of them", is_are(all, "alert")),
@@ -151,9 +138,9 @@ pub(crate) fn view(
         subline: "Each step is told once. Quiet in between is meant.".to_owned(),
         states: vec![
             chip("not resolved", "", Some(all)),
-            chip("open", "open", Some(count(&|a| stands(a) == "open"))),
-            chip("acknowledged", "acknowledged", Some(count(&|a| stands(a) == "acknowledged"))),
-            chip("snoozed", "snoozed", Some(count(&|a| stands(a) == "snoozed"))),
+            chip("open", "open", Some(count(&|a| a.stands() == "open"))),
+            chip("acknowledged", "acknowledged", Some(count(&|a| a.stands() == "acknowledged"))),
+            chip("snoozed", "snoozed", Some(count(&|a| a.stands() == "snoozed"))),
             chip("resolved", "resolved", None),
         ],
         alerts_none: if all == 0 && ask.state.is_empty() {
@@ -206,7 +193,6 @@ pub(crate) fn item(look: &Look, whole: &Whole) -> AlertItem {
     let pending = whole.messages.iter().filter(|m| m.delivery == Stand::Pending).count() as u64;
     let count = whole.messages.len() as u64;
     let told = match (count, failed, pending) {
-        (0, ..) if whole.bundled => "Told in one message with others that began at the same time.".to_owned(),
         (0, ..) if alert.told.is_some() => {
             "Told on this page and in the log only: no channel reaches its owner.".to_owned()
         }
@@ -214,6 +200,12 @@ pub(crate) fn item(look: &Look, whole: &Whole) -> AlertItem {
         (n, 0, 0) => format!("{}, all taken over", words::counted(n, "message")),
         (n, 0, p) => format!("{}, {p} on the way", words::counted(n, "message")),
         (n, f, _) => format!("{}, {f} not delivered", words::counted(n, "message")),
+    };
+    // What began with others is told with them.
+    let with = whole.messages.iter().map(|m| m.beside.len()).max().unwrap_or(0);
+    let told = match with {
+        0 => told,
+        n => format!("{told}, in one with {}", words::counted(n as u64, "other alert")),
     };
     let held = alert.hold.as_ref().filter(|hold| hold.until > now);
     AlertItem {

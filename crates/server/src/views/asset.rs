@@ -68,6 +68,8 @@ pub(crate) struct Life {
     pub(crate) passed: f64,
     /// the ladder: planned renewal, warning, critical, page
     pub(crate) steps: Vec<Rung>,
+    /// the ladder in words, for those who cannot hover
+    pub(crate) ladder: String,
     /// issued, successor, today, end
     pub(crate) points: Vec<LifePoint>,
 }
@@ -212,7 +214,7 @@ pub(crate) fn gather(look: &Look, id: &Fingerprint) -> Result<Option<Gathered>, 
         chains,
         findings,
         past,
-        alerts: whole(look, alerts)?,
+        alerts: of_this(whole(look, alerts)?, &whole_asset.row),
         audit: audit.into_iter().map(|(_, line)| line).collect(),
         instead,
         document,
@@ -313,6 +315,17 @@ fn subline(row: &AssetRow, line: &[AssetRow], successor: Option<&AssetRow>) -> S
     words::sentence(&parts.join(" · "))
 }
 
+/// On its own page an alert about several certificates is about this one first.
+fn of_this(mut alerts: Vec<Whole>, row: &AssetRow) -> Vec<Whole> {
+    for one in &mut alerts {
+        one.findings.sort_by_key(|f| f.asset != Some(row.id));
+        if one.findings.first().is_some_and(|f| f.asset == Some(row.id)) {
+            one.asset = Some(row.clone());
+        }
+    }
+    alerts
+}
+
 fn is_current(placement: &PlacementRow) -> bool {
     placement.gone.is_none()
 }
@@ -320,7 +333,7 @@ fn is_current(placement: &PlacementRow) -> bool {
 fn place(look: &Look, house: &House, found: &Gathered, placement: &PlacementRow) -> AssetPlace {
     let now = look.now;
     let this = &found.whole.row;
-    let late = look.is_stale(house, &placement.source);
+    let late = look.is_history(house, &placement.source);
     let unseen = placement.unseen_since.filter(|_| is_current(placement));
     let stale = is_current(placement) && (late || unseen.is_some());
     let (shows, shows_words, shows_tone) = match placement.gone {

@@ -4,6 +4,7 @@ use askama::Template;
 use notafter_core::UnixTime;
 use notafter_core::finding::{Kind, Severity, summary_at};
 use notafter_core::location::Location;
+use notafter_core::query::{nearest, span};
 use notafter_pki::time::DAY;
 use notafter_store::StoreError;
 use notafter_store::findings::FindingFilter;
@@ -89,6 +90,36 @@ pub(crate) struct Group {
 const NEW_MOST: usize = 100;
 
 impl Ask {
+    /// What is asked for and cannot be: a filter that silently filters nothing is how things are overlooked.
+    pub(crate) fn refused(&self, look: &Look) -> Option<(String, String)> {
+        let wrong = |what: &str, value: &str, hint: String| {
+            Some((format!("{what} cannot be “{}”.", words::clean(value)), hint))
+        };
+        if !self.severity.is_empty() && self.severity().is_none() {
+            return wrong("severity", &self.severity, "it is critical, warning or info".to_owned());
+        }
+        if !self.kind.is_empty() && self.kind().is_none() {
+            let near = nearest(&self.kind, Kind::ALL.iter().map(|k| k.as_str()));
+            let hint = near.map_or_else(String::new, |near| format!("did you mean {near}?"));
+            return wrong("kind", &self.kind, hint);
+        }
+        if !self.since.is_empty() && self.since(look.now).is_none() {
+            return wrong("since", &self.since, "write 12h, 1d or 6w".to_owned());
+        }
+        let known = look.setup.owner_names();
+        if let Some(Some(owner)) = self.owner().filter(|o| o.as_ref().is_some_and(|o| !known.contains(o))) {
+            // One that is configured no more may have findings still.
+            let counts = look.store.finding_counts().unwrap_or_default();
+            if !counts.iter().any(|(_, _, of, _)| of.as_ref() == Some(&owner)) {
+                let near = nearest(&owner, known.iter().map(String::as_str));
+                let hint =
+                    near.map_or_else(String::new, |near| format!("did you mean {}?", words::clean(near)));
+                return wrong("owner", &owner, hint);
+            }
+        }
+        None
+    }
+
     fn severity(&self) -> Option<Severity> {
         [Severity::Critical, Severity::Warning, Severity::Info]
             .into_iter()
@@ -108,7 +139,7 @@ impl Ask {
     }
 
     fn since(&self, now: UnixTime) -> Option<UnixTime> {
-        notafter_core::query::span(&self.since).filter(|_| !self.since.is_empty()).map(|s| now.plus(-s))
+        span(&self.since).filter(|_| !self.since.is_empty()).map(|s| now.plus(-s))
     }
 
     fn covers(&self, (kind, severity, owner, _): &Count) -> bool {

@@ -417,6 +417,7 @@ fn rules(found: &Forecast, now: UnixTime, x_of: &dyn Fn(f64) -> f64) -> Vec<Date
             let left = p.label.contains("Let's Encrypt") && x > 20.0;
             DateRule {
                 x,
+                y: 16,
                 label: p.label.split(" 2027").collect::<String>(),
                 title: p.title.to_owned(),
                 anchor: if left { "end".to_owned() } else { String::new() },

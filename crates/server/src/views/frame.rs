@@ -9,7 +9,7 @@ use std::time::Duration;
 use notafter_core::UnixTime;
 use notafter_core::alert::{Alert, State as AlertState};
 use notafter_core::finding::{Fact, Kind, Severity, summary_at};
-use notafter_engine::service::{came_to_nothing, is_stale};
+use notafter_engine::service::{came_to_nothing, history, is_stale, not_seen};
 use notafter_engine::setup::Setup;
 use notafter_engine::status::{PULSE, State};
 use notafter_store::findings::FindingFilter;
@@ -65,7 +65,12 @@ impl Look {
         self.silent < 6 * PULSE
     }
 
-    /// Is this source late? Then all that it showed is history.
+    /// Is all that this source showed history: is it late, or did its last look come to nothing?
+    pub(crate) fn is_history(&self, house: &House, source: &str) -> bool {
+        history(&self.setup, &house.sources, source, self.now).is_some()
+    }
+
+    /// Is this source late?
     pub(crate) fn is_stale(&self, house: &House, source: &str) -> bool {
         is_stale(&self.setup, &house.sources, source, self.now)
     }
@@ -78,7 +83,7 @@ pub(crate) struct Coverage {
     pub(crate) stale: u64,
     /// Sources that are not late yet, and whose last look came to nothing.
     pub(crate) failing: u64,
-    /// Placements seen at the last look of a source that is not late.
+    /// Placements seen at the last look, by a source that is neither late nor came to nothing.
     pub(crate) seen: u64,
     /// All placements.
     pub(crate) placements: u64,
@@ -98,13 +103,11 @@ impl Coverage {
             blind: totals.blind_spots,
             ..Self::default()
         };
-        let mut stale_places = 0;
         for planned in &look.setup.sources {
             let row = house.sources.iter().find(|r| r.name == planned.name);
             let last = row.and_then(|r| r.last_success);
             if look.is_stale(house, &planned.name) {
                 out.stale += 1;
-                stale_places += row.map_or(0, |r| r.placements);
             } else if row.is_some_and(came_to_nothing) {
                 out.failing += 1;
             } else {
@@ -112,7 +115,8 @@ impl Coverage {
                 out.oldest = [out.oldest, last].into_iter().flatten().min();
             }
         }
-        out.seen = totals.placements.saturating_sub(totals.unseen).saturating_sub(stale_places);
+        let unseen = not_seen(&look.setup, &house.sources, totals.unseen, look.now);
+        out.seen = totals.placements.saturating_sub(unseen);
         out
     }
 

@@ -169,7 +169,7 @@ pub(crate) fn iso_day(at: UnixTime) -> String {
 
 fn rules(now: UnixTime) -> Vec<DateRule> {
     let within = |p: &&PolicyDate| p.at > now && p.at.0 - now.0 < DAYS * DAY;
-    // Their labels are on one line: the last one keeps its words, the others theirs in the title.
+    // By turns on two lines, so that dates close to each other both keep their words.
     let dates: Vec<_> = POLICY_DATES.iter().filter(within).collect();
     let count = dates.len();
     dates
@@ -180,7 +180,8 @@ fn rules(now: UnixTime) -> Vec<DateRule> {
             let anchor_end = x > 50.0;
             DateRule {
                 x,
-                label: if n + 1 == count { p.label.to_owned() } else { String::new() },
+                y: if (count - n) % 2 == 1 { 16 } else { 31 },
+                label: p.label.to_owned(),
                 title: p.title.to_owned(),
                 anchor: if anchor_end { "end".to_owned() } else { String::new() },
                 dx: if anchor_end { -6 } else { 6 },

@@ -115,6 +115,9 @@ pub(crate) fn gather(look: &Look, house: &House, ask: &Ask) -> Result<Inventory,
             return Ok(Inventory { error: Some(error), rows: Vec::new(), next: None, count: 0, views });
         }
     };
+    if let Some(error) = look.store.unknown_in(&query)? {
+        return Ok(Inventory { error: Some(error), rows: Vec::new(), next: None, count: 0, views });
+    }
     let after = Some(ask.after.as_str()).filter(|a| !a.is_empty());
     let page = look.store.assets(&query, ask.sort(), after, ROWS, look.now)?;
     let count = if query.terms.is_empty() {

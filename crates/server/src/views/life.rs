@@ -51,13 +51,22 @@ pub(crate) fn life(row: &AssetRow, successor: Option<(UnixTime, String)>, now: U
     (here.class, here.strong) = ("today".to_owned(), true);
     points.push(here);
     points.push(point(100.0, if ended { "ended" } else { "ends" }, end, "end", false));
+    let steps = steps(row, lifetime, &x, end);
     Life {
         words: format!("{days}, {left_words}"),
         alternative: points.iter().map(|p| p.title.as_str()).collect::<Vec<_>>().join("; "),
         passed: today,
-        steps: steps(row, lifetime, &x, end),
+        ladder: ladder_words(&steps),
+        steps,
         points,
     }
+}
+
+/// `Told at 30 days left (warning), 14 days left (critical), 7 days left (every day).`
+fn ladder_words(steps: &[Rung]) -> String {
+    let each: Vec<_> = steps.iter().filter_map(|s| s.title.split_once(": ")).collect();
+    let each: Vec<_> = each.into_iter().map(|(what, left)| format!("{left} ({what})")).collect();
+    if each.is_empty() { String::new() } else { format!("Told at {}.", each.join(", ")) }
 }
 
 fn anchor(x: f64) -> &'static str {

@@ -138,7 +138,7 @@ pub(crate) fn view(look: &Look, house: &House, found: &Gathered) -> PlaceView {
     let leading = found.shows.first().map(|(p, _)| p);
     let owner = found.shows.first().and_then(|(_, a)| a.as_ref()).and_then(|a| a.owner.as_deref());
     let owner = owner.map(words::clean).unwrap_or_default();
-    let late = leading.is_some_and(|p| look.is_stale(house, &p.source));
+    let late = leading.is_some_and(|p| look.is_history(house, &p.source));
     let unseen = leading.and_then(|p| p.unseen_since);
     let retired = found.place.retired.is_some() && found.shows.is_empty();
     let open = found.findings.len() as u64;
@@ -197,7 +197,7 @@ fn subline(look: &Look, house: &House, found: &Gathered, last: Option<UnixTime>)
     let Some(last) = last else { return "Never seen.".to_owned() };
     let source = found.shows.first().map(|(p, _)| p.source.as_str());
     let unseen = found.shows.first().is_some_and(|(p, _)| p.unseen_since.is_some());
-    let late = source.is_some_and(|s| look.is_stale(house, s));
+    let late = source.is_some_and(|s| look.is_history(house, s));
     if unseen || late {
         return format!(
             "Not seen since {}. What stands below is what it showed then.",

@@ -214,7 +214,7 @@ pub(crate) fn entries(look: &Look, house: &House, rows: Vec<AssetRow>) -> Result
 
 /// Asks only while some sources are late and others are not.
 fn is_late(look: &Look, house: &House, row: &AssetRow) -> bool {
-    let late = |source: &str| look.is_stale(house, source);
+    let late = |source: &str| look.is_history(house, source);
     let late_ones = look.setup.sources.iter().filter(|s| late(&s.name)).count();
     if late_ones == 0 || row.places == 0 {
         return false;

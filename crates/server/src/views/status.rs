@@ -29,6 +29,7 @@ pub(crate) struct StatusView {
     pub(crate) services: Vec<ServiceItem>,
     /// first day of the strips, "24 Aug"
     pub(crate) from: String,
+    pub(crate) from_narrow: String,
     pub(crate) legend: String,
     pub(crate) version: String,
     pub(crate) as_of: Stamp,
@@ -41,6 +42,8 @@ pub(crate) struct ServiceItem {
     pub(crate) state: String,
     pub(crate) tone: String,
     pub(crate) days: Vec<StripDay>,
+    /// the same for a narrow screen: fewer days, each wide enough to be seen
+    pub(crate) last_days: Vec<StripDay>,
     pub(crate) strip_words: String,
     /// words "" = nobody saw it
     pub(crate) looked: Stamp,
@@ -65,6 +68,8 @@ pub(crate) struct StripDay {
 
 /// The strip looks back so many days.
 const BACK: i64 = 90;
+/// On a narrow screen it looks back so many.
+const BACK_NARROW: i64 = 30;
 /// The top of the strip's box, in pixels from its base.
 const TALL: i32 = 26;
 
@@ -132,6 +137,7 @@ pub(crate) fn view(found: &Gathered<'_>, now: UnixTime) -> StatusView {
         banners,
         services,
         from: words::day(now.plus(-(BACK - 1) * DAY), now),
+        from_narrow: words::day(now.plus(-(BACK_NARROW - 1) * DAY), now),
         legend: "Full green: every place of the service was seen good. Red: seen broken. Grey: not seen, with as much green at its foot as was seen of the day. Dotted: nobody looked."
             .to_owned(),
         version: found.version.to_owned(),
@@ -190,7 +196,8 @@ fn item(service: &ServiceState, days: &[Day], found: &Gathered<'_>, now: UnixTim
         name: words::clean(&service.name),
         state: state_words(service, health, found),
         tone: tone.to_owned(),
-        days: strip(days, now),
+        days: strip(days, BACK, now),
+        last_days: strip(days, BACK_NARROW, now),
         strip_words: strip_words(service, days, now),
         looked: service.last_looked.map(|at| Stamp::past(Some(at), now)).unwrap_or_default(),
         good: good.map(dated).unwrap_or_default(),
@@ -258,32 +265,49 @@ fn tone_of(day: Day, now: UnixTime) -> (&'static str, i32, i32) {
     }
 }
 
-fn strip(days: &[Day], now: UnixTime) -> Vec<StripDay> {
-    let first = now.0.div_euclid(DAY) - BACK + 1;
-    let step = 100.0 / BACK as f64;
-    (0..BACK)
-        .map(|n| {
-            let day = first + n;
-            let known = days.iter().find(|(d, _)| *d == day).copied();
-            let date = words::day(UnixTime(day * DAY), now);
-            let (tone, height, part, what) = match known {
-                None => ("gap", TALL, 0, "nobody looked".to_owned()),
-                Some(known) => {
-                    let (tone, height, part) = tone_of(known, now);
-                    (tone, height, part, seconds_words(parts_of(known, now)))
-                }
-            };
-            StripDay {
-                x: words::at_percent(n as f64 * step),
-                width: words::at_percent(step - 0.25),
-                y: TALL + 1 - height,
-                height,
-                tone: tone.to_owned(),
-                part,
-                title: format!("{date}: {what}"),
+fn strip(days: &[Day], back: i64, now: UnixTime) -> Vec<StripDay> {
+    let first = now.0.div_euclid(DAY) - back + 1;
+    let step = 100.0 / back as f64;
+    let mut out: Vec<StripDay> = Vec::new();
+    // Days on which nobody looked are one stretch: a hundred dotted boxes say no more, and flicker.
+    let mut gap: Option<i64> = None;
+    for n in 0..back {
+        let day = first + n;
+        let known = days.iter().find(|(d, _)| *d == day).copied();
+        let date = words::day(UnixTime(day * DAY), now);
+        let from = *gap.get_or_insert(n);
+        let stretch = StripDay {
+            x: words::at_percent(from as f64 * step),
+            width: words::at_percent((n - from + 1) as f64 * step - 0.25),
+            y: 1,
+            height: TALL,
+            tone: "gap".to_owned(),
+            part: 0,
+            title: match n - from {
+                0 => format!("{date}: nobody looked"),
+                _ => format!("{} to {date}: nobody looked", words::day(UnixTime((first + from) * DAY), now)),
+            },
+        };
+        let Some(known) = known else {
+            if from < n {
+                out.pop();
             }
-        })
-        .collect()
+            out.push(stretch);
+            continue;
+        };
+        gap = None;
+        let (tone, height, part) = tone_of(known, now);
+        out.push(StripDay {
+            x: words::at_percent(n as f64 * step),
+            width: words::at_percent(step - 0.25),
+            y: TALL + 1 - height,
+            height,
+            tone: tone.to_owned(),
+            part,
+            title: format!("{date}: {}", seconds_words(parts_of(known, now))),
+        });
+    }
+    out
 }
 
 fn seconds_words([good, bad, unknown]: [u32; 3]) -> String {

@@ -268,19 +268,20 @@ fn news(finding: &FindingRow, now: UnixTime) -> News {
     }
 }
 
-/// What cannot be seen: late sources first, then places by reason.
+/// What cannot be seen: sources that are late or saw nothing first, then places by reason.
 fn blind(look: &Look, house: &House, counts: &[(String, String, u64)]) -> Vec<Spot> {
     let mut out = Vec::new();
     for planned in &look.setup.sources {
-        if !look.is_stale(house, &planned.name) {
+        if !look.is_history(house, &planned.name) {
             continue;
         }
         let row: Option<&SourceRow> = house.sources.iter().find(|r| r.name == planned.name);
         let last = row.and_then(|r| r.last_success);
-        let since = last.map_or_else(
-            || "has never been looked at to the end".to_owned(),
-            |at| format!("not looked at since {}", words::weekday(at, look.now)),
-        );
+        let since = match last {
+            None => "has never been looked at to the end".to_owned(),
+            Some(_) if !look.is_stale(house, &planned.name) => "the last look came to nothing".to_owned(),
+            Some(at) => format!("not looked at since {}", words::weekday(at, look.now)),
+        };
         let places = row.map_or(0, |r| r.placements);
         out.push(Spot {
             words: format!("{}: {since}", words::clean(&planned.name)),

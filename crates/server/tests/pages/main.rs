@@ -408,7 +408,7 @@ fn of_many_who_use_one_link_at_once_one_acts() {
     let browser = Browser::new(&runtime, &house);
     assert_eq!(browser.post(&format!("/ack/{secret}"), "").status, StatusCode::NOT_FOUND);
     let link = house.handle.store.link(&hash, false, NOW).unwrap();
-    assert_eq!(link, notafter_store::alerts::Link::For(999_999));
+    assert_eq!(link, notafter_store::alerts::Link::For(vec![999_999]));
 }
 
 #[test]

@@ -425,6 +425,7 @@ impl<'r> Recording<'r> {
         let packed = self.packing.take()?;
         let first_seen = first_seen(self.batch);
         let (mut assets, mut ders, mut names, mut bases) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut called = Vec::new();
         for one in &fresh {
             let (id, columns) = (self.number(one.ix), &one.columns);
             let asset = self.batch.asset(one.ix);
@@ -472,6 +473,9 @@ impl<'r> Recording<'r> {
             let bytes = packed.get(&one.ix).ok_or_else(|| other("an asset was not packed"))?;
             ders.push(vec![id.into(), base.into(), one.length.into(), bytes.into()]);
             names.extend(columns.names.iter().map(|n| (n.as_str(), id)));
+            if !columns.called.is_empty() {
+                called.push(vec![id.into(), columns.called.as_str().into()]);
+            }
         }
         // In the order of their index: neighbours share a page.
         names.sort_unstable();
@@ -484,8 +488,9 @@ impl<'r> Recording<'r> {
         )?;
         c.execute_many("INSERT INTO der (asset, base, length, bytes) VALUES ($1, $2, $3, $4)", &ders)?;
         c.execute_many("INSERT INTO name (name, asset) VALUES ($1, $2)", &names)?;
+        c.execute_many("INSERT INTO called (asset, folded) VALUES ($1, $2)", &called)?;
         c.execute_many("UPDATE dname SET base = $2 WHERE id = $1 AND base IS NULL", &bases)?;
-        self.changed.writes += (assets.len() + ders.len() + names.len()) as u64;
+        self.changed.writes += (assets.len() + ders.len() + names.len() + called.len()) as u64;
         Ok(())
     }
 

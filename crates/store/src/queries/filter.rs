@@ -15,6 +15,8 @@ use crate::places::{hash48, reversed};
 use crate::read::{CA, SELF_SIGNED, SUPERSEDED};
 use crate::{StoreError, Trouble, texts};
 
+use super::known::Names;
+
 /// Up to so many candidates it is cheaper to fetch them all and sort than to walk the order and test.
 const NARROW_MAX: i64 = 2000;
 
@@ -37,7 +39,7 @@ impl Filter {
 
 /// The condition for all identities that begin with these hex digits.
 pub(crate) fn identity(c: &mut Conn<'_>, prefix: &str) -> (String, Vec<Cell>) {
-    let mut compiler = Compiler::new(c, &[], UnixTime(0));
+    let mut compiler = Compiler::new(c, &[], None, UnixTime(0));
     let sql = compiler.id(prefix);
     (sql, compiler.values)
 }
@@ -46,6 +48,7 @@ pub(crate) fn identity(c: &mut Conn<'_>, prefix: &str) -> (String, Vec<Cell>) {
 pub(crate) struct Compiler<'q, 'c> {
     pub(crate) c: &'q mut Conn<'c>,
     pub(crate) services: &'q [(String, Vec<Term>)],
+    names: Option<&'q Names>,
     pub(crate) now: UnixTime,
     values: Vec<Cell>,
     narrow: bool,
@@ -53,8 +56,13 @@ pub(crate) struct Compiler<'q, 'c> {
 }
 
 impl<'q, 'c> Compiler<'q, 'c> {
-    pub(crate) fn new(c: &'q mut Conn<'c>, services: &'q [(String, Vec<Term>)], now: UnixTime) -> Self {
-        Self { c, services, now, values: Vec::new(), narrow: false, gone: false }
+    pub(crate) fn new(
+        c: &'q mut Conn<'c>,
+        services: &'q [(String, Vec<Term>)],
+        names: Option<&'q Names>,
+        now: UnixTime,
+    ) -> Self {
+        Self { c, services, names, now, values: Vec::new(), narrow: false, gone: false }
     }
 
     pub(crate) fn compile(mut self, query: &Query) -> Result<Filter> {
@@ -122,9 +130,17 @@ impl<'q, 'c> Compiler<'q, 'c> {
             Test::FirstSeen(order, when) => self.since("a.first_seen", *order, *when),
             Test::Owner(None) => "a.owner IS NULL".into(),
             Test::Owner(Some(name)) => {
-                let hash = self.int(hash48(name.as_bytes()));
-                let name = self.text(name);
-                format!("a.owner IN (SELECT id FROM word WHERE hash = {hash} AND text = {name})")
+                let alike: Vec<String> = match self.names {
+                    Some(names) => names.owners_like(name).map(str::to_owned).collect(),
+                    None => vec![name.clone()],
+                };
+                let one = |name: &String| {
+                    let hash = self.int(hash48(name.as_bytes()));
+                    let name = self.text(name);
+                    format!("(hash = {hash} AND text = {name})")
+                };
+                let parts: Vec<_> = alike.iter().map(one).collect();
+                format!("a.owner IN (SELECT id FROM word WHERE {})", parts.join(" OR "))
             }
             Test::Issuer(text) => {
                 let part = self.part(text);
@@ -133,7 +149,8 @@ impl<'q, 'c> Compiler<'q, 'c> {
             Test::Subject(text) => {
                 let part = self.part(text);
                 format!(
-                    "lower(a.title) LIKE {part} ESCAPE '\\' OR a.subject IN (SELECT id FROM dname WHERE folded LIKE {part} ESCAPE '\\')"
+                    "lower(a.title) LIKE {part} ESCAPE '\\' OR a.subject IN (SELECT id FROM dname WHERE folded LIKE {part} ESCAPE '\\')
+                     OR a.id IN (SELECT asset FROM called WHERE folded LIKE {part} ESCAPE '\\')"
                 )
             }
             Test::Name(pattern) => self.name(pattern)?,
@@ -196,7 +213,7 @@ impl<'q, 'c> Compiler<'q, 'c> {
             Test::Source(name) => {
                 let (name, open) = (self.text(name), self.open());
                 format!(
-                    "a.id IN (SELECT p.asset FROM placement p JOIN source s ON s.id = p.source WHERE s.name = {name}{open})"
+                    "a.id IN (SELECT p.asset FROM placement p JOIN source s ON s.id = p.source WHERE lower(s.name) = lower({name}){open})"
                 )
             }
             Test::Service(name) => self.service(name, depth)?,
@@ -342,7 +359,7 @@ impl<'q, 'c> Compiler<'q, 'c> {
         }
     }
 
-    /// A bare word: in what it is called, in its names, its issuer, its places, or how its identity begins.
+    /// A bare word: in what it is called, in its names, its subject, its issuer, its places, or how its identity begins.
     fn bare(&mut self, text: &str) -> String {
         let part = self.part(text);
         // Names stand in reverse order of their labels; a word with a dot in it is turned like them.
@@ -352,6 +369,8 @@ impl<'q, 'c> Compiler<'q, 'c> {
             "lower(a.title) LIKE {part} ESCAPE '\\'
              OR a.id IN (SELECT asset FROM name WHERE name LIKE {name} ESCAPE '\\')
              OR a.issuer IN (SELECT id FROM dname WHERE folded LIKE {part} ESCAPE '\\')
+             OR a.subject IN (SELECT id FROM dname WHERE folded LIKE {part} ESCAPE '\\')
+             OR a.id IN (SELECT asset FROM called WHERE folded LIKE {part} ESCAPE '\\')
              OR a.id IN (SELECT p.asset FROM location l JOIN placement p ON p.location = l.id
                          WHERE lower(l.text) LIKE {part} ESCAPE '\\'{open})"
         );

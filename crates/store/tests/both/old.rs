@@ -6,7 +6,7 @@ use notafter_core::finding::Severity;
 use notafter_core::observation::Reason;
 use notafter_core::subject::SubjectKey;
 use notafter_store::Store;
-use notafter_store::alerts::{AuditLine, Link, NewLink};
+use notafter_store::alerts::{AuditLine, Link, NewLink, Telling};
 use notafter_store::findings::FindingFilter;
 use notafter_store::prune::Keep;
 
@@ -57,7 +57,7 @@ fn what_is_over_goes_and_what_is_not_stays() {
             if number < 4 {
                 (one.state, one.resolved) = (State::Resolved, Some(later(1)));
             }
-            let link = NewLink { hash: [number as u8; 32], ends: later(30) };
+            let link = NewLink { hash: [number as u8; 32], ends: later(30), beside: Vec::new() };
             let name = format!("m{number}");
             assert!(store.tell_with(&one, &[message(&name, Some(number))], &[link], &[]).unwrap());
             let mut sent = message(&name, Some(number));
@@ -151,11 +151,61 @@ fn the_secret_of_a_link_goes_with_its_message() {
         // With the alert or not at all.
         let mut one = alert(1);
         one.version = 7;
-        let link = NewLink { hash: [1; 32], ends: later(1) };
+        let link = NewLink { hash: [1; 32], ends: later(1), beside: Vec::new() };
         assert!(!store.tell_with(&one, &[], std::slice::from_ref(&link), &[]).unwrap());
         assert_eq!(store.link(&[1; 32], false, NOW).unwrap(), Link::Unknown);
         one.version = 0;
         assert!(store.tell_with(&one, &[], &[link], &[]).unwrap());
-        assert_eq!(store.link(&[1; 32], true, NOW).unwrap(), Link::For(1));
+        assert_eq!(store.link(&[1; 32], true, NOW).unwrap(), Link::For(vec![1]));
+    });
+}
+
+#[test]
+fn a_message_about_several_alerts_is_kept_with_each() {
+    on_each(|store: &Store| {
+        let named = |number: i64| {
+            let mut one = alert(number);
+            one.group = format!("cause {number}");
+            one
+        };
+        let mut bundle = message("bundle", Some(1));
+        bundle.beside = vec![2, 3];
+        let link = NewLink { hash: [9; 32], ends: later(9), beside: vec![2, 3] };
+        let telling = |number: i64, messages: Vec<_>, links: Vec<_>| Telling {
+            alert: named(number),
+            messages,
+            links,
+            lines: Vec::new(),
+        };
+        let all = [
+            telling(1, vec![bundle.clone()], vec![link]),
+            telling(2, vec![], vec![]),
+            telling(3, vec![], vec![]),
+        ];
+        // One of them was changed meanwhile: nothing of any is kept.
+        assert!(store.tell(&named(3), &[], &[]).unwrap());
+        assert!(!store.tell_all(&all).unwrap());
+        assert_eq!((store.alert(1).unwrap(), store.outgoing(None, 9).unwrap().len()), (None, 0));
+        assert_eq!(store.link(&[9; 32], false, NOW).unwrap(), Link::Unknown);
+        let mut all = all;
+        all[2].alert = store.alert(3).unwrap().unwrap();
+        assert!(store.tell_all(&all).unwrap());
+        let kept = |number| store.outgoing(Some(number), 9).unwrap();
+        assert!((1..=3).all(|n| kept(n).len() == 1 && kept(n)[0].beside == [2, 3]));
+        assert_eq!(store.link(&[9; 32], true, NOW).unwrap(), Link::For(vec![1, 2, 3]));
+        // Given up, it is known to be for as long as one of them is open.
+        bundle.delivery = Delivery::Failed;
+        store.delivered(&bundle, &[]).unwrap();
+        for number in 1..=3 {
+            assert_eq!(store.given_up().unwrap().len(), 1, "{number}");
+            let mut one = store.alert(number).unwrap().unwrap();
+            (one.state, one.resolved) = (State::Resolved, Some(later(1)));
+            assert!(store.tell(&one, &[], &[]).unwrap());
+        }
+        assert!(store.given_up().unwrap().is_empty());
+        // What is old and over goes with all that hangs on it.
+        store.send(&[message("later", None)]).unwrap();
+        prune(store, later(500));
+        assert!((1..=3).all(|n| kept(n).is_empty()));
     });
 }

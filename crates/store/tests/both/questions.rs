@@ -320,6 +320,7 @@ pub(crate) fn message(name: &str, alert: Option<i64>) -> Outgoing {
     Outgoing {
         id: name.into(),
         alert,
+        beside: Vec::new(),
         owner: "web".into(),
         notifier: "mail".into(),
         to: None,
@@ -376,8 +377,8 @@ fn alerts_and_what_follows() {
             (2, 3)
         );
         store.put_link(&[7; 32], 1, UnixTime(NOW.0 + 10)).unwrap();
-        assert_eq!(store.link(&[7; 32], false, NOW).unwrap(), Link::For(1));
-        assert_eq!(store.link(&[7; 32], true, NOW).unwrap(), Link::For(1));
+        assert_eq!(store.link(&[7; 32], false, NOW).unwrap(), Link::For(vec![1]));
+        assert_eq!(store.link(&[7; 32], true, NOW).unwrap(), Link::For(vec![1]));
         assert_eq!(store.link(&[7; 32], true, NOW).unwrap(), Link::Used);
         assert_eq!(store.link(&[8; 32], true, NOW).unwrap(), Link::Unknown);
         store.put_link(&[9; 32], 1, NOW).unwrap();

@@ -13,11 +13,11 @@ fn check(text: &str, says: &str) {
 fn mistakes_are_explained_with_their_line() {
     check("\n[[source]]\nkind = 'netwok'\n", "line 3: source `netwok`: no kind of source is called `netwok`");
     check("[[source]]\nkind = 'k8s'\n", "hint: not in this version");
-    check("[[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\n", "line 2");
+    check("[[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\n", "line 3: source");
     check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nevery = 'often'\n", "90s, 5m, 6h or 30d");
     check("[[owner]]\nname = 'web'\nnotify = ['mail']\n", "add a [[notifier]] with name = \"mail\"");
     check("[[owner]]\nname = 'web'\nescalate_to = 'wep'\n", "did you mean `web`?");
-    check("[[owner]]\nname = 'web'\nmatch = ['nam:x']\n", "line 2: owner `web`");
+    check("[[owner]]\nname = 'web'\nmatch = ['nam:x']\n", "line 3: owner `web`");
     check("[[notifier]]\nname = 'm'\nkind = 'emial'\n", "did you mean `email`?");
     check("[[service]]\nname = 's'\nplaces = ['nmae:x']\n", "did you mean `name`?");
     check("[server]\ndigest = 'someday'\n", "line 2: digest = \"someday\"");
@@ -30,8 +30,8 @@ fn mistakes_are_explained_with_their_line() {
         "line 2: source `local`: local is what listens here",
     );
     check("[[source]]\nkind = 'network'\ntargets = ['a.test']\nrate = 0\n", "rate = 0");
-    check("[[source]]\nkind = 'network'\nname = 'watch x'\n", "line 2: source `watch x`");
-    check("[[owner]]\nname = 'web'\ncriticality = 'hgih'\n", "line 2: owner `web`: criticality");
+    check("[[source]]\nkind = 'network'\nname = 'watch x'\n", "line 3: source `watch x`");
+    check("[[owner]]\nname = 'web'\ncriticality = 'hgih'\n", "line 3: owner `web`: criticality");
     check(
         "[[service]]\nname = 's'\nplaces = ['a']\n[[service]]\nname = 's'\nplaces = ['b']\n",
         "line 5: service `s`: there are two of this name",
@@ -124,5 +124,61 @@ fn what_is_watched_is_the_watchers() {
         let location = notafter_core::location::Location::parse(location).unwrap();
         let found = notafter_core::owner::owner_of(std::slice::from_ref(&owner), &names, &[location]);
         assert_eq!(found.is_some(), theirs, "{target}");
+    }
+}
+
+#[test]
+fn a_mistake_stands_on_its_own_line_and_all_are_said() {
+    let text = "[[notifier]]\nname = 'mail'\nkind = 'email'\nserver = 'x'\nfrom = 'a@b.test'\npasword = 'x'\n\
+                [[source]]\nkind = 'network'\ntargets = [\n  'a.test',\n  '10.0.0.0/99',\n]\nprots = [443]\n\
+                [[source]]\nkind = 'network'\ntargets = ['10.0.0.0/99']\nevery = '1h'\n\
+                [[owner]]\nname = 'web'\nnotify = ['mail:web@a.test']\nmatch = ['name:a.test', 'nam:x']\n\
+                [[owner]]\nname = 'boss'\nescalate_to = 'boss'\ndefault = true\n\
+                [[owner]]\nname = 'other'\ndefault = true\n\
+                [[service]]\nname = 's'\nplaces = ['a.test', 'nmae:x']\n";
+    let config = crate::config::parse(text).unwrap();
+    let mistakes = Sheet { file: None, text: text.to_owned(), config }.mistakes();
+    let expected = [
+        ("line 6: notifier `mail`", "did you mean `password`"),
+        ("line 13: source `network`", "did you mean `ports`"),
+        ("line 16: source `network", "10.0.0.0/99"),
+        ("line 21: owner `web`", "`nam` is not known"),
+        ("line 24: owner `boss`: escalate_to", "boss"),
+        ("line 28: owner `other`", "boss is the owner of last resort already"),
+        ("line 31: service `s`", "did you mean `name`"),
+    ];
+    assert_eq!(mistakes.len(), expected.len(), "{mistakes:#?}");
+    for ((line, says), mistake) in expected.iter().zip(&mistakes) {
+        assert!(mistake.starts_with(line) && mistake.contains(says), "{line}: {mistake}");
+    }
+}
+
+#[test]
+fn an_address_is_checked_by_its_channel() {
+    let mail = "[[notifier]]\nname = 'mail'\nkind = 'email'\nserver = 'x'\nfrom = 'a@b.test'\n\
+                [[notifier]]\nname = 'chat'\nkind = 'slack'\nurl = { env = 'NOT_SET_HERE' }\n\
+                [[notifier]]\nname = 'push'\nkind = 'ntfy'\n";
+    let owner = |notify: &str| format!("{mail}[[owner]]\nname = 'web'\nnotify = [\"{notify}\"]\n");
+    let said = |notify: &str| {
+        let text = owner(notify);
+        let config = crate::config::parse(&text).unwrap();
+        // No secret is asked for.
+        Sheet { file: None, text, config }.mute_setup(&[]).err().unwrap_or_default()
+    };
+    for right in ["mail:a@b.test", "mail:a@b.test,c@d.test", "chat", "push:certs"] {
+        assert_eq!(said(right), "", "{right}");
+    }
+    for (wrong, says) in [
+        ("mail:notanaddress", "`notanaddress` is no mail address"),
+        ("mail:x@y.z, ", "is no mail address"),
+        ("mail", "there is nobody to write to"),
+        ("mail:evil@x\\nBcc: a@b", "is no mail address"),
+        ("chat:here", "it takes no address"),
+        ("push", "there is no `topic`"),
+        ("push:a b", "is no address for it"),
+    ] {
+        let said = said(wrong);
+        assert!(said.contains("line 15: owner `web`: notify: ") && said.contains(says), "{wrong}: {said}");
+        assert!(said.lines().count() <= 2, "{said}");
     }
 }
