@@ -184,6 +184,54 @@ fn what_a_later_layer_deletes_is_not_in_the_image() {
 }
 
 #[test]
+fn an_image_as_a_folder_is_opened_layer_by_layer() {
+    let f = Folder::new("oci");
+    let put = "put() { n=$(sha256sum < $1 | cut -d' ' -f1); mv $1 $T/img/blobs/sha256/$n; echo $n; }; \
+               mkdir -p $T/img/blobs/sha256 etc opt; cp c.pem etc/a.pem; cp c.der opt/b.der; \
+               tar -czf 1 etc; tar -cf 2 opt; A=$(put 1); B=$(put 2); \
+               M=application/vnd.oci.image; \
+               echo \"{\\\"schemaVersion\\\":2,\\\"layers\\\":[{\\\"mediaType\\\":\\\"$M.layer.v1.tar+gzip\\\",\\\"digest\\\":\\\"sha256:$A\\\"},\
+               {\\\"mediaType\\\":\\\"$M.layer.v1.tar\\\",\\\"digest\\\":\\\"sha256:$B\\\"}]}\" > 3; C=$(put 3); \
+               echo '{\"imageLayoutVersion\":\"1.0.0\"}' > $T/img/oci-layout; \
+               echo \"{\\\"schemaVersion\\\":2,\\\"manifests\\\":[{\\\"digest\\\":\\\"sha256:$C\\\"}]}\" > $T/img/index.json";
+    f.make("sha256sum", put);
+    let found = f.scan();
+    let places = f.places(&found);
+    let mut ends: Vec<&str> = places
+        .iter()
+        .filter_map(|place| place.strip_prefix("img/blobs/sha256/")?.split_once("!/").map(|(_, inner)| inner))
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(ends, ["etc/a.pem#1", "opt/b.der"], "{places:?}");
+    assert!(found.blind_spots().is_empty(), "{:?}", found.blind_spots());
+}
+
+#[test]
+fn values_that_were_compressed_first() {
+    let f = Folder::new("packed");
+    let pem = fs::read_to_string(f.work("c.pem")).unwrap();
+    let manifest = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: tls\ndata:\n  tls.crt: {}\n---\napiVersion: v1\n\
+         kind: Service\nmetadata:\n  name: web\n",
+        base64::encode(pem.as_bytes())
+    );
+    let release = serde_json::json!({ "name": "shop", "version": 1, "manifest": manifest }).to_string();
+    fs::write(f.work("release.json"), release).unwrap();
+    f.make(
+        "gzip",
+        "R=$(gzip -9 -c release.json | base64 -w0 | base64 -w0); \
+         printf 'apiVersion: v1\\ndata:\\n  release: %s\\nkind: Secret\\nmetadata:\\n  name: sh.helm.release.v1.shop.v1\\ntype: helm.sh/release.v1\\n' $R > $T/helm.yaml; \
+         printf '#cloud-config\\nwrite_files:\\n- path: /etc/a.pem\\n  encoding: gz+b64\\n  content: %s\\n' \
+         $(gzip -c c.pem | base64 -w0) > $T/user-data",
+    );
+    let found = f.scan();
+    assert_eq!(
+        f.places(&found),
+        ["helm.yaml#data.release.manifest.Secret/tls.data.tls.crt", "user-data#write_files[0].content"]
+    );
+}
+
+#[test]
 fn firmware_is_carved() {
     let f = Folder::new("carved");
     f.make("head", "(head -c 5000 /dev/zero; cat c.pem; head -c 300000 /dev/urandom; cat c.der; head -c 99 /dev/zero) > $T/fw.bin");

@@ -1,10 +1,12 @@
 //! Every finding on something real, and its healthy twin, which must stay silent.
 
+mod certbot;
 mod registry;
 mod run;
 
 use std::path::Path;
 
+use certbot::{date, said};
 use notafter_lab::authority::Chain;
 use notafter_lab::servers::nginx;
 use notafter_lab::{Authority, Key, Lab, Leaf, Request, Server, need};
@@ -437,6 +439,39 @@ fn tokens_keys_and_lists_end_too() {
 }
 
 #[test]
+fn tokens_are_named_with_the_key_that_checks_them() {
+    let scene = Scene::new("kid");
+    let folder = scene.lab.subfolder("app");
+    let signer = Request::new(&["login.test"]).between(from_now(-335 * 86_400), from_now(30 * 86_400));
+    let signer = scene.authority.issue(&signer);
+    let x5c = notafter_lab::base64::encode(signer.der());
+    let set = format!(r#"{{"keys":[{{"kty":"EC","use":"sig","kid":"login-2025-b","x5c":["{x5c}"]}}]}}"#);
+    std::fs::write(folder.join("jwks.json"), set).unwrap();
+    use base64::Engine as _;
+    let part = |json: String| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json);
+    let write = |file: &str, kid: &str, days: i64| {
+        let header = part(format!(r#"{{"alg":"ES256","kid":"{kid}"}}"#));
+        let claims = part(format!(
+            r#"{{"iss":"https://login.test/","sub":"{file}","exp":{}}}"#,
+            from_now(days * 86_400)
+        ));
+        let text = format!("TOKEN={header}.{claims}.{}\n", part("s".repeat(64)));
+        std::fs::write(folder.join(file), text).unwrap();
+    };
+    write("ours.env", "login-2025-b", 300);
+    write("other.env", "login-2024-a", 300);
+    write("over.env", "login-2025-b", -300);
+    let found = scan(&[folder.to_str().unwrap()]);
+    let finding = found.finding("token-signer-expires");
+    assert_eq!(
+        (&finding["evidence"]["kid"], &finding["evidence"]["tokens"]),
+        (&"login-2025-b".into(), &1.into())
+    );
+    let place = finding["evidence"]["token_places"][0].as_str().unwrap();
+    assert!(place.contains("/ours.env#token"), "{finding:#}");
+}
+
+#[test]
 fn domains_end_and_are_held() {
     let lab = Lab::new("domains");
     let document = |name: &str, days: Option<i64>, status: &str| {
@@ -647,54 +682,16 @@ fn roots_in_a_bundle_say_nothing_however_dead() {
     assert!(found.placements().iter().all(|p| p["role"] == "trust-anchor"));
 }
 
-/// certbot's state below a folder that stands for a machine: a lineage of a certificate that has lived for so many of
-/// its ninety days, a line of cron, and a log that says this of its last runs.
+/// A machine of certbot's with a certificate of this scene.
 fn certbot(scene: &Scene, lived: i64, cron: bool, log: &str) -> String {
-    const DAY: i64 = 86_400;
-    let leaf = scene
-        .authority
-        .issue(&Request::server().between(from_now(-lived * DAY), from_now((90 - lived) * DAY)));
-    let machine = scene.lab.path().join("machine");
-    let write = |path: &str, text: &str| {
-        let path = machine.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
-    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-    write("etc/letsencrypt/archive/a/fullchain1.pem", &read(&leaf.fullchain_pem));
-    write("etc/letsencrypt/archive/a/privkey1.pem", &read(&leaf.key_pem));
-    let key = machine.join("etc/letsencrypt/archive/a/privkey1.pem");
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(key, private).unwrap();
-    let live = machine.join("etc/letsencrypt/live/a");
-    std::fs::create_dir_all(&live).unwrap();
-    let mut conf = "version = 2.1.0\narchive_dir = /etc/letsencrypt/archive/a\n".to_owned();
-    for kind in ["fullchain", "privkey"] {
-        let target = format!("../../archive/a/{kind}1.pem");
-        std::os::unix::fs::symlink(target, live.join(format!("{kind}.pem"))).unwrap();
-        conf += &format!("{kind} = /etc/letsencrypt/live/a/{kind}.pem\n");
-    }
-    conf += "[renewalparams]\nauthenticator = dns-x\ndns_x_credentials = /etc/x.ini\n";
-    write("etc/letsencrypt/renewal/a.conf", &conf);
-    write("etc/x.ini", "dns_x_token = 0123456789012345678901234567890123456789\n");
-    write("etc/cron.d/other", "5 5 * * * root /bin/true # a machine with cron that has other things to do\n");
-    if cron {
-        write("etc/cron.d/certbot", "0 */12 * * * root certbot -q renew --no-random-sleep-on-renew\n");
-    }
-    write("var/log/letsencrypt/letsencrypt.log", log);
-    machine.to_string_lossy().into_owned()
-}
-
-/// A line of certbot's log, so many days ago.
-fn said(days: i64, text: &str) -> String {
-    let at = notafter_lab::calendar::generalized(from_now(-days * 86_400 - 60));
-    let (time, date) = (&at[8..], date(&at));
-    format!("{date} {}:{}:{},000:{text}\n", &time[..2], &time[2..4], &time[4..6])
-}
-
-/// `2026-12-01` of `20261201...`.
-fn date(at: &str) -> String {
-    format!("{}-{}-{}", &at[..4], &at[4..6], &at[6..8])
+    certbot::machine(
+        &scene.lab.path().join("machine"),
+        &scene.authority,
+        &Request::server(),
+        lived,
+        cron,
+        log,
+    )
 }
 
 #[test]

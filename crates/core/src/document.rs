@@ -243,6 +243,17 @@ pub fn statement_key(statement: &Statement) -> Option<String> {
     Some(format!("{} {}", kind.as_str(), same?))
 }
 
+/// What a token says about the key that checks it, and what a key of a key set is called: `kid` (RFC 7515 section 4.1.4).
+/// `None` for everything else.
+pub fn kid(statement: &Statement) -> Option<&str> {
+    let named = match statement.kind() {
+        StatementKind::Token => true,
+        StatementKind::BareKey => statement.fact_of("format") == Some("jwk"),
+        _ => false,
+    };
+    statement.fact_of("kid").filter(|kid| named && !kid.is_empty())
+}
+
 /// Days with one decimal.
 fn days(end: UnixTime, at: UnixTime) -> f64 {
     // `+ 0.0` turns a rounded -0.0 into 0.0.

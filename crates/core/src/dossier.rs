@@ -242,6 +242,8 @@ pub struct Around<'a> {
     pub presented: Vec<&'a str>,
     /// A later certificate of the same client in the same folder or above it, where nothing is known to use this one.
     pub replaced_by: Option<&'a Location>,
+    /// For a key of a key set, and its certificate: tokens that name it, each by one place.
+    pub tokens: Vec<(&'a Asset, &'a Location)>,
 }
 
 /// One copy of the metadata of an entity.

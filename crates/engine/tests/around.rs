@@ -17,6 +17,7 @@ use notafter_engine::assess::{assess_all, assess_part};
 use notafter_engine::ingest::Ingest;
 use notafter_engine::pipeline::Judgment;
 use notafter_pki::statement::{Statement, StatementKind};
+use notafter_store::judge::Judged;
 use notafter_store::{Database, Store};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 
@@ -136,6 +137,98 @@ fn judged(world: &World) -> Vec<String> {
     kept.sort();
     assert_eq!(all, kept, "a scan and the server disagree");
     all
+}
+
+/// A token that names a key.
+fn token(of: &str, issuer: &str, kid: &str, until: i64) -> Statement {
+    Statement::new(StatementKind::Token, format!("token of {of}"))
+        .issuer(issuer)
+        .dated(Some(NOW.plus(-5 * DAY)), Some(NOW.plus(until * DAY)))
+        .fact("kid", kid)
+}
+
+/// A key of a key set, as its own statement.
+fn bare(world: &mut World, place: &str, kid: &str) {
+    let part = Part { of: Whole::KeySet, name: kid.into(), usage: "sig RSA".into(), crowd: false };
+    let facts = Facts { part: Some(Arc::new(part)), ..Facts::default() };
+    let key =
+        Statement::new(StatementKind::BareKey, format!("JWK {kid}")).fact("format", "jwk").fact("kid", kid);
+    world.stated(place, &key, facts);
+}
+
+#[test]
+fn tokens_that_name_a_key_depend_on_it() {
+    let mut world = World::default();
+    let (signer, other) = (certificate("signer", -700, 30), certificate("other", -700, 30));
+    world.signer("/a/jwks.json#login-2025/1", &signer, Whole::KeySet, "login-2025", "sig RSA");
+    bare(&mut world, "/a/jwks.json#login-2025", "login-2025");
+    world.signer("/b/jwks.json#1/1", &other, Whole::KeySet, "1", "sig RSA");
+    bare(&mut world, "/b/jwks.json#1", "1");
+    for (place, kid, until) in [
+        ("/srv/app/.env", "login-2025", 400),
+        ("/home/x/ci.env", "login-2025", 90),
+        ("/srv/old.env", "login-2025", -40),
+        ("/srv/c.env", "1", 90),
+    ] {
+        world.stated(
+            &format!("{place}#token/1"),
+            &token(place, "https://id.test/", kid, until),
+            Facts::default(),
+        );
+    }
+    judged(&world);
+    let said = |world: &World| {
+        let findings = assess_all(&mut world.inventory(), &judgment());
+        let signers =
+            findings.into_iter().filter(|f| f.kind == notafter_core::finding::Kind::TokenSignerExpires);
+        let mut said: Vec<(String, String)> = signers
+            .map(|f| {
+                let tokens = f.evidence.iter().find(|(name, _)| *name == "token_places");
+                (f.summary, format!("{:?}", tokens.map(|(_, value)| value)))
+            })
+            .collect();
+        said.sort();
+        said
+    };
+    let said = said(&world);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    // A short name could be anybody's.
+    assert!(!said[0].0.contains("token") || said[0].1 == "None", "{said:#?}");
+    assert!(said[1].0.ends_with("; 2 tokens that were found name it"), "{said:#?}");
+    assert!(said[1].1.contains("/home/x/ci.env") && said[1].1.contains("/srv/app/.env"), "{said:#?}");
+}
+
+/// Summaries that the server gives for what is due.
+fn due_summaries(store: &Store) -> Vec<String> {
+    let mut out = Vec::new();
+    for due in store.due(NOW, 1000).expect("what is due") {
+        let mut part = store.load(vec![due.clone()], NOW).expect("a part");
+        let subjects = BTreeSet::from([due.subject.clone()]);
+        let verdicts = assess_part(&mut part.inventory, &judgment(), &subjects, &HashMap::new());
+        let findings: Vec<Finding> = verdicts.into_values().flat_map(|v| v.findings).collect();
+        out.extend(findings.iter().map(|f| f.summary.clone()));
+        let nothing = Judged { due, findings, holds_until: None, owner: None, roles: Vec::new() };
+        store.judged(&[nothing], NOW).expect("kept");
+    }
+    out
+}
+
+#[test]
+fn a_token_that_comes_later_has_its_signer_judged_again() {
+    let mut world = World::default();
+    let signer = certificate("signer", -700, 30);
+    world.signer("/a/jwks.json#login-2025/1", &signer, Whole::KeySet, "login-2025", "sig RSA");
+    bare(&mut world, "/a/jwks.json#login-2025", "login-2025");
+    let store = Store::open(&Database::Memory, NOW).expect("a store");
+    let mut run = store.begin("test", "here", NOW).expect("a run");
+    store.record(&mut run, &world.inventory()).expect("recorded");
+    assert!(due_summaries(&store).iter().any(|s| s.contains("signs tokens") && !s.contains("names it")));
+    assert!(due_summaries(&store).is_empty());
+    let mut later = World::default();
+    later.stated("/srv/app/.env#token/1", &token("a", "", "login-2025", 400), Facts::default());
+    store.record(&mut run, &later.inventory()).expect("recorded");
+    let said = due_summaries(&store);
+    assert!(said.iter().any(|s| s.ends_with("; 1 token that was found names it")), "{said:?}");
 }
 
 #[test]

@@ -288,16 +288,18 @@ pub(crate) fn worded(
     Ok((kind.build)(Order { targets: texts, settings: &settings, given })?)
 }
 
-/// The same, as the server runs it.
+/// The same, as the server runs it; `beside`: the servers that its other sources look at.
 pub(crate) fn worded_source(
     name: &str,
     texts: &[String],
     rest: &toml::Table,
     look: &Look,
     tables: &[(String, toml::Table)],
+    beside: &Arc<[NetworkTarget]>,
 ) -> Result<Box<dyn Source>, Usage> {
     let settings = settings(look, &Config::default())?;
-    let given = Given { registries: registries(tables)?, ..given(look, &settings, &trust(&look.roots)?)? };
+    let given = given(look, &settings, &trust(&look.roots)?)?;
+    let given = Given { registries: registries(tables)?, beside: Arc::clone(beside), ..given };
     worded(name, texts, Some(rest), &given)
 }
 

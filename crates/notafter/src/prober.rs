@@ -50,6 +50,18 @@ impl Coverage {
         }
     }
 
+    /// The targets of it, with the ports that they or their source name.
+    pub(crate) fn targets(&self) -> Vec<NetworkTarget> {
+        let named = |usual: &Vec<PortRange>| {
+            usual.iter().any(|p| p.first != p.last || !COMMON_PORTS.contains(&p.first))
+        };
+        let whole = |(target, usual): &(NetworkTarget, Vec<PortRange>)| {
+            let ports = target.ports.clone().or_else(|| named(usual).then(|| usual.clone()));
+            NetworkTarget { ports, ..target.clone() }
+        };
+        self.hosts.iter().map(whole).collect()
+    }
+
     /// The servers of it, as rules ask for them; `rounds`: are they looked at again and again?
     pub(crate) fn watched(&self, rounds: bool) -> Watched {
         let servers = self.hosts.iter().map(|(target, usual)| {

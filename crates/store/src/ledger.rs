@@ -203,9 +203,11 @@ impl Ledger {
     }
 
     fn dues(&mut self, c: &mut Conn<'_>) -> Result<()> {
+        let policies = self.policies(c)?;
         let mut touched: Vec<i64> =
             self.touched.iter().copied().filter(|id| !self.fresh.contains(id)).collect();
         let nothing = touched.is_empty()
+            && policies.is_empty()
             && self.subjects.is_empty()
             && [&self.names, &self.keys, &self.folders, &self.root_folders, &self.issuers, &self.above]
                 .iter()
@@ -250,7 +252,37 @@ impl Ledger {
                 WHERE l.spot BETWEEN $2 AND $3 AND p.gone IS NULL AND p.role = 2)",
             &ranges(&self.root_folders),
         )?;
+        let ranges: Vec<[String; 3]> =
+            policies.into_iter().map(|name| [format!("{name}."), format!("{name}/"), name]).collect();
+        let below: Vec<Vec<Value<'_>>> = ranges
+            .iter()
+            .map(|[from, to, name]| vec![token.into(), name.into(), from.into(), to.into()])
+            .collect();
+        c.execute_many(
+            "UPDATE asset SET judge_at = $1 WHERE id IN
+               (SELECT asset FROM name WHERE name = $2 OR (name >= $3 AND name < $4))",
+            &below,
+        )?;
         subjects_due(c, &self.subjects, token)
+    }
+
+    /// The names whose CAA records came, went or changed: they hold for certificates of these names and of all below
+    /// them. Turned round, as names are kept: what is below is a range from `.` to `/`.
+    fn policies(&self, c: &mut Conn<'_>) -> Result<BTreeSet<String>> {
+        let mut out = BTreeSet::new();
+        if self.touched.is_empty() {
+            return Ok(out);
+        }
+        let rows = c.query(
+            "SELECT a.id, n.name FROM asset a JOIN name n ON n.asset = a.id WHERE a.names6 = $1",
+            args![crate::read::caa_group()],
+        )?;
+        for mut row in rows {
+            if self.touched.contains(&row.int(0)?) {
+                out.insert(row.text(1)?);
+            }
+        }
+        Ok(out)
     }
 
     /// CA certificates in files above what came or went: more or less stands on them now.

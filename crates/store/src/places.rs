@@ -48,6 +48,11 @@ pub(crate) fn spot(location: &Location) -> i64 {
     (group(location) << 16) | (hash48(location.as_str().as_bytes()) & 0xffff)
 }
 
+/// The group of a place by its key.
+pub(crate) fn group_of(spot: i64) -> i64 {
+    spot >> 16
+}
+
 /// The first and last key of a group.
 pub(crate) fn group_range(group: i64) -> (i64, i64) {
     (group << 16, (group << 16) | 0xffff)

@@ -104,6 +104,11 @@ pub(crate) fn caa_group() -> i64 {
     hash48(b"caa")
 }
 
+/// What keys and tokens of one `kid` share.
+pub(crate) fn kid_group(kid: &str) -> i64 {
+    hash48(format!("kid {kid}").as_bytes())
+}
+
 impl Columns {
     fn certificate(&mut self, certificate: &Certificate<'_>) {
         (self.not_before, self.not_after) = (certificate.not_before(), certificate.not_after());
@@ -143,6 +148,10 @@ impl Columns {
         // What is of one zone is judged together: copies of it, and by which keys it is trusted.
         if let Some((zone, _)) = notafter_pki::dns::zone::keys_of(&statement) {
             self.names6 = Some(hash48(format!("zone {zone}").as_bytes()));
+        }
+        // So is a key of a key set with the tokens that name it.
+        if let Some(kid) = document::kid(&statement) {
+            self.names6 = Some(kid_group(kid));
         }
         if statement.kind() == notafter_pki::statement::StatementKind::CaaPolicy {
             self.names6 = Some(caa_group());

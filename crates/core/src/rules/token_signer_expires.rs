@@ -1,15 +1,19 @@
 //! `token-signer-expires`: what signs tokens ends, no other key is published beside it, and then nobody can sign in.
 //!
 //! It lies on no port, and everyone depends on it (Teams, February 2020, was an authentication certificate). Keys are
-//! rotated by publishing the next one first: where that is done, nothing is said.
+//! rotated by publishing the next one first: where that is done, nothing is said. Tokens that were found and name the key
+//! stop being believed with it: they are named.
 
 use crate::UnixTime;
-use crate::dossier::Dossier;
+use crate::dossier::{AssetView, Dossier};
 use crate::ending::{self, Ending};
 use crate::finding::Kind;
 use crate::inventory::AssetKind;
 use crate::joints::{Rule, RuleInfo, Verdict};
 use crate::observation::Whole;
+
+/// So many places of tokens are named.
+const NAMED_MAX: usize = 20;
 
 /// The rule.
 pub struct TokenSignerExpires;
@@ -41,8 +45,29 @@ impl Rule for TokenSignerExpires {
                    the new one, and take this one out last; do not replace it in one step",
         };
         let verdict = ending::with_fact(ending::judge(dossier, view, &ending, now), "kid", &part.name);
-        ending::with_fact(verdict, "use", &part.usage)
+        let verdict = ending::with_fact(verdict, "use", &part.usage);
+        depended_on(verdict, view, now)
     }
+}
+
+/// Names the tokens that are still to be believed and name this key.
+fn depended_on(verdict: Verdict, view: &AssetView<'_>, now: UnixTime) -> Verdict {
+    let alive = view.around.tokens.iter().filter(|(token, _)| token.not_after.is_none_or(|end| end > now));
+    let mut places: Vec<String> = alive.map(|(_, place)| place.to_string()).collect();
+    let Verdict::Found { mut findings, holds_until } = verdict else { return verdict };
+    let count = places.len();
+    if count > 0 {
+        places.sort_unstable();
+        places.truncate(NAMED_MAX);
+        let tokens =
+            if count == 1 { "token that was found names it" } else { "tokens that were found name it" };
+        for finding in &mut findings {
+            finding.summary = format!("{}; {count} {tokens}", finding.summary);
+            finding.evidence.push(("tokens", count.into()));
+            finding.evidence.push(("token_places", places.clone().into()));
+        }
+    }
+    Verdict::Found { findings, holds_until }
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
 
 use super::caa_forbids::{allows, domains_of};
+use notafter_pki::time::DAY;
+
+const HOUR: i64 = 3600;
 
 /// The rule.
 pub struct UnexpectedIssuance;
@@ -52,7 +55,8 @@ impl Rule for UnexpectedIssuance {
             // The records may be younger than it.
             (Severity::Warning, format!("the CAA records of {} do not allow that CA", policy.records_of))
         } else if logged.issuers.is_empty() {
-            return Verdict::NotApplicable;
+            // Nothing that is served was seen yet. Asked again: what comes later does not lead back here.
+            return Verdict::Pass { holds_until: Some(now.plus(HOUR)) };
         } else if domains_of(&issuer).is_some() && !view.caa.is_empty() || allowed(&logged.issuers) {
             return Verdict::Pass { holds_until };
         } else {
@@ -76,7 +80,8 @@ impl Rule for UnexpectedIssuance {
             .evidence("names", names)
             .evidence("precertificate", certificate.is_precertificate())
             .evidence("expected", expectation(logged, wanted));
-        Verdict::found(finding, holds_until)
+        // Something of the same CA may be served tomorrow.
+        Verdict::found(finding, holds_until.map(|end| end.min(now.plus(DAY))))
     }
 }
 

@@ -5,9 +5,11 @@
 //! `data.tls.crt`; where a file has several Kubernetes objects, the object comes first: `Secret/shop/api.data.tls.crt`.
 //! What a value is for, where its name says so, comes along. Documents are bounded in size, their values by
 //! `configs/value.rs` in depth and number. Templates are read as far as they are YAML; what stands in the rest is found
-//! by its looks alone.
+//! by its looks alone. Values that were compressed first are opened as well: a release of Helm is a Secret with all
+//! manifests of a chart in it (base64 of base64 of gzip of JSON), and cloud-init has `gz+b64`.
 
 use std::collections::HashSet;
+use std::io::Read;
 
 use notafter_core::inventory::Role;
 use notafter_core::observation::LinkKind;
@@ -22,6 +24,10 @@ const SIZE_MAX: usize = 16 << 20;
 const VALUES_MAX: usize = 20_000;
 /// And so many octets of all together: an alias repeats its value as often as it likes.
 const OCTETS_MAX: usize = 64 << 20;
+/// No value inflates to more, in octets: a release of Helm has to fit into a Secret, which is at most one MiB.
+const INFLATED_MAX: usize = 32 << 20;
+/// Documents in documents.
+const NESTED_MAX: u8 = 4;
 /// Nothing that is of interest is shorter, in octets.
 const SHORTEST: usize = 40;
 
@@ -41,7 +47,7 @@ pub(super) fn values(path: &str, bytes: &[u8]) -> Vec<Value> {
     let Some(text) = document(path, bytes) else { return Vec::new() };
     let documents = Node::yaml(text);
     let mut walk =
-        Walk { markers: markers(), out: Vec::new(), octets: 0, objects: HashSet::new(), nested: false };
+        Walk { markers: markers(), out: Vec::new(), octets: 0, objects: HashSet::new(), nested: 0 };
     let several = documents.len() > 1;
     for (n, node) in documents.iter().enumerate() {
         let mut path = match several {
@@ -104,7 +110,8 @@ fn document<'b>(path: &str, bytes: &'b [u8]) -> Option<&'b str> {
     }
     let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     let json = matches!(start.first(), Some(b'{' | b'['));
-    let named = [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending));
+    let named =
+        [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending)) || start.starts_with(b"#cloud-config");
     let object =
         || start.starts_with(b"apiVersion:") || memchr::memmem::find(bytes, b"\napiVersion:").is_some();
     let yaml = named || !start.starts_with(b"-----BEGIN") && object();
@@ -122,8 +129,8 @@ struct Walk {
     octets: usize,
     /// Objects met, by the names given to them.
     objects: HashSet<String>,
-    /// Within a document that is a value of another: it goes no deeper.
-    nested: bool,
+    /// So many documents stand around this one, of which it is a value.
+    nested: u8,
 }
 
 impl Walk {
@@ -169,7 +176,13 @@ impl Walk {
     }
 
     fn text(&mut self, text: &str, path: &str, key: &str) {
-        if text.len() < SHORTEST || self.out.len() >= VALUES_MAX {
+        if text.len() < SHORTEST || self.out.len() >= VALUES_MAX || self.octets > OCTETS_MAX {
+            return;
+        }
+        if let Some(packed) = packed(text) {
+            return self.inflate(&packed, path, key);
+        }
+        if is_manifest(text.as_bytes()) && self.within(text.as_bytes(), path) {
             return;
         }
         let bytes = if self.markers.first(text.as_bytes()).is_some() && !is_encoded_document(text) {
@@ -190,18 +203,75 @@ impl Walk {
 }
 
 impl Walk {
-    /// A kubeconfig in a ConfigMap or a Secret: whether there was anything in it.
+    /// A kubeconfig or manifests in a ConfigMap, a Secret or a release: whether there was anything in it.
     fn within(&mut self, bytes: &[u8], path: &str) -> bool {
-        let kubeconfig = Some(bytes).filter(|b| b.len() <= SIZE_MAX && !self.nested && is_kubeconfig(b));
-        let Some(text) = kubeconfig.and_then(|b| std::str::from_utf8(b).ok()) else { return false };
+        let is_document = |b: &[u8]| is_kubeconfig(b) || is_manifest(b);
+        if is_document(bytes) { self.document(bytes, path) } else { false }
+    }
+
+    /// A document that is a value of another.
+    fn document(&mut self, bytes: &[u8], path: &str) -> bool {
+        let text = Some(bytes).filter(|b| b.len() <= SIZE_MAX && self.nested < NESTED_MAX);
+        let Some(text) = text.and_then(|b| std::str::from_utf8(b).ok()) else { return false };
         let before = self.out.len();
-        self.nested = true;
-        for node in Node::yaml(text) {
-            self.node(&node, &mut path.to_owned(), "");
+        self.nested += 1;
+        let documents = Node::yaml(text);
+        let several = documents.len() > 1;
+        for (n, node) in documents.iter().enumerate() {
+            let mut path = path.to_owned();
+            if several {
+                let object = self.object(node).unwrap_or_else(|| format!("[{n}]"));
+                path = format!("{path}.{object}");
+            }
+            self.node(node, &mut path, "");
         }
-        self.nested = false;
+        self.nested -= 1;
         self.out.len() > before
     }
+
+    /// What a value was before it was compressed: a document, or something of interest.
+    fn inflate(&mut self, packed: &[u8], path: &str, key: &str) {
+        let room = INFLATED_MAX.min(OCTETS_MAX.saturating_sub(self.octets)) as u64;
+        let mut bytes = Vec::new();
+        // What came before it broke is looked at.
+        let _ = flate2::read::MultiGzDecoder::new(packed).take(room).read_to_end(&mut bytes);
+        self.octets += bytes.len();
+        let start = bytes.trim_ascii_start();
+        let document =
+            matches!(start.first(), Some(b'{' | b'[')) || is_kubeconfig(start) || is_manifest(start);
+        if document && self.document(start, path) {
+            return;
+        }
+        if Hint::of_start(&bytes).is_some() || self.markers.first(&bytes).is_some() {
+            self.out.push(Value { path: path.to_owned(), bytes, role: role(key) });
+        }
+    }
+}
+
+/// The octets of a value that begins as gzip does, in base64 once or twice.
+fn packed(text: &str) -> Option<Vec<u8>> {
+    const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
+    let text = text.trim();
+    let once = if text.starts_with(TWICE) {
+        base64::decode(text.as_bytes())
+    } else if text.starts_with(ONCE) {
+        text.as_bytes().to_vec()
+    } else {
+        return None;
+    };
+    Some(base64::decode(&once)).filter(|bytes| bytes.starts_with(MAGIC))
+}
+
+/// Base64 of gzip as it begins, and base64 of that.
+const ONCE: &str = "H4sI";
+const TWICE: &str = "SDRzS";
+
+/// Are these objects of Kubernetes in YAML?
+fn is_manifest(start: &[u8]) -> bool {
+    let begins = |word: &[u8]| {
+        start.starts_with(word) || memchr::memmem::find(start, &[b"\n", word].concat()).is_some()
+    };
+    begins(b"apiVersion: ") && begins(b"kind: ")
 }
 
 /// Is this base64 of YAML that begins as Kubernetes' own do?
@@ -209,11 +279,21 @@ fn is_encoded_document(text: &str) -> bool {
     text.trim_start().starts_with("YXBpVmVyc2lvbjog")
 }
 
+/// Could a file that begins like this be instructions for cloud-init with a compressed value, or hold a release of Helm?
+pub(super) fn is_packed(start: &[u8]) -> bool {
+    let has = |word: &str| memchr::memmem::find(start, word.as_bytes()).is_some();
+    start.starts_with(b"#cloud-config") && has(ONCE) || may_be_object(start) && has(TWICE) && has("release")
+}
+
 /// Could a file that begins like this be a Secret? Whatever is in it is in base64, dates and tokens, too.
 pub(super) fn is_secret(start: &[u8]) -> bool {
     const WORDS: &[&[u8]] = &[b"kind: Secret", b"\"kind\":\"Secret\"", b"\"kind\": \"Secret\""];
+    may_be_object(start) && WORDS.iter().any(|word| memchr::memmem::find(start, word).is_some())
+}
+
+/// Does it begin as an object of Kubernetes may?
+fn may_be_object(start: &[u8]) -> bool {
     matches!(start.first(), Some(b'a' | b'k' | b'm' | b't' | b'd' | b's' | b'-' | b'#' | b'{' | b'[' | b'\n'))
-        && WORDS.iter().any(|word| memchr::memmem::find(start, word).is_some())
 }
 
 /// What base64 is of, where that begins as something of interest or is text with something of interest in it.
@@ -321,6 +401,54 @@ mod tests {
         let secret =
             format!("apiVersion: v1\nkind: Secret\ndata:\n  token: {}\n", base64::encode(token.as_bytes()));
         check("/a", &secret, &[("data.token", None)]);
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut out, text.as_bytes()).unwrap();
+        out.finish().unwrap()
+    }
+
+    #[test]
+    fn releases_of_helm_and_what_cloud_init_writes() {
+        let manifest = format!(
+            "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata:\n  tls.crt: {DER}\n---\n\
+             apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: b}}\ndata:\n  ca.crt: {DER}\n"
+        );
+        let json = format!(
+            r#"{{"name":"shop","config":{{"tls":"{DER}"}},"manifest":{}}}"#,
+            serde_json::to_string(&manifest).unwrap()
+        );
+        let once = base64::encode(&gzip(&json));
+        let twice = base64::encode(once.as_bytes());
+        let ca = Some(Role::TrustAnchor);
+        let secret = format!(
+            "apiVersion: v1\ndata:\n  release: {twice}\nkind: Secret\nmetadata:\n  name: sh.helm.release.v1.shop.v1\n\
+             type: helm.sh/release.v1\n"
+        );
+        let within = [
+            ("data.release.config.tls", None),
+            ("data.release.manifest.Secret/a.data.tls.crt", None),
+            ("data.release.manifest.ConfigMap/b.data.ca.crt", ca),
+        ];
+        check("/a", &secret, &within);
+        assert!(is_packed(secret.as_bytes()));
+        let map = format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  release: {once}\n");
+        check("/a", &map, &within);
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{DER}\n-----END CERTIFICATE-----\n");
+        let cloud = format!(
+            "#cloud-config\nwrite_files:\n- path: /etc/ssl/a.pem\n  encoding: gz+b64\n  content: {}\n",
+            base64::encode(&gzip(&pem))
+        );
+        check("/var/lib/cloud/instance/user-data.txt", &cloud, &[("write_files[0].content", None)]);
+        assert!(is_packed(cloud.as_bytes()));
+        // Nothing in it; broken; no gzip; and one that inflates without end, many times.
+        for text in [base64::encode(&gzip(&"x ".repeat(400))), once[..200].to_owned(), format!("H4sI{DER}")] {
+            check("/a.yaml", &format!("a: {text}\n"), &[]);
+        }
+        let bomb = base64::encode(&gzip(&format!("{{\"a\": \"{}\"}}", " ".repeat(40 << 20))));
+        let many: String = (0..50).map(|n| format!("k{n}: {bomb}\n")).collect();
+        check("/a.yaml", &many, &[]);
     }
 
     #[test]

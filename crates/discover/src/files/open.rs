@@ -167,7 +167,8 @@ impl<'s> Opener<'s> {
         let mut worth = Hint::of_start(start).is_some()
             || self.markers.first(start).is_some()
             || document::is_kubeconfig(start)
-            || document::is_secret(start);
+            || document::is_secret(start)
+            || document::is_packed(start);
         if first as u64 >= size || first < self.buffer.len() {
             return worth && self.report(path, stat, None, first);
         }

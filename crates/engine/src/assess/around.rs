@@ -16,6 +16,8 @@ use notafter_pki::statement::Statement;
 
 /// So many copies of one thing are compared.
 const COPIES_MAX: usize = 100;
+/// A name of a key that is at least so long is nobody else's, in octets.
+const KID_MIN: usize = 8;
 
 /// Gives the role of a client to what a configuration shows to others, unless the same file is served, too.
 pub(crate) fn recognise_clients(inventory: &mut Inventory) {
@@ -47,6 +49,16 @@ pub(crate) struct Index<'i> {
     clients: HashMap<String, Vec<(&'i Asset, &'i Location)>>,
     /// Evidence by the file that is shown.
     presented: HashMap<&'i str, Vec<&'i str>>,
+    /// Tokens by the `kid` that they name.
+    tokens: HashMap<String, Vec<Token<'i>>>,
+}
+
+/// A token that names a key.
+struct Token<'i> {
+    asset: &'i Asset,
+    location: &'i Location,
+    /// Who it says issued it.
+    issuer: String,
 }
 
 /// A thing within a whole.
@@ -72,6 +84,7 @@ impl<'i> Index<'i> {
             keys: HashMap::new(),
             clients: HashMap::new(),
             presented: HashMap::new(),
+            tokens: HashMap::new(),
         };
         for link in inventory.links().iter().filter(|l| l.kind == LinkKind::Presents) {
             out.presented.entry(link.to.container()).or_default().push(&link.evidence);
@@ -92,6 +105,20 @@ impl<'i> Index<'i> {
                     let statement = Statement::parse(&inventory.bytes(placement.asset));
                     if let Some(print) = statement.as_ref().and_then(|s| s.fact_of("fingerprint")) {
                         out.keys.entry(print.to_owned()).or_default().push((asset, location));
+                    }
+                }
+                None if asset.kind == AssetKind::Token => {
+                    let statement = Statement::parse(&inventory.bytes(placement.asset));
+                    if let Some((token, kid)) = statement.as_ref().and_then(|s| Some((s, document::kid(s)?)))
+                    {
+                        let all = out.tokens.entry(kid.to_owned()).or_default();
+                        if !all.iter().any(|known| known.asset.id == asset.id) {
+                            all.push(Token {
+                                asset,
+                                location,
+                                issuer: token.issuer_name().unwrap_or_default().to_owned(),
+                            });
+                        }
                     }
                 }
                 None => {}
@@ -151,7 +178,23 @@ impl<'i> Index<'i> {
             extended: statement.map(|s| self.extended(asset, s)).unwrap_or_default(),
             presented,
             replaced_by,
+            tokens: self.tokens(&parts),
         }
+    }
+
+    /// Tokens that name one of these keys, each once.
+    fn tokens(&self, parts: &[(&Part, &Location)]) -> Vec<(&'i Asset, &'i Location)> {
+        let mut out: Vec<(&Asset, &Location)> = Vec::new();
+        for (part, set) in parts.iter().filter(|(part, _)| part.of == Whole::KeySet) {
+            let named = self.tokens.get(&part.name).into_iter().flatten();
+            for token in named.filter(|token| is_issuers(&token.issuer, &part.name, set)) {
+                if !out.iter().any(|(known, _)| known.id == token.asset.id) {
+                    out.push((token.asset, token.location));
+                }
+            }
+        }
+        out.sort_unstable_by_key(|(_, location)| location.as_str());
+        out
     }
 
     /// Another one in the same whole for the same use, that begins before this one ends and ends later, or never.
@@ -225,6 +268,20 @@ impl<'i> Index<'i> {
     }
 }
 
+/// May a token of this issuer be meant, where the key of a set is called as the token says? A set that was fetched says
+/// by its address whose it is. Many call a key `1`: a short name alone says nothing.
+fn is_issuers(issuer: &str, kid: &str, set: &Location) -> bool {
+    let host = |url: &str| {
+        let rest = url.split_once("://")?.1;
+        let host = rest.split(['/', '?', '#', ':']).next()?;
+        (!host.is_empty()).then(|| host.to_ascii_lowercase())
+    };
+    match (host(issuer), host(set.as_str()).filter(|_| !set.is_file())) {
+        (Some(of_token), Some(of_set)) => of_token == of_set,
+        _ => kid.len() >= KID_MIN,
+    }
+}
+
 /// Is this certificate for what the entity does, rather than for the signature over the document?
 fn is_of_a_role(usage: &str) -> bool {
     usage.contains('/') && !usage.ends_with("/signature") && !usage.ends_with("/other")
@@ -242,6 +299,23 @@ fn same_use(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_key_it_is() {
+        let long = "0b8e5d1c2f";
+        for (issuer, kid, set, expected) in [
+            ("https://id.example.com/", "1", "https://id.example.com/keys#1", true),
+            ("https://ID.example.com:8443", "1", "https://id.example.com/keys#1", true),
+            ("https://other.example/", long, "https://id.example.com/keys#1", false),
+            ("https://id.example.com/", long, "file:///etc/app/jwks.json#1", true),
+            ("https://id.example.com/", "1", "file:///etc/app/jwks.json#1", false),
+            ("accounts", long, "https://id.example.com/keys#1", true),
+            ("", "key", "https://id.example.com/keys#1", false),
+        ] {
+            let set = Location::parse(set).unwrap();
+            assert_eq!(is_issuers(issuer, kid, &set), expected, "{issuer} {kid} {set}");
+        }
+    }
 
     #[test]
     fn uses() {

@@ -547,8 +547,9 @@ impl Sheet {
         let every = self.span(table.every.as_deref(), known.every, "every")?;
         let (look, kind, rest) = (look.clone(), known.name, table.rest.clone());
         let tables = assemble::tables(&self.config);
+        let beside = self.coverage(&[]).0.targets().into();
         let build: Build = Arc::new(move |targets: &[String]| {
-            let source = assemble::worded_source(kind, targets, &rest, &look, &tables);
+            let source = assemble::worded_source(kind, targets, &rest, &look, &tables, &beside);
             let source = source.map_err(|e| with_hint(&e))?;
             Ok(vec![Arc::from(source)])
         });

@@ -12,7 +12,7 @@ use notafter_core::inventory::{
     Asset, AssetIx, AssetKind, BlindSpot, Inventory, KeySighting, Placement, RenewalSighting, Role,
 };
 use notafter_core::location::Location;
-use notafter_core::observation::{Facts, Link, LinkKind};
+use notafter_core::observation::{Facts, Link, LinkKind, Whole};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
@@ -20,7 +20,7 @@ use super::{Due, Part};
 use crate::db::{Conn, Result, Row, Value, args};
 use crate::observations::intern::{find_place, members};
 use crate::places::reversed;
-use crate::read::{CA, NEVER, caa_group, key32};
+use crate::read::{CA, NEVER, caa_group, key32, kid_group};
 use crate::shelf::Shelf;
 use crate::{places, texts};
 
@@ -163,6 +163,7 @@ impl<'l, 'c> Loader<'l, 'c> {
                 self.standing(asset, subject)?;
             }
         }
+        names.extend(self.kids(&judged)?);
         self.same_names(&names)?;
         self.issuers_in_use(&judged)?;
         self.same_first_name(&unserved)?;
@@ -293,6 +294,23 @@ impl<'l, 'c> Loader<'l, 'c> {
             same.insert(row.int(0)?);
         }
         self.placements_of(&same, SAME_NAMES_MAX)
+    }
+
+    /// By what the tokens are found that name one of these, where it is a key of a key set.
+    fn kids(&mut self, judged: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+        let signer = texts::role_number(Role::Signer);
+        let of_judged = |row: &&Row| {
+            let (Ok(asset), Ok(role)) = (row.int(1), row.int(3)) else { return false };
+            role == signer && judged.contains(&asset)
+        };
+        let signers = self.placements.values().filter(of_judged);
+        let facts = signers.map(|row| row.int(5)).collect::<Result<BTreeSet<i64>>>()?;
+        let mut out = BTreeSet::new();
+        for id in facts {
+            let facts = self.facts(id)?;
+            out.extend(facts.part.iter().filter(|p| p.of == Whole::KeySet).map(|p| kid_group(&p.name)));
+        }
+        Ok(out)
     }
 
     /// Everything of these names: their placements are loaded already.

@@ -11,7 +11,7 @@ use notafter_core::observation::{Facts, Possession};
 use super::Changed;
 use super::intern::{Places, members, next_id};
 use super::prepare::{Cache, Fresh, Packing, Prepared, find, last_token};
-use crate::db::{Conn, Result, Value, other};
+use crate::db::{Conn, Result, Value, args, other};
 use crate::ledger::{AT_ENDPOINT, Ledger, PROVED};
 use crate::places;
 use crate::read::NEVER;
@@ -52,6 +52,8 @@ pub(super) struct Recording<'r> {
     pub(super) saw: SeenAll,
     /// By where they lie in the batch.
     facts: HashMap<*const Facts, i64>,
+    /// Facts of the store, by number: are they of a place that only a zone led to?
+    hinted: HashMap<i64, bool>,
     /// By a fresh asset: the one it replaces somewhere.
     replaces: HashMap<i64, i64>,
     /// The number of the first fresh asset; the others follow in order.
@@ -83,6 +85,7 @@ impl<'r> Recording<'r> {
             changed: Changed::default(),
             saw: SeenAll::default(),
             facts: HashMap::new(),
+            hinted: HashMap::new(),
             replaces: HashMap::new(),
             first_number: 0,
         }
@@ -227,7 +230,8 @@ impl<'r> Recording<'r> {
                 continue;
             };
             self.saw.placements.insert(open.id);
-            self.see(open, placement, [role, flags, facts], chain, out);
+            let more = open.source != self.source && self.is_more(c, open.facts, placement)?;
+            self.see(open, placement, [role, flags, facts], chain, more, out);
         }
         let missing = |o: &&Open| {
             !here.contains(&o.asset)
@@ -251,6 +255,21 @@ impl<'r> Recording<'r> {
         Ok(number)
     }
 
+    /// What only a zone led to is less than what is looked at for its own sake: is the one known with these facts that,
+    /// and this one not?
+    fn is_more(&mut self, c: &mut Conn<'_>, known: i64, placement: &Placement) -> Result<bool> {
+        if placement.facts.hinted || !placement.location.is_endpoint() {
+            return Ok(false);
+        }
+        if let Some(hinted) = self.hinted.get(&known) {
+            return Ok(*hinted);
+        }
+        let mut row = c.one("SELECT json FROM facts WHERE id = $1", args![known])?;
+        let hinted = texts::facts(&row.text(0)?)?.hinted;
+        self.hinted.insert(known, hinted);
+        Ok(hinted)
+    }
+
     /// A placement that was there before is there again.
     fn see(
         &mut self,
@@ -258,10 +277,11 @@ impl<'r> Recording<'r> {
         placement: &Placement,
         [role, flags, facts]: [i64; 3],
         chain: Option<i64>,
+        more: bool,
         out: &mut Written,
     ) {
-        // Another source sees it, too: it stays with the one that saw it first, unless that one has lost it.
-        let takes_over = open.source != self.source && (open.unseen || open.removed);
+        // Another source sees it, too: it stays with the one that saw it first, unless that one has lost it, or knows less.
+        let takes_over = open.source != self.source && (open.unseen || open.removed || more);
         if open.source != self.source && !takes_over {
             return;
         }
@@ -511,6 +531,7 @@ impl<'r> Recording<'r> {
             &asked,
         )?;
         let mut last: HashMap<i64, i64> = HashMap::new();
+        let mut signers = BTreeSet::new();
         for (one, rows) in named.iter().zip(rows) {
             let Some(names) = one.columns.names6 else { continue };
             if !rows.is_empty() {
@@ -522,7 +543,22 @@ impl<'r> Recording<'r> {
                 if leaf {
                     last.entry(names).or_insert(row.int(0)?);
                 }
+                // A new token names a key: its certificate stands beside it, under names of its own.
+                if one.columns.kind == AssetKind::Token
+                    && row.int(2)? == texts::kind_number(AssetKind::BareKey)
+                {
+                    signers.insert(row.int(0)?);
+                }
             }
+        }
+        let asked: Vec<Vec<Value<'_>>> = signers.into_iter().map(|id| vec![id.into()]).collect();
+        let spots = c.query_many(
+            "SELECT l.spot FROM placement p JOIN location l ON l.id = p.location
+             WHERE p.asset = $1 AND p.gone IS NULL LIMIT 100",
+            &asked,
+        )?;
+        for row in spots.into_iter().flatten() {
+            self.ledger.folders.insert(places::group_of(row.int(0)?));
         }
         let mut lines: HashMap<i64, i64> = HashMap::new();
         let mut begun = BTreeSet::new();

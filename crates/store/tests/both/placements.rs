@@ -1,6 +1,7 @@
 //! Intervals: new, again, replaced, beside, unseen, returned, gone, retired, resumed.
 
-use notafter_core::observation::Reason;
+use notafter_core::inventory::Placement;
+use notafter_core::observation::{Facts, Reason};
 use notafter_core::{UnixTime, subject::SubjectKey};
 use notafter_store::Store;
 use notafter_store::observations::Changed;
@@ -237,5 +238,84 @@ fn what_another_source_sees_stays_with_the_first_until_that_has_lost_it() {
         sees(later(5)).whole(store, "one");
         assert_eq!(store.place(A).unwrap().unwrap().placements[0].source, "one");
         assert_eq!(store.recount().unwrap(), Vec::<String>::new());
+    });
+}
+
+/// A batch with one leaf at one endpoint, to which perhaps only a zone led.
+fn led_to(leaf: &std::sync::Arc<[u8]>, now: UnixTime, hinted: bool) -> Batch {
+    let seen = Batch::new(now).saw(A, &[leaf]);
+    let mut batch = Batch::new(now);
+    for (_, asset) in seen.inventory.assets() {
+        let mut asset = asset.clone();
+        asset.bytes = batch.inventory.keep(leaf);
+        batch.inventory.add(asset);
+    }
+    for placement in seen.inventory.placements() {
+        let facts = Facts { hinted, ..(*placement.facts).clone() };
+        batch.inventory.place(Placement { facts: facts.into(), ..placement.clone() });
+    }
+    batch
+}
+
+#[test]
+fn what_only_a_zone_led_to_is_less_than_what_is_looked_at() {
+    on_each(|store: &Store| {
+        let leaf = Authority::new("CA").leaf(&["a.example.com"], 90);
+        let hinted = || {
+            let id = id(&leaf);
+            let due = vec![notafter_store::judge::Due { subject: SubjectKey::Asset(id), token: 0 }];
+            let part = store.load(due, NOW).unwrap();
+            let all: Vec<bool> = part.inventory.placements().iter().map(|p| p.facts.hinted).collect();
+            assert_eq!(all.len(), 1);
+            all[0]
+        };
+        led_to(&leaf, NOW, true).whole(store, "zone");
+        assert!(hinted());
+        judge_all(store, NOW);
+        led_to(&leaf, later(1), false).whole(store, "office");
+        assert!(!hinted(), "a source of its own looks at it");
+        assert!(!judge_all(store, later(1)).is_empty(), "it is judged again");
+        led_to(&leaf, later(2), true).whole(store, "zone");
+        assert!(!hinted(), "whatever the zone says");
+        let (again, finished) = led_to(&leaf, later(3), false).whole(store, "office");
+        assert_eq!((again, finished), (Changed::default(), Changed::default()));
+    });
+}
+
+#[test]
+fn records_that_say_who_may_issue_make_due_what_is_below_them() {
+    on_each(|store: &Store| {
+        let ca = Authority::new("CA");
+        let names = [
+            "a.example.com",
+            "deep.b.example.com",
+            "example.com",
+            "*.example.com",
+            "example.org",
+            "anexample.com",
+        ];
+        let leaves = names.map(|name| ca.leaf(&[name], 90));
+        let mut batch = Batch::new(NOW);
+        for (n, leaf) in leaves.iter().enumerate() {
+            batch = batch.saw(&format!("tls://10.0.0.{n}:443"), &[leaf]);
+        }
+        batch.whole(store, "office");
+        judge_all(store, NOW);
+        let below = |all: Vec<String>| {
+            let is_due =
+                |leaf: &&std::sync::Arc<[u8]>| all.iter().any(|one| one.contains(&id(leaf).to_string()));
+            leaves.iter().filter(is_due).count()
+        };
+        let zone = |now, issue: &str| {
+            Batch::new(now).caa("file:///zones/db.example.com", "example.com", issue).whole(store, "zone")
+        };
+        zone(later(1), "ca.test");
+        assert_eq!(below(judge_all(store, later(1))), 4, "they came");
+        zone(later(2), "ca.test");
+        assert_eq!(below(judge_all(store, later(2))), 0, "as they were");
+        zone(later(3), "other.test");
+        assert_eq!(below(judge_all(store, later(3))), 4, "others");
+        Batch::new(later(4)).whole(store, "zone");
+        assert_eq!(below(judge_all(store, later(4))), 4, "gone");
     });
 }

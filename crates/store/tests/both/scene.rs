@@ -10,6 +10,7 @@ use notafter_core::observation::{Facts, Link, LinkKind, Possession, Reason};
 use notafter_core::scan::Scan;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::Certificate;
+use notafter_pki::statement::{Statement, StatementKind};
 use notafter_store::observations::{Changed, Outcome, Run};
 use notafter_store::{Store, judge::Judged};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
@@ -125,6 +126,19 @@ impl Batch {
     pub(crate) fn root(mut self, place: &str, der: &Arc<[u8]>) -> Self {
         let ix = self.asset(der);
         self.put(ix, place, Role::Root, Some([ix].into()), Facts::default());
+        self
+    }
+
+    /// The CAA records of a name, in a copy of a zone.
+    pub(crate) fn caa(mut self, place: &str, owner: &str, issue: &str) -> Self {
+        let title = format!("the CAA records of {owner}");
+        let stated =
+            Statement::new(StatementKind::CaaPolicy, title).name(owner).fact("issue", issue).to_bytes();
+        let bytes = self.inventory.keep(&stated);
+        let kind = AssetKind::CaaPolicy;
+        let asset = Asset { id: id(&stated), kind, bytes, not_before: None, not_after: None, key: None };
+        let ix = self.inventory.add(asset);
+        self.put(ix, place, Role::Signer, Some([ix].into()), Facts::default());
         self
     }
 
