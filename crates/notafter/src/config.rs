@@ -11,6 +11,7 @@ mod place;
 pub(crate) mod plan;
 pub(crate) mod schema;
 pub(crate) mod stakes;
+pub(crate) mod web;
 pub(crate) mod windows;
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use notafter_act::roots::Roots;
 use notafter_act::solvers::Tokens;
 use notafter_act::{deployers, issuers, request, solvers};
 use notafter_core::UnixTime;
+use notafter_core::calendar::Calendar;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::issuance::{Identifier, Profile};
 use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Probe, Sink, Source};
@@ -129,6 +130,22 @@ impl Sheet {
             out.push(managed);
         }
         Ok(out)
+    }
+}
+
+impl Sheet {
+    /// How one place is looked at to prove something: whole, and at what the operator named, whoever excluded it elsewhere.
+    pub(crate) fn look_closely(&self) -> Look {
+        let resolver = self.config.server.resolver.clone().map(toml::Spanned::into_inner);
+        Look { resolver, prove: true, both: true, timeout: "5s".to_owned(), ..Look::default() }
+    }
+
+    /// When nobody may change anything.
+    ///
+    /// # Errors
+    /// The first mistake, with its line.
+    pub(crate) fn closed(&self) -> Result<Calendar, String> {
+        self.config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))
     }
 }
 

@@ -256,7 +256,7 @@ fn sources(
     asked: &mut Asked,
 ) -> Result<Vec<Part>, Usage> {
     let worded = |kind: &str, text: String, rest: &toml::Table| {
-        assemble::worded_source(kind, &[text], rest, look, &[])
+        assemble::worded_source(kind, &[text], rest, look, &[], &Arc::from([]))
     };
     let tables = assemble::tables(&sheet.config);
     let mut out = Vec::new();
