@@ -442,8 +442,12 @@ mod tests {
         );
         check("/var/lib/cloud/instance/user-data.txt", &cloud, &[("write_files[0].content", None)]);
         assert!(is_packed(cloud.as_bytes()));
-        // Nothing in it; broken; no gzip; and one that inflates without end, many times.
-        for text in [base64::encode(&gzip(&"x ".repeat(400))), once[..200].to_owned(), format!("H4sI{DER}")] {
+        // What came before it broke is looked at.
+        let broken = format!("a: {}\n", &once[..200]);
+        let found = values("/a.yaml", broken.as_bytes());
+        assert!((1..3).contains(&found.len()), "{found:?}");
+        // Nothing in it; no gzip; and one that inflates without end, many times.
+        for text in [base64::encode(&gzip(&"x ".repeat(400))), format!("H4sI{DER}")] {
             check("/a.yaml", &format!("a: {text}\n"), &[]);
         }
         let bomb = base64::encode(&gzip(&format!("{{\"a\": \"{}\"}}", " ".repeat(40 << 20))));
