@@ -547,10 +547,7 @@ fn when_nothing_answers_nothing_is_green() {
     });
     assert!(state.contains("the last look came to nothing"), "{state}");
     let today = get(&format!("{url}/")).body;
-    assert!(
-        today.contains(">0 of 15 known places seen at the last look"),
-        "{today}"
-    );
+    assert!(today.contains(">0 of 15 known places seen at the last look"), "{today}");
     let folder = lab.path().join("status");
     let exported = serving.ask(&["status", "export", &folder.to_string_lossy()]);
     assert_eq!(exported.code, 0, "{}", exported.err);
