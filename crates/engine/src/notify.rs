@@ -37,6 +37,9 @@ const PROBE_END: i64 = 7 * 86_400;
 /// So often at most a message is tried in all: what is refused every time is for a person to mend.
 const ATTEMPTS_MOST: u32 = 12;
 
+/// How a message begins that was given up once.
+const LATE: &str = "Late: this was written at";
+
 /// What the audit trail calls that a message about an alert was written, and waits to be taken over.
 const QUEUED: &str = "alert-queued";
 /// That the other side took it over.
@@ -310,8 +313,10 @@ impl Desk {
                         let waits = next.is_some() && message.alert.is_some();
                         message.delivery = if waits { Delivery::Late } else { Delivery::Failed };
                         message.next = if waits { now.plus(PROBE_FIRST) } else { now };
-                        message.notice.text =
-                            format!("Late: this was written at {}. {}", message.created, message.notice.text);
+                        if !message.notice.text.starts_with(LATE) {
+                            let text = &message.notice.text;
+                            message.notice.text = format!("{LATE} {}. {text}", message.created);
+                        }
                         let channel = channel_name(&message.notifier, message.to.as_deref());
                         let error = message.error.as_deref().unwrap_or_default();
                         (self.log)(&format!("not delivered to {} by {channel}: {error}", message.owner));
@@ -325,7 +330,7 @@ impl Desk {
         self.note(&message);
         if message.delivery == Delivery::Sent {
             // What was refused while the channel did not work: its owner still waits for it.
-            self.again(store, setup, Some(&message.owner), now)?;
+            self.again(store, setup, Some(&message), now)?;
         }
         Ok(())
     }
@@ -356,8 +361,8 @@ impl Desk {
         Ok(out)
     }
 
-    /// Tries again what was refused for good: when a channel of that owner works, or the configuration is another one
-    /// now (then for all owners).
+    /// Tries again what was refused for good: that of the same owner or the same notifier when a message was taken, all
+    /// of it when the configuration is another one now.
     ///
     /// # Errors
     /// The store's.
@@ -365,12 +370,13 @@ impl Desk {
         &mut self,
         store: &Store,
         setup: &Setup,
-        owner: Option<&str>,
+        taken: Option<&Outgoing>,
         now: UnixTime,
     ) -> Result<(), StoreError> {
         self.look(store)?;
         for mut message in self.unheard.clone() {
-            if owner.is_some_and(|owner| owner != message.owner) || message.attempts >= ATTEMPTS_MOST {
+            let other = |taken: &Outgoing| taken.owner != message.owner && taken.notifier != message.notifier;
+            if taken.is_some_and(other) || message.attempts >= ATTEMPTS_MOST {
                 continue;
             }
             let mut links = Vec::new();

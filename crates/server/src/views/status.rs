@@ -427,9 +427,13 @@ mod tests {
             (today, [0, 0, 9]),
         ];
         let view = shown(&[service(Health::Good)], &[days], true);
-        let tones: Vec<_> = view.services[0].days[86..].iter().map(|d| d.tone.as_str()).collect();
-        assert_eq!(tones, ["proven", "now", "stale", "stale"]);
-        assert_eq!(view.services[0].days.len(), 90);
+        // What nobody looked at is one stretch, on a wide screen and on a narrow one.
+        for (days, first) in [(&view.services[0].days, 86.0), (&view.services[0].last_days, 26.0)] {
+            let tones: Vec<_> = days.iter().map(|d| d.tone.as_str()).collect();
+            assert_eq!(tones, ["gap", "proven", "now", "stale", "stale"]);
+            assert!(days[0].title.ends_with("nobody looked") && days[0].x == 0.0, "{:?}", days[0]);
+            assert!((days[0].width / days[1].x - 1.0).abs() < 0.01 && days[1].x > first, "{days:?}");
+        }
         assert!(
             view.services[0]
                 .days
@@ -444,9 +448,9 @@ mod tests {
         );
         // A day whose last hours nobody saw says so, however few seconds were counted as unknown.
         assert!(
-            item.days[88].title.ends_with("seen good for 16 min, not known for 23 h"),
+            item.days[3].title.ends_with("seen good for 16 min, not known for 23 h"),
             "{:?}",
-            item.days[88]
+            item.days[3]
         );
     }
 
