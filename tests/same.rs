@@ -1,6 +1,9 @@
 //! What joins places of several sources is said alike by a scan and by the server, whichever database it has: renewers,
 //! anchors, logs, zones, endpoints that only a zone led to.
 
+// Real servers and real time: the clocks and sleeps that the product may not have.
+#![allow(clippy::disallowed_methods)]
+
 mod certbot;
 mod logged;
 mod run;
