@@ -612,7 +612,11 @@ fn what_will_break_and_what_will_renew() {
 fn when_nothing_answers_nothing_is_green() {
     let lab = Lab::new("outage");
     let authority = Authority::new(&lab);
-    let Some(server) = need(nginx::start(&lab, &authority.issue(&left(60)))) else { return };
+    let Some(server) =
+        need(nginx::start(&lab, &authority.issue(&left(60).sans(&["DNS:*.srv.test", "DNS:srv.test"]))))
+    else {
+        return;
+    };
     let address = server.address();
     let targets: Vec<_> = (1..=5).map(|n| format!("\"tls://{address}?sni=s{n}.srv.test\"")).collect();
     let config = format!(

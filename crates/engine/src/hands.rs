@@ -117,7 +117,8 @@ pub const NOTE_MAX: usize = 1000;
 /// # Errors
 /// There is no reason in it, or one that no list can show.
 pub fn says_why(reason: &str) -> Result<(), Unfit> {
-    if reason.chars().any(char::is_control) {
+    // As the API has it; what else a terminal could take amiss is escaped where it is printed.
+    if reason.chars().any(|c| c.is_ascii_control()) {
         return unfit("the reason holds control characters", "write one line of plain text");
     }
     if reason.chars().count() > NOTE_MAX {

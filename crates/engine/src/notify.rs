@@ -351,8 +351,8 @@ impl Desk {
             let mut waits = false;
             for number in message.alerts() {
                 let open = store.alert(number)?.is_some_and(|a| a.state == State::Open && a.hold.is_none());
-                waits |=
-                    open && !store.outgoing(Some(number), 200)?.iter().any(|m| makes_up_for(m, &message));
+                let with = store.outgoing(Some(number), 200)?;
+                waits |= open && !with.iter().any(|m| makes_up_for(m, &message) || is_tried_for(m, &message));
             }
             if waits {
                 out.push(message);
@@ -449,6 +449,14 @@ fn makes_up_for(m: &Outgoing, lost: &Outgoing) -> bool {
         && m.owner == lost.owner
         && m.delivery != Delivery::Failed
         && (m.notice.id == lost.notice.id || m.created > lost.created)
+}
+
+/// Is `lost` a copy for the last resort, and `m` what its owner gets or will be tried with again? Then nobody needs the copy.
+fn is_tried_for(m: &Outgoing, lost: &Outgoing) -> bool {
+    lost.owner != lost.notice.owner
+        && m.notice.id == lost.notice.id
+        && m.owner == lost.notice.owner
+        && (m.delivery != Delivery::Failed || m.attempts < ATTEMPTS_MOST)
 }
 
 /// A message that was given up is tried again now and then: longer waits each time, until nobody waits for it: a

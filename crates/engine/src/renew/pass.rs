@@ -23,6 +23,9 @@ const LOOK_EVERY: i64 = 3_600;
 /// A CA that could not be asked for its window is asked again after so many seconds.
 const ASK_AGAIN: i64 = 6 * 3_600;
 
+/// So long after a renewal the next one is begun at the latest, where it seems due at once, in seconds.
+const REST_MOST: i64 = 6 * 3_600;
+
 /// What is kept alive, and with what.
 #[derive(Clone)]
 pub struct Keeping {
@@ -89,7 +92,11 @@ impl Renewer<'_> {
         Ok(match self.advance(managed).await? {
             Went::To(renewal) if !renewal.state.is_over() => UnixTime(renewal.next),
             Went::Held => self.cx.clock.now().plus(30),
-            Went::To(_) | Went::Nothing => self.cx.clock.now().plus(60),
+            // Over: the next one may be due before anybody would look again by himself.
+            Went::To(_) | Went::Nothing => {
+                let leaf = self.current(managed).await?;
+                self.when(managed, leaf.as_deref()).await?.at
+            }
         })
     }
 
@@ -117,11 +124,27 @@ impl Renewer<'_> {
         Ok(None)
     }
 
-    /// When this leaf is to be replaced, and who says so.
+    /// When this leaf is to be replaced, and who says so. Not sooner after the last renewal than a quarter of the
+    /// lifetime, six hours at most: a CA that always wants it replaced, or a place that always shows something else, must
+    /// not make us order without end.
     ///
     /// # Errors
     /// The store's.
     pub async fn when(&self, managed: &Managed, leaf: Option<&[u8]>) -> Result<Due, StoreError> {
+        let mut due = self.wanted(managed, leaf).await?;
+        let last = self.store.works_of(&managed.name, 1)?.into_iter().next();
+        let life = leaf.and_then(|der| Certificate::parse(der).ok()).and_then(|c| {
+            let (begin, end) = (c.not_before()?, c.not_after()?);
+            Some(end.0.saturating_sub(begin.0))
+        });
+        if let Some(last) = last {
+            let rest = (life.unwrap_or(i64::MAX) / 4).clamp(1, REST_MOST);
+            due.at = due.at.max(UnixTime(last.renewal.begun + rest));
+        }
+        Ok(due)
+    }
+
+    async fn wanted(&self, managed: &Managed, leaf: Option<&[u8]>) -> Result<Due, StoreError> {
         let now = self.cx.clock.now();
         let at_once = |because: &str| Due { at: now, because: because.to_owned() };
         let Some(leaf) = leaf else { return Ok(at_once("there is none yet")) };

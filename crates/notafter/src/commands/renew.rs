@@ -39,10 +39,19 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn open(global: &Global) -> Result<Self, Usage> {
+    /// For one certificate, or for all. A name that is not configured is said before anything is made.
+    pub(crate) fn open(global: &Global, name: Option<&str>) -> Result<Self, Usage> {
         let clock = Arc::new(SystemClock::new());
         let now = clock.now();
         let sheet = assemble::read_sheet(global.config.as_deref())?;
+        let names = keeping::checked(&sheet, now).map_err(|e| wrong(&sheet, &e))?;
+        if let Some(name) = name.filter(|name| !names.iter().any(|n| n == name)) {
+            return Err(unknown(name, &names));
+        }
+        if names.is_empty() {
+            return Err(Usage::new("no certificate is kept alive here")
+                .hint("write [[issuer]] and [[certificate]] tables into notafter.toml"));
+        }
         let data = Data::find(global, &sheet)?;
         let store = data.open(now)?;
         let master = sheet.config.keys.master(&data.folder).map_err(|e| assemble::explain_plain(&e))?;
@@ -55,15 +64,8 @@ impl Bench {
     }
 
     fn find(&self, name: &str) -> Result<&Managed, Usage> {
-        self.managed.iter().find(|m| m.name == name).ok_or_else(|| {
-            let names = self.managed.iter().map(|m| m.name.as_str());
-            let hint = match (nearest(name, names.clone()), self.managed.is_empty()) {
-                (Some(near), _) => format!("did you mean `{near}`?"),
-                (None, true) => "write [[issuer]] and [[certificate]] tables into notafter.toml".to_owned(),
-                (None, false) => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
-            };
-            Usage::new(format!("no certificate is called `{}`", name.escape_debug())).hint(hint)
-        })
+        let known = || self.managed.iter().map(|m| m.name.clone()).collect::<Vec<_>>();
+        self.managed.iter().find(|m| m.name == name).ok_or_else(|| unknown(name, &known()))
     }
 
     fn renewer(&self) -> Renewer<'_> {
@@ -117,6 +119,15 @@ impl Bench {
     }
 }
 
+fn unknown(name: &str, known: &[String]) -> Usage {
+    let hint = match (nearest(name, known.iter().map(String::as_str)), known.is_empty()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, true) => "write [[issuer]] and [[certificate]] tables into notafter.toml".to_owned(),
+        (None, false) => format!("there are {}", known.join(", ")),
+    };
+    Usage::new(format!("no certificate is called `{}`", name.escape_debug())).hint(hint)
+}
+
 fn wrong(sheet: &Sheet, message: &str) -> Usage {
     match &sheet.file {
         Some(file) => assemble::explain(file, message),
@@ -134,7 +145,7 @@ pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
     if args.dry_run {
         return rehearse(global, &Rehearse { name: Some(args.name.clone()) });
     }
-    let bench = Bench::open(global)?;
+    let bench = Bench::open(global, Some(&args.name))?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
         let open = bench.newest(&managed)?.filter(|r| !r.state.is_over());
@@ -160,7 +171,7 @@ pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
 
 pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
     no_rows(global, "deploy")?;
-    let bench = Bench::open(global)?;
+    let bench = Bench::open(global, Some(&args.name))?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
         let put = bench
@@ -181,7 +192,7 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
 
 pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
     no_rows(global, "prove")?;
-    let bench = Bench::open(global)?;
+    let bench = Bench::open(global, Some(&args.name))?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
         let kept = bench.store.works_of(&managed.name, 50).map_err(|e| bench.data.explain(&e))?;
@@ -224,15 +235,11 @@ pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
 
 pub(crate) fn rehearse(global: &Global, args: &Rehearse) -> Result<End, Usage> {
     no_rows(global, "rehearse")?;
-    let bench = Bench::open(global)?;
+    let bench = Bench::open(global, args.name.as_deref())?;
     let chosen: Vec<Managed> = match &args.name {
         Some(name) => vec![bench.find(name)?.clone()],
         None => bench.managed.clone(),
     };
-    if chosen.is_empty() {
-        return Err(Usage::new("there is no certificate to rehearse with")
-            .hint("write [[certificate]] tables into notafter.toml"));
-    }
     let yard = Yard { keep: Arc::clone(&bench.keep), tokens: Arc::default(), rehearsal: true };
     let staged = bench.sheet.managed(&yard, bench.now()).map_err(|e| wrong(&bench.sheet, &e))?;
     let (mut all, mut documents) = (true, Vec::new());
