@@ -3,6 +3,7 @@
 //! Providers stand in explicit lists (`notifiers::NOTIFIERS`, `issuers::ISSUERS`, `solvers::SOLVERS`): a new one is one file and one line. It
 //! never imports `discover`, `store` or `engine`; the binary plugs it in.
 
+mod child;
 pub mod deployers;
 pub mod http;
 pub mod issuers;

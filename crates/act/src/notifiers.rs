@@ -166,26 +166,12 @@ impl<T: HttpTable> Table for Http<T> {
     const ADDRESS: CheckAddress = T::ADDRESS;
 
     fn schema() -> Value {
-        let (mut own, client) = (settings::schema::<T>(), settings::schema::<ClientSettings>());
-        for part in ["properties", "$defs"] {
-            let from = client[part].as_object().cloned().unwrap_or_default();
-            match own[part].as_object_mut() {
-                Some(into) => into.extend(from),
-                None => own[part] = Value::Object(from),
-            }
-        }
-        own
+        settings::joined::<T, ClientSettings>()
     }
 
-    fn open(mut table: Value, cx: &BuildCx) -> Result<Sender<T::Dress>, String> {
-        // serde cannot both flatten a struct into another and refuse unknown keys, so the table is parted.
-        let client = settings::schema::<ClientSettings>();
-        let mut shared = serde_json::Map::new();
-        if let Some(table) = table.as_object_mut() {
-            shared.extend(settings::keys(&client).filter_map(|key| table.remove_entry(key)));
-        }
-        let shared: ClientSettings = settings::read(Value::Object(shared), &client)?;
-        let dress = settings::read::<T>(table, &Self::schema())?.open()?;
+    fn open(table: Value, cx: &BuildCx) -> Result<Sender<T::Dress>, String> {
+        let (own, shared): (T, ClientSettings) = settings::read_joined(table)?;
+        let dress = own.open()?;
         Ok(Sender { dress, client: Client::new(&shared, &cx.roots)? })
     }
 }

@@ -61,6 +61,38 @@ pub fn schema<S: JsonSchema>() -> Value {
     schemars::schema_for!(S).to_value()
 }
 
+/// The JSON schema of a table that holds the settings of two structs: a kind's own, and what all of its sort have.
+pub fn joined<S: JsonSchema, T: JsonSchema>() -> Value {
+    let (mut own, shared) = (schema::<S>(), schema::<T>());
+    for part in ["properties", "$defs"] {
+        let from = shared[part].as_object().cloned().unwrap_or_default();
+        match own[part].as_object_mut() {
+            Some(into) => into.extend(from),
+            None => own[part] = Value::Object(from),
+        }
+    }
+    own
+}
+
+/// Reads both out of such a table. serde cannot both flatten a struct into another and refuse unknown keys, so the
+/// table is parted.
+///
+/// # Errors
+/// A sentence with a hint.
+pub fn read_joined<S, T>(mut table: Value) -> Result<(S, T), String>
+where
+    S: DeserializeOwned + JsonSchema,
+    T: DeserializeOwned + JsonSchema,
+{
+    let of_shared = schema::<T>();
+    let mut shared = serde_json::Map::new();
+    if let Some(table) = table.as_object_mut() {
+        shared.extend(keys(&of_shared).filter_map(|key| table.remove_entry(key)));
+    }
+    let shared = read(Value::Object(shared), &of_shared)?;
+    Ok((read(table, &joined::<S, T>())?, shared))
+}
+
 /// Reads a settings struct. An unknown key is answered with the nearest known one.
 ///
 /// # Errors

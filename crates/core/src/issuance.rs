@@ -246,61 +246,45 @@ pub struct Challenge {
 pub struct Cleanup(pub Value);
 
 /// Bytes as hexadecimal text.
-pub(crate) mod hexed {
+mod hexed {
+    use notafter_pki::fingerprint::{hex, unhex};
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(crate) fn write(bytes: &[u8]) -> String {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(bytes.len() * 2);
-        for byte in bytes {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
-    }
-
-    pub(crate) fn read(text: &str) -> Option<Vec<u8>> {
-        let digits = text.as_bytes();
-        let value = |d: u8| (d as char).to_digit(16).map(|v| v as u8);
-        if !digits.len().is_multiple_of(2) {
-            return None;
-        }
-        digits.chunks_exact(2).map(|pair| Some(value(pair[0])? << 4 | value(pair[1])?)).collect()
-    }
-
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&write(bytes))
+        to.serialize_str(&hex(bytes))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(from)?;
-        read(&text).ok_or_else(|| de::Error::custom("no hexadecimal text"))
+        unhex(&text).ok_or_else(|| de::Error::custom("no hexadecimal text"))
     }
 }
 
 mod hexed_option {
+    use notafter_pki::fingerprint::{hex, unhex};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
     pub(super) fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
-        bytes.as_deref().map(super::hexed::write).serialize(to)
+        bytes.as_deref().map(hex).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
         let text = Option::<String>::deserialize(from)?;
-        text.map(|t| super::hexed::read(&t).ok_or_else(|| de::Error::custom("no hexadecimal text")))
-            .transpose()
+        text.map(|t| unhex(&t).ok_or_else(|| de::Error::custom("no hexadecimal text"))).transpose()
     }
 }
 
 pub(crate) mod hexed_list {
+    use notafter_pki::fingerprint::{hex, unhex};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
     pub(crate) fn serialize<S: Serializer>(list: &[Vec<u8>], to: S) -> Result<S::Ok, S::Error> {
-        list.iter().map(|b| super::hexed::write(b)).collect::<Vec<_>>().serialize(to)
+        list.iter().map(|der| hex(der)).collect::<Vec<_>>().serialize(to)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<u8>>, D::Error> {
         let texts = Vec::<String>::deserialize(from)?;
-        let read = |t: &String| super::hexed::read(t).ok_or_else(|| de::Error::custom("no hexadecimal text"));
+        let read = |t: &String| unhex(t).ok_or_else(|| de::Error::custom("no hexadecimal text"));
         texts.iter().map(read).collect()
     }
 }

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use notafter_pki::fingerprint::hex;
 use serde::{Deserialize, Serialize};
 
-use crate::issuance::hexed;
 use crate::location::Location;
 use crate::observation::{Observation, Possession, Seen};
 use crate::{Fingerprint, UnixTime};
@@ -88,7 +88,7 @@ impl std::fmt::Display for Disproof {
                 "still shows the certificate before: it was not reloaded, or it reads another file",
             ),
             Self::Other(leaf) => {
-                write!(f, "shows another certificate, sha256:{}", &hexed::write(&leaf.0)[..16])
+                write!(f, "shows another certificate, sha256:{}", &hex(&leaf.0)[..16])
             }
             Self::ChainDiffers { came, expected } => {
                 write!(f, "shows the new certificate with {came} of {expected} CA certificates behind it")
@@ -138,7 +138,7 @@ impl Expectation {
             at: seen.at.0,
             vantage: vantage.to_owned(),
             location: seen.location.as_str().to_owned(),
-            leaf: hexed::write(&leaf.0),
+            leaf: hex(&leaf.0),
             possession: endpoint && possession,
         })
     }

@@ -47,14 +47,16 @@ pub fn hex(bytes: &[u8]) -> String {
     out
 }
 
-/// The reverse of [`hex`] for exactly 32 bytes; colons are ignored, as `openssl` prints them.
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut out = [0u8; 32];
-    let mut digits = text.bytes().filter(|b| *b != b':').map(|b| (b as char).to_digit(16));
-    for slot in &mut out {
-        *slot = (digits.next()?? * 16 + digits.next()??) as u8;
-    }
-    digits.next().is_none().then_some(out)
+/// The reverse of [`hex`], of either case. `None`: a digit too few, or something else than digits.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|value| value as u8);
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
+/// 32 octets; colons are ignored, as `openssl` prints them.
+fn identity(text: &str) -> Option<[u8; 32]> {
+    unhex(&text.replace(':', ""))?.try_into().ok()
 }
 
 macro_rules! identity {
@@ -73,7 +75,7 @@ macro_rules! identity {
         impl FromStr for $name {
             type Err = NotAnIdentity;
             fn from_str(text: &str) -> Result<Self, NotAnIdentity> {
-                unhex(text.strip_prefix("sha256:").unwrap_or(text)).map(Self).ok_or(NotAnIdentity)
+                identity(text.strip_prefix("sha256:").unwrap_or(text)).map(Self).ok_or(NotAnIdentity)
             }
         }
     };

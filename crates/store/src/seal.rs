@@ -13,6 +13,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::Keep;
+use notafter_pki::fingerprint::{hex, unhex};
 use zeroize::Zeroizing;
 
 use crate::{Store, StoreError};
@@ -40,13 +41,9 @@ impl Master {
     /// # Errors
     /// A sentence that does not repeat them.
     pub fn from_text(text: &str) -> Result<Self, String> {
-        let digits: Option<Vec<u8>> =
-            text.trim().chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
-        let digits = Zeroizing::new(digits.filter(|d| d.len() == 64).ok_or(
+        let bytes = unhex(text.trim()).map(Zeroizing::new).filter(|bytes| bytes.len() == 32).ok_or(
             "a master key is 64 hexadecimal digits\nhint: openssl rand -hex 32 makes one; without it nothing that was sealed opens again",
-        )?);
-        let bytes: Zeroizing<Vec<u8>> =
-            Zeroizing::new(digits.chunks_exact(2).map(|p| p[0] << 4 | p[1]).collect());
+        )?;
         Self::from_bytes(&bytes)
     }
 
@@ -61,8 +58,7 @@ impl Master {
             Ok(mut file) => {
                 let mut bytes = Zeroizing::new([0_u8; 32]);
                 rand::fill(bytes.as_mut()).map_err(|_| "the system gives no random numbers".to_owned())?;
-                let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-                let text = Zeroizing::new(text + "\n");
+                let text = Zeroizing::new(hex(bytes.as_ref()) + "\n");
                 file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(told)?;
                 if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
                     std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(told)?;

@@ -201,7 +201,7 @@ impl Ssh {
         let host = &self.settings.host;
         let said = shown(&ended.complained);
         let refused = |what: String| Fault::new(FaultKind::Refused, what);
-        Err(match ended.code {
+        Err(match ended.status.code() {
             Some(0) => return Ok(()),
             Some(255) => Fault::new(FaultKind::Unreachable, format!("ssh to {host} failed{said}"))
                 .hint("try by hand, as the account that deploys: ssh -o BatchMode=yes HOST true; its key must be in known_hosts"),

@@ -43,26 +43,11 @@ struct Settings {
 }
 
 pub(super) fn schema() -> Value {
-    let (mut own, client) = (settings::schema::<Settings>(), settings::schema::<ClientSettings>());
-    for part in ["properties", "$defs"] {
-        let from = client[part].as_object().cloned().unwrap_or_default();
-        match own[part].as_object_mut() {
-            Some(into) => into.extend(from),
-            None => own[part] = Value::Object(from),
-        }
-    }
-    own
+    settings::joined::<Settings, ClientSettings>()
 }
 
-pub(super) fn build(mut table: Value, cx: &BuildCx) -> Built {
-    // serde cannot both flatten a struct into another and refuse unknown keys, so the table is parted.
-    let client = settings::schema::<ClientSettings>();
-    let mut shared = serde_json::Map::new();
-    if let Some(table) = table.as_object_mut() {
-        shared.extend(settings::keys(&client).filter_map(|key| table.remove_entry(key)));
-    }
-    let shared: ClientSettings = settings::read(Value::Object(shared), &client)?;
-    let settings: Settings = settings::read(table, &schema())?;
+pub(super) fn build(table: Value, cx: &BuildCx) -> Built {
+    let (settings, shared): (Settings, ClientSettings) = settings::read_joined(table)?;
     let url = settings.url()?;
     if settings.send_key && url.scheme() != "https" {
         return Err(format!(

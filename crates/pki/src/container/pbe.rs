@@ -12,6 +12,7 @@ use aws_lc_rs::cipher::{
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use des::cipher::{Block, BlockCipherDecrypt, KeyInit};
+use zeroize::Zeroizing;
 
 use super::Limits;
 use crate::der::{Reader, Tlv, tag, unsigned};
@@ -239,9 +240,9 @@ impl<'a> Scheme<'a> {
                 decrypt_cbc(*cipher, &key, iv, data)
             }
             Self::Pkcs12 { salt, iterations, cipher } => {
-                let password = bmp(password);
-                let key = derive_pkcs12(1, &password, salt, *iterations, cipher.key_octets());
-                let iv = derive_pkcs12(2, &password, salt, *iterations, 8);
+                let (sha1, password) = (&digest::SHA1_FOR_LEGACY_USE_ONLY, bmp(password));
+                let key = derive_pkcs12(sha1, 1, &password, salt, *iterations, cipher.key_octets());
+                let iv = derive_pkcs12(sha1, 2, &password, salt, *iterations, 8);
                 decrypt_cbc(*cipher, &key, &iv, data)
             }
         }
@@ -300,23 +301,32 @@ fn derive_pbkdf2(prf: hmac::Algorithm, rounds: NonZeroU32, salt: &[u8], password
     }
 }
 
-/// RFC 7292 appendix B.2 with SHA-1. `purpose` is 1 for a key, 2 for an initialisation vector.
-fn derive_pkcs12(purpose: u8, password: &[u8], salt: &[u8], iterations: u64, length: usize) -> Vec<u8> {
+/// RFC 7292 appendix B.2, for a hash with blocks of 64 octets (SHA-1, SHA-256). `purpose` is 1 for a key, 2 for an
+/// initialisation vector, 3 for the key of a MAC; `password` is in UTF-16BE with a terminator (appendix B.1). What is
+/// secret in between is overwritten.
+pub fn derive_pkcs12(
+    hash: &'static digest::Algorithm,
+    purpose: u8,
+    password: &[u8],
+    salt: &[u8],
+    iterations: u64,
+    length: usize,
+) -> Zeroizing<Vec<u8>> {
     const BLOCK: usize = 64;
     let stretch = |text: &[u8]| -> Vec<u8> {
         text.iter().copied().cycle().take(text.len().div_ceil(BLOCK) * BLOCK).collect()
     };
-    let mut input = [stretch(salt), stretch(password)].concat();
-    let mut out = Vec::with_capacity(length + 20);
+    let mut input = Zeroizing::new([stretch(salt), stretch(password)].concat());
+    let mut out = Zeroizing::new(Vec::with_capacity(length + hash.output_len()));
     while out.len() < length {
-        let start = [&[purpose; BLOCK][..], &input].concat();
-        let mut hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &start);
+        let start = Zeroizing::new([&[purpose; BLOCK][..], &input].concat());
+        let mut last = digest::digest(hash, &start);
         for _ in 1..iterations {
-            hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, hash.as_ref());
+            last = digest::digest(hash, last.as_ref());
         }
-        out.extend_from_slice(hash.as_ref());
+        out.extend_from_slice(last.as_ref());
         // I_j = (I_j + B + 1) mod 2^512 for every block of the input.
-        let addend = stretch_to(hash.as_ref(), BLOCK);
+        let addend: Vec<u8> = last.as_ref().iter().copied().cycle().take(BLOCK).collect();
         for block in input.chunks_mut(BLOCK) {
             let mut carry = 1u16;
             for (octet, add) in block.iter_mut().zip(&addend).rev() {
@@ -328,10 +338,6 @@ fn derive_pkcs12(purpose: u8, password: &[u8], salt: &[u8], iterations: u64, len
     }
     out.truncate(length);
     out
-}
-
-fn stretch_to(text: &[u8], length: usize) -> Vec<u8> {
-    text.iter().copied().cycle().take(length).collect()
 }
 
 /// CBC with the padding of RFC 8018; `None` where lengths or padding are wrong.
@@ -393,7 +399,17 @@ mod tests {
     fn derivations() {
         // Vectors of Bouncy Castle's and many others' test suites: "smeg", salt, one iteration.
         let check = |purpose, text: &str, salt: [u8; 8], rounds, length, expected: &str| {
-            assert_eq!(hex(&derive_pkcs12(purpose, &bmp(Some(text)), &salt, rounds, length)), expected);
+            assert_eq!(
+                hex(&derive_pkcs12(
+                    &digest::SHA1_FOR_LEGACY_USE_ONLY,
+                    purpose,
+                    &bmp(Some(text)),
+                    &salt,
+                    rounds,
+                    length
+                )),
+                expected
+            );
         };
         let salt = [0x0a, 0x58, 0xcf, 0x64, 0x53, 0x0d, 0x82, 0x3f];
         check(1, "smeg", salt, 1, 24, "8aaae6297b6cb04642ab5b077851284eb7128f1a2a7fbca3");

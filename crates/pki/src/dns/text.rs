@@ -282,13 +282,7 @@ fn time(word: &str) -> Option<UnixTime> {
 }
 
 pub(crate) fn unhex(words: &[&[u8]]) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = words.iter().flat_map(|word| word.iter()).copied().collect();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pairs = digits.chunks_exact(2);
-    pairs.map(|pair| Some((digit(*pair.first()?)? * 16 + digit(*pair.get(1)?)?) as u8)).collect()
+    crate::fingerprint::unhex(std::str::from_utf8(&words.concat()).ok()?)
 }
 
 /// Entries of a file, one after the other.

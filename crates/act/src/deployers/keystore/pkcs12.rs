@@ -11,6 +11,7 @@ use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use des::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use notafter_core::fault::{Fault, FaultKind};
+use notafter_pki::container::pbe::derive_pkcs12;
 use notafter_pki::der::{encode, tag};
 use zeroize::Zeroizing;
 
@@ -112,8 +113,8 @@ fn seal(strength: Strength, password: &str, plain: &[u8]) -> Result<Sealed, Faul
             let salt: [u8; 8] = random()?;
             let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
             let password = bmp(password);
-            let key = derive(sha1, 1, &password, &salt, LEGACY, 24);
-            let iv = derive(sha1, 2, &password, &salt, LEGACY, 8);
+            let key = derive_pkcs12(sha1, 1, &password, &salt, LEGACY.into(), 24);
+            let iv = derive_pkcs12(sha1, 2, &password, &salt, LEGACY.into(), 8);
             let cipher = des::TdesEde3::new_from_slice(&key)
                 .map_err(|_| Fault::new(FaultKind::System, "the keystore could not be encrypted"))?;
             let octets = cbc(&cipher, &iv, plain);
@@ -156,7 +157,7 @@ fn mac(strength: Strength, password: &str, text: &[u8]) -> Result<Vec<u8>, Fault
             (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &digest::SHA1_FOR_LEGACY_USE_ONLY, sha1, LEGACY)
         }
     };
-    let key = derive(hash, 3, &bmp(password), &salt, rounds, hash.output_len());
+    let key = derive_pkcs12(hash, 3, &bmp(password), &salt, rounds.into(), hash.output_len());
     let tagged = hmac::sign(&hmac::Key::new(algorithm, &key), text);
     let kind = sequence(&[&kind, &[tag::NULL, 0]]);
     let info = sequence(&[&kind, &encode(tag::OCTET_STRING, tagged.as_ref())]);
@@ -166,41 +167,4 @@ fn mac(strength: Strength, password: &str, text: &[u8]) -> Result<Vec<u8>, Fault
 /// UTF-16BE and a terminator (RFC 7292 appendix B.1).
 fn bmp(password: &str) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(password.encode_utf16().chain([0]).flat_map(u16::to_be_bytes).collect())
-}
-
-/// RFC 7292 appendix B.2, for hashes with blocks of 64 octets. `purpose`: 1 a key, 2 an IV, 3 a MAC key.
-fn derive(
-    hash: &'static digest::Algorithm,
-    purpose: u8,
-    password: &[u8],
-    salt: &[u8],
-    rounds: u32,
-    length: usize,
-) -> Zeroizing<Vec<u8>> {
-    const BLOCK: usize = 64;
-    let stretch = |text: &[u8]| -> Vec<u8> {
-        text.iter().copied().cycle().take(text.len().div_ceil(BLOCK) * BLOCK).collect()
-    };
-    let mut input = Zeroizing::new([stretch(salt), stretch(password)].concat());
-    let mut out = Zeroizing::new(Vec::with_capacity(length + hash.output_len()));
-    while out.len() < length {
-        let start = Zeroizing::new([&[purpose; BLOCK][..], &input].concat());
-        let mut last = digest::digest(hash, &start);
-        for _ in 1..rounds {
-            last = digest::digest(hash, last.as_ref());
-        }
-        out.extend_from_slice(last.as_ref());
-        // I_j = (I_j + B + 1) mod 2^512.
-        let addend: Vec<u8> = last.as_ref().iter().copied().cycle().take(BLOCK).collect();
-        for block in input.chunks_mut(BLOCK) {
-            let mut carry = 1u16;
-            for (octet, add) in block.iter_mut().zip(&addend).rev() {
-                carry += u16::from(*octet) + u16::from(*add);
-                *octet = carry as u8;
-                carry >>= 8;
-            }
-        }
-    }
-    out.truncate(length);
-    out
 }
