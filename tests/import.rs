@@ -80,6 +80,19 @@ fn sixty_rows_against_a_running_server() {
     let seventh = dry["rows"].as_array().into_iter().flatten().find(|r| r["title"] == "s7.test");
     assert!(seventh.is_some_and(|r| r["differs"].is_string()), "{seventh:?}");
 
+    // Given back in its own layout and letters: what was wrong is right, what was not in it is added, the rest stands.
+    let back = lab.path().join("back.csv");
+    let like = serving.ask(&["export", "--like", &file, "--output", &back.display().to_string()]);
+    let told =
+        "2 rows put right, 19 as they were, 39 about what is gone or cannot be read left alone, 22 added";
+    assert!(like.code == 0 && like.err.contains(told), "{}{}", like.out, like.err);
+    let written = fs::read(&back).expect("the sheet");
+    assert!(written.starts_with(&latin("Bestand;;;;\r\n;;;;\r\nServer;Gültig bis;Zuständig;Bemerkung\r\n")));
+    let run = serving.ask(&["import", &back.display().to_string(), "--json", "--dry-run"]);
+    let held: Value = serde_json::from_str(&run.out).expect("JSON");
+    let expected = serde_json::json!({ "rows": 82, "match": 43, "gone": 39, "not_in_sheet": 0, "differ": 0 });
+    assert_eq!(held["counts"], expected);
+
     let (_, done) = import(&[]);
     assert_eq!(done["done"], serde_json::json!({ "owned": 6, "kept": 30, "ended": 0, "watched": 0 }));
     // A server's certificate, five files, thirty dates.

@@ -233,3 +233,42 @@ fn a_rehearsal_says_what_would_go_wrong_and_touches_nothing() {
     let run = house.ask(&["rehearse", "web"]);
     assert!(run.code == 1 && run.out.contains("would renew today: no"), "{}\n{}", run.out, run.err);
 }
+
+/// Whoever renews and whoever answers the CA are two processes here: the server answers for both.
+#[test]
+fn the_server_answers_the_ca() {
+    let lab = Lab::new("renew-answer");
+    let Some(ca) = need(pebble::start(&lab, &pebble::Options::default())) else { return };
+    let (port, folder) = (ca.http_port(), lab.path().join("tls"));
+    std::fs::create_dir(&folder).expect("a folder");
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:{port}\"\n[[source]]\nkind = \"files\"\ntargets = [\"{tls}\"]\n\
+         [[issuer]]\nname = \"pebble\"\nkind = \"acme\"\ndirectory = \"{}\"\nca_file = \"{}\"\n\
+         [[certificate]]\nname = \"web\"\nnames = [\"srv.test\"]\nissuer = \"pebble\"\n\
+         solver = {{ kind = \"http-01\", server = true, port = {port}, address = \"127.0.0.1\" }}\n\
+         [[certificate.target]]\nkind = \"files\"\ncertificate = \"{tls}/web.pem\"\nkey = \"{tls}/web.key\"\n",
+        ca.directory(),
+        ca.ca_file().display(),
+        tls = folder.display(),
+    );
+    let file = lab.path().join("answers.toml");
+    std::fs::write(&file, config).expect("written");
+    let serving = Serving::on(lab.path(), lab.path().join("data"), file);
+    serving.until("a certificate", || folder.join("web.pem").exists().then_some(()));
+    let first = std::fs::read(folder.join("web.pem")).expect("the first");
+    let run = serving.ask(&["renew", "web", "--json"]);
+    assert_eq!(run.code, 0, "{}\n{}", run.out, run.err);
+    assert_ne!(std::fs::read(folder.join("web.pem")).expect("the second"), first);
+    // What nobody shows is not there, by whatever name one comes, and nothing else opens by such names.
+    let asked = |path: &str| {
+        let url = format!("http://127.0.0.1:{port}{path}");
+        let out = std::process::Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: srv.test", &url])
+            .output()
+            .expect("curl runs");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    assert_eq!(asked("/.well-known/acme-challenge/nothing"), "404");
+    assert_eq!(asked("/.well-known/acme-challenge/..%2f..%2fapi"), "404");
+    assert_eq!(asked("/"), "421");
+}

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use notafter_core::joints::{Keep, Solver};
 use serde_json::Value;
 
-pub use tokens::Tokens;
+pub use tokens::{PLACE, Shown};
 
 use crate::roots::Roots;
 
@@ -46,8 +46,6 @@ pub struct BuildCx {
     pub roots: Roots,
     /// What a solver remembers.
     pub keep: Arc<dyn Keep>,
-    /// What our own HTTP server answers with, for `server = true`.
-    pub tokens: Arc<Tokens>,
 }
 
 /// A solver, or a sentence for the person who wrote its table.

@@ -9,6 +9,7 @@ pub mod blast;
 pub mod calendar;
 pub mod census;
 pub mod change;
+pub mod cipher;
 pub mod clients;
 pub mod clock;
 pub mod deadline;

@@ -212,7 +212,7 @@ impl Location {
             "/vendor/",
         ];
         let file = self.container().strip_prefix("file://").unwrap_or("");
-        let packaged = file.starts_with("/usr/") && !file.starts_with("/usr/local/etc/");
+        let packaged = file.starts_with("/usr/") && !file.starts_with("/usr/local/");
         packaged || FOLDERS.iter().any(|folder| file.contains(folder))
     }
 

@@ -141,6 +141,8 @@ pub struct Facts {
     pub protocol: Option<Arc<str>>,
     /// The negotiated version on the wire: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3.
     pub tls_version: Option<u16>,
+    /// The cipher suite agreed on (IANA number). Not kept: it tells of one handshake.
+    pub cipher: Option<u16>,
     /// Whether possession of the key was proved.
     pub possession: Option<Possession>,
     /// Distinguished names (RFC 4514) of the CAs whose client certificates are accepted; `Some(vec![])`

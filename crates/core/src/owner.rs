@@ -24,7 +24,7 @@ pub struct Owner {
 /// One thing an owner can be known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// A DNS name in the certificate or the one asked for; `*.` in front matches one label or more.
+    /// A DNS name in the certificate or the one asked for; `*.` in front matches one label or more, `**.` none as well.
     Name(String),
     /// Addresses: base and prefix length.
     Network(IpAddr, u8),
@@ -34,7 +34,20 @@ pub enum Match {
     Path(String),
 }
 
+fn tree(pattern: &str) -> Option<&str> {
+    pattern.strip_prefix("**.")
+}
+
+fn below(pattern: &str) -> Option<&str> {
+    pattern.strip_prefix("*.")
+}
+
 impl Match {
+    /// Does it speak of this DNS name? Places and paths speak of none.
+    pub fn covers_name(&self, name: &str) -> bool {
+        matches!(self, Self::Name(pattern) if name_matches(pattern, name))
+    }
+
     /// Reads `name:`, `location:` or `path:` and what follows.
     ///
     /// # Errors
@@ -44,9 +57,9 @@ impl Match {
             .split_once(':')
             .ok_or_else(|| format!("`{text}` has no key: write name:, location: or path: in front"))?;
         match key {
-            "name" if value.strip_prefix("*.").unwrap_or(value).contains('*') => {
-                Err(format!("`{value}`: a * stands in front alone, for whole labels: *.example.com"))
-            }
+            "name" if tree(value).or(below(value)).unwrap_or(value).contains('*') => Err(format!(
+                "`{value}`: a * stands in front alone, for whole labels: *.example.com, or **.example.com for it and those below"
+            )),
             "name" => Ok(Self::Name(value.to_ascii_lowercase())),
             "path" => Ok(Self::Path(value.to_owned())),
             "location" => {
@@ -95,9 +108,11 @@ pub fn owner_of<'a>(owners: &'a [Owner], names: &[String], locations: &[Location
 
 fn name_matches(pattern: &str, name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    match pattern.strip_prefix("*.") {
-        Some(parent) => name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.')) || name == pattern,
-        None => name == pattern,
+    let is_below = |parent: &str| name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'));
+    match (tree(pattern), below(pattern)) {
+        (Some(top), _) => name == top || is_below(top),
+        (None, Some(parent)) => is_below(parent),
+        (None, None) => name == pattern,
     }
 }
 

@@ -466,6 +466,14 @@ fn read_text(file: &Path) -> Result<String, Usage> {
     })
 }
 
+/// A mistake of the configuration: with its file, where there is one.
+pub(crate) fn explained(sheet: &Sheet, what: &str) -> Usage {
+    match &sheet.file {
+        Some(file) => explain(file, what),
+        None => explain_plain(what),
+    }
+}
+
 pub(crate) fn explain(file: &Path, what: &str) -> Usage {
     let plain = explain_plain(what);
     Usage { message: format!("{}: {}", file.display(), plain.message), ..plain }

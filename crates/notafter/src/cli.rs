@@ -212,8 +212,15 @@ pub(crate) struct Scan {
 #[derive(Args)]
 pub(crate) struct Serve {
     /// Address and port [default: as configured, else 127.0.0.1:4747]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = listen)]
     pub(crate) listen: Option<std::net::SocketAddr>,
+}
+
+/// An address with a port; `localhost` is 127.0.0.1.
+fn listen(text: &str) -> Result<std::net::SocketAddr, String> {
+    let text =
+        text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map_err(|_| "no address with a port; hint: write 127.0.0.1:4747 or [::1]:4747".to_owned())
 }
 
 /// Look now and from now on.
@@ -251,8 +258,8 @@ pub(crate) struct Ls {
     /// So many at most
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// List open alerts instead
-    #[arg(long, conflicts_with = "query")]
+    /// List open alerts instead; of a query, owner:NAME, severity:critical and words of their titles can be asked
+    #[arg(long)]
     pub(crate) alerts: bool,
     /// List findings instead
     #[arg(long, conflicts_with_all = ["query", "alerts"])]
@@ -397,6 +404,19 @@ pub(crate) struct Import {
     /// Print the difference, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) reading: SheetReading,
+    /// Who is meant in the sheet: "Web Team=web"; can be given again
+    #[arg(long, value_name = "WORDS=OWNER")]
+    pub(crate) owner: Vec<String>,
+    /// Watch the hosts that were not found, rather than keep their dates
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// How a sheet is read.
+#[derive(Args)]
+pub(crate) struct SheetReading {
     /// What a column means, by its heading or letter: expiry=Ablauf, host=C, none=D; can be given again
     #[arg(long, value_name = "MEANING=COLUMN")]
     pub(crate) column: Vec<String>,
@@ -406,12 +426,6 @@ pub(crate) struct Import {
     /// What comes first in 03/04/27: dmy or mdy [default: as the column shows, else as what was found shows]
     #[arg(long, value_enum, value_name = "ORDER", hide_possible_values = true)]
     pub(crate) dates: Option<DateOrder>,
-    /// Who is meant in the sheet: "Web Team=web"; can be given again
-    #[arg(long, value_name = "WORDS=OWNER")]
-    pub(crate) owner: Vec<String>,
-    /// Watch the hosts that were not found, rather than keep their dates
-    #[arg(long)]
-    pub(crate) watch: bool,
 }
 
 /// Which comes first.
@@ -435,6 +449,11 @@ pub(crate) struct Export {
     /// Into this file [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// A CSV or XLSX file, given back in its own layout with what was found put right and added
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["query", "kind"])]
+    pub(crate) like: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: SheetReading,
 }
 
 /// About the status page.

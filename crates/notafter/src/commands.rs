@@ -87,3 +87,9 @@ impl From<notafter_discover::target::NoTarget> for Usage {
         Self { message: wrong.message, hint: Some(wrong.hint) }
     }
 }
+
+/// For a command that waits for others: one thread is enough.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Usage> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| Usage::new(format!("cannot start: {e}")))
+}

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notafter_act::roots::Roots;
-use notafter_act::solvers::Tokens;
 use notafter_act::{deployers, issuers, request, solvers};
 use notafter_core::UnixTime;
 use notafter_core::calendar::Calendar;
@@ -44,8 +43,6 @@ const GRACE_S: i64 = 60;
 pub(crate) struct Yard {
     /// What they remember.
     pub(crate) keep: Arc<dyn Keep>,
-    /// What our own HTTP server answers for http-01.
-    pub(crate) tokens: Arc<Tokens>,
     /// Are issuers built to order in earnest, or from where a rehearsal orders?
     pub(crate) rehearsal: bool,
 }
@@ -66,7 +63,7 @@ impl Keep for Forgetful {
 impl Yard {
     /// One that only checks.
     pub(crate) fn checking() -> Self {
-        Self { keep: Arc::new(Forgetful), tokens: Arc::default(), rehearsal: false }
+        Self { keep: Arc::new(Forgetful), rehearsal: false }
     }
 }
 
@@ -151,12 +148,7 @@ impl Sheet {
 
 /// Does a window's rule speak of one of these names?
 fn fits(rule: &Match, names: &[Identifier]) -> bool {
-    let Match::Name(pattern) = rule else { return false };
-    let below = pattern.strip_prefix('*');
-    names.iter().map(ToString::to_string).any(|name| match below {
-        Some(end) => name.ends_with(end) && name.len() > end.len(),
-        None => name == *pattern,
-    })
+    names.iter().any(|name| rule.covers_name(&name.to_string()))
 }
 
 fn unknown<'a>(what: &str, wrong: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
@@ -209,11 +201,7 @@ fn one(table: &CertificateTable, issuers: Issuers, roots: &Roots, yard: &Yard) -
     let kind = solvers::find(&kind).ok_or_else(|| {
         format!("solver: {}", unknown("solver", &kind, solvers::SOLVERS.iter().map(|k| k.name)))
     })?;
-    let cx = solvers::BuildCx {
-        roots: roots.clone(),
-        keep: Arc::clone(&yard.keep),
-        tokens: Arc::clone(&yard.tokens),
-    };
+    let cx = solvers::BuildCx { roots: roots.clone(), keep: Arc::clone(&yard.keep) };
     let solver = (kind.build)(settings(&solver)?, &cx).map_err(|e| format!("solver: {e}"))?;
     let length = |key: &str, text: &Option<String>| -> Result<Option<i64>, String> {
         let Some(text) = text else { return Ok(None) };
@@ -278,6 +266,15 @@ pub(crate) fn tools(sheet: &Sheet, keep: Arc<dyn Keep>) -> Result<Tools, String>
     })
 }
 
+/// What providers remember, sealed with the master key.
+///
+/// # Errors
+/// The master key.
+pub(crate) fn keep(sheet: &Sheet, data: &Data, store: &Arc<Store>) -> Result<Arc<dyn Keep>, String> {
+    let master = sheet.config.keys.master(&data.folder)?;
+    Ok(Arc::new(Sealed::new(Arc::clone(store), master)))
+}
+
 /// What the server keeps alive, if the configuration names anything, and the source that says how it goes.
 ///
 /// # Errors
@@ -286,15 +283,13 @@ fn keeping(
     sheet: &Sheet,
     data: &Data,
     store: &Arc<Store>,
-    tokens: &Arc<Tokens>,
     now: UnixTime,
 ) -> Result<Option<(Arc<Keeping>, Planned)>, String> {
     if sheet.config.certificate.is_empty() {
         return checked(sheet, now).map(|_| None);
     }
-    let master = sheet.config.keys.master(&data.folder)?;
-    let keep: Arc<dyn Keep> = Arc::new(Sealed::new(Arc::clone(store), master));
-    let yard = Yard { keep: Arc::clone(&keep), tokens: Arc::clone(tokens), rehearsal: false };
+    let keep = keep(sheet, data, store)?;
+    let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
     let keeping = Arc::new(Keeping { managed: sheet.managed(&yard, now)?, tools: tools(sheet, keep)? });
     let file = sheet.file.clone().unwrap_or_default();
     let own: Arc<dyn Source> =
@@ -311,11 +306,11 @@ fn keeping(
 pub(crate) fn setup(
     sheet: &Sheet,
     watched: &[Watch],
-    (data, store, tokens): (&Data, &Arc<Store>, &Arc<Tokens>),
+    (data, store): (&Data, &Arc<Store>),
     now: UnixTime,
 ) -> Result<Setup, String> {
     let mut setup = sheet.setup(watched)?;
-    if let Some((keeping, own)) = keeping(sheet, data, store, tokens, now)? {
+    if let Some((keeping, own)) = keeping(sheet, data, store, now)? {
         setup.sources.push(own);
         setup.keeping = Some(keeping);
     }

@@ -23,10 +23,11 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::access::{self, BODY_MAX, Rules, Uncompressed};
+use crate::challenge::Challenges;
 use crate::problem::Problem;
 use crate::session::Access;
 use crate::views::bare;
-use crate::{api, assets, calendar, export, health, metrics, pages, probe};
+use crate::{api, assets, calendar, challenge, export, health, metrics, pages, probe};
 
 /// An answer that is not ready after so long is given up.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -56,6 +57,8 @@ pub struct Settings {
     pub max_series: usize,
     /// May strangers see the status page?
     pub status_public: bool,
+    /// What a CA is answered that looks for a token of http-01.
+    pub challenges: Challenges,
     /// The program's version.
     pub version: &'static str,
 }
@@ -72,6 +75,7 @@ impl Default for Settings {
             token_hash: [0; 32],
             max_series: 20_000,
             status_public: false,
+            challenges: Challenges::default(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -134,6 +138,8 @@ impl App {
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER))
             .layer(gate)
+            // A CA comes by the name of the certificate, which is none of ours.
+            .merge(challenge::routes())
             .layer(CompressionLayer::new().gzip(true).compress_when(Worth(DefaultPredicate::new())))
             .with_state(Arc::clone(self))
     }

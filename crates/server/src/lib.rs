@@ -10,6 +10,7 @@ mod api;
 pub mod app;
 mod assets;
 pub mod calendar;
+pub mod challenge;
 pub mod documents;
 pub mod export;
 mod foreseen;

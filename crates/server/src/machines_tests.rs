@@ -209,6 +209,7 @@ async fn a_probe_speaks_both_exporters() {
         format!("probe_ssl_earliest_cert_expiry {ends}"),
         format!("probe_ssl_last_chain_expiry_timestamp_seconds {ends}"),
         "probe_tls_version_info{version=\"TLS 1.3\"} 1".to_owned(),
+        "probe_tls_cipher_info{cipher=\"TLS_AES_128_GCM_SHA256\"} 1".to_owned(),
         "ssl_tls_version_info{version=\"TLS 1.3\"} 1".to_owned(),
         "ssl_prober{prober=\"tcp\"} 1".to_owned(),
         "probe_ip_protocol 4".to_owned(),

@@ -80,6 +80,7 @@ pub(crate) fn seen(location: &str, der: Arc<[u8]>) -> Observation {
     let facts = Facts {
         protocol: Some(Arc::from("tls")),
         tls_version: Some(0x0304),
+        cipher: Some(0x1301),
         possession: Some(Possession::Verified),
         ..Facts::default()
     };

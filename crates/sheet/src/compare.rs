@@ -25,6 +25,7 @@ pub struct Found {
     pub serial: String,
     pub issuer: String,
     pub not_after: Option<UnixTime>,
+    pub not_before: Option<UnixTime>,
     pub owner: Option<String>,
     /// Is it somewhere now?
     pub in_use: bool,

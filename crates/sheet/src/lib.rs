@@ -2,7 +2,7 @@
 //!
 //! `table` opens CSV and XLSX, `columns` guesses what each column means, `dates` reads any way of writing a day,
 //! `entries` makes one entry of each row, `compare` holds them against the inventory. `reading` goes through
-//! all of it for a file.
+//! all of it for a file; `like` brings a sheet up to date, `write` writes it as it was.
 //! Bytes and plain values in, plain values out: no file is opened here, nothing is printed, no clock is read, and the
 //! memory is not known.
 
@@ -12,9 +12,11 @@ pub mod compare;
 pub mod dates;
 mod delimited;
 pub mod entries;
+pub mod like;
 pub mod reading;
 pub mod table;
 mod words;
+pub mod write;
 mod xlsx;
 
 /// Why a sheet was not taken: what happened, and what to do.

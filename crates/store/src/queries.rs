@@ -138,12 +138,9 @@ impl Store {
         self.db.read(|c| {
             let (sql, values) = filter::identity(c, &prefix);
             let filter = Filter { sql, values, narrow: true };
-            let rows = c.query(
-                &format!("SELECT a.id FROM asset a WHERE {} ORDER BY a.fp8 LIMIT 2", filter.sql),
-                &filter.with(&[]),
-            )?;
-            let ids = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-            fetch::assets(c, &self.known, &ids, Sort::Ends)
+            let sql = format!("{} WHERE {} ORDER BY a.fp8 LIMIT 2", fetch::ASSET, filter.sql);
+            let rows = c.query(&sql, &filter.with(&[]))?;
+            rows.into_iter().map(|row| fetch::asset(c, &self.known, row, Sort::Ends)).collect()
         })
     }
 

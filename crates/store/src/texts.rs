@@ -198,6 +198,7 @@ pub(crate) fn facts(json: &str) -> Result<Facts> {
     Ok(Facts {
         protocol: read.protocol.map(Into::into),
         tls_version: read.tls,
+        cipher: None,
         possession: read.proved.map(possession),
         client_cas: read.client_cas.map(Into::into),
         process: read.process.map(|(pid, name, unit)| Arc::new(Process { pid, name, unit })),
@@ -330,6 +331,8 @@ mod tests {
         let full = Facts {
             protocol: Some("starttls:smtp".into()),
             tls_version: Some(0x0304),
+            // Of one handshake, and not kept.
+            cipher: None,
             possession: Some(Possession::Unverified),
             client_cas: Some(Vec::new().into()),
             process: Some(Arc::new(Process { pid: 7, name: "a\0b\u{202e}".into(), unit: None })),

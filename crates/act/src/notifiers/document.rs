@@ -95,7 +95,7 @@ impl NoticeDocument {
     }
 }
 
-/// Days with one decimal, and no -0.0.
+/// Days with one decimal, cut as in the text, and no -0.0.
 fn days(end: UnixTime, at: UnixTime) -> f64 {
-    (end.days_after(at) * 10.0).round() / 10.0 + 0.0
+    (end.days_after(at) * 10.0).trunc() / 10.0 + 0.0
 }

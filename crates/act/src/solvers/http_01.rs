@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::seen::{Eyes, Seen};
-use super::{BuildCx, Tokens, stand};
+use super::{BuildCx, Shown, stand};
 use crate::issuers::acme::jws::b64;
 use crate::settings;
 
@@ -56,7 +56,7 @@ pub(super) struct Http01 {
 enum Way {
     Webroot(PathBuf),
     Listen(SocketAddr),
-    Server(Arc<Tokens>),
+    Server(Shown),
 }
 
 /// The address in `listen`: with a port, or a port alone.
@@ -90,7 +90,7 @@ impl Http01 {
                 ));
             }
             Some(path) => Way::Webroot(path),
-            None if server => Way::Server(Arc::clone(&cx.tokens)),
+            None if server => Way::Server(Shown::new(Arc::clone(&cx.keep))),
             None => Way::Listen(listen(read.listen.as_deref(), 80)?),
         };
         let eyes = Eyes { port: read.port.unwrap_or(80), address: read.address };
@@ -105,10 +105,7 @@ impl Http01 {
                 work.await.map_err(|e| Fault::new(FaultKind::System, e.to_string()))?
             }
             Way::Listen(address) => stand::show_token(*address, token, authorization).await,
-            Way::Server(tokens) => {
-                tokens.show(token, authorization);
-                Ok(())
-            }
+            Way::Server(shown) => shown.show(token, authorization),
         }
     }
 
@@ -123,10 +120,7 @@ impl Http01 {
                 stand::take_back_token(*address, token).await;
                 Ok(())
             }
-            Way::Server(tokens) => {
-                tokens.take_back(token);
-                Ok(())
-            }
+            Way::Server(shown) => shown.take_back(token),
         }
     }
 
@@ -184,7 +178,7 @@ impl Solver for Http01 {
     fn is_visible<'a>(&'a self, _: &'a Cx, challenge: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>> {
         Box::pin(async move {
             // What listens in this process ends with it: after a restart it is shown anew.
-            if !matches!(self.way, Way::Webroot(_)) {
+            if matches!(self.way, Way::Listen(_)) {
                 self.show(&challenge.token, &challenge.key_authorization).await?;
             }
             let Some(eyes) = &self.eyes else { return Ok(true) };

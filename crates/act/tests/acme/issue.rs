@@ -4,10 +4,10 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 
-use notafter_act::solvers::Tokens;
+use notafter_act::solvers::{PLACE, Shown};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier, Profile};
-use notafter_core::joints::{BoxFuture, Cx, Issuer, Solver};
+use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep as _, Solver};
 use notafter_lab::pebble::Options;
 use notafter_lab::{Lab, need, program, server};
 use serde_json::json;
@@ -79,16 +79,19 @@ async fn by_ports_of_our_own_and_for_addresses() {
 async fn through_a_server_that_asks_the_table() {
     let lab = Lab::new("acme-table");
     let Some(ca) = start(&lab, &Options::default()) else { return };
-    let tokens = Arc::new(Tokens::default());
+    let memory = Arc::<Memory>::default();
+    let shown = Shown::new(memory.clone());
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", ca.http_port())).await.unwrap();
-    let table_of = Arc::clone(&tokens);
+    let table_of = shown.clone();
     let web = tokio::spawn(async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut piece = [0; 4096];
             let read = stream.read(&mut piece).await.unwrap_or(0);
             let line = String::from_utf8_lossy(&piece[..read]).into_owned();
-            let body = table_of.answer(line.split(' ').nth(1).unwrap_or_default()).unwrap_or_default();
+            let path = line.split(' ').nth(1).unwrap_or_default();
+            let token = path.strip_prefix(PLACE).unwrap_or_default();
+            let body = table_of.answer(token).unwrap().unwrap_or_default();
             let status = if body.is_empty() { "404 No" } else { "200 OK" };
             let answer = format!(
                 "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -98,10 +101,11 @@ async fn through_a_server_that_asks_the_table() {
         }
     });
     let settings = json!({ "server": true, "port": ca.http_port(), "address": "127.0.0.1" });
-    let solver = solver("http-01", settings, &tokens);
+    let solver = solver("http-01", settings, &memory);
     let acme = issuer(table(&ca, json!({})), &Arc::default());
     order(&acme, &request(&lab, &["a.test"]), &*solver).await.unwrap();
-    assert_eq!(tokens.answer("/.well-known/acme-challenge/x"), None);
+    assert_eq!(shown.answer("x").unwrap(), None);
+    assert_eq!(memory.kept("http-01/shown").unwrap().unwrap_or_default(), b"", "taken back");
     web.abort();
 }
 

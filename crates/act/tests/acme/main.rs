@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use notafter_act::issuers::acme::Acme;
 use notafter_act::issuers::{self, BuildCx};
 use notafter_act::roots::Roots;
-use notafter_act::solvers::{self, Tokens};
+use notafter_act::solvers;
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::fault::Fault;
@@ -94,9 +94,9 @@ pub(crate) fn issuer(table: Value, keep: &Arc<Memory>) -> Acme {
     Acme::open(table, &BuildCx { roots: roots(), keep }).unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub(crate) fn solver(kind: &str, table: Value, tokens: &Arc<Tokens>) -> Box<dyn Solver> {
-    let cx =
-        solvers::BuildCx { roots: roots(), keep: Arc::new(Memory::default()), tokens: Arc::clone(tokens) };
+pub(crate) fn solver(kind: &str, table: Value, keep: &Arc<Memory>) -> Box<dyn Solver> {
+    let keep: Arc<dyn Keep> = keep.clone();
+    let cx = solvers::BuildCx { roots: roots(), keep };
     (solvers::find(kind).unwrap().build)(table, &cx).unwrap_or_else(|error| panic!("{kind}: {error}"))
 }
 

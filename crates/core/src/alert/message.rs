@@ -86,7 +86,11 @@ fn title(event: Event, alert: &Alert, findings: &[&Tellable], now: UnixTime) -> 
         }
     };
     match event {
-        Event::Resolved => format!("over: {}", alert.title),
+        // What ended is gone from the findings; of what has no date only the name is left of it.
+        Event::Resolved => match alert.group.split('\n').nth(1) {
+            Some(class) if class != "end" => format!("over: {class}: {}", alert.title),
+            _ => format!("over: {}", alert.title),
+        },
         Event::Escalation => format!("nobody has answered: {what}"),
         Event::Reminder => format!("still: {what}"),
         Event::Alert | Event::Digest | Event::Test => what,

@@ -36,7 +36,7 @@ impl Rule for AnchorExpires {
         let (Some(anchor), Some(end)) = (&view.anchor, view.asset.not_after) else {
             return Verdict::NotApplicable;
         };
-        let places = exposed(anchor, |location| !location.is_embedded());
+        let places = exposed(anchor, |location| !location.is_embedded() && !location.is_published());
         // A later one is known, and this one is dead: a copy that was left lying.
         if places.is_empty() || end >= UnixTime::NO_EXPIRY || (anchor.has_later_twin && now > end) {
             return Verdict::NotApplicable;
@@ -125,6 +125,9 @@ mod tests {
     #[test]
     fn healthy() {
         check(cluster(365, 200).depended_on(3), None);
+        let manual = Scene::root("example").lives(365, -200);
+        let manual = manual.at_file("/usr/share/doc/prometheus/examples/tls/ca.pem", Role::Root);
+        check(manual.depended_on(2), None);
         check(cluster(365, 6).depended_on(0), None);
         check(cluster(365, 6).depended_on(3).later_twin(true), None);
         check(cluster(365, -6).depended_on(3).later_twin(false), None);

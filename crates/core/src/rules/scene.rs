@@ -699,7 +699,7 @@ pub(crate) fn judge_at(
     expected: Option<(Kind, Severity)>,
     now: UnixTime,
 ) {
-    let policy = Policy { gone_after: Some(7 * DAY), owners_expected: owner.is_some(), ..Policy::default() };
+    let policy = Policy { gone_after: Some(7 * DAY), owners_expected: true, ..Policy::default() };
     let verdict = rule.check(&Dossier { subject, policy: &policy, owner: owner.as_ref() }, now);
     if let Some(next) = verdict.holds_until() {
         assert!(next > now, "holds_until lies in the past: {next}");

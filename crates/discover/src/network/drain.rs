@@ -313,6 +313,7 @@ impl<'w> Drain<'w> {
         Facts {
             protocol: Some(protocol),
             tls_version: Some(flight.version),
+            cipher: Some(flight.cipher),
             possession: Some(possession),
             client_cas,
             process,

@@ -25,7 +25,7 @@ use notafter_store::rows::AssetRow;
 use serde_json::{Value, json};
 
 use super::hands::{memory, telling_setup};
-use super::{End, Usage, no_rows};
+use super::{End, Usage, no_rows, runtime};
 use crate::assemble;
 use crate::cli::{AlertTest, Format, Global};
 use crate::config::plan::{self, Sheet};
@@ -198,11 +198,6 @@ fn preview(
         print::out(format!("{}\n", json!({ "owner": notice.owner, "items": shown })).as_bytes());
     }
     Ok(End::Done)
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Usage> {
-    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    built.map_err(|e| Usage::new(format!("cannot start: {e}")))
 }
 
 /// Waits for the server to try each of them once.

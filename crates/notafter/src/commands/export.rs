@@ -11,9 +11,13 @@ use notafter_engine::notify::secret_hash;
 use notafter_server::Access;
 use notafter_server::export::{Format, write};
 use notafter_server::{calendar as calendars, status_export};
+use notafter_sheet::compare::compare;
+use notafter_sheet::entries::Entry;
+use notafter_sheet::reading::take;
+use notafter_sheet::{Wrong, table};
 
 use super::hands::{instant, memory, setup};
-use super::{End, Usage};
+use super::{End, Usage, import};
 use crate::assemble;
 use crate::cli::{self, Calendar, Export, Global};
 use crate::data::{shown, who};
@@ -21,6 +25,14 @@ use crate::moment;
 use crate::print;
 
 pub(crate) fn run(global: &Global, args: &Export) -> Result<End, Usage> {
+    if let Some(sheet) = &args.like {
+        return like(global, args, sheet);
+    }
+    let said = &args.reading;
+    if !said.column.is_empty() || said.sheet.is_some() || said.dates.is_some() {
+        return Err(Usage::new("--column, --sheet and --dates are about a file")
+            .hint("name it: --like inventory.xlsx"));
+    }
     let (data, store, now) = memory(global)?;
     let at = instant(global, now)?;
     let query = super::ls::parse(&super::ls::words(&args.query), &data, &store)?;
@@ -45,6 +57,39 @@ pub(crate) fn run(global: &Global, args: &Export) -> Result<End, Usage> {
     beside.keep().map_err(cannot)?;
     if !global.quiet {
         print::note(&format!("{}: {rows} rows", shown(path)));
+    }
+    Ok(End::Done)
+}
+
+/// A person's own sheet, brought up to date.
+fn like(global: &Global, args: &Export, sheet: &Path) -> Result<End, Usage> {
+    super::no_rows(global, "export --like")?;
+    let asked = import::asked(&args.reading)?;
+    let explain = |wrong: Wrong| Usage::new(format!("{}: {}", shown(sheet), wrong.message)).hint(wrong.hint);
+    let book = table::open(&import::read(sheet)?).map_err(explain)?;
+    let (data, store, now) = memory(global)?;
+    let found = import::found(&store, now).map_err(|e| data.explain(&e))?;
+    let reading = take(&book, &asked, &found).map_err(explain)?;
+    let entries: Vec<Entry> = reading.parts.iter().flat_map(|p| p.rows.entries.iter().cloned()).collect();
+    let like = notafter_sheet::like::like(&book, &reading, &compare(&entries, &found), &found);
+    let (bytes, note) = notafter_sheet::write::write(&like.book).map_err(explain)?;
+    match &args.output {
+        None => drop(print::out(&bytes)),
+        Some(path) => {
+            let cannot = |e: std::io::Error| Usage::new(format!("cannot write {}: {e}", path.display()));
+            let mut beside = Beside::new(path).map_err(cannot)?;
+            beside.file.write_all(&bytes).map_err(cannot)?;
+            beside.keep().map_err(cannot)?;
+        }
+    }
+    if !global.quiet {
+        for note in reading.notes.iter().chain(&note) {
+            print::note(note);
+        }
+        print::note(&format!(
+            "{} rows put right, {} as they were, {} about what is gone or cannot be read left alone, {} added",
+            like.mended, like.right, like.left, like.added
+        ));
     }
     Ok(End::Done)
 }

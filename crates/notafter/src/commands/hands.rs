@@ -45,7 +45,7 @@ pub(crate) fn memory(global: &Global) -> Result<(Data, Arc<Store>, UnixTime), Us
 pub(crate) fn setup(global: &Global, data: &Data, store: &Store) -> Result<(Sheet, Setup), Usage> {
     let sheet = assemble::read_sheet(global.config.as_deref())?;
     let (watched, _) = watches::read(store).map_err(|e| data.explain(&e))?;
-    let setup = sheet.mute_setup(&watched).map_err(|e| explained(&sheet, &e))?;
+    let setup = sheet.mute_setup(&watched).map_err(|e| assemble::explained(&sheet, &e))?;
     Ok((sheet, setup))
 }
 
@@ -53,15 +53,8 @@ pub(crate) fn setup(global: &Global, data: &Data, store: &Store) -> Result<(Shee
 pub(crate) fn telling_setup(global: &Global, data: &Data, store: &Store) -> Result<(Sheet, Setup), Usage> {
     let sheet = assemble::read_sheet(global.config.as_deref())?;
     let (watched, _) = watches::read(store).map_err(|e| data.explain(&e))?;
-    let setup = sheet.setup(&watched).map_err(|e| explained(&sheet, &e))?;
+    let setup = sheet.setup(&watched).map_err(|e| assemble::explained(&sheet, &e))?;
     Ok((sheet, setup))
-}
-
-fn explained(sheet: &Sheet, what: &str) -> Usage {
-    match &sheet.file {
-        Some(file) => assemble::explain(file, what),
-        None => assemble::explain_plain(what),
-    }
 }
 
 /// The instant by which something is judged or counted: `--at`, else now.

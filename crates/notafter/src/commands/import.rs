@@ -32,7 +32,7 @@ use notafter_store::{Store, StoreError};
 
 use super::hands::{memory, setup};
 use super::{End, Usage, no_rows};
-use crate::cli::{DateOrder, Global, Import};
+use crate::cli::{DateOrder, Global, Import, SheetReading};
 use crate::data::{shown, who};
 use crate::print;
 use crate::watches::{self, Watch};
@@ -45,7 +45,7 @@ const EVERY: i64 = 3600;
 
 pub(crate) fn run(global: &Global, args: &Import) -> Result<End, Usage> {
     no_rows(global, "import")?;
-    let asked = asked(args)?;
+    let asked = asked(&args.reading)?;
     let bytes = read(&args.file)?;
     let explain =
         |wrong: Wrong| Usage::new(format!("{}: {}", args.file.display(), wrong.message)).hint(wrong.hint);
@@ -83,7 +83,7 @@ pub(crate) fn run(global: &Global, args: &Import) -> Result<End, Usage> {
     Ok(if refused { End::Failed } else { End::Done })
 }
 
-fn asked(args: &Import) -> Result<Asked, Usage> {
+pub(super) fn asked(args: &SheetReading) -> Result<Asked, Usage> {
     let columns = args.column.iter().map(|text| match text.split_once('=') {
         Some((meaning, heading)) => Ok((meaning.trim().to_ascii_lowercase(), heading.trim().to_owned())),
         None => Err(Usage::new(format!("--column {text}: say what the column means"))
@@ -97,7 +97,7 @@ fn asked(args: &Import) -> Result<Asked, Usage> {
 }
 
 /// The file's bytes, one more than allowed at most.
-fn read(file: &Path) -> Result<Vec<u8>, Usage> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Usage> {
     use std::io::Read;
     let cannot = |e: std::io::Error| Usage::new(format!("cannot read {}: {e}", file.display()));
     let opened = std::fs::File::open(file).map_err(cannot)?;
@@ -110,7 +110,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Usage> {
 }
 
 /// Everything that is and was there, as the comparison wants it.
-fn found(store: &Store, now: UnixTime) -> Result<Vec<Found>, StoreError> {
+pub(super) fn found(store: &Store, now: UnixTime) -> Result<Vec<Found>, StoreError> {
     let mut out: Vec<Found> = Vec::new();
     let mut at: BTreeMap<notafter_core::Fingerprint, usize> = BTreeMap::new();
     let mut certificates = Vec::new();
@@ -124,6 +124,7 @@ fn found(store: &Store, now: UnixTime) -> Result<Vec<Found>, StoreError> {
                 title: row.title.clone(),
                 issuer: row.issuer_name.clone(),
                 not_after: row.not_after,
+                not_before: row.not_before,
                 owner: row.owner.clone(),
                 in_use,
                 aside: row.is_ca || row.kind != AssetKind::Certificate,

@@ -4,7 +4,7 @@ use notafter_core::UnixTime;
 use notafter_core::alert::{Alert, State};
 use notafter_core::dossier::days_text;
 use notafter_core::finding::{Severity, summary_at};
-use notafter_core::query::{Query, QueryError};
+use notafter_core::query::{Query, QueryError, Test};
 use notafter_server::documents;
 use notafter_store::findings::FindingFilter;
 use notafter_store::queries::Sort;
@@ -32,13 +32,14 @@ pub(crate) fn run(global: &Global, args: &Ls) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
     let at = instant(global, now)?;
     let failed = |e: notafter_store::StoreError| data.explain(&e);
-    if args.alerts {
-        return alerts(global, &store, at).map_err(failed);
-    }
     if args.findings {
         return findings(global, &store, at).map_err(failed);
     }
     let query = parse(&words(&args.query), &data, &store)?;
+    if args.alerts {
+        let open = asked(store.open_alerts().map_err(failed)?, &query)?;
+        return Ok(alerts(global, open, at));
+    }
     let mut list = List::new(global, at);
     let mut after: Option<String> = None;
     let mut left = args.limit.unwrap_or(usize::MAX);
@@ -260,12 +261,28 @@ pub(crate) fn alert_rows(format: Format, alerts: &[Alert]) -> End {
     })
 }
 
-fn alerts(global: &Global, store: &Store, now: UnixTime) -> Result<End, StoreError> {
-    let mut alerts = store.open_alerts()?;
+/// Those of which every word of the query holds.
+fn asked(mut alerts: Vec<Alert>, query: &Query) -> Result<Vec<Alert>, Usage> {
+    for term in &query.terms {
+        let holds: Box<dyn Fn(&Alert) -> bool> = match &term.test {
+            Test::Owner(Some(owner)) => Box::new(|a| a.owner.eq_ignore_ascii_case(owner)),
+            Test::Severity(worst) => Box::new(|a| a.severity <= *worst),
+            Test::Text(text) => Box::new(|a| a.title.to_lowercase().contains(&text.to_lowercase())),
+            _ => {
+                return Err(Usage::new("alerts cannot be asked that")
+                    .hint("owner:NAME, severity:critical and words of their titles; without --alerts the inventory is asked"));
+            }
+        };
+        alerts.retain(|a| holds(a) != term.not);
+    }
+    Ok(alerts)
+}
+
+fn alerts(global: &Global, mut alerts: Vec<Alert>, now: UnixTime) -> End {
     alerts.retain(|a| a.state != State::Resolved);
     alerts.sort_by_key(|a| (a.severity, a.deadline.unwrap_or(UnixTime(i64::MAX))));
     if global.format() != Format::Table {
-        return Ok(alert_rows(global.format(), &alerts));
+        return alert_rows(global.format(), &alerts);
     }
     let mut paper = Paper::new(print::colours(global.color), print::width());
     for alert in &alerts {
@@ -285,7 +302,7 @@ fn alerts(global: &Global, store: &Store, now: UnixTime) -> Result<End, StoreErr
         paper.line(Ink::Plain, "no alert is open");
     }
     print::out(paper.into_text().as_bytes());
-    Ok(End::Done)
+    End::Done
 }
 
 fn findings(global: &Global, store: &Store, now: UnixTime) -> Result<End, StoreError> {

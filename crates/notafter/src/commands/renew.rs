@@ -9,17 +9,17 @@ use std::time::Duration;
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::joints::{Cx, Keep};
-use notafter_core::proof::PlaceProof;
+use notafter_core::proof::{PlaceProof, Proof};
 use notafter_core::query::nearest;
-use notafter_core::renew::{Renewal, State, TargetState};
+use notafter_core::renew::{Renewal, State, TargetState, TargetWork};
 use notafter_engine::clock::SystemClock;
 use notafter_engine::renew::{Managed, Renewer, Tools, Went, expectation};
+use notafter_pki::Certificate;
 use notafter_store::Store;
-use notafter_store::seal::Sealed;
 use serde_json::{Value, json};
 
-use super::{End, Usage, no_rows};
-use crate::assemble;
+use super::{End, Usage, no_rows, runtime};
+use crate::assemble::{self, explained};
 use crate::cli::{Deploy, Format, Global, Prove, Rehearse, Renew};
 use crate::config::plan::Sheet;
 use crate::data::{Data, who};
@@ -44,7 +44,7 @@ impl Bench {
         let clock = Arc::new(SystemClock::new());
         let now = clock.now();
         let sheet = assemble::read_sheet(global.config.as_deref())?;
-        let names = keeping::checked(&sheet, now).map_err(|e| wrong(&sheet, &e))?;
+        let names = keeping::checked(&sheet, now).map_err(|e| explained(&sheet, &e))?;
         if let Some(name) = name.filter(|name| !names.iter().any(|n| n == name)) {
             return Err(unknown(name, &names));
         }
@@ -54,11 +54,10 @@ impl Bench {
         }
         let data = Data::find(global, &sheet)?;
         let store = data.open(now)?;
-        let master = sheet.config.keys.master(&data.folder).map_err(|e| assemble::explain_plain(&e))?;
-        let keep: Arc<dyn Keep> = Arc::new(Sealed::new(Arc::clone(&store), master));
-        let yard = Yard { keep: Arc::clone(&keep), tokens: Arc::default(), rehearsal: false };
-        let managed = sheet.managed(&yard, now).map_err(|e| wrong(&sheet, &e))?;
-        let tools = keeping::tools(&sheet, Arc::clone(&keep)).map_err(|e| wrong(&sheet, &e))?;
+        let keep = keeping::keep(&sheet, &data, &store).map_err(|e| assemble::explain_plain(&e))?;
+        let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
+        let managed = sheet.managed(&yard, now).map_err(|e| explained(&sheet, &e))?;
+        let tools = keeping::tools(&sheet, Arc::clone(&keep)).map_err(|e| explained(&sheet, &e))?;
         let cx = Cx::new(clock, assemble::vantage());
         Ok(Self { data, store, managed, tools, cx, sheet, keep })
     }
@@ -80,12 +79,15 @@ impl Bench {
     async fn go_on(&self, managed: &Managed, patience: Duration) -> Result<Option<Renewal>, Usage> {
         let begun = self.cx.clock.monotonic();
         let mut said = String::new();
+        let mut held = false;
         loop {
             let went = self.renewer().advance(managed).await.map_err(|e| self.data.explain(&e))?;
             let renewal = match went {
                 Went::Nothing => return self.newest(managed),
                 Went::Held => {
-                    print::note("another process works on it");
+                    if !std::mem::replace(&mut held, true) {
+                        print::note("another process works on it");
+                    }
                     None
                 }
                 Went::To(renewal) => Some(*renewal),
@@ -128,18 +130,6 @@ fn unknown(name: &str, known: &[String]) -> Usage {
     Usage::new(format!("no certificate is called `{}`", name.escape_debug())).hint(hint)
 }
 
-fn wrong(sheet: &Sheet, message: &str) -> Usage {
-    match &sheet.file {
-        Some(file) => assemble::explain(file, message),
-        None => assemble::explain_plain(message),
-    }
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Usage> {
-    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    built.map_err(|e| Usage::new(format!("cannot start: {e}")))
-}
-
 pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
     no_rows(global, "renew")?;
     if args.dry_run {
@@ -173,6 +163,10 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
     no_rows(global, "deploy")?;
     let bench = Bench::open(global, Some(&args.name))?;
     let managed = bench.find(&args.name)?.clone();
+    if let Some(end) = bench.newest(&managed)?.and_then(|r| ended(&r, bench.now())) {
+        return Err(Usage::new(format!("what was issued for `{}` ended at {end}", managed.name))
+            .hint(format!("notafter renew {} issues a new one", managed.name)));
+    }
     runtime()?.block_on(async {
         let put = bench
             .renewer()
@@ -188,6 +182,12 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
         let renewal = bench.go_on(&managed, args.wait()?).await?;
         Ok(finish(global, renewal.as_ref()))
     })
+}
+
+/// When what was issued ended, if it has.
+fn ended(renewal: &Renewal, now: UnixTime) -> Option<UnixTime> {
+    let leaf = Certificate::parse(renewal.chain.first()?).ok()?;
+    leaf.not_after().filter(|end| *end <= now)
 }
 
 pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
@@ -226,7 +226,7 @@ pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
             }
             print::out(paper.into_text().as_bytes());
         } else {
-            let document = json!({"name": managed.name, "generation": renewal.generation, "proved": proved, "places": places});
+            let document = json!({"name": managed.name, "generation": renewal.generation, "proved": proved, "places": places.iter().map(place_document).collect::<Vec<_>>()});
             print::out(format!("{document}\n").as_bytes());
         }
         Ok(if proved { End::Done } else { End::Failed })
@@ -240,8 +240,8 @@ pub(crate) fn rehearse(global: &Global, args: &Rehearse) -> Result<End, Usage> {
         Some(name) => vec![bench.find(name)?.clone()],
         None => bench.managed.clone(),
     };
-    let yard = Yard { keep: Arc::clone(&bench.keep), tokens: Arc::default(), rehearsal: true };
-    let staged = bench.sheet.managed(&yard, bench.now()).map_err(|e| wrong(&bench.sheet, &e))?;
+    let yard = Yard { keep: Arc::clone(&bench.keep), rehearsal: true };
+    let staged = bench.sheet.managed(&yard, bench.now()).map_err(|e| explained(&bench.sheet, &e))?;
     let (mut all, mut documents) = (true, Vec::new());
     let mut paper = Paper::new(print::colours(global.color), print::width());
     for managed in &chosen {
@@ -296,6 +296,16 @@ fn place_lines(paper: &mut Paper, places: &[PlaceProof]) {
     }
 }
 
+fn word(state: TargetState) -> &'static str {
+    match state {
+        TargetState::Waits => "waits",
+        TargetState::Begun => "begun",
+        TargetState::Done => "installed",
+        TargetState::Failed => "failed",
+        TargetState::RolledBack => "put back",
+    }
+}
+
 /// Says how it stands; proved is success, everything else is not.
 fn finish(global: &Global, renewal: Option<&Renewal>) -> End {
     let Some(renewal) = renewal else { return End::Failed };
@@ -314,14 +324,7 @@ fn finish(global: &Global, renewal: Option<&Renewal>) -> End {
             paper.paragraph(Ink::Dim, 2, &format!("other than before: {change}"));
         }
         for target in &renewal.targets {
-            let state = match target.state {
-                TargetState::Waits => "waits",
-                TargetState::Begun => "begun",
-                TargetState::Done => "installed",
-                TargetState::Failed => "failed",
-                TargetState::RolledBack => "put back",
-            };
-            paper.line(Ink::Plain, &format!("  {} {state}", target.label));
+            paper.line(Ink::Plain, &format!("  {} {}", target.label, word(target.state)));
             if !target.said.is_empty() {
                 paper.paragraph(Ink::Dim, 4, &target.said);
             }
@@ -348,6 +351,35 @@ pub(crate) fn document(renewal: &Renewal) -> Value {
         "next": (renewal.next < i64::MAX).then(|| UnixTime(renewal.next).to_string()),
         "said": renewal.said,
         "changes": renewal.changes,
-        "targets": renewal.targets,
+        "targets": renewal.targets.iter().map(target_document).collect::<Vec<_>>(),
+    })
+}
+
+fn target_document(target: &TargetWork) -> Value {
+    json!({
+        "name": target.label,
+        "wave": target.wave,
+        "state": word(target.state),
+        "said": target.said,
+        "places": target.places.iter().map(place_document).collect::<Vec<_>>(),
+    })
+}
+
+fn place_document(place: &PlaceProof) -> Value {
+    let proof = |proof: &Proof| {
+        json!({
+            "at": proof.at().to_string(),
+            "vantage": proof.vantage(),
+            "location": proof.location(),
+            "leaf": format!("sha256:{}", proof.leaf()),
+            "possession": proof.is_possession(),
+        })
+    };
+    json!({
+        "location": place.location,
+        "proved": place.excused.is_none() && place.is_settled(),
+        "excused": place.excused,
+        "proofs": place.proofs.iter().map(proof).collect::<Vec<_>>(),
+        "said": place.last,
     })
 }

@@ -24,7 +24,16 @@ const PAIRS_MAX: u64 = 65_536;
 
 pub(crate) fn run(global: &Global, args: Scan) -> Result<End, Usage> {
     let assembly = Assembly::new(global, &args.look, &args.targets)?.with_entries();
-    if let Some(end) = consent(&assembly, &args)? {
+    assembled(global, assembly, &args)
+}
+
+/// Looks at the targets alone, and not at what the configuration knows besides.
+pub(crate) fn targets_alone(global: &Global, args: &Scan) -> Result<End, Usage> {
+    assembled(global, Assembly::new(global, &args.look, &args.targets)?, args)
+}
+
+fn assembled(global: &Global, assembly: Assembly, args: &Scan) -> Result<End, Usage> {
+    if let Some(end) = consent(&assembly, args)? {
         return Ok(end);
     }
     let format = global.format();

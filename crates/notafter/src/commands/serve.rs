@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use notafter_act::solvers::Tokens;
+use notafter_act::solvers::Shown;
 use notafter_core::clock::Clock;
 use notafter_engine::clock::SystemClock;
 use notafter_engine::notify::secret_hash;
 use notafter_engine::serve::{Engine, Handle};
 use notafter_engine::setup::Setup;
+use notafter_server::challenge::Challenges;
 use notafter_server::probe::Prober;
 use notafter_server::{App, Settings, serve};
 use notafter_store::Store;
@@ -34,16 +35,15 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sheet = assemble::read_sheet(global.config.as_deref())?;
-    let web = sheet.web(args.listen).map_err(|e| explain(&sheet, &e))?;
+    let web = sheet.web(args.listen).map_err(|e| assemble::explained(&sheet, &e))?;
     let data = Data::find(global, &sheet)?;
     let lock = data.lock()?;
     let token = data.token()?;
     let store = data.open(clock.now())?;
     store.claim().map_err(|e| data.explain(&e))?;
     let (watched, version) = watches::read(&store).map_err(|e| data.explain(&e))?;
-    let tokens: Arc<Tokens> = Arc::default();
-    let setup = keeping::setup(&sheet, &watched, (&data, &store, &tokens), clock.now());
-    let setup = setup.map_err(|e| explain(&sheet, &e))?;
+    let setup = keeping::setup(&sheet, &watched, (&data, &store), clock.now());
+    let setup = setup.map_err(|e| assemble::explained(&sheet, &e))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -85,6 +85,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
         token_hash: secret_hash(&token),
         max_series: web.max_series,
         status_public: web.status_public,
+        challenges: challenges(&sheet, &data, &store).map_err(|e| assemble::explained(&sheet, &e))?,
         version: env!("CARGO_PKG_VERSION"),
     };
     // Before anybody is told that it runs: a SIGHUP that nobody hears would be its end.
@@ -107,7 +108,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let serving = runtime.spawn(async move { serve(listener, router, stopped.notified_owned()).await });
     let (global, listen, handle_, store_) =
         (global.clone(), args.listen, Arc::clone(&handle), Arc::clone(&store));
-    let keeper = Keeper { global, listen, data, handle: handle_, store: store_, web, clock, prober, tokens };
+    let keeper = Keeper { global, listen, data, handle: handle_, store: store_, web, clock, prober };
     let end = runtime.block_on(Arc::new(keeper).keep(version, &thread, signals));
     // A database that says nothing must not keep us, nor whoever waits for our end.
     store.begin_end();
@@ -120,11 +121,13 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     Ok(end)
 }
 
-fn explain(sheet: &Sheet, what: &str) -> Usage {
-    match &sheet.file {
-        Some(file) => assemble::explain(file, what),
-        None => Usage::new(what),
+/// What a CA is answered here. The keys are made at the first need: nothing is shown before something is kept alive.
+fn challenges(sheet: &Sheet, data: &Data, store: &Arc<Store>) -> Result<Challenges, String> {
+    if sheet.config.certificate.is_empty() {
+        return Ok(Challenges::default());
     }
+    let shown = Shown::new(keeping::keep(sheet, data, store)?);
+    Ok(Challenges::new(move |token| shown.answer(token).map_err(drop)))
 }
 
 fn greeting(sheet: &Sheet, setup: &Setup, data: &Data) -> String {
@@ -174,7 +177,6 @@ struct Keeper {
     web: Web,
     clock: Arc<dyn Clock>,
     prober: Arc<LookOnce>,
-    tokens: Arc<Tokens>,
 }
 
 impl Keeper {
@@ -235,7 +237,7 @@ impl Keeper {
             Err(wrong) => return print::error(&wrong.message, wrong.hint.as_deref()),
         };
         let (watched, _) = watches::read(&self.store).unwrap_or_default();
-        let with = (&self.data, &self.store, &self.tokens);
+        let with = (&self.data, &self.store);
         match keeping::setup(&sheet, &watched, with, self.clock.now()) {
             Ok(setup) => {
                 let waiting = match self.waiting(&sheet) {

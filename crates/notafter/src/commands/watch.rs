@@ -35,9 +35,9 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
     // A mistake is said now, not by the server later.
     let setup = checked(&sheet, std::slice::from_ref(&watch))?;
     let store = data.open(now)?;
-    let end = super::scan::run(
+    let end = super::scan::targets_alone(
         global,
-        Scan {
+        &Scan {
             targets: args.targets,
             look: Look {
                 resolver: sheet.config.server.resolver.clone().map(toml::Spanned::into_inner),

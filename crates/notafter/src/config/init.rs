@@ -102,6 +102,43 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 
 # [metrics]
 # max_series = 20000
+
+# Who issues certificates for what is kept alive here.
+# [[issuer]]
+# name = "letsencrypt"
+# kind = "acme"
+# directory = "https://acme-v02.api.letsencrypt.org/directory"
+# contact = "mailto:certs@example.com"
+# staging = "https://acme-staging-v02.api.letsencrypt.org/directory"  # where rehearsals order
+
+# Renewed in time, installed, and done when it was seen in use at every place.
+# [[certificate]]
+# name = "api"
+# names = ["api.example.com"]
+# issuer = "letsencrypt"
+# key = "ecdsa-p256"
+# solver = { kind = "http-01", webroot = "/var/www/html" }
+#
+# [[certificate.target]]
+# kind = "files"
+# certificate = "/etc/nginx/api.pem"
+# key = "/etc/nginx/api.key"
+# check = ["nginx", "-t"]
+# reload = ["systemctl", "reload", "nginx"]
+# prove = ["tls://10.0.0.5:443?sni=api.example.com"]
+
+# When new ones may be installed.
+# [[window]]
+# match = ["name:*.example.com"]
+# cron = "0 2 * * 2"
+# duration = "2h"
+# timezone = "Europe/Berlin"
+
+# Nothing is installed meanwhile, unless a date comes first.
+# [[freeze]]
+# from = "2026-12-15"
+# until = "2027-01-05"
+# reason = "year-end freeze"
 "##;
 
 #[cfg(test)]
@@ -122,6 +159,9 @@ mod tests {
             .collect();
         let config = crate::config::parse(&on).unwrap();
         assert_eq!((config.source.len(), config.notifier.len(), config.owner.len()), (3, 2, 2));
+        let kept = (config.issuer.len(), config.certificate.len(), config.window.len());
+        assert_eq!(kept, (1, 1, 1));
+        assert_eq!(config.certificate[0].target.len(), 1);
         assert!(config.server.gone_after.is_some() && config.heartbeat.is_some());
     }
 

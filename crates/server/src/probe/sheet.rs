@@ -158,6 +158,10 @@ fn connection(placement: &Placement, text: &mut Text<'_>) -> io::Result<()> {
         text.family("ssl_tls_version_info", "gauge", "The TLS version used")?;
         text.sample(&[("version", name)], 1.0)?;
     }
+    if let Some(name) = placement.facts.cipher.and_then(notafter_core::cipher::name) {
+        text.family("probe_tls_cipher_info", "gauge", "Returns the TLS cipher negotiated during handshake")?;
+        text.sample(&[("cipher", name)], 1.0)?;
+    }
     Ok(())
 }
 

@@ -178,6 +178,7 @@ pub(crate) fn settings(open_reads: bool) -> Settings {
         max_series: 20_000,
         status_public: true,
         version: "0.2.0",
+        ..Settings::default()
     }
 }
 

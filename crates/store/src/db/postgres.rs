@@ -10,7 +10,10 @@ mod claim;
 mod wait;
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -199,7 +202,13 @@ impl Pool {
     }
 
     pub(crate) fn read<T>(&self, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
-        self.transaction(READ, work).map_err(|(error, _)| error)
+        let mut client = self.begun(READ)?;
+        let done = work(&mut client);
+        if !client.broken {
+            client.leave();
+        }
+        self.give_back(client);
+        done
     }
 
     /// What a write begins with. Each statement sees what was committed before it, and only one writes: the first
@@ -384,6 +393,13 @@ impl Client {
     pub(crate) fn unhurried(&mut self) -> Result<()> {
         self.silence = Duration::from_secs(6 * 3600);
         self.script("SET LOCAL statement_timeout = 0")
+    }
+
+    /// Ends a transaction that changed nothing, without waiting for the answer: what is sent next comes after it.
+    fn leave(&mut self) {
+        let end = pin!(self.client.batch_execute("ROLLBACK"));
+        // The first poll sends it; a connection that is gone is noticed by whoever takes it next.
+        let _ = end.poll(&mut Context::from_waker(Waker::noop()));
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {

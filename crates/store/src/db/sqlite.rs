@@ -377,12 +377,20 @@ fn number(c: &Connection, sql: &str) -> Result<i64> {
     rows.first().map_or(Ok(0), |row| row.int(0))
 }
 
-fn bind(statement: &mut rusqlite::CachedStatement<'_>, args: &[Value<'_>]) -> rusqlite::Result<()> {
-    for at in 1..=statement.parameter_count() {
-        // SQLite numbers `$2, $1` by first appearance: the name says which is meant.
-        let named = statement.parameter_name(at).and_then(|n| n[1..].parse::<usize>().ok());
-        let value = args.get(named.unwrap_or(at).wrapping_sub(1)).copied().unwrap_or(Value::Null);
-        match value {
+/// Which of ours each parameter of a statement is. SQLite numbers `$2, $1` by first appearance: the name says which is
+/// meant. Asked once for many runs: it looks through all names for each.
+fn order(statement: &rusqlite::CachedStatement<'_>) -> Vec<usize> {
+    let named = |at| statement.parameter_name(at).and_then(|n| n[1..].parse::<usize>().ok());
+    (1..=statement.parameter_count()).map(|at| named(at).unwrap_or(at).wrapping_sub(1)).collect()
+}
+
+fn bind(
+    statement: &mut rusqlite::CachedStatement<'_>,
+    order: &[usize],
+    args: &[Value<'_>],
+) -> rusqlite::Result<()> {
+    for (at, which) in (1..).zip(order) {
+        match args.get(*which).copied().unwrap_or(Value::Null) {
             Value::Null => statement.raw_bind_parameter(at, rusqlite::types::Null)?,
             Value::Int(v) => statement.raw_bind_parameter(at, v)?,
             Value::Text(v) => statement.raw_bind_parameter(at, v)?,
@@ -395,7 +403,8 @@ fn bind(statement: &mut rusqlite::CachedStatement<'_>, args: &[Value<'_>]) -> ru
 pub(super) fn execute(c: &Connection, sql: &str, args: &[Value<'_>]) -> Result<u64> {
     let run = || -> rusqlite::Result<usize> {
         let mut statement = c.prepare_cached(sql)?;
-        bind(&mut statement, args)?;
+        let order = order(&statement);
+        bind(&mut statement, &order, args)?;
         statement.raw_execute()
     };
     run().map(|n| n as u64).map_err(|e| failed(e, sql))
@@ -404,9 +413,10 @@ pub(super) fn execute(c: &Connection, sql: &str, args: &[Value<'_>]) -> Result<u
 pub(super) fn execute_many(c: &Connection, sql: &str, all: &[Vec<Value<'_>>]) -> Result<u64> {
     let run = || -> rusqlite::Result<usize> {
         let mut statement = c.prepare_cached(sql)?;
+        let order = order(&statement);
         let mut touched = 0;
         for args in all {
-            bind(&mut statement, args)?;
+            bind(&mut statement, &order, args)?;
             touched += statement.raw_execute()?;
         }
         Ok(touched)
@@ -440,10 +450,10 @@ pub(super) fn query(c: &Connection, sql: &str, args: &[Value<'_>]) -> Result<Vec
 pub(super) fn query_many(c: &Connection, sql: &str, all: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Row>>> {
     let run = || -> rusqlite::Result<Vec<Vec<Row>>> {
         let mut statement = c.prepare_cached(sql)?;
-        let columns = statement.column_count();
+        let (columns, order) = (statement.column_count(), order(&statement));
         let mut out = Vec::with_capacity(all.len());
         for args in all {
-            bind(&mut statement, args)?;
+            bind(&mut statement, &order, args)?;
             let mut found = Vec::new();
             let mut rows = statement.raw_query();
             while let Some(row) = rows.next()? {
@@ -464,7 +474,8 @@ pub(super) fn each(
 ) -> Result<()> {
     let wrong = |e| failed(e, sql);
     let mut statement = c.prepare_cached(sql).map_err(wrong)?;
-    bind(&mut statement, args).map_err(wrong)?;
+    let order = order(&statement);
+    bind(&mut statement, &order, args).map_err(wrong)?;
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(wrong)? {

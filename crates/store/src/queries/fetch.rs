@@ -33,6 +33,8 @@ enum Of {
 
 /// So many lineages of one file of state are read: a list of domains may be long.
 const RENEWALS_MAX: usize = 10_000;
+/// So many rows are asked for by one statement.
+const TOGETHER: [usize; 4] = [1, 8, 32, 128];
 /// So many are kept at hand.
 const KNOWN_MAX: usize = 10_000;
 
@@ -59,14 +61,14 @@ impl Known {
     }
 }
 
-const ASSET: &str =
+/// What a row of a list is made from; a condition follows.
+pub(super) const ASSET: &str =
     "SELECT a.fp8, a.fp24, a.kind, a.title, a.issuer, a.not_before, a.not_after, a.flags, a.label, a.owner,
     a.places, a.served, a.unseen,
     (SELECT l.text FROM placement p JOIN location l ON l.id = p.location
      WHERE p.asset = a.id AND p.gone IS NULL LIMIT 1),
     a.severity, a.findings, a.first_seen, a.id
-  FROM asset a
-  WHERE a.id = $1";
+  FROM asset a";
 
 /// Where a list goes on: opaque to callers, checked when it comes back.
 pub(crate) fn cursor(sort: Sort, not_after: i64, title: &str, id: i64) -> String {
@@ -110,12 +112,22 @@ pub(crate) fn read_cursor(sort: Sort, text: &str) -> Result<(i64, String, i64)> 
 
 /// The rows of these assets, in this order.
 pub(crate) fn assets(c: &mut Conn<'_>, known: &Known, ids: &[i64], sort: Sort) -> Result<Vec<AssetRow>> {
-    let asked: Vec<Vec<Value<'_>>> = ids.iter().map(|id| vec![(*id).into()]).collect();
-    let rows = c.query_many(ASSET, &asked)?;
-    rows.into_iter().flatten().map(|row| asset(c, known, row, sort)).collect()
+    let mut rows: HashMap<i64, Row> = HashMap::new();
+    for part in ids.chunks(TOGETHER[TOGETHER.len() - 1]) {
+        // Few lengths of list, so that few statements are prepared; the last one is asked for again.
+        let length = TOGETHER.into_iter().find(|n| *n >= part.len()).unwrap_or(part.len());
+        let asked = part.iter().chain(part.last().into_iter().cycle()).take(length);
+        let asked: Vec<Value<'_>> = asked.map(|id| (*id).into()).collect();
+        let list = (1..=length).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+        for row in c.query(&format!("{ASSET} WHERE a.id IN ({list})"), &asked)? {
+            rows.insert(row.int(17)?, row);
+        }
+    }
+    ids.iter().filter_map(|id| rows.remove(id)).map(|row| asset(c, known, row, sort)).collect()
 }
 
-fn asset(c: &mut Conn<'_>, known: &Known, mut row: Row, sort: Sort) -> Result<AssetRow> {
+/// The row of [`ASSET`].
+pub(super) fn asset(c: &mut Conn<'_>, known: &Known, mut row: Row, sort: Sort) -> Result<AssetRow> {
     let (not_after, flags, id) = (row.int(6)?, row.int(7)?, row.int(17)?);
     let title = row.text(3)?;
     let issuer = row.maybe_int(4)?;
