@@ -272,3 +272,128 @@ fn the_server_answers_the_ca() {
     assert_eq!(asked("/.well-known/acme-challenge/..%2f..%2fapi"), "404");
     assert_eq!(asked("/"), "421");
 }
+
+/// What this program may not write: the pair is laid out, a person installs it, and what is seen ticks itself off.
+#[test]
+fn a_person_installs_and_the_runbook_ticks_itself_off() {
+    let lab = Lab::new("renew-hand");
+    let authority = Authority::new(&lab);
+    let Some(ca) = need(pebble::start(&lab, &pebble::Options::default())) else { return };
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&Request::server().days(20)))) else { return };
+    let (tls, stage, port) = (web.folder().join("tls"), lab.subfolder("stage"), ca.http_port());
+    let place = format!("tls://{}?sni=srv.test", web.address());
+    let config = format!(
+        "[[issuer]]\nname = \"pebble\"\nkind = \"acme\"\ndirectory = \"{}\"\nca_file = \"{}\"\n\
+         [[certificate]]\nname = \"web\"\nnames = [\"srv.test\"]\nissuer = \"pebble\"\n\
+         solver = {{ kind = \"http-01\", listen = \"127.0.0.1:{port}\", port = {port}, address = \"127.0.0.1\" }}\n\
+         [[certificate.target]]\nkind = \"hand\"\nname = \"the box\"\nprove = [\"{place}\"]\n\
+         files = {{ certificate = \"{stage}/web.pem\", key = \"{stage}/web.key\" }}\n\
+         steps = [\"upload both at System > TLS\", \"press Apply\"]\n",
+        ca.directory(),
+        ca.ca_file().display(),
+        stage = stage.display(),
+    );
+    let file = lab.path().join("notafter.toml");
+    std::fs::write(&file, &config).expect("written");
+    let data = lab.path().join("data");
+    let ask = |arguments: &[&str]| {
+        let (config, data) = (file.to_string_lossy().into_owned(), data.to_string_lossy().into_owned());
+        run(&[arguments, &["--config", &config, "--data", &data]].concat())
+    };
+    let before = ask(&["runbook", "web"]);
+    assert!(
+        before.code == 1 && before.out.contains("nothing was issued yet"),
+        "{}{}",
+        before.out,
+        before.err
+    );
+    let renewed = ask(&["renew", "web", "--json", "--wait", "5s"]);
+    assert_eq!(
+        (renewed.code, json(&renewed)["state"].as_str()),
+        (1, Some("waits-for-proof")),
+        "{}",
+        renewed.out
+    );
+    assert_eq!(modes(&stage.join("web.key")), 0o600);
+    let lines = |run: &Run| -> Vec<(String, bool)> {
+        let document = json(run);
+        let lines = document["lines"].as_array().into_iter().flatten();
+        lines.map(|l| (l["what"].as_str().unwrap_or_default().to_owned(), l["done"] == true)).collect()
+    };
+    let of = |ticks: [bool; 4]| -> Vec<(String, bool)> {
+        ["stage", "do", "do", "verify"].iter().map(|w| (*w).to_owned()).zip(ticks).collect()
+    };
+    let open = ask(&["runbook", "web", "--json"]);
+    assert_eq!((open.code, lines(&open)), (1, of([true, false, false, false])), "{}", open.out);
+    // The person does it.
+    for (from, to) in [("web.pem", "fullchain.pem"), ("web.key", "key.pem")] {
+        std::fs::copy(stage.join(from), tls.join(to)).expect("installed");
+    }
+    web.reload().expect("nginx reloads");
+    let done = ask(&["runbook", "web", "--json"]);
+    assert_eq!((done.code, lines(&done)), (0, of([true; 4])), "{}", done.out);
+    let closed = ask(&["prove", "web"]);
+    assert_eq!(closed.code, 0, "{}", closed.out);
+
+    // A target that is seen nowhere would never end.
+    std::fs::write(&file, config.replace(&format!("prove = [\"{place}\"]\n"), "")).expect("written");
+    let check = ask(&["config", "check"]);
+    assert!(check.code == 2 && check.err.contains("seen nowhere"), "{}{}", check.out, check.err);
+}
+
+/// The witness: what somebody else's renewer wrote has to be in use, and nothing is configured for it.
+#[test]
+fn what_somebody_else_renewed_is_proved_from_outside() {
+    let lab = Lab::new("renew-witness");
+    let authority = Authority::new(&lab);
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&Request::server().days(20)))) else { return };
+    let file = web.folder().join("tls/fullchain.pem").display().to_string();
+    let place = format!("tls://{}?sni=srv.test", web.address());
+    let data = lab.path().join("data").display().to_string();
+    let prove = |more: &[&str]| run(&[&["prove", file.as_str(), "--data", data.as_str()], more].concat());
+    let fits = prove(&[&place, "--json"]);
+    assert_eq!((fits.code, json(&fits)["proved"].as_bool()), (0, Some(true)), "{}{}", fits.out, fits.err);
+    // Where it is in use is not known before anybody looked.
+    let unknown = prove(&[]);
+    assert!(unknown.code == 2 && unknown.err.contains("not known where"), "{}{}", unknown.out, unknown.err);
+    let saved = run(&["scan", &place, "--save", "--data", &data]);
+    assert_eq!(saved.code, 0, "{}", saved.err);
+    // Renewed in the file alone: by the inventory it is still the other one.
+    web.replace(&authority.issue(&Request::server().days(80))).expect("written");
+    let still = prove(&[]);
+    assert!(still.code == 1 && still.out.contains(&place), "{}{}", still.out, still.err);
+    web.reload().expect("nginx reloads");
+    let proved = prove(&[]);
+    assert_eq!(proved.code, 0, "{}{}", proved.out, proved.err);
+}
+
+/// The server rehearses by itself, and a no is a finding weeks before the day.
+#[test]
+fn the_server_rehearses_and_says_what_would_go_wrong() {
+    let lab = Lab::new("renew-rehearses");
+    let authority = Authority::new(&lab);
+    let Some(ca) = need(pebble::start(&lab, &pebble::Options::default())) else { return };
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&Request::server().days(80)))) else { return };
+    let (tls, port) = (web.folder().join("tls"), ca.http_port());
+    let config = format!(
+        "[[source]]\nkind = \"files\"\ntargets = [\"{tls}\"]\nevery = \"5s\"\n\
+         [[issuer]]\nname = \"pebble\"\nkind = \"acme\"\ndirectory = \"{}\"\nca_file = \"{}\"\n\
+         [[certificate]]\nname = \"web\"\nnames = [\"srv.test\"]\nissuer = \"pebble\"\n\
+         solver = {{ kind = \"http-01\", listen = \"127.0.0.1:{port}\", port = {port}, address = \"127.0.0.1\" }}\n\
+         [[certificate.target]]\nkind = \"files\"\ncertificate = \"{tls}/fullchain.pem\"\nkey = \"{tls}/key.pem\"\n\
+         check = [\"false\"]\n",
+        ca.directory(),
+        ca.ca_file().display(),
+        tls = tls.display(),
+    );
+    let serving = Serving::start(&lab, &config);
+    // What it says of itself is read once a minute.
+    let begun = std::time::Instant::now();
+    let mut found = String::new();
+    while !found.contains("renewal-failing") && begun.elapsed().as_secs() < 150 {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        found = serving.ask(&["ls", "--findings", "--json"]).out;
+    }
+    assert!(found.contains("it would not renew"), "{found}\n{}", serving.words());
+    assert_eq!(ca.issued(), 0, "nothing was ordered in earnest");
+}

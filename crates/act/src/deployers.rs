@@ -8,6 +8,7 @@ mod command;
 mod environment;
 mod exec;
 mod files;
+pub mod hand;
 mod keystore;
 mod pem;
 pub mod presets;
@@ -23,6 +24,7 @@ use crate::roots::Roots;
 pub const DEPLOYERS: &[DeployerKind] = &[
     DeployerKind { name: exec::NAME, doc: exec::DOC, build: exec::build, settings: exec::schema },
     DeployerKind { name: files::NAME, doc: files::DOC, build: files::build, settings: files::schema },
+    DeployerKind { name: hand::NAME, doc: hand::DOC, build: hand::build, settings: hand::schema },
     DeployerKind { name: ssh::NAME, doc: ssh::DOC, build: ssh::build, settings: ssh::schema },
     DeployerKind { name: webhook::NAME, doc: webhook::DOC, build: webhook::build, settings: webhook::schema },
 ];

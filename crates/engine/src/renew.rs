@@ -10,6 +10,7 @@
 //! and what their issuers and targets are called, it is told; it knows no provider.
 
 pub mod pass;
+pub mod rehearsal;
 
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ use notafter_store::{Store, StoreError};
 const HOLD_S: i64 = 900;
 /// A place is looked at again so soon within the grace of slow reloaders.
 const LOOK_AGAIN_S: i64 = 2;
+/// The longest wait between two looks, where a person installs.
+const LOOK_AGAIN_MOST_S: i64 = 600;
 /// After so many failures the next issuer is asked, if there is one.
 const FAILURES: u32 = 5;
 /// So many steps in one go: an issuer that never gets anywhere does not keep us.
@@ -66,6 +69,8 @@ pub struct Managed {
     pub grace_s: i64,
     /// Is the one before revoked, once nothing uses it?
     pub revoke_old: bool,
+    /// How often it is rehearsed, in seconds; `None`: by hand alone.
+    pub rehearse_s: Option<i64>,
 }
 
 /// Issuers with their names in the configuration, in the order in which they are asked.
@@ -84,6 +89,8 @@ pub struct ManagedTarget {
     pub prove: Vec<String>,
     /// Places that need not show it, and why.
     pub excused: Vec<(String, String)>,
+    /// Does a person install it there?
+    pub by_hand: bool,
 }
 
 /// Makes a key and a request signed with it (PKCS#10); with a key, a request only.
@@ -315,20 +322,6 @@ impl Renewer<'_> {
         }
         let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
         Check::fails(what, format!("no certificate within {STAGE_S} s"), "look at the CA's own pages")
-    }
-
-    /// Keeps how a rehearsal went: its age is a finding.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn note_rehearsal(
-        &self,
-        managed: &Managed,
-        checks: &[Check],
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        let body = serde_json::json!({"at": now.0, "checks": checks}).to_string();
-        self.store.keep(&format!("rehearsal/{}", managed.name), body.as_bytes(), None).map(drop)
     }
 
     /// Goes on with the newest renewal of a certificate until it has to wait for something.
@@ -598,7 +591,8 @@ impl Renewer<'_> {
             return bench.keep(&did);
         }
         if renewal.prove_until.is_some_and(|until| now.0 < until) {
-            (renewal.next, renewal.said) = (now.0 + LOOK_AGAIN_S, open.join("; "));
+            (renewal.next, renewal.said) =
+                (now.0 + look_again(renewal, managed.grace_s, now), open.join("; "));
             return bench.keep(&did);
         }
         bench.keep(&did)?;
@@ -623,10 +617,11 @@ impl Renewer<'_> {
             let known = managed.targets.iter().find(|t| t.label == target.label);
             let (Some(known), Some(receipt)) = (known, target.receipt.clone()) else { continue };
             if !receipt.before.as_ref().is_some_and(|b: &Before| b.is_usable(now)) {
-                said.push_str(&format!(
-                    "; {} was left as it is: what was there before has ended",
-                    target.label
-                ));
+                let why = match receipt.before {
+                    Some(_) => "what was there before has ended",
+                    None => "what was there before is not known",
+                };
+                said.push_str(&format!("; {} was left as it is: {why}", target.label));
                 continue;
             }
             let label = target.label.clone();
@@ -692,6 +687,12 @@ impl Renewer<'_> {
     }
 }
 
+/// After how many seconds to look again: soon at first, for a server that reloads; later and later for a person who installs.
+fn look_again(renewal: &Renewal, grace_s: i64, now: UnixTime) -> i64 {
+    let begun = renewal.prove_until.map_or(now.0, |until| until.saturating_sub(grace_s));
+    (now.0.saturating_sub(begun) / 10).clamp(LOOK_AGAIN_S, LOOK_AGAIN_MOST_S)
+}
+
 /// What every place of a renewal has to show.
 pub fn expectation(renewal: &Renewal) -> Option<Expectation> {
     let (leaf, above) = renewal.chain.split_first()?;
@@ -716,7 +717,7 @@ fn targets(managed: &Managed) -> Vec<TargetWork> {
 }
 
 /// Where a target's certificate has to be seen.
-fn places(target: &ManagedTarget) -> Vec<PlaceProof> {
+pub fn places(target: &ManagedTarget) -> Vec<PlaceProof> {
     let written = target.deployer.places();
     let all = target.prove.iter().cloned().chain(written.iter().map(|l| l.as_str().to_owned()));
     all.map(|location| {

@@ -128,6 +128,8 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Look whether every place shows what was issued last
     Prove(Prove),
+    /// What a person has to do for a renewal, and what of it was seen to be done
+    Runbook(Runbook),
     /// Would it renew today? Asks the CA, the DNS and every target, and changes nothing in use
     Rehearse(Rehearse),
     /// A spreadsheet of certificates: what of it is there, what is gone, what it does not know; owners and dates from it
@@ -382,6 +384,17 @@ fn waiting(text: &str) -> Result<std::time::Duration, Usage> {
 /// A look at every place of a certificate.
 #[derive(Args)]
 pub(crate) struct Prove {
+    /// The certificate's name in the configuration; or a file that another program renews
+    #[arg(value_name = "NAME|FILE")]
+    pub(crate) name: String,
+    /// With a file: where it has to be in use [default: where certificates for its names were seen]
+    #[arg(value_name = "PLACE")]
+    pub(crate) places: Vec<String>,
+}
+
+/// What is to do by hand.
+#[derive(Args)]
+pub(crate) struct Runbook {
     /// The certificate's name in the configuration
     #[arg(value_name = "NAME")]
     pub(crate) name: String,

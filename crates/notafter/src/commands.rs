@@ -12,12 +12,14 @@ pub(crate) mod import;
 pub(crate) mod kept;
 pub(crate) mod ls;
 pub(crate) mod renew;
+pub(crate) mod runbook;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod verify;
 pub(crate) mod watch;
 pub(crate) mod why;
+pub(crate) mod witness;
 
 use std::process::ExitCode;
 

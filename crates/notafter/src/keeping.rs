@@ -23,6 +23,7 @@ use notafter_core::renew::State;
 use notafter_core::renewal::{Failures, Renewal};
 use notafter_core::scan::Scan;
 use notafter_engine::renew::pass::Keeping;
+use notafter_engine::renew::rehearsal::{self, Rehearsal};
 use notafter_engine::renew::{Issuers, Managed, ManagedTarget, Tools};
 use notafter_engine::setup::{Build, Planned, Setup};
 use notafter_store::Store;
@@ -38,6 +39,9 @@ use crate::watches::Watch;
 
 /// How long a server may take to show the new one, where nothing else is said, in seconds.
 const GRACE_S: i64 = 60;
+
+/// The same where a person installs.
+const GRACE_BY_HAND_S: i64 = 30 * 86_400;
 
 /// With what providers are built.
 pub(crate) struct Yard {
@@ -215,12 +219,13 @@ fn one(table: &CertificateTable, issuers: Issuers, roots: &Roots, yard: &Yard) -
     };
     let mut targets: Vec<ManagedTarget> = Vec::new();
     for (n, table) in table.target.iter().enumerate() {
-        let label = table.name.clone().unwrap_or_else(|| format!("{} {}", table.kind.get_ref(), n + 1));
+        let label = table.label(n);
         if targets.iter().any(|t| t.label == label) {
             return Err(format!("two targets are called `{label}`\nhint: call one of them otherwise"));
         }
         targets.push(target(table, label.clone(), roots).map_err(|e| format!("target `{label}`: {e}"))?);
     }
+    let by_hand = targets.iter().any(|t| t.by_hand);
     let profile = table.profile.clone().map(|name| Profile { name, required: table.profile_required });
     Ok(Managed {
         name: table.name.get_ref().clone(),
@@ -233,8 +238,12 @@ fn one(table: &CertificateTable, issuers: Issuers, roots: &Roots, yard: &Yard) -
         solver: Arc::from(solver),
         targets,
         windows: Vec::new(),
-        grace_s: length("grace", &table.grace)?.unwrap_or(GRACE_S),
+        grace_s: length("grace", &table.grace)?.unwrap_or(if by_hand { GRACE_BY_HAND_S } else { GRACE_S }),
         revoke_old: table.revoke_old,
+        rehearse_s: match table.rehearse.as_deref() {
+            Some("never") => None,
+            _ => Some(length("rehearse", &table.rehearse)?.unwrap_or(rehearsal::EVERY)),
+        },
     })
 }
 
@@ -243,6 +252,10 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
     let kind = deployers::find(kind)
         .ok_or_else(|| unknown("target", kind, deployers::DEPLOYERS.iter().map(|k| k.name)))?;
     let deployer = (kind.build)(settings(&table.rest)?, &deployers::BuildCx { roots: roots.clone() })?;
+    let by_hand = kind.name == deployers::hand::NAME;
+    if by_hand && table.prove.is_empty() {
+        return Err("what a person installs is seen nowhere\nhint: prove = [\"tls://10.0.0.5:443\"]: what is seen there ticks it off".into());
+    }
     if let Some(stranger) = table.excuse.keys().find(|place| !table.prove.contains(place)) {
         return Err(format!("`{stranger}` is excused and not in `prove`"));
     }
@@ -252,6 +265,7 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
         deployer: Arc::from(deployer),
         prove: table.prove.clone(),
         excused: table.excuse.iter().map(|(place, why)| (place.clone(), why.clone())).collect(),
+        by_hand,
     })
 }
 
@@ -259,7 +273,7 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
 pub(crate) fn tools(sheet: &Sheet, keep: Arc<dyn Keep>) -> Result<Tools, String> {
     Ok(Tools {
         keep,
-        probe: Arc::new(Places(sheet.look_closely())),
+        probe: Arc::new(Places::new(sheet)),
         make: Arc::new(request::make),
         calendar: sheet.closed()?,
         holder: format!("{} {}", assemble::vantage(), std::process::id()),
@@ -290,7 +304,9 @@ fn keeping(
     }
     let keep = keep(sheet, data, store)?;
     let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
-    let keeping = Arc::new(Keeping { managed: sheet.managed(&yard, now)?, tools: tools(sheet, keep)? });
+    let stage = Yard { keep: Arc::clone(&keep), rehearsal: true };
+    let (managed, staged) = (sheet.managed(&yard, now)?, sheet.managed(&stage, now)?);
+    let keeping = Arc::new(Keeping { managed, staged, tools: tools(sheet, keep)? });
     let file = sheet.file.clone().unwrap_or_default();
     let own: Arc<dyn Source> =
         Arc::new(Own { store: Arc::clone(store), keeping: Arc::clone(&keeping), file });
@@ -338,13 +354,37 @@ impl Source for Own {
             for managed in &self.keeping.managed {
                 let trouble = |e: notafter_store::StoreError| Fault::new(FaultKind::System, e.to_string());
                 let newest = self.store.works_of(&managed.name, 1).map_err(trouble)?.into_iter().next();
-                let statement = statement(managed, newest.as_ref(), file);
+                let rehearsed = Rehearsal::last(&self.store, &managed.name).map_err(trouble)?;
+                let broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
+                let statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
                 let (at, location) = (cx.clock.now(), statement.state.clone());
                 out.put(Observation { at, location, seen: Seen::Managed(Box::new(statement)) });
             }
             Ok(cx.progress.scan())
         })
     }
+}
+
+/// What will keep it from being renewed, or keeps it now.
+fn trouble_of(
+    managed: &Managed,
+    newest: Option<&Work>,
+    rehearsed: Option<&Rehearsal>,
+    now: UnixTime,
+) -> Vec<String> {
+    let open = newest.map(|w| &w.renewal).filter(|r| !r.state.is_over());
+    let stopped = open.filter(|r| r.state == State::WaitsForPerson);
+    let mut out: Vec<String> =
+        stopped.map(|r| format!("it waits for somebody: {}", r.said)).into_iter().collect();
+    let by_hand = |label: &str| managed.targets.iter().any(|t| t.by_hand && t.label == *label);
+    let hands = open
+        .filter(|r| r.state == State::WaitsForProof)
+        .filter(|r| r.targets.iter().any(|t| by_hand(&t.label)));
+    out.extend(hands.map(|_| format!("a person has to install it: notafter runbook {}", managed.name)));
+    if let (None, Some(every)) = (open, managed.rehearse_s) {
+        out.extend(rehearsed.and_then(|r| r.trouble(every, now)));
+    }
+    out
 }
 
 fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
@@ -377,13 +417,19 @@ fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
         starter_known: true,
         last_run: None,
         failures,
-        broken: stopped.map(|w| format!("it waits for somebody: {}", w.renewal.said)).into_iter().collect(),
+        broken: Vec::new(),
         credentials: Vec::new(),
     }
 }
 
 /// Looks at one place as `scan` does: every address, both types of key, and whether the key is held.
-struct Places(Look);
+pub(crate) struct Places(Look);
+
+impl Places {
+    pub(crate) fn new(sheet: &Sheet) -> Self {
+        Self(sheet.look_closely())
+    }
+}
 
 /// Takes what a source puts.
 #[derive(Default)]

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Command::Renew(renew) => commands::renew::renew(&cli.global, &renew),
         Command::Deploy(deploy) => commands::renew::deploy(&cli.global, &deploy),
         Command::Prove(prove) => commands::renew::prove(&cli.global, &prove),
+        Command::Runbook(runbook) => commands::runbook::run(&cli.global, &runbook),
         Command::Rehearse(rehearse) => commands::renew::rehearse(&cli.global, &rehearse),
         Command::Import(import) => commands::import::run(&cli.global, &import),
         Command::Export(export) => commands::export::run(&cli.global, &export),

@@ -47,6 +47,5 @@ mod tests {
         Scene::leaf("a.test").lives(90, 50).served().check(&super::Unowned, info);
         // The scene's owner is the default one.
         Scene::leaf("a.test").lives(90, 50).served().owner_needs(1).check(&super::Unowned, None);
-        Scene::leaf("a.test").lives(90, 50).served().check(&super::Unowned, None);
     }
 }

@@ -31,6 +31,8 @@ const REST_MOST: i64 = 6 * 3_600;
 pub struct Keeping {
     /// The certificates.
     pub managed: Vec<Managed>,
+    /// The same with the issuers that a rehearsal orders from, where there are some.
+    pub staged: Vec<Managed>,
     /// What it is done with.
     pub tools: Tools,
 }
@@ -55,7 +57,9 @@ pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> UnixTi
         let (store, keeping, cx) = (Arc::clone(store), Arc::clone(keeping), cx.clone());
         tasks.spawn(async move {
             let renewer = Renewer { store: &store, tools: &keeping.tools, cx: &cx };
-            match renewer.look_after(&keeping.managed[n]).await {
+            let managed = &keeping.managed[n];
+            let staged = keeping.staged.iter().find(|s| s.name == managed.name);
+            match renewer.look_after(managed, staged).await {
                 Ok(at) => at.0,
                 // The memory is in trouble, which is said elsewhere.
                 Err(_) => cx.clock.now().0 + 30,
@@ -78,14 +82,16 @@ fn ended(task: Option<Result<i64, tokio::task::JoinError>>, now: UnixTime) -> i6
 
 impl Renewer<'_> {
     /// Looks after one certificate. When to look again.
-    async fn look_after(&self, managed: &Managed) -> Result<UnixTime, StoreError> {
+    async fn look_after(&self, managed: &Managed, staged: Option<&Managed>) -> Result<UnixTime, StoreError> {
         let now = self.cx.clock.now();
         let newest = self.store.works_of(&managed.name, 1)?.into_iter().next();
-        if newest.is_none_or(|w| w.renewal.state.is_over()) {
+        if newest.as_ref().is_none_or(|w| w.renewal.state.is_over()) {
             let leaf = self.current(managed).await?;
             let when = self.when(managed, leaf.as_deref()).await?;
             if when.at > now {
-                return Ok(when.at);
+                let proved = newest.filter(|w| w.renewal.state == State::Proved).map(|w| w.changed);
+                let rehearsal = self.rehearse_in_time(managed, staged, proved).await?;
+                return Ok(rehearsal.map_or(when.at, |at| at.min(when.at)));
             }
             self.begin(managed, &when.because, leaf.as_deref())?;
         }

@@ -9,16 +9,16 @@ use std::time::Duration;
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::joints::{Cx, Keep};
-use notafter_core::proof::{PlaceProof, Proof};
+use notafter_core::proof::{Expectation, PlaceProof, Proof};
 use notafter_core::query::nearest;
 use notafter_core::renew::{Renewal, State, TargetState, TargetWork};
 use notafter_engine::clock::SystemClock;
-use notafter_engine::renew::{Managed, Renewer, Tools, Went, expectation};
+use notafter_engine::renew::{Managed, Renewer, Tools, Went, expectation, places};
 use notafter_pki::Certificate;
 use notafter_store::Store;
 use serde_json::{Value, json};
 
-use super::{End, Usage, no_rows, runtime};
+use super::{End, Usage, no_rows, runtime, witness};
 use crate::assemble::{self, explained};
 use crate::cli::{Deploy, Format, Global, Prove, Rehearse, Renew};
 use crate::config::plan::Sheet;
@@ -62,7 +62,7 @@ impl Bench {
         Ok(Self { data, store, managed, tools, cx, sheet, keep })
     }
 
-    fn find(&self, name: &str) -> Result<&Managed, Usage> {
+    pub(super) fn find(&self, name: &str) -> Result<&Managed, Usage> {
         let known = || self.managed.iter().map(|m| m.name.clone()).collect::<Vec<_>>();
         self.managed.iter().find(|m| m.name == name).ok_or_else(|| unknown(name, &known()))
     }
@@ -71,7 +71,7 @@ impl Bench {
         Renewer { store: &self.store, tools: &self.tools, cx: &self.cx }
     }
 
-    fn now(&self) -> UnixTime {
+    pub(super) fn now(&self) -> UnixTime {
         self.cx.clock.now()
     }
 
@@ -115,7 +115,36 @@ impl Bench {
         }
     }
 
-    fn newest(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
+    /// Looks at every place now, by target. Nothing is kept of it.
+    pub(super) async fn look(
+        &self,
+        managed: &Managed,
+        expected: &Expectation,
+    ) -> Vec<(String, Vec<PlaceProof>)> {
+        let mut out = Vec::new();
+        for target in &managed.targets {
+            let mut places = places(target);
+            for place in places.iter_mut().filter(|p| p.excused.is_none()) {
+                match self.tools.probe.probe(&self.cx, &place.location).await {
+                    Ok(seen) => place.judge(expected, &seen, &self.cx.vantage),
+                    Err(fault) => place.last = fault.to_string(),
+                }
+            }
+            out.push((target.label.clone(), places));
+        }
+        out
+    }
+
+    /// What the configuration says that a person does at a target.
+    pub(super) fn steps_of(&self, name: &str, label: &str) -> Vec<String> {
+        let tables = self.sheet.config.certificate.iter().filter(|c| c.name.get_ref() == name);
+        let mut targets = tables.flat_map(|c| c.target.iter().enumerate());
+        let target = targets.find(|(n, target)| target.label(*n) == label);
+        let steps = target.and_then(|(_, target)| target.rest.get("steps")?.as_array());
+        steps.into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)).collect()
+    }
+
+    pub(super) fn newest(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
         let kept = self.store.works_of(&managed.name, 1).map_err(|e| self.data.explain(&e))?;
         Ok(kept.into_iter().next().map(|w| w.renewal))
     }
@@ -192,6 +221,14 @@ fn ended(renewal: &Renewal, now: UnixTime) -> Option<UnixTime> {
 
 pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
     no_rows(global, "prove")?;
+    if witness::is_file(&args.name) {
+        return witness::prove(global, args);
+    }
+    if !args.places.is_empty() {
+        return Err(Usage::new(format!("there is no file {}", args.name)).hint(
+            "places are named with a file; those of a certificate of the configuration stand in `prove`",
+        ));
+    }
     let bench = Bench::open(global, Some(&args.name))?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
@@ -201,21 +238,8 @@ pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
             return Err(Usage::new(format!("nothing was issued for `{}` yet", managed.name))
                 .hint(format!("notafter renew {}", managed.name)));
         };
-        let mut places = Vec::new();
-        for target in &managed.targets {
-            let written = target.deployer.places();
-            for place in target.prove.iter().cloned().chain(written.iter().map(|l| l.as_str().to_owned())) {
-                let excused = target.excused.iter().find(|(p, _)| *p == place).map(|(_, why)| why.clone());
-                let mut proof = PlaceProof { excused, ..PlaceProof::of(place) };
-                if proof.excused.is_none() {
-                    match bench.tools.probe.probe(&bench.cx, &proof.location).await {
-                        Ok(seen) => proof.judge(&expected, &seen, &bench.cx.vantage),
-                        Err(fault) => proof.last = fault.to_string(),
-                    }
-                }
-                places.push(proof);
-            }
-        }
+        let looked = bench.look(&managed, &expected).await;
+        let places: Vec<PlaceProof> = looked.into_iter().flat_map(|(_, places)| places).collect();
         let proved = places.iter().all(PlaceProof::is_settled) && !places.is_empty();
         if global.format() == Format::Table {
             let mut paper = Paper::new(print::colours(global.color), print::width());
@@ -273,7 +297,7 @@ pub(crate) fn rehearse(global: &Global, args: &Rehearse) -> Result<End, Usage> {
     Ok(if all { End::Done } else { End::Failed })
 }
 
-fn place_lines(paper: &mut Paper, places: &[PlaceProof]) {
+pub(super) fn place_lines(paper: &mut Paper, places: &[PlaceProof]) {
     for place in places {
         match (&place.excused, place.proofs.is_empty()) {
             (Some(why), _) => {
@@ -365,7 +389,7 @@ fn target_document(target: &TargetWork) -> Value {
     })
 }
 
-fn place_document(place: &PlaceProof) -> Value {
+pub(super) fn place_document(place: &PlaceProof) -> Value {
     let proof = |proof: &Proof| {
         json!({
             "at": proof.at().to_string(),

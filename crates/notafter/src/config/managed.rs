@@ -79,6 +79,8 @@ pub(crate) struct CertificateTable {
     /// Revoke the one before, once it was seen nowhere any more.
     #[serde(default)]
     pub(crate) revoke_old: bool,
+    /// How often it is rehearsed, or "never" [default: 7d].
+    pub(crate) rehearse: Option<String>,
     /// Where it goes.
     #[serde(default)]
     pub(crate) target: Vec<TargetTable>,
@@ -105,6 +107,13 @@ pub(crate) struct TargetTable {
     #[serde(flatten)]
     #[schemars(skip)]
     pub(crate) rest: toml::Table,
+}
+
+impl TargetTable {
+    /// What it is called: its name, else its kind and number.
+    pub(crate) fn label(&self, nth: usize) -> String {
+        self.name.clone().unwrap_or_else(|| format!("{} {}", self.kind.get_ref(), nth + 1))
+    }
 }
 
 /// `[[window]]`
