@@ -279,7 +279,9 @@ fn a_person_installs_and_the_runbook_ticks_itself_off() {
     let lab = Lab::new("renew-hand");
     let authority = Authority::new(&lab);
     let Some(ca) = need(pebble::start(&lab, &pebble::Options::default())) else { return };
-    let Some(mut web) = need(nginx::start(&lab, &authority.issue(&Request::server().days(20)))) else { return };
+    let Some(mut web) = need(nginx::start(&lab, &authority.issue(&Request::server().days(20)))) else {
+        return;
+    };
     let (tls, stage, port) = (web.folder().join("tls"), lab.subfolder("stage"), ca.http_port());
     let place = format!("tls://{}?sni=srv.test", web.address());
     let config = format!(
@@ -346,7 +348,9 @@ fn a_person_installs_and_the_runbook_ticks_itself_off() {
 fn what_somebody_else_renewed_is_proved_from_outside() {
     let lab = Lab::new("renew-witness");
     let authority = Authority::new(&lab);
-    let Some(mut web) = need(nginx::start(&lab, &authority.issue(&Request::server().days(20)))) else { return };
+    let Some(mut web) = need(nginx::start(&lab, &authority.issue(&Request::server().days(20)))) else {
+        return;
+    };
     let file = web.folder().join("tls/fullchain.pem").display().to_string();
     let place = format!("tls://{}?sni=srv.test", web.address());
     let data = lab.path().join("data").display().to_string();

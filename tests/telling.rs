@@ -396,3 +396,37 @@ fn what_failed_once_and_works_now_is_no_illness() {
     serving.until("nothing to be failed", || (failed() == Some(0)).then_some(()));
     assert!(!serving.ask(&["doctor"]).out.contains("was given up"));
 }
+
+/// Unreachable is not gone: its owner is asked, says so, and that is kept; what comes back lives again.
+#[test]
+fn a_place_that_stays_away_is_asked_about_and_retired_by_its_owner() {
+    let lab = Lab::new("gone-after");
+    let authority = Authority::new(&lab);
+    let leaf = authority.issue(&left(60));
+    let Some(web) = need(nginx::start(&lab, &leaf)) else { return };
+    let Some(post) = need(smtp::start(&lab, &authority.issue(&Request::server()), Mode::Plain)) else {
+        return;
+    };
+    let place = format!("tls://{}?sni=srv.test", web.address());
+    let owner =
+        "[[owner]]\nname = \"web\"\nmatch = [\"name:srv.test\"]\nnotify = [\"mail:web@example.test\"]\n";
+    let config = format!("[server]\ngone_after = \"6s\"\n{}{}{owner}", mail_table(&post), source(&web));
+    let serving = Serving::start(&lab, &config);
+    serving.until("the first look", || {
+        serving.ask(&["ls", "name:srv.test"]).out.contains("srv.test").then_some(())
+    });
+    drop(web);
+    let find = |what: &str| smtp::mails(&post).into_iter().find(|m| m.text.contains(what));
+    let asked = serving.until("the question", || find("has not answered since"));
+    assert_eq!(asked.to, ["web@example.test"]);
+    assert!(asked.text.contains(&format!("notafter retire '{place}' --reason")), "{}", asked.text);
+    let retired = serving.ask(&["retire", &place, "--reason", "moved to the other house"]);
+    assert_eq!(retired.code, 0, "{}{}", retired.out, retired.err);
+    serving.until("the end of the alert", || {
+        serving.ask(&["ls", "--alerts"]).out.contains("no alert is open").then_some(())
+    });
+    let audit = web::get(&format!("{}/api/v1/audit", serving.url())).json().to_string();
+    assert!(audit.contains("\"retired\"") && audit.contains("moved to the other house"), "{audit}");
+    assert!(serving.ask(&["retire", "--list"]).out.contains("moved to the other house"));
+    assert!(serving.ask(&["doctor"]).out.contains("audit trail"));
+}

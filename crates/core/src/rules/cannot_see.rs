@@ -43,7 +43,7 @@ impl Rule for Unseen {
                         view.title()
                     ))
                     .hint(format!(
-                        "see whether it is still there; if it is gone for good: notafter retire {whole}"
+                        "see whether it is still there; if it is gone for good: notafter retire '{whole}' --reason ..."
                     ))
                     .evidence("unseen_since", t.to_string())
             })
