@@ -301,7 +301,11 @@ impl Blast {
         if self.criticality != Criticality::Normal {
             parts.push(format!("criticality {}", self.criticality.as_str()));
         }
-        let what = if parts.is_empty() { plural(self.places, "place") } else { parts.join("; ") };
+        let what = match (parts.is_empty(), self.places) {
+            (true, 0) => "nothing that is served".to_owned(),
+            (true, places) => plural(places, "place"),
+            (false, _) => parts.join("; "),
+        };
         format!("{what}. Mending takes {} ({}, {})", self.fix.takes(), self.fix, self.fix.doc())
     }
 }

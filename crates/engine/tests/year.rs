@@ -753,3 +753,111 @@ fn what_was_refused_for_good_is_told_when_the_channel_works() {
     }
     assert!(!undelivered(&store), "and nothing says otherwise any more");
 }
+
+/// The same numbers for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+/// Mail breaks and refuses, the source dies, sees nothing or has a defect, for hours and days, by chance; people forget. Whoever
+/// could be told in time was told, nothing was called over before it was seen to be, and nothing came twice.
+#[test]
+fn months_of_faults_by_chance() {
+    for seed in [1, 2, 3] {
+        let mut dice = Dice(seed);
+        let mut company = Company::new();
+        for n in 0..12 {
+            let name = format!("s{n}.web.test");
+            lock(&company.world).install(&name, START.plus(-(dice.below(60) as i64) * DAY), 90);
+        }
+        let (mut mail_until, mut source_until, mut forgets) = (START, START, BTreeMap::new());
+        // Hours in which somebody could hear of it: the source saw it near its end, and mail went out.
+        let mut chances: BTreeMap<(String, UnixTime), i64> = BTreeMap::new();
+        let mut renewed: Vec<(String, UnixTime)> = Vec::new();
+        let last_fault = START.plus(115 * DAY);
+        let post = company.post.clone();
+        company.live(120 * 24, |now, world| {
+            if now >= mail_until {
+                let (next, hours) = match dice.below(40) {
+                    _ if now >= last_fault => (Mail::Up, 9999),
+                    0 => (Mail::Down, 1 + dice.below(60)),
+                    1 => (Mail::Refuses, 1 + dice.below(12)),
+                    _ => (Mail::Up, 4 + dice.below(20)),
+                };
+                post.0.lock().expect("the post").1 = next;
+                mail_until = now.plus(hours as i64 * 3600);
+            }
+            if now >= source_until {
+                let (broken, trouble, hours) = match dice.below(40) {
+                    _ if now >= last_fault => (false, None, 9999),
+                    0 => (true, None, 1 + dice.below(80)),
+                    1 => (false, Some("blind"), 1 + dice.below(40)),
+                    2 => (false, Some("defect"), 1 + dice.below(20)),
+                    _ => (false, None, 4 + dice.below(20)),
+                };
+                (world.broken, world.trouble) = (broken, trouble);
+                source_until = now.plus(hours as i64 * 3600);
+            }
+            let works = !world.broken && world.trouble.is_none();
+            let mails = post.0.lock().expect("the post").1 == Mail::Up;
+            for (name, (_, end)) in world.served.clone() {
+                let left = end.0 - now.0;
+                if left > 0 && left < 20 * DAY && works && mails {
+                    *chances.entry((name.clone(), end)).or_default() += 1;
+                }
+                // Most renew a month ahead; some are forgotten, until long after the end or a little before it.
+                let at = *forgets.entry((name.clone(), end)).or_insert_with(|| match dice.below(4) {
+                    0 => 6 * DAY - dice.below(12) as i64 * DAY,
+                    _ => 30 * DAY,
+                });
+                if left < at {
+                    world.install(&name, now, 90);
+                    renewed.push((name, now));
+                }
+            }
+        });
+        let told = company.told();
+        for ((name, end), hours) in &chances {
+            let heard = told.iter().any(|(at, n)| {
+                *at < *end
+                    && at.0 > end.0 - 23 * DAY
+                    && n.event == Event::Alert
+                    && n.items.iter().any(|i| i.name == *name)
+            });
+            // The source looks every six hours, a message waits for more of its kind, a retry for its turn.
+            assert!(
+                heard || *hours < 48,
+                "seed {seed}: {name}, which ends {end}, was told to nobody in {hours} hours"
+            );
+        }
+        assert!(chances.len() > 5, "seed {seed}: {chances:?}");
+        for (at, notice) in told.iter().filter(|(_, n)| n.event == Event::Resolved) {
+            if let Some(name) =
+                notice.title.strip_prefix("over: ").filter(|t| t.ends_with(".web.test") && !t.contains(' '))
+            {
+                let seen = renewed.iter().any(|(who, when)| who == name && when <= at);
+                assert!(seen, "seed {seed}: {name} was called over at {at} and had not been renewed");
+            }
+        }
+        let mut ids: Vec<_> = told.iter().map(|(_, n)| (&n.id, &n.owner)).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "seed {seed}: a message was carried twice");
+        // Five days without a fault, and nothing is left of them.
+        let open = company.handle.store.open_alerts().expect("alerts");
+        let open: Vec<_> = open.iter().filter(|a| a.state != notafter_core::alert::State::Resolved).collect();
+        for trouble in ["source-stale", "alert-undelivered", "owner-unreachable"] {
+            assert!(!open.iter().any(|a| a.group.contains(trouble)), "seed {seed}: {trouble}: {open:#?}");
+        }
+    }
+}
