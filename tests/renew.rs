@@ -242,7 +242,7 @@ fn the_server_answers_the_ca() {
     let (port, folder) = (ca.http_port(), lab.path().join("tls"));
     std::fs::create_dir(&folder).expect("a folder");
     let config = format!(
-        "[server]\nlisten = \"127.0.0.1:{port}\"\n[[source]]\nkind = \"files\"\ntargets = [\"{tls}\"]\n\
+        "[server]\nlisten = \"127.0.0.1:{port}\"\n[[source]]\nkind = \"files\"\npaths = [\"{tls}\"]\n\
          [[issuer]]\nname = \"pebble\"\nkind = \"acme\"\ndirectory = \"{}\"\nca_file = \"{}\"\n\
          [[certificate]]\nname = \"web\"\nnames = [\"srv.test\"]\nissuer = \"pebble\"\n\
          solver = {{ kind = \"http-01\", server = true, port = {port}, address = \"127.0.0.1\" }}\n\
@@ -380,7 +380,7 @@ fn the_server_rehearses_and_says_what_would_go_wrong() {
     let Some(web) = need(nginx::start(&lab, &authority.issue(&Request::server().days(80)))) else { return };
     let (tls, port) = (web.folder().join("tls"), ca.http_port());
     let config = format!(
-        "[[source]]\nkind = \"files\"\ntargets = [\"{tls}\"]\nevery = \"5s\"\n\
+        "[[source]]\nkind = \"files\"\npaths = [\"{tls}\"]\nevery = \"5s\"\n\
          [[issuer]]\nname = \"pebble\"\nkind = \"acme\"\ndirectory = \"{}\"\nca_file = \"{}\"\n\
          [[certificate]]\nname = \"web\"\nnames = [\"srv.test\"]\nissuer = \"pebble\"\n\
          solver = {{ kind = \"http-01\", listen = \"127.0.0.1:{port}\", port = {port}, address = \"127.0.0.1\" }}\n\
