@@ -129,6 +129,7 @@ pub fn start_at(
     let mut command = Command::new(path);
     match daemon {
         Daemon::Knot => {
+            std::fs::create_dir_all(folder.join("db")).map_err(|error| NotRun::new(name, error.to_string()))?;
             write(&folder.join("knot.conf"), knot(&folder, address, zones, key, role));
             command.arg("-c").arg(folder.join("knot.conf"));
         }
@@ -139,6 +140,38 @@ pub fn start_at(
     }
     let server = server::attend(name, &folder, command, &[address])?;
     Ok(Dns { server, address, key: key.clone(), _port: None })
+}
+
+/// Starts a resolver that goes on from one of these zones into another, and knows nobody else; it forgets at once.
+///
+/// # Errors
+/// When BIND is not there or does not start.
+pub fn resolver(lab: &Lab, zones: &[(&str, SocketAddr)]) -> Result<Dns, NotRun> {
+    let path = program::find("named")?;
+    let folder = lab.subfolder("resolver");
+    let port = Port::free();
+    // The root is at a port of this machine where nobody is.
+    write(&folder.join("root.hint"), ". 60 NS a.root.\na.root. 60 A 127.255.255.254\n");
+    let mut out = format!(
+        "options {{ directory \"{}\"; listen-on port {} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file \"named.pid\"; \
+         session-keyfile \"session.key\"; recursion yes; dnssec-validation no; empty-zones-enable no; max-cache-ttl 1; \
+         max-ncache-ttl 0; managed-keys-directory \".\"; }};\ncontrols {{ }};\nzone \".\" {{ type hint; file \"root.hint\"; }};\n",
+        folder.display(),
+        port.number()
+    );
+    for (name, at) in zones {
+        let _ = writeln!(
+            out,
+            "zone \"{name}\" {{ type forward; forward only; forwarders {{ {} port {}; }}; }};",
+            at.ip(),
+            at.port()
+        );
+    }
+    write(&folder.join("named.conf"), out);
+    let mut command = Command::new(path);
+    command.args(["-4", "-g", "-n", "1", "-c"]).arg(folder.join("named.conf"));
+    let server = server::attend("named", &folder, command, &[port.local()])?;
+    Ok(Dns { server, address: port.local(), key: Tsig::new("hmac-sha256"), _port: Some(port) })
 }
 
 /// knot.conf(5).
@@ -163,7 +196,8 @@ fn knot(folder: &Path, address: SocketAddr, zones: &[Zone], key: &Tsig, role: &R
                 key.name
             );
             let names: Vec<String> = (0..told.len()).map(|n| format!("r{n}")).collect();
-            format!("  acl: [change, hand-out]\n  notify: [{}]\n", names.join(", "))
+            let notify = if told.is_empty() { String::new() } else { format!("  notify: [{}]\n", names.join(", ")) };
+            format!("  acl: [change, hand-out]\n{notify}")
         }
         Role::Secondary(primary) => {
             let _ = write!(
@@ -305,11 +339,11 @@ pub fn powerdns(lab: &Lab, api_key: &str, zones: &[&str]) -> Result<Powerdns, No
             vec!["add-record", zone, "ns1", "A", "60", "127.0.0.1"],
         ] {
             let mut util = Command::new(program::find("pdnsutil")?);
-            program::run(util.arg("--config-dir").arg(&folder).args(words))?;
+            program::run(util.arg(format!("--config-dir={}", folder.display())).args(words))?;
         }
     }
     let mut command = Command::new(path);
-    command.arg("--config-dir").arg(&folder);
+    command.arg(format!("--config-dir={}", folder.display()));
     let server = server::attend("pdns_server", &folder, command, &[port.local(), api.local()])?;
     Ok(Powerdns { _server: server, address: port.local(), api: api.local(), _ports: (port, api) })
 }

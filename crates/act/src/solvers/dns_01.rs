@@ -121,9 +121,10 @@ impl Dns01 {
         }
     }
 
-    /// The aliases of the record of a name, the last one its place.
-    async fn way(&self, domain: &str) -> Result<Vec<String>, Fault> {
-        self.resolver.follow(&format!("_acme-challenge.{domain}")).await
+    /// The aliases of the record of a name, the last one its place; and the zone of that, where it was seen.
+    async fn way(&self, domain: &str) -> Result<(Vec<String>, Option<Zone>), Fault> {
+        let port = (self.check && self.authoritative.is_empty()).then_some(self.port);
+        self.resolver.follow(&format!("_acme-challenge.{domain}"), port).await
     }
 
     /// The zone of a place.
@@ -140,8 +141,13 @@ impl Dns01 {
     /// The record for a challenge.
     async fn record(&self, identifier: &Identifier, token: &str, authorization: &str) -> Result<Record, Fault> {
         let domain = Self::domain(identifier)?;
-        let place = self.way(domain).await?.pop().unwrap_or_default();
-        let zone = match self.zone(&place).await {
+        let (mut way, seen) = self.way(domain).await?;
+        let place = way.pop().unwrap_or_default();
+        let found = match seen {
+            Some(zone) if self.zone.is_none() => Ok(zone),
+            _ => self.zone(&place).await,
+        };
+        let zone = match found {
             Ok(zone) => Some(zone),
             Err(fault) if self.provider.needs_zone() => return Err(fault),
             Err(_) => None,

@@ -32,8 +32,8 @@ impl Dns01 {
         let mut checks = Vec::new();
         let what = format!("_acme-challenge.{domain}");
         match self.way(domain).await {
-            Ok(way) if way.len() < 2 => checks.push(Check::works(what, "it is no alias: the record is written there")),
-            Ok(way) => checks.push(Check::works(what, format!("an alias (CNAME): {}", way.join(" -> ")))),
+            Ok((way, _)) if way.len() < 2 => checks.push(Check::works(what, "it is no alias: the record is written there")),
+            Ok((way, _)) => checks.push(Check::works(what, format!("an alias (CNAME): {}", way.join(" -> ")))),
             Err(fault) => return vec![failed(what, fault)],
         }
         let mut random = [0; 24];

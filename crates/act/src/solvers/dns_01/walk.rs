@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_pki::dns::message::Message;
 use notafter_pki::dns::{Data, kind, name};
+use tokio::task::JoinSet;
 
 use super::ask::ask;
 
@@ -16,6 +17,8 @@ use super::ask::ask;
 const ALIASES_MAX: usize = 12;
 /// So many servers of a zone are asked, with all their addresses.
 const SERVERS_MAX: usize = 26;
+/// So many of them are asked for an alias.
+const ASKED_MAX: usize = 6;
 
 /// Whom we ask about the world.
 pub(super) struct Resolver {
@@ -105,17 +108,19 @@ impl Resolver {
             .hint("is DNSSEC of the zone in order, and does the resolver serve this machine? `resolver` in the solver's table names another one"))
     }
 
-    /// The name, and the aliases from there to where they end.
-    pub(super) async fn follow(&self, from: &str) -> Result<Vec<String>, Fault> {
+    /// The name, and the aliases from there to where they end; with the zone that they end in, where it was seen on the way.
+    ///
+    /// The zone's own servers are asked, at this port: what they say is not old, and a resolver that is asked for a record
+    /// before it is made remembers that there is none, for as long as the zone says. `None`: they cannot be reached.
+    pub(super) async fn follow(&self, from: &str, port: Option<u16>) -> Result<(Vec<String>, Option<Zone>), Fault> {
         let mut way = vec![from.to_owned()];
         loop {
-            let Some(at) = way.last() else { return Ok(way) };
-            let answer = self.ask(at, kind::CNAME).await?;
-            let next = answer.answers.into_iter().find_map(|record| match record.data {
-                Data::Cname(target) if record.owner == *at => Some(target),
-                _ => None,
-            });
-            let Some(next) = next else { return Ok(way) };
+            let Some(at) = way.last() else { return Ok((way, None)) };
+            let (next, zone) = match port {
+                Some(port) => self.alias(at, port).await?,
+                None => (cname(&self.ask(at, kind::CNAME).await?, at), None),
+            };
+            let Some(next) = next else { return Ok((way, zone)) };
             if way.contains(&next) {
                 let said = format!("the alias (CNAME) of {at} leads back to {next}, in a circle");
                 return Err(crooked(said));
@@ -128,6 +133,34 @@ impl Resolver {
             }
             way.push(next);
         }
+    }
+
+    /// The alias at a name, asked of the servers of the zone above it, and the zone that the name is in.
+    async fn alias(&self, at: &str, port: u16) -> Result<(Option<String>, Option<Zone>), Fault> {
+        let above = name::parent(at).filter(|above| *above != ".").unwrap_or(at);
+        let mut zone = self.zone(above).await?;
+        // Once more where the name is handed down to a zone of its own.
+        for _ in 0..2 {
+            let (servers, _) = self.name_servers(&zone.name, port).await?;
+            let mut asked = JoinSet::new();
+            for server in servers.into_iter().take(ASKED_MAX) {
+                let at = at.to_owned();
+                asked.spawn(async move { ask(server.address, &at, kind::CNAME, false).await });
+            }
+            let mut handed = None;
+            while let Some(answer) = asked.join_next().await {
+                let Ok(Ok(answer)) = answer else { continue };
+                if answer.authoritative && matches!(answer.code, 0 | 3) {
+                    return Ok((cname(&answer, at), Some(zone)));
+                }
+                handed = handed.or_else(|| below(&answer, at, &zone.name));
+            }
+            match handed {
+                Some(below) => zone = self.zone(&below).await?,
+                None => break,
+            }
+        }
+        Ok((cname(&self.ask(at, kind::CNAME).await?, at), None))
     }
 
     /// The zone that a name is in: the nearest one above with an SOA.
@@ -198,6 +231,22 @@ impl Resolver {
         all.dedup();
         Ok(all)
     }
+}
+
+/// The alias at this name.
+fn cname(answer: &Message, at: &str) -> Option<String> {
+    answer.answers.iter().find_map(|record| match &record.data {
+        Data::Cname(target) if record.owner == at => Some(target.clone()),
+        _ => None,
+    })
+}
+
+/// The zone below this one that a server refers us to for the name (RFC 1034 section 4.3.1).
+fn below(answer: &Message, at: &str, zone: &str) -> Option<String> {
+    let handed = answer.authority.iter().find(|record| {
+        matches!(record.data, Data::Ns(_)) && record.owner != zone && name::is_within(at, &record.owner)
+    })?;
+    (answer.code == 0 && name::is_within(&handed.owner, zone)).then(|| handed.owner.clone())
 }
 
 /// An answer's code (RFC 6895 section 2.3), in its word.
