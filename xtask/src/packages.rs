@@ -169,6 +169,11 @@ const TESTS: &[Package] = &[
         "/usr/bin/pebble-challtestsrv",
         "an ACME CA that validates for real; Debian 12's is older and lacks ARI, profiles and this DNS server",
     ),
+    newer(
+        "acme.sh",
+        "/usr/share/acme.sh/acme.sh",
+        "reads its own dnsapi scripts, as ours does; Debian 12 has none",
+    ),
     install("chromium", "chromium", "looks at every page as a person's browser does"),
     install("chromium-driver", "chromedriver", "clicks through the pages (W3C WebDriver)"),
     install("prometheus", "promtool", "scrapes us and fires on our series; promtool judges the metrics"),

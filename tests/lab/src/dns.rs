@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -71,10 +71,7 @@ impl Zone {
 
     /// As a file.
     fn file(&self) -> String {
-        let mut out = format!(
-            "$ORIGIN {}.\n$TTL 60\n@ SOA ns1 hostmaster 1 3600 600 86400 5\n",
-            self.name
-        );
+        let mut out = format!("$ORIGIN {}.\n$TTL 60\n@ SOA ns1 hostmaster 1 3600 600 86400 5\n", self.name);
         for (n, address) in self.servers.iter().enumerate() {
             let _ = writeln!(out, "@ NS ns{}\nns{} A {address}", n + 1, n + 1);
         }
@@ -129,7 +126,8 @@ pub fn start_at(
     let mut command = Command::new(path);
     match daemon {
         Daemon::Knot => {
-            std::fs::create_dir_all(folder.join("db")).map_err(|error| NotRun::new(name, error.to_string()))?;
+            std::fs::create_dir_all(folder.join("db"))
+                .map_err(|error| NotRun::new(name, error.to_string()))?;
             write(&folder.join("knot.conf"), knot(&folder, address, zones, key, role));
             command.arg("-c").arg(folder.join("knot.conf"));
         }
@@ -196,7 +194,8 @@ fn knot(folder: &Path, address: SocketAddr, zones: &[Zone], key: &Tsig, role: &R
                 key.name
             );
             let names: Vec<String> = (0..told.len()).map(|n| format!("r{n}")).collect();
-            let notify = if told.is_empty() { String::new() } else { format!("  notify: [{}]\n", names.join(", ")) };
+            let notify =
+                if told.is_empty() { String::new() } else { format!("  notify: [{}]\n", names.join(", ")) };
             format!("  acl: [change, hand-out]\n{notify}")
         }
         Role::Secondary(primary) => {
@@ -237,7 +236,8 @@ fn bind(folder: &Path, address: SocketAddr, zones: &[Zone], key: &Tsig, role: &R
     for zone in zones {
         let own = match role {
             Role::Primary(told) => {
-                let told: String = told.iter().map(|at| format!("{} port {}; ", at.ip(), at.port())).collect();
+                let told: String =
+                    told.iter().map(|at| format!("{} port {}; ", at.ip(), at.port())).collect();
                 format!(
                     "type primary; file \"{}.zone\"; notify explicit; also-notify {{ {told}}}; \
                      update-policy {{ grant {} zonesub TXT; }};",
@@ -298,6 +298,21 @@ pub fn texts(server: SocketAddr, name: &str) -> Result<Vec<String>, NotRun> {
     let mut all: Vec<String> = texts.map(|line| line.trim_matches('"').to_owned()).collect();
     all.sort();
     Ok(all)
+}
+
+/// A copy of acme.sh below this folder, with its script for `nsupdate`: the first is its library, the second the script.
+///
+/// # Errors
+/// When it is not there.
+pub fn acme_sh(folder: &Path) -> Result<(PathBuf, PathBuf), NotRun> {
+    let library = program::newer("acme.sh", "/usr/share/acme.sh/acme.sh")?;
+    let script = library.with_file_name("dnsapi").join("dns_nsupdate.sh");
+    let copies = (folder.join("acme.sh"), folder.join("dns_nsupdate.sh"));
+    for (from, to) in [(&library, &copies.0), (&script, &copies.1)] {
+        std::fs::copy(from, to)
+            .map_err(|error| NotRun::new("acme.sh", format!("{}: {error}", from.display())))?;
+    }
+    Ok(copies)
 }
 
 /// A running PowerDNS with its API. Dropping it ends it.

@@ -132,14 +132,21 @@ impl Dns01 {
         let Some(zone) = &self.zone else { return self.resolver.zone(place).await };
         if !name::is_within(place, zone) {
             let said = format!("{place} is not in the zone {zone} that is set");
-            return Err(Fault::new(FaultKind::System, said).hint("leave out `zone`, or name the one it is in"));
+            return Err(
+                Fault::new(FaultKind::System, said).hint("leave out `zone`, or name the one it is in")
+            );
         }
         let primary = self.resolver.zone(zone).await.map(|found| found.primary).unwrap_or_default();
         Ok(Zone { name: zone.clone(), primary })
     }
 
     /// The record for a challenge.
-    async fn record(&self, identifier: &Identifier, token: &str, authorization: &str) -> Result<Record, Fault> {
+    async fn record(
+        &self,
+        identifier: &Identifier,
+        token: &str,
+        authorization: &str,
+    ) -> Result<Record, Fault> {
         let domain = Self::domain(identifier)?;
         let (mut way, seen) = self.way(domain).await?;
         let place = way.pop().unwrap_or_default();
@@ -195,7 +202,9 @@ impl Dns01 {
         }
         self.make_room(record, now)?;
         self.trace.begin(record, now)?;
-        if self.provider.room() == Room::LastTwo && self.look(record).await.is_ok_and(|view| view.is_anywhere()) {
+        if self.provider.room() == Room::LastTwo
+            && self.look(record).await.is_ok_and(|view| view.is_anywhere())
+        {
             // Written again, it would push out the other of the two.
             return Ok(Value::Null);
         }

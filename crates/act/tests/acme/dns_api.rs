@@ -140,8 +140,10 @@ async fn like_acme_dns(dns: &Dns, user: &'static str, password: &'static str) ->
                 let from = values.len().saturating_sub(2);
                 values.drain(..from);
                 let name = format!("{subdomain}.auth.test.");
-                let adds: String = values.iter().map(|v| format!("update add {name} 1 TXT \"{v}\"\n")).collect();
-                let text = format!("server {} {}\nupdate delete {name} TXT\n{adds}send\n", at.ip(), at.port());
+                let adds: String =
+                    values.iter().map(|v| format!("update add {name} 1 TXT \"{v}\"\n")).collect();
+                let text =
+                    format!("server {} {}\nupdate delete {name} TXT\n{adds}send\n", at.ip(), at.port());
                 let mut nsupdate = Command::new("nsupdate");
                 nsupdate.args(["-y", &format!("{}:{}:{}", key.algorithm, key.name, key.secret)]);
                 let mut child = nsupdate.stdin(Stdio::piped()).spawn().unwrap();
@@ -151,7 +153,10 @@ async fn like_acme_dns(dns: &Dns, user: &'static str, password: &'static str) ->
                 ("200 OK", json!({ "txt": txt }))
             };
             let said = said.to_string();
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}", said.len());
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}",
+                said.len()
+            );
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
@@ -162,7 +167,10 @@ async fn like_acme_dns(dns: &Dns, user: &'static str, password: &'static str) ->
 async fn acme_dns_with_the_accounts_of_a_file() {
     let lab = Lab::new("dns01-acme-dns");
     let zones = [
-        Zone::new("dns.test", "_acme-challenge CNAME 8f1c.auth.test.\n_acme-challenge.other CNAME else.auth.test.\n"),
+        Zone::new(
+            "dns.test",
+            "_acme-challenge CNAME 8f1c.auth.test.\n_acme-challenge.other CNAME else.auth.test.\n",
+        ),
         Zone::new("auth.test", ""),
     ];
     let key = dns::Tsig::new("hmac-sha256");
@@ -170,9 +178,7 @@ async fn acme_dns_with_the_accounts_of_a_file() {
     let both = [("dns.test", dns.address()), ("auth.test", dns.address())];
     let Some(resolver) = need(dns::resolver(&lab, &both)) else { return };
     let like = like_acme_dns(&dns, "c4nary-user", "c4nary-password").await;
-    let account = |full: &str, password: &str| {
-        json!({ "fulldomain": full, "subdomain": "8f1c", "username": "c4nary-user", "password": password, "allowfrom": [] })
-    };
+    let account = |full: &str, password: &str| json!({ "fulldomain": full, "subdomain": "8f1c", "username": "c4nary-user", "password": password, "allowfrom": [] });
     let storage = lab.path().join("clientstorage.json");
     let all = json!({
         "dns.test": account("8f1c.auth.test", "c4nary-password"),
@@ -209,9 +215,13 @@ async fn acme_dns_with_the_accounts_of_a_file() {
     assert!(astray.context.contains("leads to else.auth.test"), "{astray}");
     assert!(astray.hint.as_deref().unwrap_or_default().contains("CNAME 8f1c.auth.test."), "{astray:?}");
     let stranger = solver.present(&cx(), &challenge("new.dns.test", "t")).await.unwrap_err();
-    assert!(stranger.hint.as_deref().unwrap_or_default().contains("register -d new.dns.test"), "{stranger:?}");
+    assert!(
+        stranger.hint.as_deref().unwrap_or_default().contains("register -d new.dns.test"),
+        "{stranger:?}"
+    );
     let wrong = lab.path().join("wrong.json");
-    std::fs::write(&wrong, json!({ "dns.test": account("8f1c.auth.test", "c4nary-wrong") }).to_string()).unwrap();
+    std::fs::write(&wrong, json!({ "dns.test": account("8f1c.auth.test", "c4nary-wrong") }).to_string())
+        .unwrap();
     let refused = dns01(of(&wrong)).present(&cx(), &one).await;
     // The value is there already, so nothing has to be sent; another one has.
     refused.unwrap();

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use notafter_core::fault::FaultKind;
 use notafter_core::issuance::{Challenge, Identifier};
-use notafter_lab::Lab;
 use notafter_lab::dns::{Dns, Zone};
 use notafter_lab::pebble::Options;
+use notafter_lab::{Lab, need};
 use serde_json::{Value, json};
 
 use crate::dns::{challenge, dns01, knot, value};
@@ -30,7 +30,8 @@ fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
 fn environment(lab: &Lab, dns: &Dns) -> Value {
     let file = lab.subfolder("key").join("update.key");
     let key = dns.key();
-    let text = format!("key \"{}\" {{ algorithm {}; secret \"{}\"; }};\n", key.name, key.algorithm, key.secret);
+    let text =
+        format!("key \"{}\" {{ algorithm {}; secret \"{}\"; }};\n", key.name, key.algorithm, key.secret);
     std::fs::write(&file, text).unwrap();
     json!({ "DNS_PORT": dns.address().port().to_string(), "DNS_KEY": file })
 }
@@ -140,10 +141,35 @@ async fn each_contract_brings_a_certificate() {
     assert_eq!((first[0], first[1], first[2].len()), ("present", "_acme-challenge.dns.test.", 43), "{log}");
 }
 
+/// acme.sh itself, with a script of its own: credentials from variables the first time, from its `account.conf` later.
+#[tokio::test]
+async fn a_script_of_acme_sh_with_acme_sh_itself() {
+    let lab = Lab::new("dns01-acme-sh");
+    let Some(dns) = knot(&lab, &[Zone::new("dns.test", "")]) else { return };
+    let folder = lab.subfolder("acme.sh");
+    let Some((library, script)) = need(notafter_lab::dns::acme_sh(&folder)) else { return };
+    let variables = environment(&lab, &dns);
+    let told = json!({
+        "NSUPDATE_SERVER": "127.0.0.1", "NSUPDATE_SERVER_PORT": variables["DNS_PORT"], "NSUPDATE_KEY": variables["DNS_KEY"],
+    });
+    let one = challenge("a.dns.test", "t");
+    for environment in [told, json!({})] {
+        let more = json!({ "provider": "acme.sh", "script": script, "library": library, "environment": environment });
+        let solver = dns01(hooked(&lab, &dns, more));
+        let cleanup = solver.present(&cx(), &one).await.unwrap();
+        assert_eq!(dns.texts("_acme-challenge.a.dns.test").unwrap(), [value(&one)]);
+        solver.clean_up(&cx(), &cleanup).await.unwrap();
+        assert!(dns.texts("_acme-challenge.a.dns.test").unwrap().is_empty());
+    }
+    let saved = std::fs::read_to_string(folder.join("account.conf")).unwrap();
+    assert!(saved.contains("NSUPDATE_SERVER"), "{saved}");
+}
+
 #[tokio::test]
 async fn an_alias_is_where_the_programs_write() {
     let lab = Lab::new("dns01-hook-alias");
-    let zones = [Zone::new("dns.test", "_acme-challenge.a CNAME one.auth.test.\n"), Zone::new("auth.test", "")];
+    let zones =
+        [Zone::new("dns.test", "_acme-challenge.a CNAME one.auth.test.\n"), Zone::new("auth.test", "")];
     let Some(dns) = knot(&lab, &zones) else { return };
     let folder = lab.subfolder("hooks");
     let (api, library) = acme_sh(&folder);
@@ -174,7 +200,11 @@ async fn what_hangs_floods_or_fails_is_ended_and_told() {
         "hang",
         &format!("#!/bin/sh\n(sleep 3; touch {}) &\necho about to hang\nsleep 60\n", left.display()),
     );
-    let flood = script(&folder, "flood", "#!/bin/sh\nyes flood | head -c 30000000\nyes complaint | head -c 3000000 >&2\n");
+    let flood = script(
+        &folder,
+        "flood",
+        "#!/bin/sh\nyes flood | head -c 30000000\nyes complaint | head -c 3000000 >&2\n",
+    );
     let fails = script(
         &folder,
         "fails",
@@ -183,7 +213,11 @@ async fn what_hangs_floods_or_fails_is_ended_and_told() {
     let one = challenge("a.dns.test", "t");
     let solver = |path: &PathBuf, timeout: &str| {
         let environment = json!({ "CANARY": { "file": canary } });
-        dns01(hooked(&lab, &dns, json!({ "provider": "exec", "command": [path], "timeout": timeout, "environment": environment })))
+        dns01(hooked(
+            &lab,
+            &dns,
+            json!({ "provider": "exec", "command": [path], "timeout": timeout, "environment": environment }),
+        ))
     };
     let fault = solver(&hang, "1s").present(&cx(), &one).await.unwrap_err();
     assert!(fault.context.contains("was not done after 1 s and was killed: about to hang"), "{fault}");
@@ -218,7 +252,8 @@ async fn no_shell_reads_a_name_or_a_value() {
         "dns_says_add() { printf '<%s>' \"$@\" > \"$SEEN\"; }\ndns_says_rm() { :; }\n",
     );
     let evil = format!("$(touch {m});`touch {m}`\n;touch {m};'\"*", m = marker.display());
-    let hostile = Challenge { token: evil.clone(), key_authorization: evil.clone(), ..challenge("a.dns.test", "t") };
+    let hostile =
+        Challenge { token: evil.clone(), key_authorization: evil.clone(), ..challenge("a.dns.test", "t") };
     let seen = folder.join("seen");
 
     let solver = dns01(hooked(&lab, &dns, json!({ "provider": "exec", "command": [program], "raw": true })));
@@ -250,7 +285,8 @@ async fn root_runs_nothing_that_others_may_write() {
     let Some(dns) = knot(&lab, &[Zone::new("dns.test", "")]) else { return };
     let folder = lab.subfolder("hooks");
     let (api, library) = acme_sh(&folder);
-    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let open =
+        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     let one = challenge("a.dns.test", "t");
     let program = lego(&folder);
     for (path, table) in [

@@ -116,7 +116,9 @@ impl AcmeDns {
                 record.domain
             ));
         };
-        let url = url.or(found.server_url).ok_or("the setting `url` is missing\nhint: url = \"https://auth.example.com\"")?;
+        let url = url
+            .or(found.server_url)
+            .ok_or("the setting `url` is missing\nhint: url = \"https://auth.example.com\"")?;
         let full = found.fulldomain.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         let (username, password) = (found.username.read()?, found.password.read()?);
         Ok(Account { url, username, password, subdomain: found.subdomain, full })
@@ -125,7 +127,10 @@ impl AcmeDns {
     async fn update(&self, cx: &Cx, record: &Record) -> Result<(), Fault> {
         let account = self.account(record).map_err(split)?;
         let mut url = http::address("url", &account.url).map_err(split)?;
-        url.path_segments_mut().map_err(|()| split("`url` is no address".to_owned()))?.pop_if_empty().push("update");
+        url.path_segments_mut()
+            .map_err(|()| split("`url` is no address".to_owned()))?
+            .pop_if_empty()
+            .push("update");
         let body = json!({ "subdomain": account.subdomain, "txt": record.value });
         let mut request = Request::json(url, &body);
         request.secret_header(HeaderName::from_static("x-api-user"), "", &account.username)?;

@@ -30,12 +30,7 @@ pub(super) fn id() -> Result<u16, String> {
 ///
 /// # Errors
 /// A sentence, when no answer came.
-pub(super) async fn ask(
-    server: SocketAddr,
-    name: &str,
-    kind: u16,
-    recurse: bool,
-) -> Result<Message, String> {
+pub(super) async fn ask(server: SocketAddr, name: &str, kind: u16, recurse: bool) -> Result<Message, String> {
     let asked = question(id()?, name, kind, recurse)
         .ok_or_else(|| format!("`{}` is no name", name.escape_debug()))?;
     match udp(server, &asked).await {

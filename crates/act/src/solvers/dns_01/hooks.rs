@@ -61,9 +61,13 @@ impl Hook {
     ) -> Result<Self, String> {
         let lists = match &contract {
             Contract::Lego { command, .. } => vec![command],
-            Contract::Certbot { auth, cleanup } => [Some(auth), cleanup.as_ref()].into_iter().flatten().collect(),
+            Contract::Certbot { auth, cleanup } => {
+                [Some(auth), cleanup.as_ref()].into_iter().flatten().collect()
+            }
             Contract::AcmeSh { script, function, library } => {
-                if let Some(path) = [Some(script), library.as_ref()].into_iter().flatten().find(|p| !p.is_absolute()) {
+                if let Some(path) =
+                    [Some(script), library.as_ref()].into_iter().flatten().find(|p| !p.is_absolute())
+                {
                     return Err(format!(
                         "{} is no full path, and where a service runs is not where you are\n\
                          hint: script = \"/root/.acme.sh/dnsapi/dns_xyz.sh\"",
@@ -131,7 +135,9 @@ impl Hook {
                 [command.as_slice(), &what].concat()
             }
             Contract::Certbot { auth, cleanup } => {
-                for name in ["CERTBOT_DOMAIN", "CERTBOT_IDENTIFIER", "CERTBOT_ALL_DOMAINS", "CERTBOT_ALL_IDENTIFIERS"] {
+                for name in
+                    ["CERTBOT_DOMAIN", "CERTBOT_IDENTIFIER", "CERTBOT_ALL_DOMAINS", "CERTBOT_ALL_IDENTIFIERS"]
+                {
                     set(name, &record.domain);
                 }
                 set("CERTBOT_VALIDATION", &record.value);
@@ -204,7 +210,8 @@ impl Hook {
 fn failed(called: &str, ended: &Ended, away: bool) -> Fault {
     let what = if away { "removes" } else { "adds" };
     let said = format!("{} {what} no record: {}{}", printable(called), ended.status, ended.shown());
-    Fault::new(FaultKind::System, said).hint("run it by hand with the same variables; exit code 0 alone says that it is done")
+    Fault::new(FaultKind::System, said)
+        .hint("run it by hand with the same variables; exit code 0 alone says that it is done")
 }
 
 /// A file that only those who may be us can write, when we are root.
@@ -213,9 +220,9 @@ fn safe(path: &Path) -> Result<(), Fault> {
 }
 
 fn text(path: &Path) -> Result<String, Fault> {
-    path.to_str().map(str::to_owned).ok_or_else(|| {
-        Fault::new(FaultKind::Invalid, format!("{} is no path in UTF-8", path.display()))
-    })
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Fault::new(FaultKind::Invalid, format!("{} is no path in UTF-8", path.display())))
 }
 
 /// The shell that a script asks for in its first line: some that call themselves portable are not.

@@ -145,8 +145,7 @@ impl Plain {
     /// How it is asked for in a hint.
     fn example(&self) -> String {
         let plain = self.setting;
-        let value =
-            if self.is_secret { "{ file = \"/etc/notafter/...\" }" } else { "\"...\"" };
+        let value = if self.is_secret { "{ file = \"/etc/notafter/...\" }" } else { "\"...\"" };
         match self.names.first() {
             Some(name) => format!("{plain} = {value}, or environment = {{ {name} = {value} }}"),
             None => format!("{plain} = {value}"),
@@ -172,9 +171,11 @@ impl Purse {
         if let Some(value) = self.plain.get(field.setting) {
             return read(field, &format!("`{}`", field.setting), value).map(Some);
         }
-        let variables = field.names.iter().map(|name| (*name, false)).chain(
-            field.names.iter().chain(field.paths).map(|name| (*name, true)),
-        );
+        let variables = field
+            .names
+            .iter()
+            .map(|name| (*name, false))
+            .chain(field.names.iter().chain(field.paths).map(|name| (*name, true)));
         for (name, is_path) in variables {
             let plain = field.paths.contains(&name);
             let name = if is_path && !plain { format!("{name}_FILE") } else { name.to_owned() };
@@ -210,7 +211,11 @@ impl Purse {
                     values.all.insert(field.setting, value);
                 }
                 None if field.is_needed => {
-                    return Err(format!("the setting `{}` is missing\nhint: {}", field.setting, field.example()));
+                    return Err(format!(
+                        "the setting `{}` is missing\nhint: {}",
+                        field.setting,
+                        field.example()
+                    ));
                 }
                 None => {}
             }
@@ -277,7 +282,8 @@ impl Values {
 
     /// One that says yes or no.
     pub(super) fn is(&self, setting: &str) -> bool {
-        self.opt(setting).is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "true" | "1" | "yes"))
+        self.opt(setting)
+            .is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "true" | "1" | "yes"))
     }
 
     /// The text without any secret in it: as it is written, in an address, in JSON.

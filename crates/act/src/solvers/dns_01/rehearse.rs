@@ -20,7 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_secs(3);
 
 fn failed(what: String, fault: Fault) -> Check {
-    Check::fails(what, fault.context, fault.hint.unwrap_or_else(|| "look at the log of the name server".to_owned()))
+    Check::fails(
+        what,
+        fault.context,
+        fault.hint.unwrap_or_else(|| "look at the log of the name server".to_owned()),
+    )
 }
 
 impl Dns01 {
@@ -32,13 +36,21 @@ impl Dns01 {
         let mut checks = Vec::new();
         let what = format!("_acme-challenge.{domain}");
         match self.way(domain).await {
-            Ok((way, _)) if way.len() < 2 => checks.push(Check::works(what, "it is no alias: the record is written there")),
-            Ok((way, _)) => checks.push(Check::works(what, format!("an alias (CNAME): {}", way.join(" -> ")))),
+            Ok((way, _)) if way.len() < 2 => {
+                checks.push(Check::works(what, "it is no alias: the record is written there"))
+            }
+            Ok((way, _)) => {
+                checks.push(Check::works(what, format!("an alias (CNAME): {}", way.join(" -> "))))
+            }
             Err(fault) => return vec![failed(what, fault)],
         }
         let mut random = [0; 24];
         if SystemRandom::new().fill(&mut random).is_err() {
-            checks.push(Check::fails("randomness", "there is none on this machine", "look at the kernel's log"));
+            checks.push(Check::fails(
+                "randomness",
+                "there is none on this machine",
+                "look at the kernel's log",
+            ));
             return checks;
         }
         let token = format!("rehearsal-{}", b64(&random));

@@ -23,7 +23,8 @@ const NONE: u16 = 254;
 const UPDATE: u8 = 5 << 3;
 
 /// The names of its settings, and what lego calls them: `rfc2136` in its version 4, `dnsupdate` in 5.
-pub(super) const SERVER: Plain = Plain::text("server", &["DNSUPDATE_NAMESERVER", "RFC2136_NAMESERVER"]).optional();
+pub(super) const SERVER: Plain =
+    Plain::text("server", &["DNSUPDATE_NAMESERVER", "RFC2136_NAMESERVER"]).optional();
 pub(super) const KEY: Plain = Plain::text("key", &["DNSUPDATE_TSIG_KEY", "RFC2136_TSIG_KEY"]).optional();
 pub(super) const ALGORITHM: Plain =
     Plain::text("algorithm", &["DNSUPDATE_TSIG_ALGORITHM", "RFC2136_TSIG_ALGORITHM"]).optional();
@@ -63,12 +64,14 @@ impl Rfc2136 {
         match ((self.read)(&KEY)?, (self.read)(&SECRET)?) {
             (Some(name), Some(secret)) => Key::new(&name, algorithm, &secret).map(Some),
             (None, None) => Ok(None),
-            (Some(_), None) => {
-                Err("`key` has no secret\nhint: secret = { file = \"/etc/notafter/tsig\" }, or leave out `key`".to_owned())
-            }
-            (None, Some(_)) => Err(
-                "`secret` belongs to no key\nhint: key = \"acme\", the name it has at the name server".to_owned(),
+            (Some(_), None) => Err(
+                "`key` has no secret\nhint: secret = { file = \"/etc/notafter/tsig\" }, or leave out `key`"
+                    .to_owned(),
             ),
+            (None, Some(_)) => {
+                Err("`secret` belongs to no key\nhint: key = \"acme\", the name it has at the name server"
+                    .to_owned())
+            }
         }
     }
 
@@ -87,7 +90,8 @@ impl Rfc2136 {
         let found = self.resolver.addresses(&host).await?;
         if found.is_empty() {
             let said = format!("{host}, which takes updates of the zone, has no address");
-            return Err(Fault::new(FaultKind::Unreachable, said).hint("set `server` to the primary server of the zone"));
+            return Err(Fault::new(FaultKind::Unreachable, said)
+                .hint("set `server` to the primary server of the zone"));
         }
         Ok(found.into_iter().map(|ip| (ip, port).into()).collect())
     }
@@ -95,8 +99,9 @@ impl Rfc2136 {
     /// Sends one update to the first address that answers.
     async fn update(&self, cx: &Cx, record: &Record, away: bool) -> Result<(), Fault> {
         let zone = record.zone()?;
-        let message = message(zone, record, away)
-            .map_err(|said| Fault::new(FaultKind::System, format!("no update of {}: {said}", record.place)))?;
+        let message = message(zone, record, away).map_err(|said| {
+            Fault::new(FaultKind::System, format!("no update of {}: {said}", record.place))
+        })?;
         let key = self.key().map_err(|said| Fault::new(FaultKind::System, said))?;
         let now = cx.clock.now().0;
         let (sent, mac) = match &key {
@@ -116,7 +121,13 @@ impl Rfc2136 {
                     }
                 },
             };
-            return judge(server, zone, record, &answer, key.as_ref().map(|key| key.check(&answer, &mac, now)));
+            return judge(
+                server,
+                zone,
+                record,
+                &answer,
+                key.as_ref().map(|key| key.check(&answer, &mac, now)),
+            );
         }
         Err(Fault::new(FaultKind::Unreachable, format!("the update of {zone} reached nobody: {why}"))
             .hint("is it the primary server of the zone, and does a firewall let us through?"))
@@ -165,8 +176,8 @@ fn judge(
             "its configuration has to allow this key (or this address) to change TXT records there: update-policy or allow-update in BIND, acl with action update in Knot",
         ),
         9 => refused(
-            format!("{server} does not hold the zone {zone}, or knows nothing of our key (NOTAUTH)"),
-            "set `server` to the primary server of the zone; `key` and `secret` as it has them",
+            format!("{server} does not hold the zone {zone}, or does not let us change it (NOTAUTH)"),
+            "set `server` to the primary server of the zone; `key` and `secret` as it has them, and an acl with action update there",
         ),
         10 => refused(
             format!("{server} says that {} is not in {zone} (NOTZONE)", record.place),
@@ -191,7 +202,8 @@ fn message(zone: &str, record: &Record, away: bool) -> Result<Vec<u8>, String> {
     for count in [1u16, 0, 1, 0] {
         out.extend(count.to_be_bytes());
     }
-    let wire = |text: &str| name::to_wire(text).ok_or_else(|| format!("`{}` is no name", text.escape_debug()));
+    let wire =
+        |text: &str| name::to_wire(text).ok_or_else(|| format!("`{}` is no name", text.escape_debug()));
     out.extend(wire(zone)?);
     out.extend(kind::SOA.to_be_bytes());
     out.extend(IN.to_be_bytes());
@@ -236,7 +248,12 @@ impl Provider for Rfc2136 {
         Box::pin(async move { self.update(cx, record, false).await.map(|()| Value::Null) })
     }
 
-    fn remove<'a>(&'a self, cx: &'a Cx, record: &'a Record, _: &'a Value) -> BoxFuture<'a, Result<(), Fault>> {
+    fn remove<'a>(
+        &'a self,
+        cx: &'a Cx,
+        record: &'a Record,
+        _: &'a Value,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(self.update(cx, record, true))
     }
 }

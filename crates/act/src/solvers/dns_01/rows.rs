@@ -38,7 +38,9 @@ fn own(v: &Values, setting: &str) -> Option<String> {
 }
 
 fn number(v: &Values, setting: &str) -> dns_update::Result<Option<u32>> {
-    v.opt(setting).map(|text| text.parse().map_err(|_| Error::Client(format!("`{setting}` is no number")))).transpose()
+    v.opt(setting)
+        .map(|text| text.parse().map_err(|_| Error::Client(format!("`{setting}` is no number"))))
+        .transpose()
 }
 
 fn azure_cloud(v: &Values) -> dns_update::Result<AzureEnvironment> {
@@ -725,3 +727,6 @@ pub(super) const ROWS: &[Row] = &[
         build: |v| DnsUpdater::new_zoneeu(v.get("username"), v.get("api_key"), PATIENCE),
     },
 ];
+
+#[cfg(test)]
+mod tests;

@@ -204,12 +204,18 @@ pub(super) fn read(mut table: Value, cx: &BuildCx) -> Result<Read, String> {
         }
         let known: Vec<&str> = COMMON.iter().chain(kind.more()).copied().collect();
         let all = schema();
-        if let Some(wrong) = table.keys().find(|key| {
-            !known.contains(&key.as_str()) && all["properties"].get(key.as_str()).is_some()
-        }) {
+        if let Some(wrong) = table
+            .keys()
+            .find(|key| !known.contains(&key.as_str()) && all["properties"].get(key.as_str()).is_some())
+        {
             return Err(format!(
                 "the provider {name} has no setting `{wrong}`\nhint: it has {}",
-                kind.fields().iter().map(|f| f.setting).chain(kind.more().iter().copied()).collect::<Vec<_>>().join(", ")
+                kind.fields()
+                    .iter()
+                    .map(|f| f.setting)
+                    .chain(kind.more().iter().copied())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ));
         }
     }
@@ -222,7 +228,10 @@ pub(super) fn read(mut table: Value, cx: &BuildCx) -> Result<Read, String> {
         propagation = propagation.or(number(&mut purse, "_PROPAGATION_TIMEOUT")?.map(Span::seconds));
         purse.check(&read.provider, kind.fields(), kind.more())?;
     } else if let Some(wrong) = purse.plain.keys().next() {
-        return Err(format!("the provider {name} has no setting `{wrong}`\nhint: it has {}", kind.more().join(", ")));
+        return Err(format!(
+            "the provider {name} has no setting `{wrong}`\nhint: it has {}",
+            kind.more().join(", ")
+        ));
     }
     let check = read.check.unwrap_or(true);
     let set = read.resolver.as_deref().map(|text| server("resolver", text)).transpose()?;
@@ -233,7 +242,10 @@ pub(super) fn read(mut table: Value, cx: &BuildCx) -> Result<Read, String> {
         Some(text) => {
             let name = text.trim_end_matches('.').to_ascii_lowercase();
             if !is_plain(&name) {
-                return Err(format!("`zone`: `{}` is no name of a zone\nhint: zone = \"example.com\"", text.escape_debug()));
+                return Err(format!(
+                    "`zone`: `{}` is no name of a zone\nhint: zone = \"example.com\"",
+                    text.escape_debug()
+                ));
             }
             Some(name)
         }
@@ -264,7 +276,9 @@ fn scalar(setting: &str, value: Value) -> Result<MaybeSecret, String> {
 
 /// Takes a variable with this ending out of `environment`, as a number.
 fn number(purse: &mut Purse, ending: &str) -> Result<Option<u64>, String> {
-    let Some(name) = purse.environment.keys().find(|name| name.ends_with(ending)).cloned() else { return Ok(None) };
+    let Some(name) = purse.environment.keys().find(|name| name.ends_with(ending)).cloned() else {
+        return Ok(None);
+    };
     let Some(value) = purse.environment.remove(&name) else { return Ok(None) };
     let text = value.read().map_err(|e| format!("`environment.{name}`: {e}"))?;
     text.trim().parse().map(Some).map_err(|_| format!("`environment.{name}` is no number of seconds"))
@@ -278,7 +292,9 @@ fn provider(
     cx: &BuildCx,
 ) -> Result<Box<dyn Provider>, String> {
     let timeout = read.timeout.unwrap_or(HOOK).0;
-    let missing = |setting: &str, example: &str| format!("the setting `{setting}` is missing\nhint: {setting} = {example}");
+    let missing = |setting: &str, example: &str| {
+        format!("the setting `{setting}` is missing\nhint: {setting} = {example}")
+    };
     let contract = match kind {
         Kind::Row(row) => return Ok(Box::new(Api::open(row, Arc::new(purse))?)),
         Kind::Rfc2136 => {
@@ -292,7 +308,11 @@ fn provider(
         Kind::Exec => {
             let path = purse.read(&EXEC_PATH)?;
             let mode = purse.read(&EXEC_MODE)?;
-            EXEC_PATH.names.iter().chain(EXEC_MODE.names).for_each(|name| drop(purse.environment.remove(*name)));
+            EXEC_PATH
+                .names
+                .iter()
+                .chain(EXEC_MODE.names)
+                .for_each(|name| drop(purse.environment.remove(*name)));
             let command = read.command.or_else(|| path.map(|path| vec![path.to_string()]));
             let command = command.ok_or_else(|| missing("command", "[\"/usr/local/bin/update-dns\"]"))?;
             let raw = read.raw.unwrap_or_else(|| mode.is_some_and(|mode| mode.as_str() == "RAW"));

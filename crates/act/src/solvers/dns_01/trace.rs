@@ -61,7 +61,10 @@ impl Trace {
                 return Ok(());
             }
         }
-        Err(Fault::new(FaultKind::System, "what is shown in DNS could not be written down: others write all the time"))
+        Err(Fault::new(
+            FaultKind::System,
+            "what is shown in DNS could not be written down: others write all the time",
+        ))
     }
 
     /// It is going to be shown.

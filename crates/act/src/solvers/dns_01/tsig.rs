@@ -299,9 +299,11 @@ mod tests {
 
     #[test]
     fn wrong_keys_are_told_without_their_secrets() {
-        for (name, secret, sign) in
-            [("acme", "not base64!", "not base64"), ("acme", "", "not base64"), ("a..b", "AA==", "no name of a key")]
-        {
+        for (name, secret, sign) in [
+            ("acme", "not base64!", "not base64"),
+            ("acme", "", "not base64"),
+            ("a..b", "AA==", "no name of a key"),
+        ] {
             let read = Key::new(name, Algorithm::parse("hmac-sha512").expect("it"), secret);
             let said = read.err().expect("refused");
             assert!(said.contains(sign) && !said.contains("64!"), "{said}");

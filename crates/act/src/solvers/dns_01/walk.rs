@@ -112,7 +112,11 @@ impl Resolver {
     ///
     /// The zone's own servers are asked, at this port: what they say is not old, and a resolver that is asked for a record
     /// before it is made remembers that there is none, for as long as the zone says. `None`: they cannot be reached.
-    pub(super) async fn follow(&self, from: &str, port: Option<u16>) -> Result<(Vec<String>, Option<Zone>), Fault> {
+    pub(super) async fn follow(
+        &self,
+        from: &str,
+        port: Option<u16>,
+    ) -> Result<(Vec<String>, Option<Zone>), Fault> {
         let mut way = vec![from.to_owned()];
         loop {
             let Some(at) = way.last() else { return Ok((way, None)) };
@@ -126,10 +130,14 @@ impl Resolver {
                 return Err(crooked(said));
             }
             if way.len() > ALIASES_MAX {
-                return Err(crooked(format!("{from} is an alias (CNAME) of an alias, more than {ALIASES_MAX} times")));
+                return Err(crooked(format!(
+                    "{from} is an alias (CNAME) of an alias, more than {ALIASES_MAX} times"
+                )));
             }
             if !is_plain(&next) {
-                return Err(crooked(format!("the alias (CNAME) of {at} leads to {next}, which is no name of a host")));
+                return Err(crooked(format!(
+                    "the alias (CNAME) of {at} leads to {next}, which is no name of a host"
+                )));
             }
             way.push(next);
         }
@@ -174,7 +182,9 @@ impl Resolver {
                 Data::Soa(soa) if name::is_within(at, &record.owner) => Some((record.owner.clone(), soa)),
                 _ => None,
             });
-            if let Some((name, soa)) = found.max_by_key(|(name, _)| name.len()).filter(|(name, _)| name != ".") {
+            if let Some((name, soa)) =
+                found.max_by_key(|(name, _)| name.len()).filter(|(name, _)| name != ".")
+            {
                 return Ok(Zone { name, primary: soa.primary.clone() });
             }
             match name::parent(at) {
@@ -190,7 +200,11 @@ impl Resolver {
     }
 
     /// All addresses of all servers of a zone; and what could not be found out.
-    pub(super) async fn name_servers(&self, zone: &str, port: u16) -> Result<(Vec<Server>, Vec<String>), Fault> {
+    pub(super) async fn name_servers(
+        &self,
+        zone: &str,
+        port: u16,
+    ) -> Result<(Vec<Server>, Vec<String>), Fault> {
         let answer = self.ask(zone, kind::NS).await?;
         let mut names: Vec<String> = answer
             .answers
@@ -207,7 +221,9 @@ impl Resolver {
             match self.addresses(&name).await {
                 Ok(found) if found.is_empty() => missing.push(format!("{name} has no address")),
                 Ok(found) => servers.extend(
-                    found.into_iter().map(|ip| Server { name: Some(name.clone()), address: (ip, port).into() }),
+                    found
+                        .into_iter()
+                        .map(|ip| Server { name: Some(name.clone()), address: (ip, port).into() }),
                 ),
                 Err(fault) => missing.push(fault.context),
             }
@@ -279,7 +295,8 @@ pub(super) fn is_plain(name: &str) -> bool {
 }
 
 fn crooked(said: String) -> Fault {
-    Fault::new(FaultKind::System, said).hint("nothing was written: let the alias lead to the record in one step")
+    Fault::new(FaultKind::System, said)
+        .hint("nothing was written: let the alias lead to the record in one step")
 }
 
 #[cfg(test)]
