@@ -246,6 +246,50 @@ async fn aliases_are_followed_to_where_they_end() {
     }
 }
 
+/// The record's name may be a zone of its own, at the same server or at others.
+#[tokio::test]
+async fn a_zone_of_its_own_is_found_wherever_it_is() {
+    let lab = Lab::new("dns01-child");
+    let port = Port::free();
+    let (first, second) = (port.local(), dns::beside(port.local(), 2));
+    let parent = Zone::new(
+        "dns.test",
+        "_acme-challenge.here NS ns1\n_acme-challenge.there NS ns1._acme-challenge.there\n\
+         ns1._acme-challenge.there A 127.0.0.2\n",
+    );
+    let here = Zone::new("_acme-challenge.here.dns.test", "");
+    let there = Zone {
+        servers: vec![Ipv4Addr::new(127, 0, 0, 2)],
+        ..Zone::new("_acme-challenge.there.dns.test", "")
+    };
+    let (key, role) = (Tsig::new("hmac-sha256"), Role::Primary(Vec::new()));
+    let at = |address, zones: &[Zone]| need(dns::start_at(&lab, Daemon::Knot, address, zones, &key, &role));
+    let Some(both) = at(first, &[parent, here]) else { return };
+    let Some(child) = at(second, &[there]) else { return };
+    let forward = [
+        ("dns.test", first),
+        ("_acme-challenge.here.dns.test", first),
+        ("_acme-challenge.there.dns.test", second),
+    ];
+    let Some(resolver) = need(dns::resolver(&lab, &forward)) else { return };
+    for (name, dns) in [("here.dns.test", &both), ("there.dns.test", &child)] {
+        let more = json!({ "resolver": resolver.address().to_string() });
+        let solver = dns01(updates(&lab, dns, more));
+        let one = challenge(name, "t");
+        let cleanup = solver
+            .present(&cx(), &one)
+            .await
+            .unwrap_or_else(|fault| panic!("{name}: {fault:?}\n{}", dns.log()));
+        assert_eq!(dns.texts(&format!("_acme-challenge.{name}")).unwrap(), [value(&one)]);
+        assert!(solver.is_visible(&cx(), &one).await.unwrap(), "{name}");
+        solver.clean_up(&cx(), &cleanup).await.unwrap();
+        assert!(dns.texts(&format!("_acme-challenge.{name}")).unwrap().is_empty());
+        let checks = solver.rehearse(&cx(), &one.identifier).await;
+        let zone = format!("name servers of _acme-challenge.{name}");
+        assert!(all_work(&checks) && checks.iter().any(|c| c.what == zone), "{checks:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_key_is_told_plainly_and_leaves_the_order_alone() {
     let lab = Lab::new("dns01-key");

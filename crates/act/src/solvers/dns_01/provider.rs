@@ -86,6 +86,11 @@ pub(super) trait Provider: Send + Sync {
         true
     }
 
+    /// Is a record written by reading and writing a set, so that two at the same time could lose one?
+    fn takes_turns(&self) -> bool {
+        true
+    }
+
     /// Adds the value beside whatever else is at the name; there already is done. Gives what its removal wants to know.
     fn add<'a>(&'a self, cx: &'a Cx, record: &'a Record) -> BoxFuture<'a, Result<Value, Fault>>;
 

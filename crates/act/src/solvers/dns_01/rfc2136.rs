@@ -244,6 +244,10 @@ impl Provider for Rfc2136 {
         "dynamic update (RFC 2136)".to_owned()
     }
 
+    fn takes_turns(&self) -> bool {
+        false
+    }
+
     fn add<'a>(&'a self, cx: &'a Cx, record: &'a Record) -> BoxFuture<'a, Result<Value, Fault>> {
         Box::pin(async move { self.update(cx, record, false).await.map(|()| Value::Null) })
     }

@@ -15,6 +15,8 @@ use super::provider::Record;
 
 /// After so long nobody waits for a record any more: an order looks for two hours, and the CA for one.
 const FORGOTTEN: i64 = 24 * 3_600;
+/// So long another value at the same name may be one that a CA is going to look at.
+const UNDER_WAY: i64 = 3 * 3_600;
 /// So many are taken back at one time, so that old ones do not hold up a renewal.
 const AT_ONCE: usize = 4;
 /// After so long without success it is given up.
@@ -27,7 +29,7 @@ pub(super) struct Shown {
     /// What its removal wants to know.
     #[serde(default)]
     pub(super) memo: Value,
-    /// When it was first shown.
+    /// Since when.
     pub(super) at: i64,
 }
 
@@ -67,12 +69,11 @@ impl Trace {
         ))
     }
 
-    /// It is going to be shown.
+    /// It is going to be shown, from now on.
     pub(super) fn begin(&self, record: &Record, now: i64) -> Result<(), Fault> {
-        self.change(|list| {
-            if !list.iter().any(|shown| is(shown, record)) {
-                list.push(Shown { record: record.clone(), memo: Value::Null, at: now });
-            }
+        self.change(|list| match list.iter_mut().find(|shown| is(shown, record)) {
+            Some(shown) => shown.at = now,
+            None => list.push(Shown { record: record.clone(), memo: Value::Null, at: now }),
         })
     }
 
@@ -88,7 +89,7 @@ impl Trace {
         self.change(|list| list.retain(|shown| !is(shown, record)))
     }
 
-    /// When this value was first shown.
+    /// Since when this value is shown.
     pub(super) fn since(&self, record: &Record) -> Result<Option<i64>, Fault> {
         Ok(self.read()?.1.iter().find(|shown| shown.record.value == record.value).map(|shown| shown.at))
     }
@@ -97,7 +98,7 @@ impl Trace {
     pub(super) fn beside(&self, record: &Record, now: i64) -> Result<usize, Fault> {
         let (_, list) = self.read()?;
         let other = |s: &&Shown| {
-            s.record.place == record.place && s.record.value != record.value && now - s.at < FORGOTTEN
+            s.record.place == record.place && s.record.value != record.value && now - s.at < UNDER_WAY
         };
         Ok(list.iter().filter(other).count())
     }
@@ -133,14 +134,14 @@ mod tests {
         let second = Record { value: "other".to_owned(), ..record.clone() };
         trace.begin(&record, 1000).expect("kept");
         trace.begin(&record, 2000).expect("kept");
-        assert_eq!(trace.since(&record).expect("read"), Some(1000), "shown again is shown since then");
-        assert_eq!(trace.beside(&second, 1000).expect("read"), 1);
+        assert_eq!(trace.since(&record).expect("read"), Some(2000), "shown again is shown since then");
+        assert_eq!(trace.beside(&second, 2000).expect("read"), 1);
         trace.note(&record, &json!({ "output": "7" })).expect("kept");
-        assert!(trace.forgotten(1000 + 3600).expect("read").is_empty(), "an order may wait for it");
-        let old = trace.forgotten(1000 + 86_400).expect("read");
+        assert!(trace.forgotten(2000 + 3600).expect("read").is_empty(), "an order may wait for it");
+        let old = trace.forgotten(2000 + 86_400).expect("read");
         assert_eq!((old.len(), old[0].memo.clone()), (1, json!({ "output": "7" })));
-        assert!(other.forgotten(1000 + 86_400).expect("read").is_empty(), "of another solver");
-        assert!(trace.forgotten(1000 + 31 * 86_400).expect("read").is_empty(), "given up");
+        assert!(other.forgotten(2000 + 86_400).expect("read").is_empty(), "of another solver");
+        assert!(trace.forgotten(2000 + 31 * 86_400).expect("read").is_empty(), "given up");
         assert_eq!(trace.since(&record).expect("read"), None);
         trace.begin(&record, 5000).expect("kept");
         trace.forget(&record).expect("kept");

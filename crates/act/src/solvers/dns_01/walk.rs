@@ -159,7 +159,9 @@ impl Resolver {
             while let Some(answer) = asked.join_next().await {
                 let Ok(Ok(answer)) = answer else { continue };
                 if answer.authoritative && matches!(answer.code, 0 | 3) {
-                    return Ok((cname(&answer, at), Some(zone)));
+                    // A server that has a zone below, too, answers from that one, and says so (RFC 2308 section 2).
+                    let own = soa(&answer, at).filter(|own| own.name.len() > zone.name.len());
+                    return Ok((cname(&answer, at), Some(own.unwrap_or(zone))));
                 }
                 handed = handed.or_else(|| below(&answer, at, &zone.name));
             }
@@ -177,15 +179,8 @@ impl Resolver {
         loop {
             let answer = self.ask(at, kind::SOA).await?;
             // Here, or (RFC 2308 section 2) where the server says that nothing is here.
-            let all = answer.answers.iter().chain(&answer.authority);
-            let found = all.filter_map(|record| match &record.data {
-                Data::Soa(soa) if name::is_within(at, &record.owner) => Some((record.owner.clone(), soa)),
-                _ => None,
-            });
-            if let Some((name, soa)) =
-                found.max_by_key(|(name, _)| name.len()).filter(|(name, _)| name != ".")
-            {
-                return Ok(Zone { name, primary: soa.primary.clone() });
+            if let Some(zone) = soa(&answer, at) {
+                return Ok(zone);
             }
             match name::parent(at) {
                 Some(above) if above != "." => at = above,
@@ -255,6 +250,17 @@ fn cname(answer: &Message, at: &str) -> Option<String> {
         Data::Cname(target) if record.owner == at => Some(target.clone()),
         _ => None,
     })
+}
+
+/// The zone that an answer comes from, by its SOA: here, or above where nothing is here.
+fn soa(answer: &Message, at: &str) -> Option<Zone> {
+    let found = answer.answers.iter().chain(&answer.authority).filter_map(|record| match &record.data {
+        Data::Soa(soa) if record.owner != "." && name::is_within(at, &record.owner) => {
+            Some(Zone { name: record.owner.clone(), primary: soa.primary.clone() })
+        }
+        _ => None,
+    });
+    found.max_by_key(|zone| zone.name.len())
 }
 
 /// The zone below this one that a server refers us to for the name (RFC 1034 section 4.3.1).
