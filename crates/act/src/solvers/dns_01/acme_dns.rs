@@ -128,7 +128,7 @@ impl AcmeDns {
         let account = self.account(record).map_err(split)?;
         let mut url = http::address("url", &account.url).map_err(split)?;
         url.path_segments_mut()
-            .map_err(|()| split("`url` is no address".to_owned()))?
+            .map_err(|()| Fault::new(FaultKind::NotFound, "`url` is no address of a server"))?
             .pop_if_empty()
             .push("update");
         let body = json!({ "subdomain": account.subdomain, "txt": record.value });

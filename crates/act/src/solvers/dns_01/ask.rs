@@ -33,13 +33,10 @@ pub(super) fn id() -> Result<u16, String> {
 pub(super) async fn ask(server: SocketAddr, name: &str, kind: u16, recurse: bool) -> Result<Message, String> {
     let asked = question(id()?, name, kind, recurse)
         .ok_or_else(|| format!("`{}` is no name", name.escape_debug()))?;
-    match udp(server, &asked).await {
-        Ok(bytes) => match Message::parse(&bytes) {
-            Some(message) if !message.truncated => return Ok(message),
-            _ => {}
-        },
-        // Some servers, and some firewalls, let only TCP through.
-        Err(_) => {}
+    // Some servers, and some firewalls, let only TCP through.
+    let by_udp = udp(server, &asked).await.ok().and_then(|bytes| Message::parse(&bytes));
+    if let Some(message) = by_udp.filter(|message| !message.truncated) {
+        return Ok(message);
     }
     let bytes = tcp(server, &asked).await?;
     Message::parse(&bytes).ok_or_else(|| format!("{server} sent what is no answer"))
