@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use notafter_act::solvers::{self, Tokens};
+use notafter_act::solvers;
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::deployment::Check;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::issuance::{Challenge, ChallengeType, Identifier};
-use notafter_core::joints::{Cx, Keep, Solver};
+use notafter_core::joints::{Cx, Solver};
 use notafter_lab::dns::{self, Daemon, Dns, Role, Tsig, Zone};
 use notafter_lab::pebble::Options;
 use notafter_lab::{Lab, Port, need};
@@ -39,13 +39,12 @@ pub(crate) fn updates(lab: &Lab, dns: &Dns, more: Value) -> Value {
 }
 
 pub(crate) fn dns01(table: Value) -> Box<dyn Solver> {
-    solver("dns-01", table, &Arc::<Tokens>::default())
+    solver("dns-01", table, &Arc::default())
 }
 
 /// A solver that remembers here.
 fn remembering(table: Value, keep: &Arc<Memory>) -> Box<dyn Solver> {
-    let cx = solvers::BuildCx { roots: roots(), keep: keep.clone() as Arc<dyn Keep>, tokens: Arc::default() };
-    (solvers::find("dns-01").unwrap().build)(table, &cx).unwrap_or_else(|error| panic!("{error}"))
+    solver("dns-01", table, keep)
 }
 
 pub(crate) fn challenge(name: &str, token: &str) -> Challenge {
@@ -416,7 +415,7 @@ async fn without_a_look_it_is_waited_and_with_none_to_ask_it_is_said() {
 /// What is written wrongly in the table, and what is said.
 #[test]
 fn tables() {
-    let cx = solvers::BuildCx { roots: roots(), keep: Arc::new(Memory::default()), tokens: Arc::default() };
+    let cx = solvers::BuildCx { roots: roots(), keep: Arc::new(Memory::default()) };
     for (table, sign) in [
         (json!({}), "the setting `provider` is missing"),
         (json!({ "provider": "cloudfare" }), "did you mean `cloudflare`?"),
