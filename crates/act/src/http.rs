@@ -141,6 +141,9 @@ impl Client {
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
+            // Another user of the library has these on; answers are read as they are sent.
+            .no_gzip()
+            .no_deflate()
             // Messages are rare: a connection kept would be found dead by the next one.
             .pool_max_idle_per_host(0);
         if let Some(proxy) = &settings.proxy {

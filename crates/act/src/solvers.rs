@@ -3,6 +3,7 @@
 //! One file and one line in [`SOLVERS`] each. A solver shows, looks whether it can be seen, and takes back what it showed
 //! and nothing else; when, is the issuer's business.
 
+mod dns_01;
 mod http_01;
 mod seen;
 mod stand;
@@ -20,6 +21,12 @@ use crate::roots::Roots;
 
 /// Every solver, by name.
 pub const SOLVERS: &[SolverKind] = &[
+    SolverKind {
+        name: "dns-01",
+        doc: "A TXT record in DNS, by an API, a dynamic update or a program (RFC 8555 section 8.4).",
+        build: |table, cx| Ok(Box::new(dns_01::Dns01::open(table, cx)?)),
+        settings: dns_01::schema,
+    },
     SolverKind {
         name: "http-01",
         doc: "A file or a small answer on port 80 (RFC 8555 section 8.3).",

@@ -346,6 +346,9 @@ impl Client {
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
+            // Another user of the library has these on; answers are read as they are sent.
+            .no_gzip()
+            .no_deflate()
             .build();
         built.map_err(|e| format!("no HTTP client: {e}"))
     }

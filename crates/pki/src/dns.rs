@@ -23,6 +23,7 @@ pub mod kind {
     pub const CNAME: u16 = 5;
     pub const SOA: u16 = 6;
     pub const MX: u16 = 15;
+    pub const TXT: u16 = 16;
     pub const AAAA: u16 = 28;
     pub const SRV: u16 = 33;
     pub const DS: u16 = 43;
@@ -46,7 +47,7 @@ const WORDS: &[(&str, u16)] = &[
     ("PTR", 12),
     ("HINFO", 13),
     ("MX", kind::MX),
-    ("TXT", 16),
+    ("TXT", kind::TXT),
     ("RP", 17),
     ("AFSDB", 18),
     ("KEY", 25),
@@ -122,6 +123,8 @@ pub enum Data {
     Soa(Soa),
     /// Who takes its mail.
     Mx(String),
+    /// Text: its pieces, one behind the other (RFC 1035 section 3.3.14). Read from messages alone.
+    Txt(Vec<u8>),
     /// Where a service is.
     Srv {
         /// Its port.

@@ -25,6 +25,7 @@
 pub mod authority;
 pub mod base64;
 pub mod calendar;
+pub mod dns;
 pub mod hostile;
 pub mod keys;
 pub mod material;

@@ -4,6 +4,7 @@
 //! name leads to 127.0.0.1 there, so that a validation reaches whatever a test put on [`Pebble::http_port`] or
 //! [`Pebble::tls_port`]. All its state ends with it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Options {
     pub profiles: Vec<(String, u64)>,
     /// Names it issues nothing for.
     pub blocked: Vec<String>,
+    /// The name server it asks, instead of the one that says that every name is here.
+    pub resolver: Option<SocketAddr>,
 }
 
 impl Default for Options {
@@ -42,6 +45,7 @@ impl Default for Options {
             alternate_roots: 0,
             profiles: vec![("default".to_owned(), 90 * 86_400)],
             blocked: vec!["blocked.test".to_owned()],
+            resolver: None,
         }
     }
 }
@@ -79,7 +83,7 @@ pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
     let authority = Authority::new(lab);
     let leaf = authority.issue(&Request::server());
     let (http, tls) = (Port::free(), Port::free());
-    let resolver = dns.endpoint("dns").address.to_string();
+    let resolver = options.resolver.unwrap_or(dns.endpoint("dns").address).to_string();
     let server = server::start(lab, "pebble", 2, |folder, ports| {
         let program = program::newer("pebble", "/usr/bin/pebble-challtestsrv")?.with_file_name("pebble");
         leaf.install(&folder.join("tls"), None).map_err(|error| NotRun::new("pebble", error.to_string()))?;

@@ -23,7 +23,7 @@ pub(super) struct Argv<'a> {
 }
 
 /// Refuses what is no argument list.
-pub(super) fn check_argv(argv: &[String]) -> Result<(), String> {
+pub(crate) fn check_argv(argv: &[String]) -> Result<(), String> {
     let program = argv.first().map(String::as_str).unwrap_or_default();
     if program.is_empty() || (program.contains('/') && !program.starts_with('/')) {
         return Err(format!(
@@ -45,7 +45,7 @@ pub(super) fn check_argv(argv: &[String]) -> Result<(), String> {
 }
 
 /// The program of an argument list, by its full path. When we are root, it is one that only root can change.
-pub(super) fn program(argv: &[String]) -> Result<PathBuf, Fault> {
+pub(crate) fn program(argv: &[String]) -> Result<PathBuf, Fault> {
     let name = argv.first().map(String::as_str).unwrap_or_default();
     let found = if name.starts_with('/') {
         Some(PathBuf::from(name)).filter(|path| path.is_file())

@@ -95,6 +95,9 @@ impl Eyes {
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
+            // Another user of the library has these on; answers are read as they are sent.
+            .no_gzip()
+            .no_deflate()
             .dns_resolver(Arc::new(Fixed(self.address)))
             .pool_max_idle_per_host(0)
             .user_agent(concat!("notafter/", env!("CARGO_PKG_VERSION")))

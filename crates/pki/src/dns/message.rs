@@ -115,6 +115,7 @@ pub(super) fn data(kind: u16, bytes: &[u8], at: usize, length: usize) -> Option<
             Data::Soa(Soa { primary, serial: long(at)?, refresh: long(at + 4)?, expire: long(at + 12)? })
         }
         kind::MX => Data::Mx(ends(2)?),
+        kind::TXT => text(own).map_or(Data::Other, Data::Txt),
         kind::SRV => Data::Srv { port: word(4)?, target: ends(6)? },
         kind::DS => Data::Ds(Ds {
             tag: word(0)?,
@@ -148,6 +149,17 @@ pub(super) fn data(kind: u16, bytes: &[u8], at: usize, length: usize) -> Option<
         }
         _ => Data::Other,
     })
+}
+
+/// The pieces of a text, joined. `None` where a length leads beyond the end: some servers hold such records, and a zone
+/// is not unreadable for one of them.
+fn text(mut own: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    while let [size, rest @ ..] = own {
+        out.extend_from_slice(rest.get(..usize::from(*size))?);
+        own = &rest[usize::from(*size)..];
+    }
+    Some(out)
 }
 
 fn dnskey(own: &[u8]) -> Option<Dnskey> {
@@ -185,6 +197,14 @@ mod tests {
         assert_eq!(bytes[..12], [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
         assert_eq!(Message::parse(&bytes), None, "it is no answer");
         assert_eq!(question(7, &"x".repeat(64), kind::SOA, true), None);
+    }
+
+    #[test]
+    fn texts_are_joined() {
+        let read = |own: &[u8]| data(kind::TXT, own, 0, own.len());
+        assert_eq!(read(b"\x03abc\x00\x02de"), Some(Data::Txt(b"abcde".to_vec())));
+        assert_eq!(read(b""), Some(Data::Txt(Vec::new())));
+        assert_eq!(read(b"\x04abc"), Some(Data::Other), "a length beyond the end");
     }
 
     #[test]

@@ -87,6 +87,9 @@ impl Wire {
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
+            // Another user of the library has these on; answers are read as they are sent.
+            .no_gzip()
+            .no_deflate()
             .dns_resolver(Arc::new(Resolver(Arc::clone(guard))))
             // An order is a dozen exchanges; after it the connection is let go.
             .pool_max_idle_per_host(4)
