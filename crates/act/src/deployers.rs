@@ -10,7 +10,7 @@ mod exec;
 mod files;
 pub mod hand;
 mod keystore;
-mod pem;
+pub mod pem;
 pub mod presets;
 mod ssh;
 mod webhook;

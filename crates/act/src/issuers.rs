@@ -4,6 +4,8 @@
 //! done with what it hands out, is decided by the engine.
 
 pub mod acme;
+pub mod ca;
+pub mod csr;
 pub mod ledger;
 
 use std::sync::Arc;
@@ -14,15 +16,34 @@ use serde_json::Value;
 use crate::roots::Roots;
 
 /// Every issuer, by name.
-pub const ISSUERS: &[IssuerKind] = &[IssuerKind {
-    name: acme::NAME,
-    doc: acme::DOC,
-    build: |table, cx| Ok(Box::new(acme::Acme::open(table, cx)?)),
-    rehearsal: |table, cx| {
-        Some(acme::Acme::rehearsal(table, cx)?.map(|acme| Box::new(acme) as Box<dyn Issuer>))
+pub const ISSUERS: &[IssuerKind] = &[
+    IssuerKind {
+        name: acme::NAME,
+        doc: acme::DOC,
+        wants_proof: true,
+        build: |table, cx| Ok(Box::new(acme::Acme::open(table, cx)?)),
+        rehearsal: |table, cx| {
+            Some(acme::Acme::rehearsal(table, cx)?.map(|acme| Box::new(acme) as Box<dyn Issuer>))
+        },
+        settings: acme::schema,
     },
-    settings: acme::schema,
-}];
+    IssuerKind {
+        name: ca::NAME,
+        doc: ca::DOC,
+        wants_proof: false,
+        build: |table, cx| Ok(Box::new(ca::Ca::open(table, cx)?)),
+        rehearsal: |_, _| None,
+        settings: ca::schema,
+    },
+    IssuerKind {
+        name: csr::NAME,
+        doc: csr::DOC,
+        wants_proof: false,
+        build: |table, cx| Ok(Box::new(csr::ByHand::open(table, cx)?)),
+        rehearsal: |_, _| None,
+        settings: csr::schema,
+    },
+];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static IssuerKind> {
@@ -32,6 +53,8 @@ pub fn find(name: &str) -> Option<&'static IssuerKind> {
 /// What every issuer is built with.
 #[derive(Clone)]
 pub struct BuildCx {
+    /// What the configuration calls it.
+    pub name: String,
     /// Whom connections trust, before an issuer's own `ca_file`.
     pub roots: Roots,
     /// What it remembers.
@@ -48,6 +71,8 @@ pub struct IssuerKind {
     pub name: &'static str,
     /// One line for the reference page.
     pub doc: &'static str,
+    /// Does it want to see that names are ours? Then a certificate of it needs a solver.
+    pub wants_proof: bool,
     /// Builds one from its table without `name` and `kind`.
     pub build: fn(Value, &BuildCx) -> Built,
     /// Builds the one that a rehearsal orders from (`staging`); `None` where the table names none.

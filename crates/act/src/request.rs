@@ -38,7 +38,8 @@ pub fn make(names: &[Identifier], key_type: KeyType, kept: Option<&Key>) -> Resu
     Ok((Key::new(pair.serialize_der()), csr.der().to_vec()))
 }
 
-fn generate(key_type: KeyType) -> Result<KeyPair, rcgen::Error> {
+/// Makes a key of this type.
+pub(crate) fn generate(key_type: KeyType) -> Result<KeyPair, rcgen::Error> {
     match key_type {
         KeyType::EcdsaP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
         KeyType::EcdsaP384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
@@ -49,7 +50,8 @@ fn generate(key_type: KeyType) -> Result<KeyPair, rcgen::Error> {
     }
 }
 
-fn open(key: &Key, key_type: KeyType) -> Result<KeyPair, rcgen::Error> {
+/// Opens one that was kept.
+pub(crate) fn open(key: &Key, key_type: KeyType) -> Result<KeyPair, rcgen::Error> {
     let algorithm = match key_type {
         KeyType::EcdsaP256 => &PKCS_ECDSA_P256_SHA256,
         KeyType::EcdsaP384 => &PKCS_ECDSA_P384_SHA384,

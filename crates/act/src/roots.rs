@@ -22,6 +22,11 @@ impl Roots {
         Self::of(mozilla.chain(system))
     }
 
+    /// None: for what connects to nobody.
+    pub fn none() -> Self {
+        Self(Arc::default())
+    }
+
     /// These and the certificates of a PEM file.
     ///
     /// # Errors

@@ -191,6 +191,14 @@ pub trait Issuer: Send + Sync {
         reason: RevocationReason,
     ) -> BoxFuture<'a, Result<(), Fault>>;
 
+    /// Does what has to be done beside issuing: a revocation list is made anew before the last one lapses. Called at
+    /// least once an hour; the same however often. When it wants to be called again sooner or later than that; `None`: it
+    /// does not matter.
+    fn tend<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<UnixTime>, Fault>> {
+        let _ = cx;
+        Box::pin(async { Ok(None) })
+    }
+
     /// Would it work today? Looks, and orders nothing.
     fn rehearse<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Vec<Check>>;
 }

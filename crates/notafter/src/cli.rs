@@ -1,7 +1,10 @@
 //! Exactly what the user typed, as types. Validates, and does nothing: no file is opened here.
 
+mod authority;
+
 use std::path::PathBuf;
 
+pub(crate) use authority::*;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::Usage;
@@ -132,6 +135,16 @@ pub(crate) enum Command {
     Runbook(Runbook),
     /// Would it renew today? Asks the CA, the DNS and every target, and changes nothing in use
     Rehearse(Rehearse),
+    /// A CA of your own: make it, issue by hand, revoke, and its revocation list
+    Ca {
+        #[command(subcommand)]
+        command: CaCommand,
+    },
+    /// What issuers wait for
+    Issuer {
+        #[command(subcommand)]
+        command: IssuerCommand,
+    },
     /// A spreadsheet of certificates: what of it is there, what is gone, what it does not know; owners and dates from it
     Import(Import),
     /// The inventory as a file: CSV, XLSX, JSON, iCalendar

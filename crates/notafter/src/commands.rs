@@ -2,6 +2,7 @@
 
 pub(crate) mod alert;
 pub(crate) mod backup;
+pub(crate) mod ca;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod doctor;
@@ -12,6 +13,7 @@ pub(crate) mod import;
 pub(crate) mod kept;
 pub(crate) mod ls;
 pub(crate) mod renew;
+pub(crate) mod reply;
 pub(crate) mod runbook;
 pub(crate) mod scan;
 pub(crate) mod serve;
@@ -76,6 +78,12 @@ pub(crate) fn no_rows(global: &Global, command: &str) -> Result<(), Usage> {
         return Err(Usage::new(format!("{command} has no CSV output")).hint("use --json"));
     }
     Ok(())
+}
+
+impl From<notafter_core::fault::Fault> for Usage {
+    fn from(fault: notafter_core::fault::Fault) -> Self {
+        Self { message: fault.context, hint: fault.hint }
+    }
 }
 
 impl From<notafter_engine::hands::Unfit> for Usage {

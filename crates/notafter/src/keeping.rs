@@ -3,18 +3,20 @@
 //! Issuers, solvers and deployers are built by their kinds, names are resolved, the probe looks with what `scan` looks
 //! with. Nothing is contacted and nothing is decided here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use notafter_act::issuers::IssuerKind;
 use notafter_act::roots::Roots;
 use notafter_act::{deployers, issuers, request, solvers};
 use notafter_core::UnixTime;
 use notafter_core::calendar::Calendar;
+use notafter_core::deployment::Check;
 use notafter_core::fault::{Fault, FaultKind};
-use notafter_core::issuance::{Identifier, Profile};
-use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Probe, Sink, Source};
+use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier, Profile};
+use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Probe, Sink, Solver, Source};
 use notafter_core::location::Location;
 use notafter_core::observation::{Observation, Seen};
 use notafter_core::owner::Match;
@@ -69,7 +71,15 @@ impl Yard {
     pub(crate) fn checking() -> Self {
         Self { keep: Arc::new(Forgetful), rehearsal: false }
     }
+
+    /// For an issuer of this name.
+    pub(crate) fn cx(&self, name: &str, roots: &Roots) -> issuers::BuildCx {
+        issuers::BuildCx { name: name.to_owned(), roots: roots.clone(), keep: Arc::clone(&self.keep) }
+    }
 }
+
+/// Issuers with their kinds, by name. None: there is nowhere to rehearse.
+type ByName<'a> = BTreeMap<&'a str, (&'static IssuerKind, Option<Arc<dyn Issuer>>)>;
 
 impl Sheet {
     /// Every certificate that is kept alive here. In a rehearsal those whose issuers have somewhere to rehearse.
@@ -77,30 +87,41 @@ impl Sheet {
     /// # Errors
     /// The first mistake, with its line and what to do.
     pub(crate) fn managed(&self, yard: &Yard, now: UnixTime) -> Result<Vec<Managed>, String> {
-        let config = &self.config;
-        if config.certificate.is_empty() && config.issuer.is_empty() && config.window.is_empty() {
-            return Ok(Vec::new());
-        }
-        let roots = Roots::read();
-        let mut by_name: BTreeMap<&str, Option<Arc<dyn Issuer>>> = BTreeMap::new();
-        for table in &config.issuer {
+        Ok(self.kept_alive(yard, now)?.0)
+    }
+
+    /// Everybody who issues, by name.
+    fn issuers(&self, yard: &Yard, roots: &Roots) -> Result<ByName<'_>, String> {
+        let mut by_name = ByName::new();
+        for table in &self.config.issuer {
             let name = table.name.get_ref().as_str();
             let wrong =
                 |what: String| self.wrong(Some(table.name.span().start), format!("issuer `{name}`: {what}"));
             let kind = issuers::find(&table.kind).ok_or_else(|| {
                 wrong(unknown("issuer", &table.kind, issuers::ISSUERS.iter().map(|k| k.name)))
             })?;
-            let cx = issuers::BuildCx { roots: roots.clone(), keep: Arc::clone(&yard.keep) };
+            let cx = yard.cx(name, roots);
             let table = settings(&table.rest).map_err(&wrong)?;
             let built = if yard.rehearsal {
                 (kind.rehearsal)(table, &cx).transpose().map_err(&wrong)?
             } else {
                 Some((kind.build)(table, &cx).map_err(&wrong)?)
             };
-            if by_name.insert(name, built.map(Arc::from)).is_some() {
+            if by_name.insert(name, (kind, built.map(Arc::from))).is_some() {
                 return Err(wrong("there are two of this name\nhint: call one of them otherwise".into()));
             }
         }
+        Ok(by_name)
+    }
+
+    /// The same, and everybody who issues.
+    fn kept_alive(&self, yard: &Yard, now: UnixTime) -> Result<(Vec<Managed>, Issuers), String> {
+        let config = &self.config;
+        if config.certificate.is_empty() && config.issuer.is_empty() && config.window.is_empty() {
+            return Ok((Vec::new(), Issuers::new()));
+        }
+        let roots = Roots::read();
+        let by_name = self.issuers(yard, &roots)?;
         let mut windows = Vec::new();
         for table in &config.window {
             let wrong = |what: String| self.wrong(Some(table.cron.span().start), format!("window: {what}"));
@@ -117,11 +138,11 @@ impl Sheet {
             if out.iter().any(|m| m.name == *name) {
                 return Err(wrong("there are two of this name\nhint: call one of them otherwise".into()));
             }
-            let issuers = chosen(table, &by_name).map_err(&wrong)?;
+            let (issuers, asks) = chosen(table, &by_name).map_err(&wrong)?;
             if issuers.is_empty() {
                 continue;
             }
-            let mut managed = one(table, issuers, &roots, yard).map_err(&wrong)?;
+            let mut managed = one(table, (issuers, asks), &roots, yard).map_err(&wrong)?;
             for (matches, times) in &windows {
                 if matches.is_empty() || matches.iter().any(|m| fits(m, &managed.names)) {
                     managed.windows.extend(times);
@@ -130,7 +151,8 @@ impl Sheet {
             managed.windows.sort_unstable();
             out.push(managed);
         }
-        Ok(out)
+        let all = by_name.into_iter().filter_map(|(name, (_, issuer))| Some((name.to_owned(), issuer?)));
+        Ok((out, all.collect()))
     }
 }
 
@@ -163,50 +185,92 @@ fn unknown<'a>(what: &str, wrong: &str, known: impl Iterator<Item = &'a str> + C
     format!("no kind of {what} is called `{}`\nhint: {hint}", wrong.escape_debug())
 }
 
-/// Its issuers by name. Those that cannot be rehearsed with are left out.
-fn chosen(
-    table: &CertificateTable,
-    by_name: &BTreeMap<&str, Option<Arc<dyn Issuer>>>,
-) -> Result<Issuers, String> {
-    let mut out = Vec::new();
+/// Its issuers by name, and the first of them that wants to see that names are ours. Those that cannot be rehearsed with
+/// are left out.
+fn chosen<'a>(
+    table: &'a CertificateTable,
+    by_name: &ByName<'_>,
+) -> Result<(Issuers, Option<&'a str>), String> {
+    let (mut out, mut asks) = (Vec::new(), None);
     for name in table.issuer.list() {
-        let issuer = by_name.get(name.as_str()).ok_or_else(|| {
+        let (kind, issuer) = by_name.get(name.as_str()).ok_or_else(|| {
             let hint = match nearest(name, by_name.keys().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "write an [[issuer]] table with this name".to_owned(),
             };
             format!("no issuer is called `{}`\nhint: {hint}", name.escape_debug())
         })?;
+        asks = asks.or(kind.wants_proof.then_some(name.as_str()));
         out.extend(issuer.as_ref().map(|issuer| (name.clone(), Arc::clone(issuer))));
     }
     if table.issuer.list().is_empty() {
         return Err("it has no issuer\nhint: issuer = \"NAME\" of an [[issuer]] table".into());
     }
-    Ok(out)
+    Ok((out, asks))
 }
 
-fn one(table: &CertificateTable, issuers: Issuers, roots: &Roots, yard: &Yard) -> Result<Managed, String> {
-    let mut solver = table.solver.clone().unwrap_or_default();
+/// How control of the names is proved.
+fn solver(
+    table: &CertificateTable,
+    asks: Option<&str>,
+    roots: &Roots,
+    yard: &Yard,
+) -> Result<Arc<dyn Solver>, String> {
+    let example = "solver = { kind = \"http-01\", webroot = \"/var/www/html\" }";
+    let Some(mut solver) = table.solver.clone() else {
+        return match asks {
+            Some(issuer) => Err(format!(
+                "it has no solver, and the issuer `{issuer}` wants to see that the names are yours\nhint: {example}"
+            )),
+            None => Ok(Arc::new(Unasked)),
+        };
+    };
     let kind = match solver.remove("kind") {
         Some(toml::Value::String(kind)) => kind,
-        Some(_) => {
-            return Err(
-                "solver: kind is a word\nhint: solver = { kind = \"http-01\", webroot = \"/var/www/html\" }"
-                    .into(),
-            );
-        }
-        // An issuer that asks for no proof (an own CA, a person) needs none.
-        None if table.solver.is_none() => "none".to_owned(),
-        None => return Err(
-            "solver: its kind is missing\nhint: solver = { kind = \"http-01\", webroot = \"/var/www/html\" }"
-                .into(),
-        ),
+        Some(_) => return Err(format!("solver: kind is a word\nhint: {example}")),
+        None => return Err(format!("solver: its kind is missing\nhint: {example}")),
     };
     let kind = solvers::find(&kind).ok_or_else(|| {
         format!("solver: {}", unknown("solver", &kind, solvers::SOLVERS.iter().map(|k| k.name)))
     })?;
     let cx = solvers::BuildCx { roots: roots.clone(), keep: Arc::clone(&yard.keep) };
     let solver = (kind.build)(settings(&solver)?, &cx).map_err(|e| format!("solver: {e}"))?;
+    Ok(Arc::from(solver))
+}
+
+/// For certificates whose issuers want no proof: it is never asked to show anything.
+struct Unasked;
+
+impl Solver for Unasked {
+    fn kind(&self) -> ChallengeType {
+        ChallengeType::Http01
+    }
+
+    fn present<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<Cleanup, Fault>> {
+        let said = "the issuer wants to see that the names are ours, and the certificate has no solver";
+        Box::pin(async move { Err(Fault::new(FaultKind::Invalid, said)) })
+    }
+
+    fn is_visible<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn clean_up<'a>(&'a self, _: &'a Cx, _: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Identifier) -> BoxFuture<'a, Vec<Check>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
+fn one(
+    table: &CertificateTable,
+    (issuers, asks): (Issuers, Option<&str>),
+    roots: &Roots,
+    yard: &Yard,
+) -> Result<Managed, String> {
+    let solver = solver(table, asks, roots, yard)?;
     let length = |key: &str, text: &Option<String>| -> Result<Option<i64>, String> {
         let Some(text) = text else { return Ok(None) };
         let read = span(text).filter(|s| *s > 0);
@@ -235,7 +299,7 @@ fn one(table: &CertificateTable, issuers: Issuers, roots: &Roots, yard: &Yard) -
         preferred_chain: table.preferred_chain.clone(),
         lifetime_s: length("lifetime", &table.lifetime)?,
         issuers,
-        solver: Arc::from(solver),
+        solver,
         targets,
         windows: Vec::new(),
         grace_s: length("grace", &table.grace)?.unwrap_or(if by_hand { GRACE_BY_HAND_S } else { GRACE_S }),
@@ -280,13 +344,36 @@ pub(crate) fn tools(sheet: &Sheet, keep: Arc<dyn Keep>) -> Result<Tools, String>
     })
 }
 
+/// A word sealed with the master key: whoever has another one learns it here, before anything is sealed that the first
+/// one would not open.
+const SEALED: (&str, &[u8]) = ("master", b"the master key of this memory");
+
 /// What providers remember, sealed with the master key.
 ///
 /// # Errors
-/// The master key.
+/// The master key is lost, another one than before, or cannot be read.
 pub(crate) fn keep(sheet: &Sheet, data: &Data, store: &Arc<Store>) -> Result<Arc<dyn Keep>, String> {
+    let file = data.folder.join("master.key");
+    let kept = store.kept(&format!("sealed/{}", SEALED.0)).map_err(|e| data.explain(&e).message)?;
+    // A new one would seal what the old one does not open, and open nothing: it is not made.
+    if sheet.config.keys.master.is_none() && kept.is_some() && !file.exists() {
+        return Err(format!(
+            "the master key {} is gone: what was sealed with it, keys and accounts, does not open without it\n\
+             hint: put it back (a backup does not hold it, on purpose); if it is lost for good, begin with another data folder",
+            file.display()
+        ));
+    }
     let master = sheet.config.keys.master(&data.folder)?;
-    Ok(Arc::new(Sealed::new(Arc::clone(store), master)))
+    let keep: Arc<dyn Keep> = Arc::new(Sealed::new(Arc::clone(store), master));
+    let told = |fault: Fault| match fault.hint {
+        Some(hint) => format!("{}\nhint: {hint}", fault.context),
+        None => fault.context,
+    };
+    if keep.kept(SEALED.0).map_err(told)?.is_none() {
+        // Whoever is faster has the same key, or is told so the next time.
+        let _ = keep.keep(SEALED.0, None, SEALED.1).map_err(told)?;
+    }
+    Ok(keep)
 }
 
 /// What the server keeps alive, if the configuration names anything, and the source that says how it goes.
@@ -299,17 +386,19 @@ fn keeping(
     store: &Arc<Store>,
     now: UnixTime,
 ) -> Result<Option<(Arc<Keeping>, Planned)>, String> {
-    if sheet.config.certificate.is_empty() {
+    if sheet.config.certificate.is_empty() && sheet.config.issuer.is_empty() {
         return checked(sheet, now).map(|_| None);
     }
     let keep = keep(sheet, data, store)?;
     let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
     let stage = Yard { keep: Arc::clone(&keep), rehearsal: true };
-    let (managed, staged) = (sheet.managed(&yard, now)?, sheet.managed(&stage, now)?);
-    let keeping = Arc::new(Keeping { managed, staged, tools: tools(sheet, keep)? });
+    let ((managed, issuers), staged) = (sheet.kept_alive(&yard, now)?, sheet.managed(&stage, now)?);
+    let keeping = Arc::new(Keeping { managed, staged, issuers, tools: tools(sheet, keep)? });
     let file = sheet.file.clone().unwrap_or_default();
+    let solved = sheet.config.certificate.iter().filter(|table| table.solver.is_some());
+    let solved = solved.map(|table| table.name.get_ref().clone()).collect();
     let own: Arc<dyn Source> =
-        Arc::new(Own { store: Arc::clone(store), keeping: Arc::clone(&keeping), file });
+        Arc::new(Own { store: Arc::clone(store), keeping: Arc::clone(&keeping), file, solved });
     let build: Build = Arc::new(move |_: &[String]| Ok(vec![Arc::clone(&own)]));
     let planned = Planned { name: OWN.to_owned(), every: OWN_EVERY, targets: Vec::new(), build };
     Ok(Some((keeping, planned)))
@@ -344,6 +433,8 @@ struct Own {
     store: Arc<Store>,
     keeping: Arc<Keeping>,
     file: PathBuf,
+    /// The certificates whose names are proved by a solver.
+    solved: BTreeSet<String>,
 }
 
 impl Source for Own {
@@ -356,7 +447,8 @@ impl Source for Own {
                 let newest = self.store.works_of(&managed.name, 1).map_err(trouble)?.into_iter().next();
                 let rehearsed = Rehearsal::last(&self.store, &managed.name).map_err(trouble)?;
                 let broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
-                let statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
+                let mut statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
+                statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
                 let (at, location) = (cx.clock.now(), statement.state.clone());
                 out.put(Observation { at, location, seen: Seen::Managed(Box::new(statement)) });
             }

@@ -52,6 +52,10 @@ fn main() -> ExitCode {
         Command::Prove(prove) => commands::renew::prove(&cli.global, &prove),
         Command::Runbook(runbook) => commands::runbook::run(&cli.global, &runbook),
         Command::Rehearse(rehearse) => commands::renew::rehearse(&cli.global, &rehearse),
+        Command::Ca { command } => commands::ca::run(&cli.global, &command),
+        Command::Issuer { command: cli::IssuerCommand::Reply(reply) } => {
+            commands::reply::run(&cli.global, &reply)
+        }
         Command::Import(import) => commands::import::run(&cli.global, &import),
         Command::Export(export) => commands::export::run(&cli.global, &export),
         Command::Status { command: cli::StatusCommand::Export { folder, valid } } => {
@@ -124,7 +128,7 @@ fn command_of(mut typed: impl Iterator<Item = String>) -> Option<String> {
 
 /// Commands that a later version has are not misspellings.
 fn is_reserved(command: &str) -> bool {
-    const LATER: &[&str] = &["adopt", "revoke", "ca", "issuer", "agent"];
+    const LATER: &[&str] = &["adopt", "revoke", "agent"];
     LATER.contains(&command)
 }
 

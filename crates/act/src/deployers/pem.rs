@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// One block.
-pub(super) fn encode(label: &str, der: &[u8]) -> String {
+pub fn encode(label: &str, der: &[u8]) -> String {
     let body = zeroize::Zeroizing::new(STANDARD.encode(der));
     // Room for all of it at once: what a growing buffer leaves behind is not wiped.
     let mut text = String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40);

@@ -94,7 +94,8 @@ pub(crate) fn table(ca: &Pebble, more: Value) -> Value {
 
 pub(crate) fn issuer(table: Value, keep: &Arc<Memory>) -> Acme {
     let keep: Arc<dyn Keep> = keep.clone();
-    Acme::open(table, &BuildCx { roots: roots(), keep }).unwrap_or_else(|error| panic!("{error}"))
+    Acme::open(table, &BuildCx { name: "acme".into(), roots: roots(), keep })
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub(crate) fn solver(kind: &str, table: Value, keep: &Arc<Memory>) -> Box<dyn Solver> {

@@ -14,7 +14,7 @@ use notafter_pki::certificate::Certificate;
 use notafter_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::{Managed, Renewer, Tools, Went};
+use super::{Issuers, Managed, Renewer, Tools, Went, told};
 
 /// So many renewals go on at once.
 const AT_ONCE: usize = 8;
@@ -22,6 +22,9 @@ const AT_ONCE: usize = 8;
 const LOOK_EVERY: i64 = 3_600;
 /// A CA that could not be asked for its window is asked again after so many seconds.
 const ASK_AGAIN: i64 = 6 * 3_600;
+
+/// An issuer that could not do what it has to do beside issuing tries again after so many seconds.
+const TEND_AGAIN: i64 = 300;
 
 /// So long after a renewal the next one is begun at the latest, where it seems due at once, in seconds.
 const REST_MOST: i64 = 6 * 3_600;
@@ -33,6 +36,8 @@ pub struct Keeping {
     pub managed: Vec<Managed>,
     /// The same with the issuers that a rehearsal orders from, where there are some.
     pub staged: Vec<Managed>,
+    /// Everybody who issues here, also by hand: they may have something to do beside it.
+    pub issuers: Issuers,
     /// What it is done with.
     pub tools: Tools,
 }
@@ -66,10 +71,40 @@ pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> UnixTi
             }
         });
     }
+    for (name, issuer) in keeping.issuers.clone() {
+        while tasks.len() >= AT_ONCE {
+            next = next.min(ended(tasks.join_next().await, now));
+        }
+        let (store, cx) = (Arc::clone(store), cx.clone());
+        tasks.spawn(async move {
+            let tended = issuer.tend(&cx).await;
+            let (at, said) = match &tended {
+                Ok(at) => (at.map_or(i64::MAX, |at| at.0), String::new()),
+                Err(fault) => (cx.clock.now().0 + TEND_AGAIN, told(fault)),
+            };
+            // For `notafter ca show`. A memory in trouble is said elsewhere.
+            let _ = note_tended(&store, &name, &said);
+            at
+        });
+    }
     while !tasks.is_empty() {
         next = next.min(ended(tasks.join_next().await, now));
     }
     UnixTime(next.max(now.0 + 1))
+}
+
+/// Under which name it stands what an issuer could not do beside issuing.
+pub fn tended(issuer: &str) -> String {
+    format!("tended/{issuer}")
+}
+
+/// Written when it changes, and not every hour.
+fn note_tended(store: &Store, issuer: &str, said: &str) -> Result<(), StoreError> {
+    let before = store.kept(&tended(issuer))?.map(|kept| kept.value).unwrap_or_default();
+    if before != said.as_bytes() {
+        store.keep(&tended(issuer), said.as_bytes(), None)?;
+    }
+    Ok(())
 }
 
 fn ended(task: Option<Result<i64, tokio::task::JoinError>>, now: UnixTime) -> i64 {

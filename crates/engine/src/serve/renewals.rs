@@ -41,7 +41,8 @@ impl Engine {
     /// Starts a look, if one is due.
     pub(super) fn renew(&mut self, now: UnixTime) -> Result<Option<UnixTime>, StoreError> {
         let Some(keeping) = self.handle.setup().keeping.clone() else { return Ok(None) };
-        if keeping.managed.is_empty() || self.renewals.looking || self.held(now) {
+        let idle = keeping.managed.is_empty() && keeping.issuers.is_empty();
+        if idle || self.renewals.looking || self.held(now) {
             return Ok(None);
         }
         if let Some(at) = self.renewals.at.filter(|at| *at > now) {

@@ -1,0 +1,306 @@
+//! A CA without an API: the request is written into a folder, a person carries it there, and the certificate that comes back
+//! days later is found by its key.
+//!
+//! It may be dropped into the folder or given to `notafter issuer reply`; in which form, under which name and with how much
+//! of its chain is all the same (`csr/reply.rs`). Whatever does not fit is told and left alone, and it waits on.
+//! `csr/folder.rs` is the only part that touches a disk. Files have names of ours: nothing of a certificate becomes a path.
+
+mod folder;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use notafter_core::UnixTime;
+use notafter_core::deployment::Check;
+use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_core::issuance::{Issued, Progress, Request, RevocationReason, Ticket};
+use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Solver};
+use notafter_pki::certificate::Certificate;
+use notafter_pki::fingerprint::{hex, sha256, unhex};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::BuildCx;
+use crate::settings;
+use folder::Folder;
+use reply::{Judged, Offer};
+
+/// `kind = "csr"`
+pub const NAME: &str = "csr";
+/// For the reference page.
+pub const DOC: &str =
+    "A CA without an API: writes the request into a folder and waits until somebody brings the certificate.";
+
+/// Replies that were given by command and are kept.
+const PASTED_MAX: usize = 16;
+/// So often somebody else may come first.
+const TRIES: usize = 50;
+/// Somebody stands beside it: looked at so often, in seconds.
+const SOON_S: i64 = 5;
+/// For so long, in seconds.
+const BEGINNING_S: i64 = 600;
+/// And later so often, in seconds.
+const LATER_S: i64 = 60;
+
+/// The table.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Where requests are written and replies are looked for.
+    folder: PathBuf,
+    /// A PEM file with the CA's own certificates: they complete a chain that came without, and a reply that leads to none
+    /// of them is not taken.
+    chain: Option<PathBuf>,
+}
+
+/// An issuer that is a person.
+pub struct ByHand {
+    name: String,
+    folder: Folder,
+    chain: Option<PathBuf>,
+    keep: Arc<dyn Keep>,
+}
+
+/// A chain that was given by command: DER in hexadecimal, the leaf first.
+type Pasted = Vec<String>;
+
+/// What is known of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Slip {
+    issuer: String,
+    /// Of the request: 16 hexadecimal digits.
+    id: String,
+    /// When it was written.
+    since: i64,
+}
+
+/// The JSON schema of the table.
+pub fn schema() -> Value {
+    settings::schema::<Settings>()
+}
+
+/// The id of a request: nothing of what it asks for is in it.
+fn id_of(csr: &[u8]) -> String {
+    let mut id = hex(&sha256(csr));
+    id.truncate(16);
+    id
+}
+
+impl ByHand {
+    /// Checks the settings. No file is looked at.
+    ///
+    /// # Errors
+    /// A sentence for the person who wrote the table.
+    pub fn open(table: Value, cx: &BuildCx) -> Result<Self, String> {
+        let read: Settings = settings::read(table, &schema())?;
+        if !read.folder.is_absolute() {
+            return Err(format!(
+                "`folder` = {} depends on where the program is started\nhint: folder = \"/var/lib/notafter-requests\"",
+                read.folder.display()
+            ));
+        }
+        Ok(Self {
+            name: cx.name.clone(),
+            folder: Folder::new(read.folder),
+            chain: read.chain,
+            keep: Arc::clone(&cx.keep),
+        })
+    }
+
+    fn shelf(&self) -> String {
+        format!("csr/{}/pasted", self.name)
+    }
+
+    /// The replies that were given by command, and the octets that a swap is compared with.
+    fn pasted(&self) -> Result<(Vec<Pasted>, Option<Vec<u8>>), Fault> {
+        let Some(octets) = self.keep.kept(&self.shelf())? else { return Ok((Vec::new(), None)) };
+        let list = serde_json::from_slice(&octets).map_err(|_| {
+            Fault::new(FaultKind::Invalid, "the replies that are kept cannot be read any more")
+        })?;
+        Ok((list, Some(octets)))
+    }
+
+    /// The CA certificates that were configured.
+    fn known(&self) -> Result<Vec<Vec<u8>>, Fault> {
+        let Some(file) = &self.chain else { return Ok(Vec::new()) };
+        let told = |why: String| {
+            Fault::new(FaultKind::NotFound, format!("`chain` of the issuer {}: {why}", self.name))
+                .hint("a PEM file with the CA's certificates, readable for this user")
+        };
+        let octets = folder::read(file).map_err(|why| told(format!("{} {why}", file.display())))?;
+        let found = reply::certificates(&octets);
+        if found.is_empty() {
+            return Err(told(format!("{} holds no certificate", file.display())));
+        }
+        Ok(found)
+    }
+
+    /// Does this reply fit a request? What it came to, ready to be handed out.
+    ///
+    /// # Errors
+    /// Why not, for a person.
+    pub fn fits(&self, request: &Request, octets: &[u8], now: UnixTime) -> Result<Issued, Fault> {
+        let offers = [Offer { label: "it".to_owned(), certificates: reply::certificates(octets) }];
+        match reply::judge(request, &offers, &self.known()?, now) {
+            Judged::Fits(issued) => Ok(issued),
+            Judged::Not(reasons) => {
+                let said = reasons.into_iter().map(|r| r.said).next();
+                Err(Fault::new(FaultKind::Refused, said.unwrap_or_else(|| "it holds no certificate".into()))
+                    .retry(Retry::Never))
+            }
+        }
+    }
+
+    /// Keeps a reply that fits, until its renewal goes on.
+    ///
+    /// # Errors
+    /// The memory's.
+    pub fn take(&self, issued: &Issued) -> Result<(), Fault> {
+        let entry: Pasted = issued.chain.iter().map(|der| hex(der)).collect();
+        for _ in 0..TRIES {
+            let (mut list, before) = self.pasted()?;
+            if list.contains(&entry) {
+                return Ok(());
+            }
+            list.push(entry.clone());
+            let surplus = list.len().saturating_sub(PASTED_MAX);
+            list.drain(..surplus);
+            let octets = serde_json::to_vec(&list).map_err(|e| {
+                Fault::new(FaultKind::System, format!("a reply could not be written down: {e}"))
+            })?;
+            if self.keep.keep(&self.shelf(), before.as_deref(), &octets)? {
+                return Ok(());
+            }
+        }
+        Err(Fault::new(FaultKind::System, "other processes write down replies all the time"))
+    }
+
+    fn slip(&self, ticket: &Ticket) -> Result<Slip, Fault> {
+        let slip: Option<Slip> = serde_json::from_value(ticket.0.clone()).ok();
+        // The id becomes a file name: nothing but what we wrote.
+        let plain = |id: &str| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit());
+        slip.filter(|slip| slip.issuer == self.name && plain(&slip.id)).ok_or_else(|| {
+            Fault::new(FaultKind::Invalid, format!("this ticket is none of the issuer {}", self.name))
+        })
+    }
+
+    fn look(&self, request: &Request, slip: &Slip, now: UnixTime) -> Result<Progress, Fault> {
+        let known = self.known()?;
+        let (pasted, _) = self.pasted()?;
+        let given: Vec<Offer> = pasted
+            .iter()
+            .map(|list| Offer {
+                label: "a reply".to_owned(),
+                certificates: list.iter().filter_map(|text| unhex(text)).collect(),
+            })
+            .collect();
+        if let Judged::Fits(issued) = reply::judge(request, &given, &known, now) {
+            let _ = self.folder.forget(&slip.id);
+            return Ok(Progress::Issued(issued));
+        }
+        let path = self.folder.write(&slip.id, &request.csr)?;
+        let seen = self.folder.look(slip.since)?;
+        let mut reasons = match reply::judge(request, &seen.offers, &known, now) {
+            Judged::Fits(issued) => {
+                let _ = self.folder.forget(&slip.id);
+                return Ok(Progress::Issued(issued));
+            }
+            Judged::Not(reasons) => reasons,
+        };
+        // Replies to other requests, and what lay there before, are nobody's mistake.
+        reasons.retain(|r| r.ours || (seen.fresh.contains(&r.label) && !seen.others(r.key.as_deref())));
+        reasons.sort_by_key(|r| !r.ours);
+        let mut words: Vec<String> = reasons.into_iter().map(|r| r.said).collect();
+        words.extend(seen.unread);
+        let more = words.len().saturating_sub(3);
+        words.truncate(3);
+        let mut what = format!(
+            "waits for the certificate of {}, since {}: put it into {}, or give it with: notafter issuer reply {} FILE",
+            path.display(),
+            UnixTime(slip.since),
+            self.folder.path().display(),
+            self.name,
+        );
+        if !words.is_empty() {
+            what.push_str(&format!("; not taken: {}", words.join("; ")));
+        }
+        if more > 0 {
+            what.push_str(&format!("; and {more} more"));
+        }
+        let every = if now.0 < slip.since + BEGINNING_S { SOON_S } else { LATER_S };
+        Ok(Progress::Waits { ticket: ticket(slip)?, until: now.plus(every), what })
+    }
+}
+
+fn ticket(slip: &Slip) -> Result<Ticket, Fault> {
+    let value = serde_json::to_value(slip);
+    value.map(Ticket).map_err(|e| Fault::new(FaultKind::System, format!("a ticket: {e}")))
+}
+
+impl Issuer for ByHand {
+    fn begin<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Result<Ticket, Fault>> {
+        Box::pin(async move {
+            let slip = Slip { issuer: self.name.clone(), id: id_of(&request.csr), since: cx.clock.now().0 };
+            self.folder.write(&slip.id, &request.csr)?;
+            ticket(&slip)
+        })
+    }
+
+    fn advance<'a>(
+        &'a self,
+        cx: &'a Cx,
+        request: &'a Request,
+        ticket: &'a Ticket,
+        _: &'a dyn Solver,
+    ) -> BoxFuture<'a, Result<Progress, Fault>> {
+        Box::pin(async move { self.look(request, &self.slip(ticket)?, cx.clock.now()) })
+    }
+
+    fn abandon<'a>(
+        &'a self,
+        _: &'a Cx,
+        ticket: &'a Ticket,
+        _: &'a dyn Solver,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move { self.folder.forget(&self.slip(ticket)?.id) })
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        _: &'a Cx,
+        leaf: &'a [u8],
+        _: RevocationReason,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let serial = Certificate::parse(leaf).map(|c| hex(c.serial())).unwrap_or_default();
+            Err(Fault::new(
+                FaultKind::Invalid,
+                format!("{} has no API: nobody but a person can ask it to revoke {serial}", self.name),
+            ))
+        })
+    }
+
+    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+        Box::pin(async move {
+            let told = |what: &str, fault: Fault| {
+                Check::fails(what, fault.context, fault.hint.unwrap_or_else(|| "see `folder`".into()))
+            };
+            let what = format!("the folder {}", self.folder.path().display());
+            let mut checks = vec![match self.folder.probe() {
+                Ok(()) => Check::works(what, "can be written; a person brings the certificate"),
+                Err(fault) => told(&what, fault),
+            }];
+            if self.chain.is_some() {
+                checks.push(match self.known() {
+                    Ok(known) => Check::works("the CA's certificates", format!("{} in `chain`", known.len())),
+                    Err(fault) => told("the CA's certificates", fault),
+                });
+            }
+            checks
+        })
+    }
+}
