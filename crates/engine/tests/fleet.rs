@@ -185,10 +185,12 @@ fn house(name: &str, count: usize) -> House {
                 deployer: Arc::new(Nothing),
                 prove: Vec::new(),
                 excused: Vec::new(),
+                by_hand: false,
             }],
             windows: Vec::new(),
             grace_s: 60,
             revoke_old: false,
+            rehearse_s: None,
         }
     });
     let managed = managed.collect();
