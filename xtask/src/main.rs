@@ -1,4 +1,4 @@
-//! Tasks around the code: `cargo xtask test`, `drill`, `tidy`, `bench`, `fuzz`.
+//! Tasks around the code: `cargo xtask test`, `drill`, `chaos`, `tidy`, `bench`, `fuzz`.
 //!
 //! `test` is the one command that passes all tests, here and in CI: it installs what they need first.
 //! The others are commands of their own, because they take long or need an idle machine.
@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to whoever runs it")]
 
 mod bench;
+mod chaos;
 mod drill;
 mod fuzz;
 mod packages;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test [FILTER...]   install what the tests need, then run all of them
 cargo xtask drill [WORDS]      play thirty outages and print what the program said of them; --help has the words
+cargo xtask chaos [WORDS]      break things while certificates are renewed and count what came of it; --help has the words
 cargo xtask tidy               check the house rules alone
 cargo xtask bench [NAME...]    measure against peers, both sides in one run; --store[=COUNT] the memory alone
 cargo xtask fuzz [SECONDS]     a short run of every fuzz target";
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let result = match arguments.first().map(String::as_str) {
         Some("test") => test::run(rest),
         Some("drill") => drill::run(rest),
+        Some("chaos") => chaos::run(rest),
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(rest),
         Some("fuzz") => fuzz::run(rest),

@@ -152,6 +152,9 @@ const TESTS: &[Package] = &[
     install("pdns-backend-lmdb", library!("pdns/liblmdbbackend.so"), "where PowerDNS keeps zones"),
     install("systemd", "systemd-analyze", "judges the unit"),
     install("e2fsprogs", "mkfs.ext4", "makes the disk that becomes read-only"),
+    install("strace", "strace", "kills and fails system calls of a renewal"),
+    install("libfaketime", library!("faketime/libfaketimeMT.so.1"), "a clock that is set ahead"),
+    install("procps", "pgrep", "finds what a command left running"),
     install("zip", "zip", "packs archives"),
     install("cpio", "cpio", "packs archives"),
     install("xz-utils", "xz", "packs archives"),
@@ -232,6 +235,9 @@ const PEERS: &[Package] = &[
     ),
 ];
 
+/// What the chaos compares with.
+const CHAOS: &[Package] = &[install("lego", "lego", "a peer: renews, sixteen at once")];
+
 /// How long we wait for another apt to finish.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -257,6 +263,13 @@ pub fn ensure_peers() {
         if let Err(why) = ensure_all(std::slice::from_ref(package)) {
             say(&format!("peers: {} cannot be had and is NOT RUN: {}", package.name, why.trim()));
         }
+    }
+}
+
+/// Installs what the chaos compares with. What cannot be had is said, with the reason, and left out.
+pub fn ensure_chaos() {
+    if let Err(why) = ensure_all(CHAOS) {
+        say(&format!("chaos: lego cannot be had and is NOT RUN: {}", why.trim()));
     }
 }
 

@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("notafter-sheet", &["notafter-core", "notafter-pki"]),
     ("notafter-lab", &[]),
     ("notafter-drill", &["notafter-lab"]),
+    ("notafter-chaos", &["notafter-lab"]),
     (
         "notafter-benches",
         &[

@@ -183,6 +183,12 @@ pub trait Issuer: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
+    /// What its clock shows, where it has one: a date on which something seems due is held against it. `None`: none.
+    fn time<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<UnixTime>, Fault>> {
+        let _ = cx;
+        Box::pin(async { Ok(None) })
+    }
+
     /// Revokes a certificate of its own. Revoked already is done.
     fn revoke<'a>(
         &'a self,

@@ -222,6 +222,10 @@ pub fn due(name: &str, not_before: UnixTime, not_after: UnixTime, suggested: Opt
     if let Some(window) = suggested.filter(|w| w.start < w.end) {
         let width = window.end.saturating_sub(window.start).unsigned_abs();
         let at = window.start + i64::try_from(place % width).unwrap_or(0);
+        // A window may reach to the end itself. What happens between an order and its proof has to fit before it, and so has
+        // another try: a sixth of the lifetime is kept for that, as far as the window lets us.
+        let last = not_after.0 - not_after.0.saturating_sub(not_before.0).max(0) / 6;
+        let at = at.min(last.max(window.start));
         let why = window.explanation.as_ref().map(|url| format!(", see {url}")).unwrap_or_default();
         return Due { at: UnixTime(at), because: format!("its CA suggests it{why}") };
     }
@@ -289,6 +293,14 @@ mod tests {
         let window = Suggested { start: 1_000, end: 2_000, explanation: None, ask_again: 0 };
         let told = due("a", begin, end, Some(&window)).at.0;
         assert!((1_000..2_000).contains(&told));
+        // A window up to the end leaves no time; one that begins late is the CA's word.
+        let ends = |name: &str, start: i64| {
+            let window = Suggested { start, end: end.0, ..window.clone() };
+            due(name, begin, end, Some(&window)).at.0
+        };
+        let last = end.0 - (end.0 - begin.0) / 6;
+        assert!((0..200).all(|n| ends(&format!("c{n}"), begin.0) <= last));
+        assert_eq!(ends("a", last + 10), last + 10);
         // A window that is none says nothing.
         let none = Suggested { end: 1_000, ..window };
         assert_eq!(due("a", begin, end, Some(&none)).at.0, plain);

@@ -9,6 +9,8 @@
 //! memory does not take a step (somebody else has the renewal now), nothing more is done. Which certificates there are,
 //! and what their issuers and targets are called, it is told; it knows no provider.
 
+pub mod guard;
+mod hold;
 pub mod pass;
 pub mod rehearsal;
 
@@ -97,6 +99,9 @@ pub struct ManagedTarget {
 pub type MakeRequest =
     Arc<dyn Fn(&[Identifier], KeyType, Option<&Key>) -> Result<(Key, Vec<u8>), Fault> + Send + Sync>;
 
+/// Says whether this memory is the one that renews; why not, with what to do.
+pub type MayAct = Arc<dyn Fn(&Store) -> Result<(), String> + Send + Sync>;
+
 /// What a renewal is done with.
 #[derive(Clone)]
 pub struct Tools {
@@ -110,6 +115,10 @@ pub struct Tools {
     pub calendar: Calendar,
     /// Who we are among those that share a memory.
     pub holder: String,
+    /// Is this holder of the same machine, and no more?
+    pub is_gone: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// May anything be issued and installed from here by itself? `Err`: why not.
+    pub may: MayAct,
 }
 
 /// What came of going on.
@@ -205,11 +214,7 @@ impl Renewer<'_> {
         let Some(open) = newest.filter(|w| !w.renewal.state.is_over()) else { return Ok(false) };
         let now = self.cx.clock.now();
         let (generation, holder) = (open.renewal.generation, &self.tools.holder);
-        let Some(mut work) =
-            self.store.hold_work(&managed.name, generation, holder, now.plus(HOLD_S), now)?
-        else {
-            return Ok(false);
-        };
+        let Some(mut work) = self.hold(&open)? else { return Ok(false) };
         if let (Some(ticket), Some((_, issuer))) =
             (work.renewal.ticket.take(), managed.issuers.get(work.renewal.issuer))
         {
@@ -232,11 +237,7 @@ impl Renewer<'_> {
         let Some(last) = kept.filter(|w| !w.renewal.chain.is_empty()) else { return Ok(false) };
         let now = self.cx.clock.now();
         let (generation, holder) = (last.renewal.generation, &self.tools.holder);
-        let Some(mut work) =
-            self.store.hold_work(&managed.name, generation, holder, now.plus(HOLD_S), now)?
-        else {
-            return Ok(false);
-        };
+        let Some(mut work) = self.hold(&last)? else { return Ok(false) };
         work.renewal.went_well(now);
         work.renewal.targets = targets(managed);
         work.renewal.state = State::WaitsForTargets;
@@ -336,14 +337,15 @@ impl Renewer<'_> {
             return Ok(Went::To(Box::new(open.renewal)));
         }
         let (name, generation, holder) = (&managed.name, open.renewal.generation, &self.tools.holder);
-        let Some(work) = self.store.hold_work(name, generation, holder, now.plus(HOLD_S), now)? else {
-            return Ok(Went::Held);
-        };
+        let Some(work) = self.hold(&open)? else { return Ok(Went::Held) };
         let mut bench = Bench { renewer: self, work };
         for _ in 0..STEPS_MAX {
             let renewal = &bench.work.renewal;
             if renewal.state.is_over() || renewal.next > self.cx.clock.now().0 {
                 break;
+            }
+            if !self.still_holds(&bench.work)? {
+                return Ok(Went::Held);
             }
             match self.step(managed, &mut bench).await {
                 Ok(()) => {}

@@ -113,7 +113,7 @@ enum Event {
     Ended(String),
     Delivered(Box<Outgoing>, Result<(), Fault>),
     Beaten(Result<(), Fault>),
-    Renewed(UnixTime),
+    Renewed(UnixTime, Option<String>),
     Stop,
 }
 
@@ -264,7 +264,11 @@ impl Engine {
                 self.decide_at = now;
                 self.renewals.at_once();
             }
-            Event::Renewed(next) => self.renewals.looked(next),
+            Event::Renewed(next, said) => {
+                if let Some(said) = self.renewals.looked(next, said) {
+                    (self.log)(&said);
+                }
+            }
             Event::Scan(source) => self.schedule.now(&source, now),
             Event::Reload(setup) => {
                 let done = judged_by(&self.handle.store, &setup)

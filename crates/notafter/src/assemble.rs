@@ -352,15 +352,21 @@ pub(crate) fn sources_for(
     Ok(sources(&texts, &settings, &given, tables)?.all())
 }
 
-/// The sources for one look at one target, which never touches `never`.
-pub(crate) fn probe_sources(text: &str, look: &Look, never: &[&str]) -> Result<Vec<Box<dyn Source>>, Usage> {
+/// The sources for one look at one target, which never touches `never`. `passwords` open the keystore that it is.
+pub(crate) fn probe_sources(
+    text: &str,
+    look: &Look,
+    never: &[&str],
+    passwords: &[String],
+) -> Result<Vec<Box<dyn Source>>, Usage> {
     let mut settings = settings(look, &Config::default())?;
     for range in never {
         settings.exclude.add(range)?;
     }
     // One look from the outside is one connection: no second ones for other keys and names.
     settings.threads = 1;
-    let given = given(look, &settings, &trust(&look.roots)?)?;
+    let mut given = given(look, &settings, &trust(&look.roots)?)?;
+    given.passwords = given.passwords.iter().chain(passwords).cloned().collect();
     Ok(sources(&[text.to_owned()], &settings, &given, &[])?.all())
 }
 

@@ -357,6 +357,9 @@ pub(crate) struct Renew {
     /// Only rehearse: order from the CA's staging where one is configured, install nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// This memory was restored or copied: from now on it is this one that renews. Stop the one it comes from first
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// How long to stay and watch; the server goes on after that
     #[arg(long, value_name = "TIME", default_value = "10m")]
     wait: String,

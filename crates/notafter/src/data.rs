@@ -13,6 +13,13 @@ use crate::cli::Global;
 use crate::commands::Usage;
 use crate::config::plan::Sheet;
 
+/// What this process holds in memory (keys, accounts) is written into no core dump, and read by no debugger of another
+/// process of its account: prctl(2), PR_SET_DUMPABLE. Programs that it starts are as they were.
+pub(crate) fn no_dumps() {
+    // Where the kernel does not know it, nothing is lost.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 /// Where things are kept.
 pub(crate) struct Data {
     pub(crate) folder: PathBuf,

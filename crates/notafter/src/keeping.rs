@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use notafter_act::issuers::IssuerKind;
 use notafter_act::roots::Roots;
+use notafter_act::secret::Secret;
 use notafter_act::{deployers, issuers, request, solvers};
 use notafter_core::UnixTime;
 use notafter_core::calendar::Calendar;
@@ -32,12 +33,13 @@ use notafter_store::Store;
 use notafter_store::seal::Sealed;
 use notafter_store::works::Work;
 
-use crate::assemble;
 use crate::cli::Look;
 use crate::config::managed::{CertificateTable, TargetTable, settings};
 use crate::config::plan::Sheet;
 use crate::data::Data;
+use crate::home::Home;
 use crate::watches::Watch;
+use crate::{assemble, holder};
 
 /// How long a server may take to show the new one, where nothing else is said, in seconds.
 const GRACE_S: i64 = 60;
@@ -334,13 +336,16 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
 }
 
 /// What renewals are done with.
-pub(crate) fn tools(sheet: &Sheet, keep: Arc<dyn Keep>) -> Result<Tools, String> {
+pub(crate) fn tools(sheet: &Sheet, data: &Data, keep: Arc<dyn Keep>) -> Result<Tools, String> {
+    let home = Home::of(&data.database);
     Ok(Tools {
         keep,
         probe: Arc::new(Places::new(sheet)),
         make: Arc::new(request::make),
         calendar: sheet.closed()?,
-        holder: format!("{} {}", assemble::vantage(), std::process::id()),
+        holder: holder::own(),
+        is_gone: Arc::new(holder::is_gone),
+        may: Arc::new(move |store| home.may(store)),
     })
 }
 
@@ -393,7 +398,7 @@ fn keeping(
     let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
     let stage = Yard { keep: Arc::clone(&keep), rehearsal: true };
     let ((managed, issuers), staged) = (sheet.kept_alive(&yard, now)?, sheet.managed(&stage, now)?);
-    let keeping = Arc::new(Keeping { managed, staged, issuers, tools: tools(sheet, keep)? });
+    let keeping = Arc::new(Keeping::new(managed, staged, issuers, tools(sheet, data, keep)?));
     let file = sheet.file.clone().unwrap_or_default();
     let solved = sheet.config.certificate.iter().filter(|table| table.solver.is_some());
     let solved = solved.map(|table| table.name.get_ref().clone()).collect();
@@ -442,11 +447,13 @@ impl Source for Own {
         Box::pin(async move {
             let path = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
             let file = path.as_os_str().as_bytes();
+            let paused = (self.keeping.tools.may)(&self.store).err();
             for managed in &self.keeping.managed {
                 let trouble = |e: notafter_store::StoreError| Fault::new(FaultKind::System, e.to_string());
                 let newest = self.store.works_of(&managed.name, 1).map_err(trouble)?.into_iter().next();
                 let rehearsed = Rehearsal::last(&self.store, &managed.name).map_err(trouble)?;
-                let broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
+                let mut broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
+                broken.extend(paused.clone().or_else(|| self.keeping.held(&managed.name)));
                 let mut statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
                 statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
                 let (at, location) = (cx.clock.now(), statement.state.clone());
@@ -514,13 +521,32 @@ fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
     }
 }
 
-/// Looks at one place as `scan` does: every address, both types of key, and whether the key is held.
-pub(crate) struct Places(Look);
+/// Looks at one place as `scan` does: every address, both types of key, and whether the key is held. What we wrote with a
+/// password is opened with it.
+pub(crate) struct Places {
+    look: Look,
+    /// Keystores that targets write, and the passwords they write them with.
+    stores: Vec<(Location, Secret)>,
+}
 
 impl Places {
     pub(crate) fn new(sheet: &Sheet) -> Self {
-        Self(sheet.look_closely())
+        Self { look: sheet.look_closely(), stores: stores(sheet) }
     }
+}
+
+/// The keystores of all targets.
+fn stores(sheet: &Sheet) -> Vec<(Location, Secret)> {
+    let targets = sheet.config.certificate.iter().flat_map(|certificate| &certificate.target);
+    let tables =
+        targets.flat_map(|target| ["pkcs12", "jks"].into_iter().filter_map(|key| target.rest.get(key)));
+    tables
+        .filter_map(|table| {
+            let path = table.get("path")?.as_str()?;
+            let password = table.get("password")?.clone().try_into().ok()?;
+            Some((Location::file(path.as_bytes(), ""), password))
+        })
+        .collect()
 }
 
 /// Takes what a source puts.
@@ -536,7 +562,11 @@ impl Sink for Tray {
 impl Probe for Places {
     fn probe<'a>(&'a self, cx: &'a Cx, location: &'a str) -> BoxFuture<'a, Result<Vec<Observation>, Fault>> {
         Box::pin(async move {
-            let sources = assemble::probe_sources(location, &self.0, &[])
+            // Read at each look, as for each writing: one that was changed meanwhile holds.
+            let stores = self.stores.iter().filter(|(store, _)| store.as_str() == location);
+            let passwords: Vec<String> =
+                stores.filter_map(|(_, password)| Some(password.read().ok()?.to_string())).collect();
+            let sources = assemble::probe_sources(location, &self.look, &[], &passwords)
                 .map_err(|e| Fault::new(FaultKind::Invalid, format!("{location}: {}", e.message)))?;
             let tray = Arc::new(Tray::default());
             for source in sources {

@@ -8,6 +8,8 @@ mod cli;
 mod commands;
 mod config;
 mod data;
+mod holder;
+mod home;
 mod keeping;
 mod moment;
 mod print;

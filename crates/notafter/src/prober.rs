@@ -153,7 +153,7 @@ impl Prober for LookOnce {
             if !target.contains("://") {
                 look.starttls = starttls.map(str::to_owned);
             }
-            let sources = assemble::probe_sources(target, &look, NEVER).map_err(|e| e.message)?;
+            let sources = assemble::probe_sources(target, &look, NEVER, &[]).map_err(|e| e.message)?;
             let clock: Arc<dyn Clock> = Arc::clone(&self.handle.clock);
             let judgment = self.handle.setup().judgment(clock.now());
             let cx = Cx::new(clock, assemble::vantage());

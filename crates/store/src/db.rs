@@ -251,6 +251,18 @@ impl Db {
         self.written(done)
     }
 
+    /// The same, and on the disk when it returns: for what is noted before something is done outside that cannot be taken
+    /// back. PostgreSQL keeps every commit so, unless its administrator said otherwise.
+    pub(crate) fn write_through<T>(&self, work: impl Fn(&mut Conn<'_>) -> Result<T>) -> Result<T> {
+        self.sound()?;
+        let done = match &self.engine {
+            Engine::Sqlite(pool) => pool.write_through(|c| counted(Conn::sqlite(c), &work)),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(pool) => pool.write(|c| counted(Conn::postgres(c), &work)),
+        };
+        self.written(done)
+    }
+
     /// The same for work that cannot be done twice.
     pub(crate) fn write_once<T>(&self, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<T> {
         self.sound()?;

@@ -1,6 +1,6 @@
 //! Small things by name: what a provider or a part of the server must remember across restarts.
 
-use crate::db::args;
+use crate::db::{Conn, Result, args};
 use crate::places::fit;
 use crate::{Store, StoreError};
 
@@ -30,18 +30,28 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn keep(&self, name: &str, value: &[u8], expected: Option<i64>) -> Result<bool, StoreError> {
-        self.db.write(|c| {
-            let known = c.first("SELECT version FROM keep WHERE name = $1", args![&*fit(name)])?;
-            let version = known.map(|row| row.int(0)).transpose()?.unwrap_or(0);
-            if expected.is_some_and(|expected| expected != version) {
-                return Ok(false);
-            }
-            c.execute(
-                "INSERT INTO keep (name, value, version) VALUES ($1, $2, $3)
-                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version",
-                args![&*fit(name), value, version + 1],
-            )?;
-            Ok(true)
-        })
+        self.db.write(|c| put(c, name, value, expected))
     }
+
+    /// The same, and on the disk when it returns.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn keep_through(&self, name: &str, value: &[u8], expected: Option<i64>) -> Result<bool, StoreError> {
+        self.db.write_through(|c| put(c, name, value, expected))
+    }
+}
+
+fn put(c: &mut Conn<'_>, name: &str, value: &[u8], expected: Option<i64>) -> Result<bool> {
+    let known = c.first("SELECT version FROM keep WHERE name = $1", args![&*fit(name)])?;
+    let version = known.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+    if expected.is_some_and(|expected| expected != version) {
+        return Ok(false);
+    }
+    c.execute(
+        "INSERT INTO keep (name, value, version) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version",
+        args![&*fit(name), value, version + 1],
+    )?;
+    Ok(true)
 }

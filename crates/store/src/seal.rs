@@ -22,6 +22,33 @@ const NONCE: usize = 12;
 /// Before every sealed value: which way it was sealed.
 const FORM: u8 = 1;
 
+/// Makes a file with a new key. It is whole from its first moment, because it is written beside and linked: neither a second
+/// process that starts now nor whoever comes after a crash finds half of one.
+fn make(path: &Path) -> std::io::Result<Zeroizing<[u8; 32]>> {
+    if path.symlink_metadata().is_ok() {
+        return Err(std::io::ErrorKind::AlreadyExists.into());
+    }
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    rand::fill(bytes.as_mut()).map_err(|_| std::io::Error::other("the system gives no random numbers"))?;
+    let text = Zeroizing::new(hex(bytes.as_ref()) + "\n");
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    // Of a process with our number that was killed here: nothing was ever sealed with it.
+    let _ = std::fs::remove_file(&draft);
+    let made = (|| {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::hard_link(&draft, path)
+    })();
+    let _ = std::fs::remove_file(&draft);
+    made?;
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(bytes)
+}
+
 /// The master key.
 pub struct Master(RandomizedNonceKey);
 
@@ -53,18 +80,8 @@ impl Master {
     /// It cannot be read or made, or others can read it.
     pub fn in_file(path: &Path) -> Result<Self, String> {
         let told = |e: std::io::Error| format!("the master key {} cannot be read: {e}", path.display());
-        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        match made {
-            Ok(mut file) => {
-                let mut bytes = Zeroizing::new([0_u8; 32]);
-                rand::fill(bytes.as_mut()).map_err(|_| "the system gives no random numbers".to_owned())?;
-                let text = Zeroizing::new(hex(bytes.as_ref()) + "\n");
-                file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(told)?;
-                if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-                    std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(told)?;
-                }
-                Self::from_bytes(bytes.as_ref())
-            }
+        match make(path) {
+            Ok(bytes) => Self::from_bytes(bytes.as_ref()),
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
                 let file = std::fs::File::open(path).map_err(told)?;
                 let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(told)?) & 0o777;
@@ -155,6 +172,6 @@ impl Keep for Sealed {
         }
         // Nothing stands for "forgotten": the row stays, so that versions only grow.
         let sealed = if value.is_empty() { Vec::new() } else { self.master.seal(name, value)? };
-        self.store.keep(&shelf(name), &sealed, Some(version)).map_err(|e| memory(&e))
+        self.store.keep_through(&shelf(name), &sealed, Some(version)).map_err(|e| memory(&e))
     }
 }

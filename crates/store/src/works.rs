@@ -3,7 +3,9 @@
 //! A row is changed only by whoever holds it, and only if it is still as it was read: two servers on one PostgreSQL, or a
 //! server and a command beside it, never both renew. What is written here before an effect outside is the journal: after
 //! a crash the next holder finds what was begun. Its lines for people, and the proofs, stand in the audit trail, which
-//! is chained by hashes.
+//! is chained by hashes. All of it is on the disk before its writer goes on.
+
+use std::collections::HashSet;
 
 use notafter_core::UnixTime;
 use notafter_core::proof::Proof;
@@ -61,6 +63,17 @@ impl Store {
         })
     }
 
+    /// The names of those that are not over.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn open_works(&self) -> Result<HashSet<String>, StoreError> {
+        self.db.read(|c| {
+            let rows = c.query("SELECT name FROM work WHERE state NOT IN ('proved', 'abandoned')", &[])?;
+            rows.into_iter().map(|mut row| row.text(0)).collect()
+        })
+    }
+
     /// The renewals of one certificate, the newest first.
     ///
     /// # Errors
@@ -87,7 +100,7 @@ impl Store {
         until: UnixTime,
         now: UnixTime,
     ) -> Result<Option<Work>, StoreError> {
-        self.db.write(|c| {
+        self.db.write_through(|c| {
             let held = c.execute(
                 "UPDATE work SET holder = $3, held_until = $4, version = version + 1
                  WHERE name = $1 AND generation = $2 AND (holder IS NULL OR holder = $3 OR held_until <= $5)",
@@ -104,12 +117,60 @@ impl Store {
         })
     }
 
+    /// Takes it from a holder that is no more, in the same way.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn inherit_work(
+        &self,
+        name: &str,
+        generation: u64,
+        (from, holder): (&str, &str),
+        until: UnixTime,
+    ) -> Result<Option<Work>, StoreError> {
+        self.db.write_through(|c| {
+            let held = c.execute(
+                "UPDATE work SET holder = $4, held_until = $5, version = version + 1
+                 WHERE name = $1 AND generation = $2 AND holder = $3",
+                args![&*fit(name), number(generation)?, from, holder, until],
+            )?;
+            if held == 0 {
+                return Ok(None);
+            }
+            let row = c.first(
+                &format!("SELECT {COLUMNS} FROM work WHERE name = $1 AND generation = $2"),
+                args![&*fit(name), number(generation)?],
+            )?;
+            row.map(read).transpose()
+        })
+    }
+
+    /// Is it still held by this one, and as it was read?
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn holds_work(
+        &self,
+        name: &str,
+        generation: u64,
+        holder: &str,
+        version: i64,
+    ) -> Result<bool, StoreError> {
+        self.db.read(|c| {
+            let row = c.first(
+                "SELECT 1 FROM work WHERE name = $1 AND generation = $2 AND holder = $3 AND version = $4",
+                args![&*fit(name), number(generation)?, holder, version],
+            )?;
+            Ok(row.is_some())
+        })
+    }
+
     /// Lets go of it.
     ///
     /// # Errors
     /// The store's.
     pub fn let_go_of_work(&self, name: &str, generation: u64, holder: &str) -> Result<(), StoreError> {
-        self.db.write(|c| {
+        self.db.write_through(|c| {
             c.execute(
                 "UPDATE work SET holder = NULL, held_until = NULL, version = version + 1
                  WHERE name = $1 AND generation = $2 AND holder = $3",
@@ -124,7 +185,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn begin_work(&self, renewal: &Renewal, note: &Note<'_>, now: UnixTime) -> Result<bool, StoreError> {
-        self.db.write(|c| {
+        self.db.write_through(|c| {
             let open = c.first(
                 "SELECT generation FROM work WHERE name = $1
                    AND (generation >= $2 OR state NOT IN ('proved', 'abandoned')) LIMIT 1",
@@ -163,7 +224,7 @@ impl Store {
         note: &Note<'_>,
         now: UnixTime,
     ) -> Result<Option<i64>, StoreError> {
-        self.db.write(|c| {
+        self.db.write_through(|c| {
             let changed = c.execute(
                 "UPDATE work SET state = $4, next = $5, version = version + 1, changed = $6, body = $7, held_until = $9
                  WHERE name = $1 AND generation = $2 AND version = $3 AND holder = $8",

@@ -33,6 +33,8 @@ pub struct Options {
     pub blocked: Vec<String>,
     /// The name server it asks, instead of the one that says that every name is here.
     pub resolver: Option<SocketAddr>,
+    /// It waits up to so many seconds before it validates.
+    pub pause: u32,
 }
 
 impl Default for Options {
@@ -46,6 +48,7 @@ impl Default for Options {
             profiles: vec![("default".to_owned(), 90 * 86_400)],
             blocked: vec!["blocked.test".to_owned()],
             resolver: None,
+            pause: 0,
         }
     }
 }
@@ -91,7 +94,10 @@ pub fn start(lab: &Lab, options: &Options) -> Result<Pebble, NotRun> {
         write(&config, configuration(folder, options, ports, &http, &tls));
         let mut command = Command::new(program);
         command.arg("-config").arg(&config).args(["-dnsserver", &resolver]);
-        command.env("PEBBLE_VA_NOSLEEP", "1");
+        match options.pause {
+            0 => command.env("PEBBLE_VA_NOSLEEP", "1"),
+            pause => command.env("PEBBLE_VA_SLEEPTIME", pause.to_string()),
+        };
         command.env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject.to_string());
         command.env("PEBBLE_AUTHZREUSE", options.authz_reuse.to_string());
         command.env("PEBBLE_CHAIN_LENGTH", options.chain_length.to_string());

@@ -9,6 +9,7 @@ mod disk;
 mod guard;
 mod haproxy;
 mod install;
+mod newer;
 mod outlet;
 mod plain;
 mod rehearse;

@@ -29,6 +29,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use notafter_core::UnixTime;
 use notafter_core::deployment::Check;
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{Progress, Request, RevocationReason, Suggested, Ticket};
@@ -243,6 +244,10 @@ impl Issuer for Acme {
         leaf: &'a [u8],
     ) -> BoxFuture<'a, Result<Option<Suggested>, Fault>> {
         Box::pin(self.renewal_info(cx, leaf))
+    }
+
+    fn time<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<Option<UnixTime>, Fault>> {
+        Box::pin(self.ca.time(cx))
     }
 
     fn revoke<'a>(

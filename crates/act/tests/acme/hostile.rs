@@ -307,7 +307,7 @@ async fn tokens_names_and_certificates_that_are_none() {
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
     ] {
         let scene = at("/cert/1", move |_| Reply::Text(200, String::new(), what.to_owned()));
-        check(what, sign, FaultKind::Refused, scene).await;
+        check(what, sign, FaultKind::Unreachable, scene).await;
     }
 }
 

@@ -3,17 +3,19 @@
 //! Decides when, by `core::renew::due`; what is done then is `renew.rs`'s. Several at once, so that one CA that does not
 //! answer keeps nobody else waiting.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use notafter_core::UnixTime;
 use notafter_core::issuance::Suggested;
 use notafter_core::joints::Cx;
 use notafter_core::observation::Seen;
-use notafter_core::renew::{Due, State, due};
+use notafter_core::renew::{Due, Renewal, State, due};
 use notafter_pki::certificate::Certificate;
 use notafter_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
+use super::guard::{Asks, Guard};
 use super::{Issuers, Managed, Renewer, Tools, Went, told};
 
 /// So many renewals go on at once.
@@ -25,21 +27,41 @@ const ASK_AGAIN: i64 = 6 * 3_600;
 
 /// An issuer that could not do what it has to do beside issuing tries again after so many seconds.
 const TEND_AGAIN: i64 = 300;
-
+/// Where nothing may be done, it is looked again so soon whether it may, in seconds.
+const PAUSED: i64 = 5;
 /// So long after a renewal the next one is begun at the latest, where it seems due at once, in seconds.
 const REST_MOST: i64 = 6 * 3_600;
 
 /// What is kept alive, and with what.
-#[derive(Clone)]
 pub struct Keeping {
     /// The certificates.
     pub managed: Vec<Managed>,
     /// The same with the issuers that a rehearsal orders from, where there are some.
-    pub staged: Vec<Managed>,
+    pub staged: HashMap<String, Managed>,
     /// Everybody who issues here, also by hand: they may have something to do beside it.
     pub issuers: Issuers,
     /// What it is done with.
     pub tools: Tools,
+    guard: Guard,
+    /// When each is looked at again, and when that was found: what nobody works on and is not due costs nothing.
+    plans: Mutex<HashMap<String, (UnixTime, UnixTime)>>,
+}
+
+impl Keeping {
+    /// Nothing was looked at yet.
+    pub fn new(managed: Vec<Managed>, staged: Vec<Managed>, issuers: Issuers, tools: Tools) -> Self {
+        let staged = staged.into_iter().map(|one| (one.name.clone(), one)).collect();
+        Self { managed, staged, issuers, tools, guard: Guard::default(), plans: Mutex::default() }
+    }
+
+    fn plans(&self) -> MutexGuard<'_, HashMap<String, (UnixTime, UnixTime)>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why this one is not begun by itself, though it seems due.
+    pub fn held(&self, name: &str) -> Option<String> {
+        self.guard.held(name)
+    }
 }
 
 /// What a CA suggested for a leaf, kept until it wants to be asked again.
@@ -50,12 +72,26 @@ struct Asked {
     suggested: Option<Suggested>,
 }
 
-/// Looks after everything once. When to look again.
-pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> UnixTime {
+/// Looks after everything once. When to look again, and what a person should hear of it.
+pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> (UnixTime, Option<String>) {
     let now = cx.clock.now();
+    if let Err(why) = (keeping.tools.may)(store) {
+        return (now.plus(PAUSED), Some(why));
+    }
     let mut next = now.0 + LOOK_EVERY;
+    let open = match store.open_works() {
+        Ok(open) => open,
+        Err(_) => return (now.plus(30), None),
+    };
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..keeping.managed.len() {
+        let name = &keeping.managed[n].name;
+        let planned = keeping.plans().get(name).copied().filter(|_| !open.contains(name));
+        // A clock that was set makes every plan void.
+        if let Some((_, until)) = planned.filter(|(at, until)| *at <= now && now < *until) {
+            next = next.min(until.0);
+            continue;
+        }
         while tasks.len() >= AT_ONCE {
             next = next.min(ended(tasks.join_next().await, now));
         }
@@ -63,8 +99,8 @@ pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> UnixTi
         tasks.spawn(async move {
             let renewer = Renewer { store: &store, tools: &keeping.tools, cx: &cx };
             let managed = &keeping.managed[n];
-            let staged = keeping.staged.iter().find(|s| s.name == managed.name);
-            match renewer.look_after(managed, staged).await {
+            let staged = keeping.staged.get(&managed.name);
+            match renewer.look_after(managed, staged, &keeping).await {
                 Ok(at) => at.0,
                 // The memory is in trouble, which is said elsewhere.
                 Err(_) => cx.clock.now().0 + 30,
@@ -90,7 +126,10 @@ pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> UnixTi
     while !tasks.is_empty() {
         next = next.min(ended(tasks.join_next().await, now));
     }
-    UnixTime(next.max(now.0 + 1))
+    let waiting = keeping.guard.waiting();
+    let said =
+        waiting.map(|(count, why)| format!("{count} of {} renewals wait: {why}", keeping.managed.len()));
+    (UnixTime(next.max(now.0 + 1)), said)
 }
 
 /// Under which name it stands what an issuer could not do beside issuing.
@@ -115,18 +154,45 @@ fn ended(task: Option<Result<i64, tokio::task::JoinError>>, now: UnixTime) -> i6
     }
 }
 
+/// When a leaf ends for which nothing but its date can be the reason to replace it.
+fn ended_by_date(managed: &Managed, leaf: &[u8]) -> Option<UnixTime> {
+    let certificate = Certificate::parse(leaf).ok()?;
+    let has = notafter_core::review::names_of(&certificate);
+    managed.names.iter().all(|name| has.contains(name)).then(|| certificate.not_after())?
+}
+
 impl Renewer<'_> {
     /// Looks after one certificate. When to look again.
-    async fn look_after(&self, managed: &Managed, staged: Option<&Managed>) -> Result<UnixTime, StoreError> {
+    async fn look_after(
+        &self,
+        managed: &Managed,
+        staged: Option<&Managed>,
+        keeping: &Keeping,
+    ) -> Result<UnixTime, StoreError> {
         let now = self.cx.clock.now();
-        let newest = self.store.works_of(&managed.name, 1)?.into_iter().next();
-        if newest.as_ref().is_none_or(|w| w.renewal.state.is_over()) {
-            let leaf = self.current(managed).await?;
-            let when = self.when(managed, leaf.as_deref()).await?;
+        let work = self.store.works_of(&managed.name, 1)?.into_iter().next();
+        let newest = work.as_ref().map(|w| &w.renewal);
+        if newest.is_none_or(|r| r.state.is_over()) {
+            let proved = work.as_ref().filter(|w| w.renewal.state == State::Proved);
+            let leaf = match proved.and_then(|w| w.renewal.chain.first()) {
+                Some(leaf) => Some(leaf.clone()),
+                None => self.current(managed).await?,
+            };
+            let when = self.when(managed, leaf.as_deref(), newest).await?;
             if when.at > now {
-                let proved = newest.filter(|w| w.renewal.state == State::Proved).map(|w| w.changed);
-                let rehearsal = self.rehearse_in_time(managed, staged, proved).await?;
-                return Ok(rehearsal.map_or(when.at, |at| at.min(when.at)));
+                keeping.guard.forget(&managed.name);
+                let rehearsal = self.rehearse_in_time(managed, staged, proved.map(|w| w.changed)).await?;
+                let until = rehearsal.map_or(when.at, |at| at.min(when.at)).min(now.plus(LOOK_EVERY));
+                keeping.plans().insert(managed.name.clone(), (now, until));
+                return Ok(until);
+            }
+            if let Some(end) = leaf.as_deref().and_then(|der| ended_by_date(managed, der)) {
+                let fleet = keeping.managed.len();
+                let asks = Asks { name: &managed.name, due: when.at, end, fleet };
+                if let Err(again) = keeping.guard.admit(&asks, &managed.issuers, self.cx).await {
+                    keeping.plans().remove(&managed.name);
+                    return Ok(again);
+                }
             }
             self.begin(managed, &when.because, leaf.as_deref())?;
         }
@@ -136,7 +202,8 @@ impl Renewer<'_> {
             // Over: the next one may be due before anybody would look again by himself.
             Went::To(_) | Went::Nothing => {
                 let leaf = self.current(managed).await?;
-                self.when(managed, leaf.as_deref()).await?.at
+                let newest = self.store.works_of(&managed.name, 1)?.into_iter().next().map(|w| w.renewal);
+                self.when(managed, leaf.as_deref(), newest.as_ref()).await?.at
             }
         })
     }
@@ -171,16 +238,20 @@ impl Renewer<'_> {
     ///
     /// # Errors
     /// The store's.
-    pub async fn when(&self, managed: &Managed, leaf: Option<&[u8]>) -> Result<Due, StoreError> {
+    async fn when(
+        &self,
+        managed: &Managed,
+        leaf: Option<&[u8]>,
+        last: Option<&Renewal>,
+    ) -> Result<Due, StoreError> {
         let mut due = self.wanted(managed, leaf).await?;
-        let last = self.store.works_of(&managed.name, 1)?.into_iter().next();
         let life = leaf.and_then(|der| Certificate::parse(der).ok()).and_then(|c| {
             let (begin, end) = (c.not_before()?, c.not_after()?);
             Some(end.0.saturating_sub(begin.0))
         });
         if let Some(last) = last {
             let rest = (life.unwrap_or(i64::MAX) / 4).clamp(1, REST_MOST);
-            due.at = due.at.max(UnixTime(last.renewal.begun + rest));
+            due.at = due.at.max(UnixTime(last.begun + rest));
         }
         Ok(due)
     }

@@ -1,8 +1,8 @@
 //! Renewals within the engine's pass: one look at everything that is kept alive, beside it on the runtime.
 //!
 //! What is done, is `renew.rs`'s; when, `renew/pass.rs`'s. Here is only that there is one look at a time, and none while
-//! the clock is in doubt: a clock that was set ahead by two months would renew everything at once (trust: a jump is
-//! asked about, not believed).
+//! the clock is in doubt: a clock that was set ahead by two months would renew everything at once. What is due after that
+//! passes `renew/guard.rs`.
 
 use std::sync::Arc;
 
@@ -18,12 +18,17 @@ use crate::renew::pass;
 pub(super) struct Renewals {
     at: Option<UnixTime>,
     looking: bool,
+    /// What was said last of those that wait.
+    said: Option<String>,
 }
 
 impl Renewals {
-    /// A look ended.
-    pub(super) fn looked(&mut self, next: UnixTime) {
+    /// A look ended. What is to be told, if it is new.
+    pub(super) fn looked(&mut self, next: UnixTime, said: Option<String>) -> Option<String> {
         (self.at, self.looking) = (Some(next), false);
+        let is_new = said != self.said;
+        self.said = said;
+        self.said.clone().filter(|_| is_new)
     }
 
     /// Something was changed: look at once.
@@ -52,8 +57,8 @@ impl Engine {
         let cx = Cx::new(Arc::clone(&self.handle.clock), Arc::clone(&self.vantage));
         let (events, store) = (self.handle.events.clone(), Arc::clone(&self.handle.store));
         self.runtime.spawn(async move {
-            let next = pass::pass(&store, &keeping, &cx).await;
-            let _ = events.send(Event::Renewed(next));
+            let (next, said) = pass::pass(&store, &keeping, &cx).await;
+            let _ = events.send(Event::Renewed(next, said));
         });
         Ok(None)
     }

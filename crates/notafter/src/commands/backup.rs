@@ -12,6 +12,7 @@ use super::{End, Usage};
 use crate::assemble;
 use crate::cli::Global;
 use crate::data::{Data, shown, who};
+use crate::home::Home;
 use crate::print;
 
 pub(crate) fn backup(global: &Global, to: &Path) -> Result<End, Usage> {
@@ -29,6 +30,7 @@ pub(crate) fn restore(global: &Global, from: &Path) -> Result<End, Usage> {
     // A server must not write into what is being replaced.
     let _lock = data.lock()?;
     let store = Store::restore(&data.database, from, now).map_err(|e| data.explain(&e))?;
+    Home::restored(&store).map_err(|e| data.explain(&e))?;
     let line = AuditLine {
         at: now,
         who: who(),
@@ -45,5 +47,10 @@ pub(crate) fn restore(global: &Global, from: &Path) -> Result<End, Usage> {
         shown(&data.folder)
     );
     print::out(text.as_bytes());
+    if !sheet.config.certificate.is_empty() {
+        print::note(
+            "renewing is paused here: stop the one it comes from, then: notafter renew NAME --take-over",
+        );
+    }
     Ok(End::Done)
 }

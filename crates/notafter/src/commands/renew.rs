@@ -16,13 +16,15 @@ use notafter_engine::clock::SystemClock;
 use notafter_engine::renew::{Managed, Renewer, Tools, Went, expectation, places};
 use notafter_pki::Certificate;
 use notafter_store::Store;
+use notafter_store::alerts::AuditLine;
 use serde_json::{Value, json};
 
 use super::{End, Usage, no_rows, runtime, witness};
 use crate::assemble::{self, explained};
 use crate::cli::{Deploy, Format, Global, Prove, Rehearse, Renew};
 use crate::config::plan::Sheet;
-use crate::data::{Data, who};
+use crate::data::{Data, no_dumps, who};
+use crate::home::Home;
 use crate::keeping::{self, Yard};
 use crate::print;
 use crate::print::paper::{Ink, Paper};
@@ -41,6 +43,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// For one certificate, or for all. A name that is not configured is said before anything is made.
     pub(crate) fn open(global: &Global, name: Option<&str>) -> Result<Self, Usage> {
+        no_dumps();
         let clock = Arc::new(SystemClock::new());
         let now = clock.now();
         let sheet = assemble::read_sheet(global.config.as_deref())?;
@@ -57,7 +60,7 @@ impl Bench {
         let keep = keeping::keep(&sheet, &data, &store).map_err(|e| assemble::explain_plain(&e))?;
         let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
         let managed = sheet.managed(&yard, now).map_err(|e| explained(&sheet, &e))?;
-        let tools = keeping::tools(&sheet, Arc::clone(&keep)).map_err(|e| explained(&sheet, &e))?;
+        let tools = keeping::tools(&sheet, &data, Arc::clone(&keep)).map_err(|e| explained(&sheet, &e))?;
         let cx = Cx::new(clock, assemble::vantage());
         Ok(Self { data, store, managed, tools, cx, sheet, keep })
     }
@@ -65,6 +68,24 @@ impl Bench {
     pub(super) fn find(&self, name: &str) -> Result<&Managed, Usage> {
         let known = || self.managed.iter().map(|m| m.name.clone()).collect::<Vec<_>>();
         self.managed.iter().find(|m| m.name == name).ok_or_else(|| unknown(name, &known()))
+    }
+
+    /// May anything be issued and installed from here? With `take_over`, from now on.
+    fn may_act(&self, take_over: bool) -> Result<(), Usage> {
+        let Err(why) = (self.tools.may)(&self.store) else { return Ok(()) };
+        if !take_over {
+            let (why, hint) = why.split_once("; ").unwrap_or((&why, "notafter renew NAME --take-over"));
+            return Err(Usage::new(why).hint(hint));
+        }
+        Home::of(&self.data.database).take_over(&self.store).map_err(|e| self.data.explain(&e))?;
+        let line = AuditLine {
+            at: self.now(),
+            who: who(),
+            what: "taken-over".to_owned(),
+            subject: "memory".to_owned(),
+            detail: "renewals go on from here".to_owned(),
+        };
+        self.store.audit(&line).map_err(|e| self.data.explain(&e))
     }
 
     fn renewer(&self) -> Renewer<'_> {
@@ -165,6 +186,7 @@ pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
         return rehearse(global, &Rehearse { name: Some(args.name.clone()) });
     }
     let bench = Bench::open(global, Some(&args.name))?;
+    bench.may_act(args.take_over)?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
         let open = bench.newest(&managed)?.filter(|r| !r.state.is_over());
@@ -191,6 +213,7 @@ pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
 pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
     no_rows(global, "deploy")?;
     let bench = Bench::open(global, Some(&args.name))?;
+    bench.may_act(false)?;
     let managed = bench.find(&args.name)?.clone();
     if let Some(end) = bench.newest(&managed)?.and_then(|r| ended(&r, bench.now())) {
         return Err(Usage::new(format!("what was issued for `{}` ended at {end}", managed.name))

@@ -23,7 +23,7 @@ use crate::assemble;
 use crate::cli::{Global, Serve};
 use crate::config::plan::Sheet;
 use crate::config::web::Web;
-use crate::data::{Data, shown};
+use crate::data::{Data, no_dumps, shown};
 use crate::keeping;
 use crate::print;
 use crate::prober::LookOnce;
@@ -33,6 +33,7 @@ use crate::watches;
 const LOOK: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
+    no_dumps();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sheet = assemble::read_sheet(global.config.as_deref())?;
     let web = sheet.web(args.listen).map_err(|e| assemble::explained(&sheet, &e))?;

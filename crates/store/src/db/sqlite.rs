@@ -100,15 +100,32 @@ impl Pool {
     }
 
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.write_by(&self.writer(), work)
+    }
+
+    /// A write that is on the disk when this returns. Others may be lost by a power failure, the last ones of all: the
+    /// log is brought to the disk when it is written back (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+    pub(crate) fn write_through<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let writer = self.writer();
-        // A panic in an earlier transaction left it open: nothing of it may be kept.
+        // It cannot be changed within a transaction, not even one that a panic left open.
         if !writer.is_autocommit() {
             let _ = script(&writer, "ROLLBACK");
         }
-        script(&writer, "BEGIN IMMEDIATE")?;
-        let done = work(&writer).and_then(|value| script(&writer, "COMMIT").map(|()| value));
+        script(&writer, "PRAGMA synchronous = FULL")?;
+        let done = self.write_by(&writer, work);
+        let _ = script(&writer, "PRAGMA synchronous = NORMAL");
+        done
+    }
+
+    fn write_by<T>(&self, writer: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        // A panic in an earlier transaction left it open: nothing of it may be kept.
+        if !writer.is_autocommit() {
+            let _ = script(writer, "ROLLBACK");
+        }
+        script(writer, "BEGIN IMMEDIATE")?;
+        let done = work(writer).and_then(|value| script(writer, "COMMIT").map(|()| value));
         if done.is_err() && !writer.is_autocommit() {
-            let _ = script(&writer, "ROLLBACK");
+            let _ = script(writer, "ROLLBACK");
         }
         if let Some(log) = &self.log {
             log.written();

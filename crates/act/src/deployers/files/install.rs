@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::disk::{Attributes, Entry, Folder, Steps, shown};
 use super::guard::{Guard, is_trusted, refused, split, writable_by_others};
+use super::newer::is_newer;
 use super::outlet::{Outlet, store_name};
 use super::render::{Goods, fits, leaf_of, render};
 use super::settings::{Form, Layout, Settings};
@@ -130,6 +131,7 @@ impl Session {
             return Ok(self.installed(goods, set.clone(), manifest, is_loaded));
         }
         let in_force = self.in_force()?;
+        self.is_no_step_back(in_force.as_deref(), goods)?;
         let (old, is_snapshot) = match in_force {
             Some(set) => (Some(set), false),
             None if self.target.outlets.is_empty() => (None, false),
@@ -167,6 +169,39 @@ impl Session {
         let mut installed = self.installed(goods, set, &manifest, false);
         installed.before = old;
         Ok(installed)
+    }
+
+    /// Refuses to put an older certificate in the place of a newer one.
+    fn is_no_step_back(&self, in_force: Option<&str>, goods: &Goods) -> Result<(), Fault> {
+        let manifest = in_force.map(|set| self.target.store.manifest(set)).transpose()?.flatten();
+        let Some(there) = self.leaf_there(in_force)? else { return Ok(()) };
+        if !is_newer(&there, manifest.and_then(|m| m.generation), goods) {
+            return Ok(());
+        }
+        let what = Certificate::parse(&there).ok().and_then(|c| c.not_before());
+        let since = what.map(|t| format!(", of {t}")).unwrap_or_default();
+        Err(Fault::new(FaultKind::Refused, format!("what is in place is newer{since}, and is left alone"))
+            .retry(Retry::Never)
+            .hint("does another tool renew it, too? Only one of the two may; `notafter renew` issues one that is newer still"))
+    }
+
+    /// The leaf that is read now.
+    fn leaf_there(&self, in_force: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
+        for (form, _) in self.settings.forms() {
+            let name = self.file_name(form);
+            let bytes = match (self.target.outlets.iter().find(|o| o.name == name), in_force) {
+                (Some(outlet), _) => self.target.read(outlet)?.map(|(bytes, _)| bytes),
+                (None, Some(set)) => {
+                    let read = self.target.store.folder.open(OsStr::new(set))?.read(OsStr::new(&name))?;
+                    read.map(|(bytes, _)| Zeroizing::new(bytes))
+                }
+                (None, None) => None,
+            };
+            if let Some(leaf) = bytes.and_then(|bytes| leaf_of(&self.settings, form, &bytes)) {
+                return Ok(Some(leaf));
+            }
+        }
+        Ok(None)
     }
 
     /// Puts the generation back that was in force before; without one, nothing is.

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use notafter_core::UnixTime;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::Cx;
 use reqwest::header::HeaderMap;
@@ -77,6 +78,16 @@ impl Ca {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((cx.clock.monotonic(), Arc::clone(&directory)));
         Ok(directory)
+    }
+
+    /// What its clock shows: the `Date` of an answer (RFC 9110 section 6.6.1). Asked anew each time.
+    pub(crate) async fn time(&self, cx: &Cx) -> Result<Option<UnixTime>, Fault> {
+        let now = cx.clock.now();
+        let sent = self.wire.exchange(Method::GET, &self.directory, None, JSON, now).await;
+        let answer =
+            sent.map_err(|(trouble, _)| trouble.fault("the CA does not say what time it is", now))?;
+        // A date is that many seconds away from the beginning of time.
+        Ok(answer.header("date").and_then(|date| crate::http::seconds(date, &[], UnixTime(0))).map(UnixTime))
     }
 
     /// Reads without a signature: what RFC 8555 calls a GET.

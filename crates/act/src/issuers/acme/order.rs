@@ -12,7 +12,7 @@ use notafter_core::joints::{Cx, Solver};
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::document::{Authorization, OrderDocument, Status, is_token, named};
+use super::document::{Authorization, ChallengeDocument, OrderDocument, Status, is_token, named};
 use super::ticket::{Left, Order, Proof, Stage, State, Step, Task};
 use super::wire::{Answer, Trouble};
 use super::{Acme, ari, chain};
@@ -279,7 +279,12 @@ impl Walk<'_> {
     async fn tell(&self, account: &Account, proof: &mut Proof) -> Result<(), Fault> {
         let now = self.now();
         let Some(task) = &proof.task else { return Err(torn()) };
-        if let Err(trouble) = self.acme.ca.post(self.cx, &task.url, account.by(), Some(&json!({}))).await {
+        let told = match self.acme.ca.post(self.cx, &task.url, account.by(), Some(&json!({}))).await {
+            // A page in between is no answer of the CA, which may have heard nothing.
+            Ok(answer) => answer.json::<ChallengeDocument>("a challenge").map(drop).map_err(Trouble::from),
+            Err(trouble) => Err(trouble),
+        };
+        if let Err(trouble) = told {
             let (authorization, _) = match &trouble {
                 Trouble::Problem(problem) if !problem.is("rateLimited") => {
                     self.look(account, &proof.url).await?
