@@ -1,8 +1,12 @@
 //! Exactly what the user typed, as types. Validates, and does nothing: no file is opened here.
 
+mod adopting;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use adopting::{Adopt, IssuerCommand, IssuerImport, Revoke};
 
 use crate::commands::Usage;
 
@@ -132,6 +136,15 @@ pub(crate) enum Command {
     Runbook(Runbook),
     /// Would it renew today? Asks the CA, the DNS and every target, and changes nothing in use
     Rehearse(Rehearse),
+    /// From discovered to managed: show what would be added to the configuration, then add it
+    Adopt(Adopt),
+    /// Take a certificate back at its issuer
+    Revoke(Revoke),
+    /// About who issues
+    Issuer {
+        #[command(subcommand)]
+        command: IssuerCommand,
+    },
     /// A spreadsheet of certificates: what of it is there, what is gone, what it does not know; owners and dates from it
     Import(Import),
     /// The inventory as a file: CSV, XLSX, JSON, iCalendar

@@ -3,6 +3,7 @@
 //! `cli` reads, `assemble` plugs the providers in, `commands` do one thing each, `print` says it. Only
 //! this crate prints or ends the process.
 
+mod amend;
 mod assemble;
 mod cli;
 mod commands;
@@ -52,6 +53,11 @@ fn main() -> ExitCode {
         Command::Prove(prove) => commands::renew::prove(&cli.global, &prove),
         Command::Runbook(runbook) => commands::runbook::run(&cli.global, &runbook),
         Command::Rehearse(rehearse) => commands::renew::rehearse(&cli.global, &rehearse),
+        Command::Adopt(adopt) => commands::adopt::run(&cli.global, &adopt),
+        Command::Revoke(revoke) => commands::revoke::run(&cli.global, &revoke),
+        Command::Issuer { command: cli::IssuerCommand::Import(import) } => {
+            commands::issuer::import(&cli.global, &import)
+        }
         Command::Import(import) => commands::import::run(&cli.global, &import),
         Command::Export(export) => commands::export::run(&cli.global, &export),
         Command::Status { command: cli::StatusCommand::Export { folder, valid } } => {
@@ -124,7 +130,7 @@ fn command_of(mut typed: impl Iterator<Item = String>) -> Option<String> {
 
 /// Commands that a later version has are not misspellings.
 fn is_reserved(command: &str) -> bool {
-    const LATER: &[&str] = &["adopt", "revoke", "ca", "issuer", "agent"];
+    const LATER: &[&str] = &["ca", "agent"];
     LATER.contains(&command)
 }
 
