@@ -38,14 +38,14 @@ fn wrong_usage_is_2_with_a_hint() {
     refused(&["scan", "@/no/such/list"], "cannot read /no/such/list");
     refused(&["scan", "--no-findings", "/etc/ssl"], "hint: use it with --format ndjson");
     refused(&["scan", "--roots", "/dev/null", "/etc/ssl"], "holds no certificate");
-    refused(&["adopt", "api"], "hint: not in this version");
+    refused(&["agent", "api"], "hint: not in this version");
     refused(&["renew", "api"], "hint: write [[issuer]] and [[certificate]] tables");
     refused(&["serve", "--listen", "0.0.0.0:0", "--data", "/nonexistent/notafter"], "in the clear");
     refused(&["ls", "--data", "/nonexistent/notafter"], "hint: start `notafter serve`");
     refused(&["show", "sha256:00", "--data", "/nonexistent/notafter"], "nothing is kept");
     refused(&["ls", "expire<30d", "--data", "/tmp"], "nothing is kept");
     refused(&["scna"], "scan");
-    refused(&["--config", "/nonexistent.toml", "adopt", "x"], "hint: not in this version");
+    refused(&["--config", "/nonexistent.toml", "agent", "x"], "hint: not in this version");
     refused(&["ls", "--bogus", "--data", "/tmp"], "unexpected argument '--bogus'");
     refused(&["scan", "vault:https://x"], "hint: not in this version");
     refused(&["scan", "k8s:default"], "hint: not in this version");

@@ -41,6 +41,15 @@ pub struct BuildCx {
     pub roots: Roots,
 }
 
+/// May this account write into this folder, and nobody else who should not? The same refusals as when something is
+/// installed there: as root, no folder of the path may be one that others can change, but for those of `owners`.
+///
+/// # Errors
+/// Who else could, or why it cannot be opened, with a hint.
+pub fn guarded(folder: &std::path::Path, owners: &[u32]) -> Result<(), notafter_core::fault::Fault> {
+    files::guarded(folder, owners)
+}
+
 /// A deployer, or a sentence for the person who wrote its table.
 pub type Built = Result<Box<dyn Deployer>, String>;
 

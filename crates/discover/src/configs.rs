@@ -126,6 +126,10 @@ pub struct Serving {
     pub alias: Option<String>,
     /// The password of the key or the keystore.
     pub password: Option<Password>,
+    /// The folder that it shows as `/` where it serves this, if it shows files.
+    pub root: Option<PathBuf>,
+    /// The socket by which the running server takes another certificate (HAProxy's with `level admin`).
+    pub socket: Option<PathBuf>,
     /// The directive.
     pub at: At,
 }
@@ -327,6 +331,8 @@ impl Serving {
             default: false,
             alias: None,
             password: None,
+            root: None,
+            socket: None,
             at,
         }
     }
@@ -553,6 +559,36 @@ mod tests {
         let links = serving(None, &[]).links(&tree);
         let from: Vec<_> = links.iter().map(|l| l.from.as_str()).collect();
         assert_eq!(from, ["file:///etc/a.pem", "file:///archive/a3.pem"]);
+    }
+
+    #[test]
+    fn what_whoever_takes_it_over_needs_to_know() {
+        let one = |name: &str, text: &str| {
+            let tree = Tree::of(&[("/x", text), ("/a.pem", "")]);
+            let server = SERVERS.iter().find(|s| s.name == name).unwrap();
+            read_with(&tree, server, Path::new("/x")).servings[0].clone()
+        };
+        let nginx = |root: &str| {
+            one(
+                "nginx",
+                &format!("http {{ root /all; server {{ {root} listen 443 ssl; ssl_certificate /a.pem; }} }}"),
+            )
+            .root
+        };
+        assert_eq!(nginx(""), Some("/all".into()));
+        assert_eq!(nginx("root /own;"), Some("/own".into()));
+        assert_eq!(nginx("root /srv/$host;"), None);
+        let host = "Listen 443 https\n<VirtualHost *:443>\nDocumentRoot /srv\nSSLEngine on\nSSLCertificateFile /a.pem\n</VirtualHost>\n";
+        assert_eq!(one("apache", host).root, Some("/srv".into()));
+        let haproxy = |level: &str| {
+            let text = format!(
+                "global\n stats socket /run/a.sock mode 600 {level}\nfrontend x\n bind :443 ssl crt /a.pem\n"
+            );
+            one("haproxy", &text).socket
+        };
+        assert_eq!(haproxy("level admin"), Some("/run/a.sock".into()));
+        assert_eq!(haproxy("level operator"), None, "it may not change a certificate");
+        assert_eq!(haproxy(""), None);
     }
 
     #[test]

@@ -80,6 +80,11 @@ fn end(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.to_canonical(), port))
 }
 
+/// Is this an address of this host? Only such a one can be bound to.
+pub fn is_ours(ip: IpAddr) -> bool {
+    ip.is_loopback() || std::net::UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok()
+}
+
 /// The processes behind the listening sockets of this host.
 #[derive(Default)]
 pub struct Processes {
@@ -245,6 +250,13 @@ mod tests {
         assert!(listeners().iter().any(|l| l.reachable() == address));
         let process = Processes::look().at(address).expect("our own process");
         assert_eq!(process.pid, std::process::id());
+    }
+
+    #[test]
+    fn whose_address_it_is() {
+        assert!(is_ours("127.0.0.1".parse().unwrap()) && is_ours("127.9.9.9".parse().unwrap()));
+        // For documentation (RFC 5737): nobody has it.
+        assert!(!is_ours("192.0.2.7".parse().unwrap()));
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub struct Renewed {
     pub server: Option<String>,
     /// How it proves control: a plugin, a webroot, a DNS provider.
     pub solver: Option<String>,
+    /// The folders that it puts answers into, where it proves control by those.
+    pub webroots: Vec<PathBuf>,
     /// Commands that are run before and after.
     pub hooks: Vec<String>,
     /// What starts the tool, if something was found that does.
@@ -148,6 +150,7 @@ impl Renewed {
             account: None,
             server: None,
             solver: None,
+            webroots: Vec::new(),
             hooks: Vec::new(),
             timer: None,
             timer_known: false,

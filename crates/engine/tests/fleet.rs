@@ -205,7 +205,14 @@ fn house(name: &str, count: usize) -> House {
     };
     let clock = Arc::new(SimulatedClock::at(NOW));
     let cx = Cx::new(Arc::clone(&clock) as Arc<dyn Clock>, "here".into());
-    House { store, keeping: Arc::new(Keeping::new(managed, Vec::new(), Vec::new(), tools)), issuer, clock, cx, folder }
+    House {
+        store,
+        keeping: Arc::new(Keeping::new(managed, Vec::new(), Vec::new(), tools)),
+        issuer,
+        clock,
+        cx,
+        folder,
+    }
 }
 
 impl House {

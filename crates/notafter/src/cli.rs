@@ -1,11 +1,14 @@
 //! Exactly what the user typed, as types. Validates, and does nothing: no file is opened here.
 
+mod adopting;
 mod authority;
 
 use std::path::PathBuf;
 
 pub(crate) use authority::*;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use adopting::{Adopt, IssuerImport, Revoke};
 
 use crate::commands::Usage;
 
@@ -140,7 +143,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CaCommand,
     },
-    /// What issuers wait for
+    /// From discovered to managed: show what would be added to the configuration, then add it
+    Adopt(Adopt),
+    /// Take a certificate back at its issuer
+    Revoke(Revoke),
+    /// About who issues
     Issuer {
         #[command(subcommand)]
         command: IssuerCommand,

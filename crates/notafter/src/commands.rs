@@ -1,5 +1,6 @@
 //! One file a command, and how a command may end.
 
+pub(crate) mod adopt;
 pub(crate) mod alert;
 pub(crate) mod backup;
 pub(crate) mod ca;
@@ -10,10 +11,12 @@ pub(crate) mod export;
 pub(crate) mod forecast;
 pub(crate) mod hands;
 pub(crate) mod import;
+pub(crate) mod issuer;
 pub(crate) mod kept;
 pub(crate) mod ls;
 pub(crate) mod renew;
 pub(crate) mod reply;
+pub(crate) mod revoke;
 pub(crate) mod runbook;
 pub(crate) mod scan;
 pub(crate) mod serve;

@@ -3,6 +3,7 @@
 //! `cli` reads, `assemble` plugs the providers in, `commands` do one thing each, `print` says it. Only
 //! this crate prints or ends the process.
 
+mod amend;
 mod assemble;
 mod cli;
 mod commands;
@@ -57,6 +58,11 @@ fn main() -> ExitCode {
         Command::Ca { command } => commands::ca::run(&cli.global, &command),
         Command::Issuer { command: cli::IssuerCommand::Reply(reply) } => {
             commands::reply::run(&cli.global, &reply)
+        }
+        Command::Adopt(adopt) => commands::adopt::run(&cli.global, &adopt),
+        Command::Revoke(revoke) => commands::revoke::run(&cli.global, &revoke),
+        Command::Issuer { command: cli::IssuerCommand::Import(import) } => {
+            commands::issuer::import(&cli.global, &import)
         }
         Command::Import(import) => commands::import::run(&cli.global, &import),
         Command::Export(export) => commands::export::run(&cli.global, &export),
@@ -130,7 +136,7 @@ fn command_of(mut typed: impl Iterator<Item = String>) -> Option<String> {
 
 /// Commands that a later version has are not misspellings.
 fn is_reserved(command: &str) -> bool {
-    const LATER: &[&str] = &["adopt", "revoke", "agent"];
+    const LATER: &[&str] = &["agent"];
     LATER.contains(&command)
 }
 

@@ -34,6 +34,12 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Asks something, the answer on the same line.
+pub(crate) fn ask(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
 /// Says what went wrong and what to do.
 pub(crate) fn error(message: &str, hint: Option<&str>) {
     note(&format!("error: {message}"));

@@ -163,6 +163,6 @@ pub(crate) fn account(user: &str) -> Option<(u32, u32)> {
 }
 
 /// Whether the lab runs as root: some servers then need an account of their own.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }

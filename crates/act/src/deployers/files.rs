@@ -50,6 +50,13 @@ pub(super) fn build(table: Value, _: &BuildCx) -> Built {
     Ok(Box::new(Files::open(table)?))
 }
 
+/// Opens a folder as a deployment would.
+pub(super) fn guarded(folder: &Path, owners: &[u32]) -> Result<(), Fault> {
+    let steps: Arc<dyn Steps> = Arc::new(Unhindered);
+    let is_root = rustix::process::geteuid().is_root();
+    guard::Guard { steps, is_root, owners: owners.to_vec() }.open(folder).map(drop)
+}
+
 /// `kind = "files"`
 pub(super) struct Files {
     settings: Arc<Settings>,
@@ -72,10 +79,10 @@ impl Files {
     }
 
     async fn check(&self, environment: &[(String, std::ffi::OsString)]) -> Result<(), Fault> {
-        match self.settings.check_command() {
-            Some(argv) => command::run(argv, environment, &[]).await,
-            None => Ok(()),
+        for argv in self.settings.check_commands() {
+            command::run(argv, environment, &[]).await?;
         }
+        Ok(())
     }
 
     async fn reload(
@@ -95,10 +102,11 @@ impl Files {
                 return (session, told);
             }
         }
-        let done = match self.settings.reload_command() {
-            Some(argv) => command::run(argv, environment, &[]).await,
-            None => Ok(()),
-        };
+        let mut done = Ok(());
+        for argv in self.settings.reload_commands() {
+            // One that fails is no reason to leave the next one with the old pair.
+            done = done.and(command::run(argv, environment, &[]).await);
+        }
         (session, done)
     }
 

@@ -351,6 +351,69 @@ pub const PRESETS: &[Preset] = &[
     },
 ];
 
+/// The commands of a server whose configuration is not where its preset takes it to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere {
+    /// The preset's name.
+    pub preset: &'static str,
+    /// Main files for which the preset's own commands are right.
+    pub usual: &'static [&'static str],
+    /// Says whether it would start. `{config}` stands for its main file, `{folder}` for the folder of that.
+    pub check: &'static [&'static str],
+    /// Makes it read the new files. Empty: no command is known that needs nothing but the configuration.
+    pub reload: &'static [&'static str],
+}
+
+/// What is known of servers that were started with a configuration of their own, from their manuals.
+pub const ELSEWHERE: &[Elsewhere] = &[
+    Elsewhere {
+        preset: "apache",
+        usual: &[
+            "/etc/apache2/apache2.conf",
+            "/etc/httpd/conf/httpd.conf",
+            "/usr/local/etc/apache24/httpd.conf",
+        ],
+        check: &["apache2", "-t", "-f", "{config}"],
+        reload: &["apache2", "-k", "graceful", "-f", "{config}"],
+    },
+    Elsewhere {
+        preset: "caddy",
+        usual: &["/etc/caddy/Caddyfile"],
+        check: &["caddy", "validate", "--config", "{config}"],
+        reload: &["caddy", "reload", "--force", "--config", "{config}"],
+    },
+    Elsewhere {
+        preset: "dovecot",
+        usual: &["/etc/dovecot/dovecot.conf", "/usr/local/etc/dovecot/dovecot.conf"],
+        check: &["doveconf", "-c", "{config}", "-n"],
+        reload: &["doveadm", "-c", "{config}", "reload"],
+    },
+    Elsewhere {
+        preset: "haproxy",
+        usual: &["/etc/haproxy/haproxy.cfg"],
+        check: &["haproxy", "-c", "-f", "{config}"],
+        reload: &[],
+    },
+    Elsewhere {
+        preset: "lighttpd",
+        usual: &["/etc/lighttpd/lighttpd.conf"],
+        check: &["lighttpd", "-tt", "-f", "{config}"],
+        reload: &[],
+    },
+    Elsewhere {
+        preset: "nginx",
+        usual: &["/etc/nginx/nginx.conf", "/usr/local/etc/nginx/nginx.conf"],
+        check: &["nginx", "-t", "-c", "{config}"],
+        reload: &["nginx", "-s", "reload", "-c", "{config}"],
+    },
+    Elsewhere {
+        preset: "postfix",
+        usual: &["/etc/postfix/main.cf", "/usr/local/etc/postfix/main.cf"],
+        check: &["postfix", "-c", "{folder}", "check"],
+        reload: &["postfix", "-c", "{folder}", "reload"],
+    },
+];
+
 /// The row of this name.
 ///
 /// # Errors
@@ -406,6 +469,9 @@ mod tests {
             }
         }
         assert!(find("nginxx").unwrap_err().contains("did you mean `nginx`?"));
+        for row in ELSEWHERE {
+            assert!(find(row.preset).is_ok() && !row.usual.is_empty() && !row.check.is_empty(), "{row:?}");
+        }
     }
 
     #[test]

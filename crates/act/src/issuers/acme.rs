@@ -40,6 +40,7 @@ use serde_json::{Value, json};
 pub use account::Imported;
 use ca::Ca;
 use document::{Directory, RenewalInfo};
+pub use import::{FoundAccount, accounts};
 use jws::{By, b64};
 use key::AccountKey;
 use order::Walk;

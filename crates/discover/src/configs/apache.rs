@@ -147,7 +147,10 @@ fn serve(reading: &mut Reading<'_>, loaded: &Loaded, host: &Host, places: [(bool
         if listens.is_empty() {
             continue;
         }
+        let root = setting(loaded, host, "documentroot").last().and_then(|(a, _)| a.first());
+        let root = root.filter(|text| text.starts_with('/') && !text.contains('$')).map(PathBuf::from);
         for mut serving in certificates(reading, loaded, host, &names) {
+            serving.root.clone_from(&root);
             serving.listens = listens.clone();
             serving.names = names.clone();
             serving.default = default;

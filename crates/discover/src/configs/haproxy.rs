@@ -88,6 +88,8 @@ struct State {
     kind: String,
     /// The name and the folders of the `crt-store` section that is being read.
     store: (String, HashMap<String, PathBuf>),
+    /// The socket of the global section by which the running process may be changed.
+    socket: Option<PathBuf>,
     /// `.if` lines that are open: does this branch count, and has one counted?
     conditions: Vec<(bool, bool)>,
 }
@@ -213,6 +215,10 @@ impl State {
                     _ => PathBuf::from("/"),
                 };
             }
+            ("global", "stats") if second == "socket" && value(&words, "level") == Some("admin") => {
+                let path = words.get(2).filter(|path| path.starts_with('/'));
+                self.socket = path.map(PathBuf::from).or(self.socket.take());
+            }
             ("global", "crt-base" | "key-base" | "ca-base") => {
                 let base = join(&self.working, second);
                 self.bases.insert(first.to_owned(), base);
@@ -314,7 +320,8 @@ impl State {
         let Bind { listens, words, at, .. } = bind;
         let mut first = true;
         let place = |serving: Serving, reading: &mut Reading<'_>, default: bool| {
-            reading.serve(Serving { listens: listens.clone(), default, ..serving });
+            let socket = self.socket.clone();
+            reading.serve(Serving { listens: listens.clone(), default, socket, ..serving });
         };
         for (n, word) in words.iter().enumerate() {
             let Some(argument) = words.get(n + 1) else { continue };

@@ -9,7 +9,7 @@ mod syntax;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use notafter_core::observation::Reason;
 
@@ -288,6 +288,10 @@ impl<'d> Context<'d> {
         set(own, &mut variables);
         let keys = self.all(own, "ssl_certificate_key");
         let password = self.last(own, "ssl_password_file").map(|d| join(self.folder, d.first()));
+        let root = self
+            .last(own, "root")
+            .map(Directive::first)
+            .filter(|text| self.kind == Kind::Http && text.starts_with('/') && !text.contains('$'));
         for (n, directive) in self.all(own, "ssl_certificate").into_iter().enumerate() {
             // With fewer keys than certificates nginx does not start; the only one is meant for all.
             let key = keys.get(n).or(keys.last()).map_or("", |d| d.first());
@@ -301,6 +305,7 @@ impl<'d> Context<'d> {
                 };
                 serving.names = choice.name.map_or_else(|| names.to_vec(), |name| vec![name]);
                 serving.password = password.clone().map(super::Password::File);
+                serving.root = root.map(PathBuf::from);
                 for (default, listens) in listens.iter().enumerate().filter(|(_, l)| !l.is_empty()) {
                     let default = default == 1 && choice.may_default;
                     reading.serve(Serving { listens: listens.clone(), default, ..serving.clone() });

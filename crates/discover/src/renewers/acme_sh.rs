@@ -89,6 +89,9 @@ fn read(state: &mut State<'_>, home: &Path) {
             out.server = get(&own, "Le_API").or_else(|| get(&account, "DEFAULT_ACME_SERVER"));
             out.account = get(&account, "ACCOUNT_EMAIL");
             out.solver = get(&own, "Le_Webroot");
+            let webroots =
+                out.solver.iter().flat_map(|all| all.split(',')).filter(|one| one.starts_with('/'));
+            out.webroots = webroots.map(|path| state.path(path)).collect();
             for name in ["Le_PreHook", "Le_PostHook", "Le_RenewHook", "Le_ReloadCmd"] {
                 out.hooks.extend(get(&own, name).map(|v| decoded(&v)));
             }

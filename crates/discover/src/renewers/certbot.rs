@@ -111,11 +111,21 @@ fn one(state: &State<'_>, home: &Path, conf: &Path, lineage: &str, text: &str) -
             ("renewalparams", key) if FILES.iter().any(|ending| key.ends_with(ending)) => {
                 credentials.extend(some().filter(|v| v.starts_with('/')).map(|path| state.path(&path)));
             }
-            ("webroot_map", name) => out.names.push(name.to_owned()),
+            ("renewalparams", "webroot_path") => {
+                let paths = value.split(',').map(str::trim).filter(|path| path.starts_with('/'));
+                out.webroots.extend(paths.map(|path| state.path(path)));
+            }
+            ("webroot_map", name) => {
+                out.names.push(name.to_owned());
+                out.webroots
+                    .extend(some().filter(|path| path.starts_with('/')).map(|path| state.path(&path)));
+            }
             _ => {}
         }
     }
     out.names.dedup();
+    let mut seen = std::collections::HashSet::new();
+    out.webroots.retain(|path| seen.insert(path.clone()));
     out.credentials = state.credentials(&credentials);
     if out.solver.as_deref() == Some("manual") && !manual_hook {
         out.broken.push("it was obtained by hand and names no hook that could do it again".to_owned());
@@ -348,6 +358,14 @@ mod tests {
         ];
         let failed = tree(CONF, &both).renewed[0].failures.clone().unwrap();
         assert_eq!((failed.count, failed.first < failed.last), (2, true), "{failed:?}");
+    }
+
+    #[test]
+    fn where_it_puts_its_answers() {
+        let conf = CONF
+            .replace("authenticator = webroot", "authenticator = webroot\nwebroot_path = /srv/b, /srv/a,");
+        let found = tree(&conf, &[]);
+        assert_eq!(found.renewed[0].webroots, ["/srv/b", "/srv/a", "/var/www"].map(PathBuf::from));
     }
 
     #[test]

@@ -80,6 +80,7 @@ fn read(state: &mut State<'_>, home: &Path) {
             let has = |name: &str| command.iter().any(|w| w.trim_start_matches('-') == name);
             ["http", "tls"].iter().find(|n| has(n)).map(|n| (*n).to_owned())
         });
+        out.webroots.extend(option(&["http.webroot"]).filter(|p| p.starts_with('/')).map(|p| state.path(&p)));
         out.hooks.extend(option(&["renew-hook", "run-hook", "deploy-hook"]));
         let days = option(&["days", "renew-days"]).and_then(|d| d.parse().ok());
         let share = command.iter().any(|w| w.trim_start_matches('-') == "dynamic");

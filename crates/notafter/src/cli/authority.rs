@@ -107,6 +107,8 @@ pub(crate) struct CaShow {
 /// About issuers.
 #[derive(Subcommand)]
 pub(crate) enum IssuerCommand {
+    /// Go on with the ACME account of certbot, acme.sh or lego
+    Import(super::IssuerImport),
     /// Give the certificate that a CA without an API sent, for the request that waits for it
     Reply(IssuerReply),
 }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::hands::{instant, memory};
 use super::{End, Usage, no_rows};
 use crate::cli::{Format, Global};
+use crate::data::Data;
 use crate::print;
 use crate::print::paper::{Ink, Paper};
 use crate::print::table;
@@ -28,19 +29,7 @@ pub(crate) fn show(global: &Global, prefix: &str) -> Result<End, Usage> {
     let (data, store, now) = memory(global)?;
     let at = instant(global, now)?;
     let failed = |e: notafter_store::StoreError| data.explain(&e);
-    let hex = prefix.len() >= 2 && prefix.len() <= 64 && prefix.bytes().all(|b| b.is_ascii_hexdigit());
-    let found = if hex { store.by_id(&prefix.to_ascii_lowercase()).map_err(failed)? } else { Vec::new() };
-    let row = match found.as_slice() {
-        [one] => one,
-        [] => {
-            return Err(Usage::new(format!("no asset is called sha256:{prefix}"))
-                .hint("`notafter ls` lists them; the first digits are enough"));
-        }
-        _ => {
-            return Err(Usage::new(format!("more than one asset begins with sha256:{prefix}"))
-                .hint("write more digits"));
-        }
-    };
+    let row = find(&data, &store, prefix)?;
     let Some(whole) = store.asset(&row.id).map_err(failed)? else {
         return Err(Usage::new(format!("{} has just gone", row.id)));
     };
@@ -101,6 +90,28 @@ pub(crate) fn show(global: &Global, prefix: &str) -> Result<End, Usage> {
     }
     print::out(paper.into_text().as_bytes());
     Ok(End::Done)
+}
+
+/// The asset whose identity begins so.
+///
+/// # Errors
+/// None or several do.
+pub(crate) fn find(data: &Data, store: &Store, prefix: &str) -> Result<AssetRow, Usage> {
+    let hex = prefix.len() >= 2 && prefix.len() <= 64 && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+    let found = match hex {
+        true => store.by_id(&prefix.to_ascii_lowercase()).map_err(|e| data.explain(&e))?,
+        false => Vec::new(),
+    };
+    let shown = prefix.escape_debug();
+    match <[AssetRow; 1]>::try_from(found) {
+        Ok([one]) => Ok(one),
+        Err(none) if none.is_empty() => Err(Usage::new(format!("no asset is called sha256:{shown}"))
+            .hint("`notafter ls` lists them; the first digits are enough")),
+        Err(_) => {
+            Err(Usage::new(format!("more than one asset begins with sha256:{shown}"))
+                .hint("write more digits"))
+        }
+    }
 }
 
 /// Where it is and where it was, with all that is known of each place and the chain that was sent there.

@@ -6,17 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::joints::{Cx, Keep};
 use notafter_core::proof::{Expectation, PlaceProof, Proof};
 use notafter_core::query::nearest;
 use notafter_core::renew::{Renewal, State, TargetState, TargetWork};
+use notafter_core::{Fingerprint, UnixTime};
 use notafter_engine::clock::SystemClock;
 use notafter_engine::renew::{Managed, Renewer, Tools, Went, expectation, places};
 use notafter_pki::Certificate;
-use notafter_store::Store;
 use notafter_store::alerts::AuditLine;
+use notafter_store::{Store, StoreError};
 use serde_json::{Value, json};
 
 use super::{End, Usage, no_rows, runtime, witness};
@@ -31,13 +31,13 @@ use crate::print::paper::{Ink, Paper};
 
 /// Everything a command about certificates that are kept alive needs.
 pub(crate) struct Bench {
-    data: Data,
-    store: Arc<Store>,
-    managed: Vec<Managed>,
-    tools: Tools,
-    cx: Cx,
-    sheet: Sheet,
-    keep: Arc<dyn Keep>,
+    pub(super) data: Data,
+    pub(super) store: Arc<Store>,
+    pub(super) managed: Vec<Managed>,
+    pub(super) tools: Tools,
+    pub(super) cx: Cx,
+    pub(super) sheet: Sheet,
+    pub(super) keep: Arc<dyn Keep>,
 }
 
 impl Bench {
@@ -71,7 +71,7 @@ impl Bench {
     }
 
     /// May anything be issued and installed from here? With `take_over`, from now on.
-    fn may_act(&self, take_over: bool) -> Result<(), Usage> {
+    pub(super) fn may_act(&self, take_over: bool) -> Result<(), Usage> {
         let Err(why) = (self.tools.may)(&self.store) else { return Ok(()) };
         if !take_over {
             let (why, hint) = why.split_once("; ").unwrap_or((&why, "notafter renew NAME --take-over"));
@@ -88,7 +88,7 @@ impl Bench {
         self.store.audit(&line).map_err(|e| self.data.explain(&e))
     }
 
-    fn renewer(&self) -> Renewer<'_> {
+    pub(super) fn renewer(&self) -> Renewer<'_> {
         Renewer { store: &self.store, tools: &self.tools, cx: &self.cx }
     }
 
@@ -97,7 +97,11 @@ impl Bench {
     }
 
     /// Goes on until it is over, needs somebody, or has to wait for longer than `patience`.
-    async fn go_on(&self, managed: &Managed, patience: Duration) -> Result<Option<Renewal>, Usage> {
+    pub(super) async fn go_on(
+        &self,
+        managed: &Managed,
+        patience: Duration,
+    ) -> Result<Option<Renewal>, Usage> {
         let begun = self.cx.clock.monotonic();
         let mut said = String::new();
         let mut held = false;
@@ -165,10 +169,20 @@ impl Bench {
         steps.into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)).collect()
     }
 
+    /// Notes that a certificate was taken back, so that nobody installs it again.
+    pub(super) fn note_revoked(&self, id: &Fingerprint) -> Result<(), StoreError> {
+        self.store.keep(&revoked_name(id), self.now().to_string().as_bytes(), None).map(drop)
+    }
+
     pub(super) fn newest(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
         let kept = self.store.works_of(&managed.name, 1).map_err(|e| self.data.explain(&e))?;
         Ok(kept.into_iter().next().map(|w| w.renewal))
     }
+}
+
+/// Where it is noted that a certificate was revoked.
+fn revoked_name(id: &Fingerprint) -> String {
+    format!("revoked/{id}")
 }
 
 fn unknown(name: &str, known: &[String]) -> Usage {
@@ -215,9 +229,17 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
     let bench = Bench::open(global, Some(&args.name))?;
     bench.may_act(false)?;
     let managed = bench.find(&args.name)?.clone();
-    if let Some(end) = bench.newest(&managed)?.and_then(|r| ended(&r, bench.now())) {
+    let newest = bench.newest(&managed)?;
+    if let Some(end) = newest.as_ref().and_then(|r| ended(r, bench.now())) {
         return Err(Usage::new(format!("what was issued for `{}` ended at {end}", managed.name))
             .hint(format!("notafter renew {} issues a new one", managed.name)));
+    }
+    if let Some(leaf) = newest.as_ref().and_then(|r| r.chain.first()) {
+        let revoked = bench.store.kept(&revoked_name(&Fingerprint::of(leaf)));
+        if revoked.map_err(|e| bench.data.explain(&e))?.is_some() {
+            return Err(Usage::new(format!("what was issued last for `{}` is revoked", managed.name))
+                .hint(format!("notafter renew {} issues another one", managed.name)));
+        }
     }
     runtime()?.block_on(async {
         let put = bench
@@ -354,7 +376,7 @@ fn word(state: TargetState) -> &'static str {
 }
 
 /// Says how it stands; proved is success, everything else is not.
-fn finish(global: &Global, renewal: Option<&Renewal>) -> End {
+pub(super) fn finish(global: &Global, renewal: Option<&Renewal>) -> End {
     let Some(renewal) = renewal else { return End::Failed };
     if global.format() == Format::Table {
         let mut paper = Paper::new(print::colours(global.color), print::width());

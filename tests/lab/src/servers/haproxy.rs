@@ -21,6 +21,7 @@ pub fn start(lab: &Lab, leaf: &Leaf) -> Result<Server, NotRun> {
 /// The configuration.
 const TEMPLATE: &str = "global
   log stderr format raw local0
+  stats socket @DIR@/admin.sock mode 600 level admin
   ssl-default-bind-ciphers DEFAULT:@SECLEVEL=0
 defaults
   mode http

@@ -26,14 +26,14 @@ pub(super) async fn rehearse(files: &Files) -> Vec<Check> {
         Ok(checks) => checks,
         Err(fault) => vec![failed("the files".to_owned(), &fault)],
     };
-    if let Some(argv) = files.settings.check_command() {
+    for argv in files.settings.check_commands() {
         let name = argv.argv.join(" ");
         checks.push(match command::run(argv, &[], &[]).await {
             Ok(_) => Check::works(format!("check: {name}"), "it passes with what is in place"),
             Err(fault) => failed(format!("check: {name}"), &fault),
         });
     }
-    if let Some(argv) = files.settings.reload_command() {
+    for argv in files.settings.reload_commands() {
         let name = argv.argv.join(" ");
         checks.push(match command::program(argv.argv) {
             Ok(path) => {

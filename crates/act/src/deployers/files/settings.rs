@@ -67,6 +67,21 @@ pub(in crate::deployers) struct Settings {
     pub(super) layout: Option<Layout>,
     /// HAProxy's stats socket (`stats socket ... level admin`): the new pair is given to the running process too.
     pub(super) haproxy_socket: Option<PathBuf>,
+    /// Other servers that read the same files: `[{ preset = "postfix" }]`, or `check` and `reload` of their own.
+    #[serde(default)]
+    pub(super) also: Vec<Also>,
+}
+
+/// Another server that reads the same files.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Also {
+    /// The server, by name: fills what is not given.
+    preset: Option<String>,
+    /// See `check` above.
+    check: Option<Vec<String>>,
+    /// See `reload` above.
+    reload: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -171,6 +186,14 @@ impl Settings {
         if let Some(name) = settings.preset.clone() {
             settings.fill(presets::find(&name)?);
         }
+        for n in 0..settings.also.len() {
+            let Some(name) = settings.also.get(n).and_then(|also| also.preset.clone()) else { continue };
+            let (check, reload) = settings.commands(presets::find(&name)?);
+            if let Some(also) = settings.also.get_mut(n) {
+                also.check = also.check.take().or(check);
+                also.reload = also.reload.take().or(reload);
+            }
+        }
         settings.check()?;
         Ok(settings)
     }
@@ -190,6 +213,13 @@ impl Settings {
                 }
             }
         }
+        let (check, reload) = self.commands(preset);
+        self.check = self.check.take().or(check);
+        self.reload = self.reload.take().or(reload);
+    }
+
+    /// What a preset runs for these files.
+    fn commands(&self, preset: &presets::Preset) -> (Option<Vec<String>>, Option<Vec<String>>) {
         let path =
             |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("")).to_string_lossy().into_owned();
         let (certificate, key) = (path(&self.certificate), path(&self.key));
@@ -200,12 +230,7 @@ impl Settings {
         };
         let argv =
             |words: &[&str]| (!words.is_empty()).then(|| words.iter().map(|w| word(w)).collect::<Vec<_>>());
-        if self.check.is_none() {
-            self.check = argv(preset.check);
-        }
-        if self.reload.is_none() {
-            self.reload = argv(preset.reload);
-        }
+        (argv(preset.check), argv(preset.reload))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -234,7 +259,8 @@ impl Settings {
         if self.layout() == Layout::Generations {
             self.base()?;
         }
-        for argv in [&self.check, &self.reload].into_iter().flatten() {
+        let own = [&self.check, &self.reload];
+        for argv in own.into_iter().chain(self.also.iter().flat_map(|a| [&a.check, &a.reload])).flatten() {
             check_argv(argv)?;
         }
         if self.haproxy_socket.is_some() && self.combined.is_none() {
@@ -316,14 +342,18 @@ impl Settings {
         Ok((id("/etc/passwd", &self.owner)?, id("/etc/group", &self.group)?))
     }
 
-    pub(super) fn check_command(&self) -> Option<Argv<'_>> {
+    /// The checks of every server that reads the files.
+    pub(super) fn check_commands(&self) -> impl Iterator<Item = Argv<'_>> {
         let timeout = self.check_timeout.unwrap_or(Span::seconds(30)).0;
-        self.check.as_deref().map(|argv| Argv { argv, timeout })
+        let all = std::iter::once(&self.check).chain(self.also.iter().map(|also| &also.check));
+        all.filter_map(move |argv| argv.as_deref().map(|argv| Argv { argv, timeout }))
     }
 
-    pub(super) fn reload_command(&self) -> Option<Argv<'_>> {
+    /// The reloads of every server that reads the files.
+    pub(super) fn reload_commands(&self) -> impl Iterator<Item = Argv<'_>> {
         let timeout = self.reload_timeout.unwrap_or(Span::seconds(60)).0;
-        self.reload.as_deref().map(|argv| Argv { argv, timeout })
+        let all = std::iter::once(&self.reload).chain(self.also.iter().map(|also| &also.reload));
+        all.filter_map(move |argv| argv.as_deref().map(|argv| Argv { argv, timeout }))
     }
 
     /// What the files depend on besides the bundle. Where secrets lie is in it, and no secret.

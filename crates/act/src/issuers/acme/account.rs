@@ -382,6 +382,34 @@ impl Acme {
             path.display()
         )))
     }
+
+    /// The same without asking the CA: whether it knows the key shows at the first order. An account with another key is
+    /// never replaced.
+    ///
+    /// # Errors
+    /// When there is no such key, or there is an account already.
+    pub async fn import_unasked(&self, file: &Path) -> Result<(), Fault> {
+        let _one = self.one_at_a_time.lock().await;
+        let wrong =
+            |said: String| Fault::new(FaultKind::Invalid, said).hint("name the file of the account key");
+        let mut found = import::candidates(file, self.ca.address()).map_err(wrong)?;
+        let Some(candidate) = found.pop().filter(|_| found.is_empty()) else {
+            return Err(wrong(format!("{} holds several account keys", file.display())));
+        };
+        let before = self.kept_account()?;
+        if let Some((_, old)) = &before {
+            if old.key()?.thumbprint() == candidate.key.thumbprint() {
+                return Ok(());
+            }
+            if let Some(url) = &old.url {
+                return Err(wrong(format!("there is an account at this CA already: {url}")));
+            }
+        }
+        // Known, so that no key of another kind is made in its place before the CA was asked.
+        let kept = Kept { known: true, ..Kept::of(&candidate.key)? };
+        let bytes = before.as_ref().map(|(bytes, _)| &bytes[..]);
+        if self.keep_account(bytes, &kept)? { Ok(()) } else { Err(changed()) }
+    }
 }
 
 fn changed() -> Fault {

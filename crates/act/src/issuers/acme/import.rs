@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::key::AccountKey;
@@ -25,17 +26,158 @@ pub(crate) struct Candidate {
     pub(crate) file: PathBuf,
 }
 
+/// An account of another client, as its files tell of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundAccount {
+    /// Whose: `certbot`, `acme.sh`, `lego`, or `a key file`.
+    pub client: &'static str,
+    /// The file with the key.
+    pub file: PathBuf,
+    /// The directory of its CA, where the layout says it whole.
+    pub directory: Option<String>,
+    /// The host of its CA, with the port where there is one.
+    pub host: Option<String>,
+    /// Its address at the CA.
+    pub account: Option<String>,
+    /// Whom the CA writes to, without `mailto:`.
+    pub contact: Vec<String>,
+    /// The kind of its key.
+    pub key: String,
+}
+
+/// The accounts in this file or below this folder, whichever CA they are at.
+///
+/// # Errors
+/// A sentence, where there is none.
+pub fn accounts(path: &Path) -> Result<Vec<FoundAccount>, String> {
+    let about = fs::metadata(path).map_err(|error| unread(path, &error))?;
+    let files = if about.is_file() { vec![path.to_owned()] } else { key_files(path) };
+    let mut out = Vec::new();
+    for file in files.into_iter().take(KEYS_MAX) {
+        match read(&file) {
+            Ok(key) => out.push(described(&file, &key)),
+            Err(said) if about.is_file() => {
+                return Err(format!("{} holds no account key: {said}", path.display()));
+            }
+            Err(_) => {}
+        }
+    }
+    if out.is_empty() {
+        return Err(format!("{} holds no account key\nhint: {PLACES}", path.display()));
+    }
+    Ok(out)
+}
+
+/// Where clients keep their keys.
+const PLACES: &str =
+    "certbot keeps them in /etc/letsencrypt/accounts, acme.sh in ~/.acme.sh/ca, lego in .lego/accounts";
+
+fn unread(path: &Path, error: &std::io::Error) -> String {
+    format!(
+        "{} cannot be read: {error}\nhint: the account that runs notafter must be able to read it",
+        path.display()
+    )
+}
+
+/// What the neighbours of a key, and the folders above it, say.
+fn described(file: &Path, key: &AccountKey) -> FoundAccount {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let parts: Vec<String> = folder.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    // The folders after the last one of this name.
+    let behind = |name: &str| {
+        let at = parts.iter().rposition(|part| part == name)?;
+        parts.get(at + 1..).filter(|rest| !rest.is_empty())
+    };
+    let json = |path: PathBuf| {
+        let bytes = bounded(&path)?;
+        serde_json::from_slice::<Value>(&bytes).ok()
+    };
+    let text = |path: PathBuf| bounded(&path).map(|b| String::from_utf8_lossy(&b).into_owned());
+    let mut out = FoundAccount {
+        client: "a key file",
+        file: file.to_owned(),
+        directory: None,
+        host: None,
+        account: None,
+        contact: Vec::new(),
+        key: key.words(),
+    };
+    let https = |path: &[String]| format!("https://{}", path.join("/"));
+    let mut said: Vec<Value> = Vec::new();
+    match file.file_name().and_then(|name| name.to_str()) {
+        Some("private_key.json") => {
+            out.client = "certbot";
+            // accounts/HOST/PATH/ID
+            if let Some((_, server)) = behind("accounts").and_then(<[String]>::split_last)
+                && !server.is_empty()
+            {
+                out.directory = Some(https(server));
+            }
+            said.extend(json(folder.join("regr.json")));
+        }
+        Some("account.key") if behind("ca").is_some() => {
+            out.client = "acme.sh";
+            // ca/HOST/PATH; before 3.0 without the path.
+            let server = behind("ca").unwrap_or_default();
+            out.host = server.first().cloned();
+            out.directory = (server.len() > 1).then(|| https(server));
+            said.extend(json(folder.join("account.json")));
+            let conf = text(folder.join("ca.conf")).unwrap_or_default();
+            for (name, value) in conf.lines().filter_map(|line| line.split_once('=')) {
+                let value = value.trim().trim_matches(['\'', '"']);
+                match name.trim() {
+                    "ACCOUNT_URL" => out.account = Some(value.to_owned()),
+                    "CA_EMAIL" if !value.is_empty() => out.contact.push(value.to_owned()),
+                    _ => {}
+                }
+            }
+        }
+        _ if folder.file_name().is_some_and(|name| name == "keys") => {
+            out.client = "lego";
+            // accounts/HOST/MAIL/keys, a port behind `_`.
+            let host = behind("accounts").and_then(|rest| rest.first());
+            out.host = host.map(|host| match host.rsplit_once('_') {
+                Some((name, port)) if port.parse::<u16>().is_ok() => format!("{name}:{port}"),
+                _ => host.clone(),
+            });
+            said.extend(folder.parent().and_then(|above| json(above.join("account.json"))));
+        }
+        _ => {}
+    }
+    for one in &said {
+        let at = |path: &str| one.pointer(path).and_then(Value::as_str);
+        out.account = at("/uri").or(at("/registration/uri")).map(str::to_owned).or(out.account);
+        out.contact.extend(at("/email").map(str::to_owned));
+        let lists = ["/body/contact", "/contact", "/registration/body/contact"];
+        let all = lists.iter().filter_map(|path| one.pointer(path)?.as_array()).flatten();
+        out.contact.extend(all.filter_map(Value::as_str).map(|c| c.trim_start_matches("mailto:").to_owned()));
+    }
+    out.contact.retain(|contact| contact.contains('@') && contact.len() <= 320);
+    out.contact.sort();
+    out.contact.dedup();
+    let host_of =
+        |url: &str| url.strip_prefix("https://").and_then(|r| r.split('/').next()).map(str::to_owned);
+    let bare = |host: &str| host.split(':').next().unwrap_or(host).to_owned();
+    let of_account = out.account.as_deref().and_then(host_of);
+    out.host = out.directory.as_deref().and_then(host_of).or(out.host).or_else(|| of_account.clone());
+    // acme.sh leaves the port out of its folders; where the account is, it stands.
+    if let (Some(host), Some(exact)) = (&out.host, of_account)
+        && bare(host) == bare(&exact)
+        && *host != exact
+        && !host.contains(':')
+    {
+        out.directory = out.directory.map(|url| url.replacen(host.as_str(), &exact, 1));
+        out.host = Some(exact);
+    }
+    out
+}
+
 /// The account keys in this file or below this folder that may belong to this CA.
 ///
 /// # Errors
 /// A sentence, where there is none.
 pub(crate) fn candidates(path: &Path, directory: &Url) -> Result<Vec<Candidate>, String> {
-    let about = fs::metadata(path).map_err(|error| {
-        format!(
-            "{} cannot be read: {error}\nhint: the account that runs notafter must be able to read it",
-            path.display()
-        )
-    })?;
+    let about = fs::metadata(path).map_err(|error| unread(path, &error))?;
     if about.is_file() {
         let key = read(path).map_err(|said| format!("{} holds no account key: {said}", path.display()))?;
         return Ok(vec![Candidate { key, file: path.to_owned() }]);
@@ -54,7 +196,7 @@ pub(crate) fn candidates(path: &Path, directory: &Url) -> Result<Vec<Candidate>,
     if found.is_empty() {
         let more = if elsewhere > 0 { format!(" ({elsewhere} belong to another CA)") } else { String::new() };
         return Err(format!(
-            "{} holds no account key for {}{more}\nhint: certbot keeps them in /etc/letsencrypt/accounts, acme.sh in ~/.acme.sh/ca, lego in .lego/accounts",
+            "{} holds no account key for {}{more}\nhint: {PLACES}",
             path.display(),
             directory.host_str().unwrap_or_default()
         ));

@@ -170,6 +170,15 @@ impl AccountKey {
         }
     }
 
+    /// In words, for a person.
+    pub(crate) fn words(&self) -> String {
+        match &self.0 {
+            Pair::Ecdsa(_, curve) => format!("ECDSA {}", curve.name),
+            Pair::Rsa(pair) => format!("RSA {}", pair.public_modulus_len() * 8),
+            Pair::Ed25519(_) => "Ed25519".to_owned(),
+        }
+    }
+
     /// The `alg` of keys of this kind.
     pub(crate) fn algorithm_of(kind: KeyType) -> &'static str {
         match kind {

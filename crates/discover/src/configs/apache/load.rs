@@ -266,7 +266,9 @@ impl Loaded {
                 self.host().asks_somewhere |= asks;
             }
             _ => {
-                let kept = ["ssl", "server", "md", "gnutls", "proxypass"].iter().any(|p| name.starts_with(p));
+                let kept = ["ssl", "server", "md", "gnutls", "proxypass", "documentroot"]
+                    .iter()
+                    .any(|p| name.starts_with(p));
                 if kept && (!inner || name.starts_with("sslproxy")) {
                     let name = SAME
                         .iter()

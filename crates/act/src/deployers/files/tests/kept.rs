@@ -288,6 +288,52 @@ fn a_bundle_whose_key_is_anothers_is_refused() {
 }
 
 #[test]
+fn every_server_that_reads_the_files_is_checked_and_reloaded() {
+    let bench = Bench::new("also", 2);
+    let (folder, log) = (bench.folder("tls"), bench.folder("log").join("ran"));
+    let note = |word: &str| {
+        let path = bench.folder("bin").join(word);
+        std::fs::write(
+            &path,
+            format!("#!/bin/sh\necho {word} >>{}\ntest ! -e {}.fails\n", log.display(), path.display()),
+        )
+        .unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    };
+    let (check, reload, check_2, reload_2) =
+        (note("check"), note("reload"), note("check-2"), note("reload-2"));
+    let table = json!({
+        "combined": folder.join("api.pem"), "check": [check], "reload": [reload],
+        "also": [{ "check": [check_2], "reload": [reload_2] }],
+    });
+    let ran = || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let _ = std::fs::remove_file(&log);
+        text.lines().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    deploy(&files(table.clone()), &bench.bundle(1)).unwrap();
+    assert_eq!(ran(), "check check-2 reload reload-2");
+    let first = std::fs::read(folder.join("api.pem")).unwrap();
+    // The other one would not start: nothing is reloaded, and what was there is there again.
+    std::fs::write(check_2.with_extension("fails"), "").unwrap();
+    let second = bundle(&bench.leaves[1], 2);
+    assert!(deploy(&files(table.clone()), &second).is_err());
+    assert_eq!(ran(), "check check-2");
+    assert_eq!(std::fs::read(folder.join("api.pem")).unwrap(), first);
+    // The first one does not reload: the other one is told of the new pair, and of the old one again.
+    std::fs::remove_file(check_2.with_extension("fails")).unwrap();
+    std::fs::write(reload.with_extension("fails"), "").unwrap();
+    assert!(deploy(&files(table), &second).is_err());
+    assert_eq!(ran(), "check check-2 reload reload-2 reload reload-2");
+    assert_eq!(std::fs::read(folder.join("api.pem")).unwrap(), first);
+    let error = Files::open(json!({ "combined": "/a.pem", "also": [{ "preset": "ngnix" }] })).err();
+    assert!(error.is_some_and(|e| e.contains("did you mean `nginx`?")));
+    let error = Files::open(json!({ "combined": "/a.pem", "also": [{ "reload": ["sh -c x"] }] })).err();
+    assert!(error.is_some_and(|e| e.contains("each argument is a string")));
+}
+
+#[test]
 fn settings_that_contradict_themselves_are_refused() {
     for (table, sign) in [
         (json!({}), "has no file"),
