@@ -188,6 +188,12 @@ impl Renewal {
         self.said.clear();
     }
 
+    /// It goes on. What failed before still counts: only the end of what was tried says that it works now.
+    pub fn went_on(&mut self, now: UnixTime) {
+        self.next = now.0;
+        self.said.clear();
+    }
+
     /// Something did not, and it is tried again: soon at first, then less and less often, every six hours at last.
     pub fn again_later(&mut self, said: impl Into<String>, now: UnixTime) {
         self.failures = self.failures.saturating_add(1);

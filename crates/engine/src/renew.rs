@@ -397,12 +397,13 @@ impl Renewer<'_> {
         match issuer.advance(self.cx, &request, &ticket, managed.solver.as_ref()).await {
             Ok(Progress::Stepped(ticket)) => {
                 renewal.ticket = Some(ticket);
-                renewal.went_well(now);
+                // A step is no success: an order that fails at its end every time must wait longer and longer.
+                renewal.went_on(now);
                 bench.keep(&Did::silently())
             }
             Ok(Progress::Waits { ticket, until, what }) => {
                 renewal.ticket = Some(ticket);
-                renewal.went_well(now);
+                renewal.went_on(now);
                 (renewal.next, renewal.said) = (until.0.max(now.0 + 1), what);
                 bench.keep(&Did::silently())
             }

@@ -19,7 +19,7 @@ use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier, Profile};
 use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Probe, Sink, Solver, Source};
 use notafter_core::location::Location;
-use notafter_core::observation::{Observation, Seen};
+use notafter_core::observation::{Link, LinkKind, Observation, Seen};
 use notafter_core::owner::Match;
 use notafter_core::query::{nearest, span};
 use notafter_core::renew::State;
@@ -319,8 +319,8 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
         .ok_or_else(|| unknown("target", kind, deployers::DEPLOYERS.iter().map(|k| k.name)))?;
     let deployer = (kind.build)(settings(&table.rest)?, &deployers::BuildCx { roots: roots.clone() })?;
     let by_hand = kind.name == deployers::hand::NAME;
-    if by_hand && table.prove.is_empty() {
-        return Err("what a person installs is seen nowhere\nhint: prove = [\"tls://10.0.0.5:443\"]: what is seen there ticks it off".into());
+    if table.prove.is_empty() && deployer.places().is_empty() {
+        return Err("what it installs is seen nowhere\nhint: prove = [\"tls://10.0.0.5:443\"]: what is seen there ticks it off".into());
     }
     if let Some(stranger) = table.excuse.keys().find(|place| !table.prove.contains(place)) {
         return Err(format!("`{stranger}` is excused and not in `prove`"));
@@ -456,7 +456,18 @@ impl Source for Own {
                 broken.extend(paused.clone().or_else(|| self.keeping.held(&managed.name)));
                 let mut statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
                 statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
-                let (at, location) = (cx.clock.now(), statement.state.clone());
+                let at = cx.clock.now();
+                // By these the rules find what is said of a certificate's file.
+                for from in &statement.certificates {
+                    let link = Link {
+                        kind: LinkKind::ManagedBy,
+                        from: from.clone(),
+                        to: statement.home.clone(),
+                        evidence: format!("notafter renews {}", managed.name),
+                    };
+                    out.put(Observation { at, location: from.clone(), seen: Seen::Linked(link) });
+                }
+                let location = statement.state.clone();
                 out.put(Observation { at, location, seen: Seen::Managed(Box::new(statement)) });
             }
             Ok(cx.progress.scan())

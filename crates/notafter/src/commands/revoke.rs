@@ -126,7 +126,10 @@ pub(crate) fn run(global: &Global, args: &Revoke) -> Result<End, Usage> {
         let is_of = |r: &Renewal| r.chain.first() == Some(&subject.der);
         if bench.newest(&managed)?.is_some_and(|r| !r.state.is_over() && is_of(&r)) {
             let why = format!("its certificate was revoked by {}", who());
-            bench.renewer().abandon(&managed, &why).await.map_err(|e| bench.data.explain(&e))?;
+            if !bench.renewer().abandon(&managed, &why).await.map_err(|e| bench.data.explain(&e))? {
+                return Err(Usage::new("another process is about to install it: nothing was revoked")
+                    .hint("wait until it is done, then revoke it and renew"));
+            }
         }
         let detail = format!("serial {serial}, {word}, at {issuer_name}");
         audit(&bench, &managed, "revoking", &detail)?;
@@ -137,7 +140,9 @@ pub(crate) fn run(global: &Global, args: &Revoke) -> Result<End, Usage> {
             let hint = fault.hint.unwrap_or_else(|| {
                 "an account revokes what it issued, or whose names it has proved lately (RFC 8555 section 7.6)".to_owned()
             });
-            return Err(usage.hint(hint));
+            let usage = usage.hint(hint);
+            print::error(&usage.message, usage.hint.as_deref());
+            return Ok(End::Failed);
         }
         audit(&bench, &managed, "revoked", &detail)?;
         bench.note_revoked(&id).map_err(|e| bench.data.explain(&e))?;
@@ -253,6 +258,10 @@ async fn seen_in_use(bench: &Bench, managed: &Managed, id: Fingerprint) -> Resul
             }
             if let Ok(seen) = bench.tools.probe.probe(&bench.cx, &place).await {
                 for one in seen {
+                    // What did not answer may still show it: there the memory counts.
+                    if !matches!(&one.seen, Seen::Chain { .. }) {
+                        continue;
+                    }
                     looked.push(one.location.as_str().to_owned());
                     let shows = matches!(&one.seen, Seen::Chain { chain, .. } if chain.first().is_some_and(|der| Fingerprint::of(der) == id));
                     if shows && !out.iter().any(|o| o == one.location.as_str()) {
@@ -260,7 +269,6 @@ async fn seen_in_use(bench: &Bench, managed: &Managed, id: Fingerprint) -> Resul
                     }
                 }
             }
-            looked.push(place);
         }
     }
     let kept = bench.store.asset(&id).map_err(|e| bench.data.explain(&e))?;
