@@ -9,7 +9,7 @@ use notafter_core::renewal::Renewal;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
 use super::Sort;
-use crate::db::{Conn, Result, Row, Value, args};
+use crate::db::{Conn, Dialect, Result, Row, Value, args};
 use crate::judge::last_seen;
 use crate::observations::intern::members;
 use crate::places;
@@ -112,6 +112,12 @@ pub(crate) fn read_cursor(sort: Sort, text: &str) -> Result<(i64, String, i64)> 
 
 /// The rows of these assets, in this order.
 pub(crate) fn assets(c: &mut Conn<'_>, known: &Known, ids: &[i64], sort: Sort) -> Result<Vec<AssetRow>> {
+    // Within the process a look for each is three times as fast as one for a list; over the wire it is the other way.
+    if c.dialect() == Dialect::Sqlite {
+        let asked: Vec<Vec<Value<'_>>> = ids.iter().map(|id| vec![(*id).into()]).collect();
+        let rows = c.query_many(&format!("{ASSET} WHERE a.id = $1"), &asked)?;
+        return rows.into_iter().flatten().map(|row| asset(c, known, row, sort)).collect();
+    }
     let mut rows: HashMap<i64, Row> = HashMap::new();
     for part in ids.chunks(TOGETHER[TOGETHER.len() - 1]) {
         // Few lengths of list, so that few statements are prepared; the last one is asked for again.
