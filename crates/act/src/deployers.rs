@@ -8,7 +8,7 @@ pub(crate) mod command;
 mod environment;
 mod exec;
 mod files;
-pub mod hand;
+mod hand;
 mod keystore;
 pub mod pem;
 pub mod presets;

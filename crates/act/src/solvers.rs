@@ -9,6 +9,7 @@ mod seen;
 mod stand;
 mod tls_alpn_01;
 mod tokens;
+mod unasked;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use notafter_core::joints::{Keep, Solver};
 use serde_json::Value;
 
 pub use tokens::{PLACE, Shown};
+pub use unasked::Unasked;
 
 use crate::roots::Roots;
 

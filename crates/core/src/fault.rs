@@ -49,6 +49,17 @@ pub enum FaultKind {
     System,
 }
 
+impl From<&std::io::Error> for FaultKind {
+    fn from(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Self::PermissionDenied,
+            std::io::ErrorKind::NotFound => Self::NotFound,
+            std::io::ErrorKind::StorageFull => Self::Exhausted,
+            _ => Self::System,
+        }
+    }
+}
+
 impl Fault {
     /// A fault with a context and no hint. An invalid request is never to be retried, all else later.
     pub fn new(kind: FaultKind, context: impl Into<String>) -> Self {

@@ -244,6 +244,11 @@ pub trait Deployer: Send + Sync {
 
     /// Would it work today? Writes to a scratch target beside the real one at most.
     fn rehearse<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Vec<Check>>;
+
+    /// What a person does with what it lays out, in order; `None`: nobody has to do anything.
+    fn by_hand(&self) -> Option<&[String]> {
+        None
+    }
 }
 
 /// Looks at one place, now.

@@ -7,6 +7,7 @@ pub mod alert;
 pub mod assess;
 pub mod blast;
 pub mod calendar;
+pub mod cell;
 pub mod census;
 pub mod change;
 pub mod cipher;

@@ -91,8 +91,6 @@ pub struct ManagedTarget {
     pub prove: Vec<String>,
     /// Places that need not show it, and why.
     pub excused: Vec<(String, String)>,
-    /// Does a person install it there?
-    pub by_hand: bool,
 }
 
 /// Makes a key and a request signed with it (PKCS#10); with a key, a request only.

@@ -185,7 +185,6 @@ fn house(name: &str, count: usize) -> House {
                 deployer: Arc::new(Nothing),
                 prove: Vec::new(),
                 excused: Vec::new(),
-                by_hand: false,
             }],
             windows: Vec::new(),
             grace_s: 60,

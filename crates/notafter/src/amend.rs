@@ -6,19 +6,19 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, IsTerminal, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use notafter_act::deployers;
 use notafter_core::UnixTime;
 use notafter_pki::name::{is_deceptive, printable};
 
 use crate::assemble;
+use crate::beside::Beside;
 use crate::cli::Global;
 use crate::commands::Usage;
 use crate::config::plan::Sheet;
 use crate::config::{self, Config};
-use crate::{keeping, print};
+use crate::{keeping, print, trusted};
 
 /// Lines around a change, as `diff -u` shows them.
 const AROUND: usize = 3;
@@ -62,7 +62,10 @@ impl Amendment {
     /// Root runs this, and others could change the file.
     pub(crate) fn append(sheet: &Sheet, path: &Path, tables: &str) -> Result<Self, Usage> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        guard(&path)?;
+        trusted::obeyed(&path).map_err(|why| {
+            let plain = assemble::explain_plain(&why);
+            Usage { message: format!("nothing is changed: {}", plain.message), ..plain }
+        })?;
         Ok(Self::joined(path, sheet.file.is_some().then(|| sheet.text.clone()), tables))
     }
 
@@ -163,59 +166,15 @@ impl Amendment {
         let mut name = real.clone().into_os_string();
         name.push(".bak");
         let backup = PathBuf::from(name);
-        replace(&backup, old, &about).map_err(|e| cannot("keep a copy of", e))?;
-        replace(&real, &self.new, &about).map_err(|e| cannot("write", e))?;
+        let put = |path: &Path, text: &str| {
+            let mut beside = Beside::like(path, Some(&about))?;
+            beside.file.write_all(text.as_bytes())?;
+            beside.keep()
+        };
+        put(&backup, old).map_err(|e| cannot("keep a copy of", e))?;
+        put(&real, &self.new).map_err(|e| cannot("write", e))?;
         Ok(Some(backup))
     }
-}
-
-/// Writes a file under another name, with the owner and the mode of the one that was there, and renames it.
-fn replace(path: &Path, text: &str, about: &fs::Metadata) -> std::io::Result<()> {
-    let mut name = path.to_owned().into_os_string();
-    name.push(format!(".new-{}", std::process::id()));
-    let fresh = PathBuf::from(name);
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        file.write_all(text.as_bytes())?;
-        // Only root may give a file away; whoever else writes it owned it, or may at least read it.
-        let _ = std::os::unix::fs::fchown(&file, Some(about.uid()), Some(about.gid()));
-        file.set_permissions(fs::Permissions::from_mode(about.mode() & 0o7777))?;
-        file.sync_all()?;
-        fs::rename(&fresh, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&fresh);
-        return written;
-    }
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-/// Refuses a file that others could change, when root runs this: what it says is done as root.
-fn guard(path: &Path) -> Result<(), Usage> {
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let refused = |what: String, hint: String| {
-        Usage::new(format!("{} is not changed: {what}", path.display())).hint(hint)
-    };
-    if let Some(folder) = real.parent() {
-        deployers::guarded(folder, &[])
-            .map_err(|fault| refused(fault.to_string(), fault.hint.unwrap_or_default()))?;
-    }
-    let Ok(about) = fs::metadata(&real) else { return Ok(()) };
-    let others = about.mode() & 0o002 != 0 || (about.mode() & 0o020 != 0 && about.gid() != 0);
-    if rustix::process::geteuid().is_root() && (about.uid() != 0 || others) {
-        let what = match about.uid() {
-            0 => format!("others may write to it (mode {:04o})", about.mode() & 0o7777),
-            uid => format!("it belongs to the account {uid}"),
-        };
-        return Err(refused(
-            what,
-            format!("root would do what it says: chown root {0}; chmod go-w {0}", real.display()),
-        ));
-    }
-    Ok(())
 }
 
 /// Asks on a terminal. Without one, `yes` must have been given: otherwise it is an error that says so.

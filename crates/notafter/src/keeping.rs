@@ -3,43 +3,35 @@
 //! Issuers, solvers and deployers are built by their kinds, names are resolved, the probe looks with what `scan` looks
 //! with. Nothing is contacted and nothing is decided here.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use notafter_act::issuers::IssuerKind;
 use notafter_act::roots::Roots;
-use notafter_act::secret::Secret;
+use notafter_act::solvers::Unasked;
 use notafter_act::{deployers, issuers, request, solvers};
 use notafter_core::UnixTime;
 use notafter_core::calendar::Calendar;
-use notafter_core::deployment::Check;
-use notafter_core::fault::{Fault, FaultKind};
-use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier, Profile};
-use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Probe, Sink, Solver, Source};
-use notafter_core::location::Location;
-use notafter_core::observation::{Link, LinkKind, Observation, Seen};
+use notafter_core::fault::Fault;
+use notafter_core::issuance::{Identifier, Profile};
+use notafter_core::joints::{Issuer, Keep, Solver};
 use notafter_core::owner::Match;
 use notafter_core::query::{nearest, span};
-use notafter_core::renew::State;
-use notafter_core::renewal::{Failures, Renewal};
-use notafter_core::scan::Scan;
 use notafter_engine::renew::pass::Keeping;
-use notafter_engine::renew::rehearsal::{self, Rehearsal};
+use notafter_engine::renew::rehearsal;
 use notafter_engine::renew::{Issuers, Managed, ManagedTarget, Tools};
-use notafter_engine::setup::{Build, Planned, Setup};
+use notafter_engine::setup::{Planned, Setup};
 use notafter_store::Store;
 use notafter_store::seal::Sealed;
-use notafter_store::works::Work;
 
 use crate::cli::Look;
 use crate::config::managed::{CertificateTable, TargetTable, settings};
 use crate::config::plan::Sheet;
 use crate::data::Data;
 use crate::home::Home;
+use crate::places::Places;
 use crate::watches::Watch;
-use crate::{assemble, holder};
+use crate::{holder, own, trusted};
 
 /// How long a server may take to show the new one, where nothing else is said, in seconds.
 const GRACE_S: i64 = 60;
@@ -240,32 +232,6 @@ fn solver(
     Ok(Arc::from(solver))
 }
 
-/// For certificates whose issuers want no proof: it is never asked to show anything.
-struct Unasked;
-
-impl Solver for Unasked {
-    fn kind(&self) -> ChallengeType {
-        ChallengeType::Http01
-    }
-
-    fn present<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<Cleanup, Fault>> {
-        let said = "the issuer wants to see that the names are ours, and the certificate has no solver";
-        Box::pin(async move { Err(Fault::new(FaultKind::Invalid, said)) })
-    }
-
-    fn is_visible<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>> {
-        Box::pin(async { Ok(false) })
-    }
-
-    fn clean_up<'a>(&'a self, _: &'a Cx, _: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Identifier) -> BoxFuture<'a, Vec<Check>> {
-        Box::pin(async { Vec::new() })
-    }
-}
-
 fn one(
     table: &CertificateTable,
     (issuers, asks): (Issuers, Option<&str>),
@@ -291,7 +257,7 @@ fn one(
         }
         targets.push(target(table, label.clone(), roots).map_err(|e| format!("target `{label}`: {e}"))?);
     }
-    let by_hand = targets.iter().any(|t| t.by_hand);
+    let by_hand = targets.iter().any(|t| t.deployer.by_hand().is_some());
     let profile = table.profile.clone().map(|name| Profile { name, required: table.profile_required });
     Ok(Managed {
         name: table.name.get_ref().clone(),
@@ -318,7 +284,6 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
     let kind = deployers::find(kind)
         .ok_or_else(|| unknown("target", kind, deployers::DEPLOYERS.iter().map(|k| k.name)))?;
     let deployer = (kind.build)(settings(&table.rest)?, &deployers::BuildCx { roots: roots.clone() })?;
-    let by_hand = kind.name == deployers::hand::NAME;
     if table.prove.is_empty() && deployer.places().is_empty() {
         return Err("what it installs is seen nowhere\nhint: prove = [\"tls://10.0.0.5:443\"]: what is seen there ticks it off".into());
     }
@@ -331,7 +296,6 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
         deployer: Arc::from(deployer),
         prove: table.prove.clone(),
         excused: table.excuse.iter().map(|(place, why)| (place.clone(), why.clone())).collect(),
-        by_hand,
     })
 }
 
@@ -358,6 +322,10 @@ const SEALED: (&str, &[u8]) = ("master", b"the master key of this memory");
 /// # Errors
 /// The master key is lost, another one than before, or cannot be read.
 pub(crate) fn keep(sheet: &Sheet, data: &Data, store: &Arc<Store>) -> Result<Arc<dyn Keep>, String> {
+    // Whoever opens what is sealed is about to do what the configuration says.
+    if let Some(path) = &sheet.file {
+        trusted::obeyed(path)?;
+    }
     let file = data.folder.join("master.key");
     let kept = store.kept(&format!("sealed/{}", SEALED.0)).map_err(|e| data.explain(&e).message)?;
     // A new one would seal what the old one does not open, and open nothing: it is not made.
@@ -399,14 +367,8 @@ fn keeping(
     let stage = Yard { keep: Arc::clone(&keep), rehearsal: true };
     let ((managed, issuers), staged) = (sheet.kept_alive(&yard, now)?, sheet.managed(&stage, now)?);
     let keeping = Arc::new(Keeping::new(managed, staged, issuers, tools(sheet, data, keep)?));
-    let file = sheet.file.clone().unwrap_or_default();
-    let solved = sheet.config.certificate.iter().filter(|table| table.solver.is_some());
-    let solved = solved.map(|table| table.name.get_ref().clone()).collect();
-    let own: Arc<dyn Source> =
-        Arc::new(Own { store: Arc::clone(store), keeping: Arc::clone(&keeping), file, solved });
-    let build: Build = Arc::new(move |_: &[String]| Ok(vec![Arc::clone(&own)]));
-    let planned = Planned { name: OWN.to_owned(), every: OWN_EVERY, targets: Vec::new(), build };
-    Ok(Some((keeping, planned)))
+    let own = own::planned(sheet, store, &keeping);
+    Ok(Some((keeping, own)))
 }
 
 /// What the server is told to do, with what it keeps alive.
@@ -425,168 +387,6 @@ pub(crate) fn setup(
         setup.keeping = Some(keeping);
     }
     Ok(setup)
-}
-
-/// What our own renewals are called among the sources.
-const OWN: &str = "own renewals";
-/// So often it is said how they go, in seconds.
-const OWN_EVERY: i64 = 60;
-
-/// Says of our own renewals what other renewers' state says of theirs, so that the same rules judge both: overdue,
-/// failing.
-struct Own {
-    store: Arc<Store>,
-    keeping: Arc<Keeping>,
-    file: PathBuf,
-    /// The certificates whose names are proved by a solver.
-    solved: BTreeSet<String>,
-}
-
-impl Source for Own {
-    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
-        Box::pin(async move {
-            let path = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
-            let file = path.as_os_str().as_bytes();
-            let paused = (self.keeping.tools.may)(&self.store).err();
-            for managed in &self.keeping.managed {
-                let trouble = |e: notafter_store::StoreError| Fault::new(FaultKind::System, e.to_string());
-                let newest = self.store.works_of(&managed.name, 1).map_err(trouble)?.into_iter().next();
-                let rehearsed = Rehearsal::last(&self.store, &managed.name).map_err(trouble)?;
-                let mut broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
-                broken.extend(paused.clone().or_else(|| self.keeping.held(&managed.name)));
-                let mut statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
-                statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
-                let at = cx.clock.now();
-                // By these the rules find what is said of a certificate's file.
-                for from in &statement.certificates {
-                    let link = Link {
-                        kind: LinkKind::ManagedBy,
-                        from: from.clone(),
-                        to: statement.home.clone(),
-                        evidence: format!("notafter renews {}", managed.name),
-                    };
-                    out.put(Observation { at, location: from.clone(), seen: Seen::Linked(link) });
-                }
-                let location = statement.state.clone();
-                out.put(Observation { at, location, seen: Seen::Managed(Box::new(statement)) });
-            }
-            Ok(cx.progress.scan())
-        })
-    }
-}
-
-/// What will keep it from being renewed, or keeps it now.
-fn trouble_of(
-    managed: &Managed,
-    newest: Option<&Work>,
-    rehearsed: Option<&Rehearsal>,
-    now: UnixTime,
-) -> Vec<String> {
-    let open = newest.map(|w| &w.renewal).filter(|r| !r.state.is_over());
-    let stopped = open.filter(|r| r.state == State::WaitsForPerson);
-    let mut out: Vec<String> =
-        stopped.map(|r| format!("it waits for somebody: {}", r.said)).into_iter().collect();
-    let by_hand = |label: &str| managed.targets.iter().any(|t| t.by_hand && t.label == *label);
-    let hands = open
-        .filter(|r| r.state == State::WaitsForProof)
-        .filter(|r| r.targets.iter().any(|t| by_hand(&t.label)));
-    out.extend(hands.map(|_| format!("a person has to install it: notafter runbook {}", managed.name)));
-    if let (None, Some(every)) = (open, managed.rehearse_s) {
-        out.extend(rehearsed.and_then(|r| r.trouble(every, now)));
-    }
-    out
-}
-
-fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
-    let place = Location::file(file, &format!("certificate.{}", managed.name));
-    let open = newest.filter(|w| !w.renewal.state.is_over());
-    let stopped = open.filter(|w| w.renewal.state == State::WaitsForPerson);
-    let failures = open.filter(|w| w.renewal.failures > 0 || stopped.is_some()).map(|w| Failures {
-        count: w.renewal.failures.max(1),
-        first: UnixTime(w.renewal.begun),
-        last: w.changed,
-        message: w.renewal.said.clone(),
-        place: place.clone(),
-    });
-    Renewal {
-        tool: "notafter".into(),
-        lineage: managed.name.clone(),
-        state: place,
-        home: Location::file(file, ""),
-        names: managed.names.iter().map(ToString::to_string).collect(),
-        certificates: managed.targets.iter().flat_map(|t| t.deployer.places()).collect(),
-        planned: None,
-        before: None,
-        automatic: true,
-        resident: true,
-        account: None,
-        server: managed.issuers.first().map(|(name, _)| name.clone()),
-        solver: Some(managed.solver.kind().as_str().to_owned()),
-        hooks: Vec::new(),
-        starter: None,
-        starter_known: true,
-        last_run: None,
-        failures,
-        broken: Vec::new(),
-        credentials: Vec::new(),
-    }
-}
-
-/// Looks at one place as `scan` does: every address, both types of key, and whether the key is held. What we wrote with a
-/// password is opened with it.
-pub(crate) struct Places {
-    look: Look,
-    /// Keystores that targets write, and the passwords they write them with.
-    stores: Vec<(Location, Secret)>,
-}
-
-impl Places {
-    pub(crate) fn new(sheet: &Sheet) -> Self {
-        Self { look: sheet.look_closely(), stores: stores(sheet) }
-    }
-}
-
-/// The keystores of all targets.
-fn stores(sheet: &Sheet) -> Vec<(Location, Secret)> {
-    let targets = sheet.config.certificate.iter().flat_map(|certificate| &certificate.target);
-    let tables =
-        targets.flat_map(|target| ["pkcs12", "jks"].into_iter().filter_map(|key| target.rest.get(key)));
-    tables
-        .filter_map(|table| {
-            let path = table.get("path")?.as_str()?;
-            let password = table.get("password")?.clone().try_into().ok()?;
-            Some((Location::file(path.as_bytes(), ""), password))
-        })
-        .collect()
-}
-
-/// Takes what a source puts.
-#[derive(Default)]
-struct Tray(Mutex<Vec<Observation>>);
-
-impl Sink for Tray {
-    fn put(&self, observation: Observation) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
-    }
-}
-
-impl Probe for Places {
-    fn probe<'a>(&'a self, cx: &'a Cx, location: &'a str) -> BoxFuture<'a, Result<Vec<Observation>, Fault>> {
-        Box::pin(async move {
-            // Read at each look, as for each writing: one that was changed meanwhile holds.
-            let stores = self.stores.iter().filter(|(store, _)| store.as_str() == location);
-            let passwords: Vec<String> =
-                stores.filter_map(|(_, password)| Some(password.read().ok()?.to_string())).collect();
-            let sources = assemble::probe_sources(location, &self.look, &[], &passwords)
-                .map_err(|e| Fault::new(FaultKind::Invalid, format!("{location}: {}", e.message)))?;
-            let tray = Arc::new(Tray::default());
-            for source in sources {
-                let sink: Arc<dyn Sink> = Arc::clone(&tray) as Arc<dyn Sink>;
-                source.discover(cx, sink).await?;
-            }
-            Ok(std::mem::take(&mut *tray.0.lock().unwrap_or_else(PoisonError::into_inner)))
-        })
-    }
 }
 
 /// The names of everything that is kept alive, once all its tables were found right. Nothing is remembered.

@@ -5,6 +5,7 @@
 
 mod amend;
 mod assemble;
+mod beside;
 mod cli;
 mod commands;
 mod config;
@@ -13,8 +14,11 @@ mod holder;
 mod home;
 mod keeping;
 mod moment;
+mod own;
+mod places;
 mod print;
 mod prober;
+mod trusted;
 mod watches;
 
 use std::process::ExitCode;

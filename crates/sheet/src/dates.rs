@@ -85,7 +85,7 @@ impl Reading {
 }
 
 /// Days from the epoch of spreadsheets (with their 29 February 1900) to 1970, and of old Macs'.
-const EPOCH_1900: f64 = 25_569.0;
+pub(crate) const EPOCH_1900: f64 = 25_569.0;
 /// Serials that are believed where a cell does not say that it is a date: 1984 to 2119.
 const SERIALS: std::ops::Range<f64> = 30_700.0..80_300.0;
 

@@ -4,6 +4,7 @@
 //! gone stays: to strike it out is for whoever keeps the sheet. Nothing is read or compared here.
 
 use notafter_core::UnixTime;
+use notafter_core::cell::is_formula;
 use notafter_pki::time::DAY;
 
 use crate::columns::{Guess, Meaning};
@@ -215,16 +216,13 @@ fn count_of(n: f64) -> Count {
     }
 }
 
-/// Days from the epoch of spreadsheets to 1970.
-const EPOCH: f64 = 25_569.0;
-
 impl Dates {
     fn cell(self, at: UnixTime) -> Cell {
         let midnight = UnixTime(at.0 - at.0.rem_euclid(DAY));
         match self {
             Self::Date(true) => Cell::Date(at),
             Self::Date(false) => Cell::Date(midnight),
-            Self::Number(Count::Days) => Cell::Number(EPOCH + midnight.0 as f64 / DAY as f64),
+            Self::Number(Count::Days) => Cell::Number(dates::EPOCH_1900 + midnight.0 as f64 / DAY as f64),
             Self::Number(Count::Digits) => {
                 let c = at.civil();
                 Cell::Number((c.year * 10_000 + i64::from(c.month) * 100 + i64::from(c.day)) as f64)
@@ -364,10 +362,9 @@ impl<'p> Writer<'p> {
 
     /// Names in certificates are written by strangers: none of them becomes a formula.
     fn text(&self, text: &str) -> Cell {
-        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
         match text {
             "" => Cell::Empty,
-            text if self.computes && formula => Cell::Text(format!("'{text}")),
+            text if self.computes && is_formula(text) => Cell::Text(format!("'{text}")),
             text => Cell::Text(text.to_owned()),
         }
     }

@@ -106,14 +106,7 @@ impl Store {
                  WHERE name = $1 AND generation = $2 AND (holder IS NULL OR holder = $3 OR held_until <= $5)",
                 args![&*fit(name), number(generation)?, holder, until, now],
             )?;
-            if held == 0 {
-                return Ok(None);
-            }
-            let row = c.first(
-                &format!("SELECT {COLUMNS} FROM work WHERE name = $1 AND generation = $2"),
-                args![&*fit(name), number(generation)?],
-            )?;
-            row.map(read).transpose()
+            if held == 0 { Ok(None) } else { one(c, name, generation) }
         })
     }
 
@@ -134,14 +127,7 @@ impl Store {
                  WHERE name = $1 AND generation = $2 AND holder = $3",
                 args![&*fit(name), number(generation)?, from, holder, until],
             )?;
-            if held == 0 {
-                return Ok(None);
-            }
-            let row = c.first(
-                &format!("SELECT {COLUMNS} FROM work WHERE name = $1 AND generation = $2"),
-                args![&*fit(name), number(generation)?],
-            )?;
-            row.map(read).transpose()
+            if held == 0 { Ok(None) } else { one(c, name, generation) }
         })
     }
 
@@ -255,6 +241,14 @@ fn number(generation: u64) -> Result<i64> {
 
 fn text(renewal: &Renewal) -> Result<String> {
     serde_json::to_string(renewal).map_err(|e| other(format!("a renewal cannot be written down: {e}")))
+}
+
+fn one(c: &mut Conn<'_>, name: &str, generation: u64) -> Result<Option<Work>> {
+    let row = c.first(
+        &format!("SELECT {COLUMNS} FROM work WHERE name = $1 AND generation = $2"),
+        args![&*fit(name), number(generation)?],
+    )?;
+    row.map(read).transpose()
 }
 
 fn read(mut row: Row) -> Result<Work> {

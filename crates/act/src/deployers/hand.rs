@@ -15,7 +15,7 @@ use super::{BuildCx, Built, files};
 use crate::settings;
 
 /// `kind = "hand"`
-pub const NAME: &str = "hand";
+pub(super) const NAME: &str = "hand";
 pub(super) const DOC: &str = "A person: the files are laid out, the steps stand in `notafter runbook`, and the places tick themselves off.";
 
 #[derive(Deserialize, JsonSchema)]
@@ -27,7 +27,6 @@ struct Settings {
     files: Map<String, Value>,
     /// What to do with it, in order, a line each. Printed by `notafter runbook`, and run by nobody.
     #[serde(default)]
-    #[expect(dead_code, reason = "read from the table by whoever prints it")]
     steps: Vec<String>,
 }
 
@@ -45,11 +44,12 @@ pub(super) fn build(table: Value, cx: &BuildCx) -> Built {
         }
     }
     let stage = files::build(Value::Object(settings.files), cx).map_err(|e| format!("files: {e}"))?;
-    Ok(Box::new(Hand { stage }))
+    Ok(Box::new(Hand { stage, steps: settings.steps }))
 }
 
 struct Hand {
     stage: Box<dyn Deployer>,
+    steps: Vec<String>,
 }
 
 impl Deployer for Hand {
@@ -76,5 +76,8 @@ impl Deployer for Hand {
 
     fn rehearse<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Vec<Check>> {
         self.stage.rehearse(cx)
+    }
+    fn by_hand(&self) -> Option<&[String]> {
+        Some(&self.steps)
     }
 }

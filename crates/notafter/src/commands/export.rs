@@ -1,8 +1,7 @@
 //! `export`, `status export`, `calendar`, `sign-in`: what is known, in other programs' forms, and the way to it.
 
-use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use notafter_engine::clock::SystemClock;
@@ -19,6 +18,7 @@ use notafter_sheet::{Wrong, table};
 use super::hands::{instant, memory, setup};
 use super::{End, Usage, import};
 use crate::assemble;
+use crate::beside::Beside;
 use crate::cli::{self, Calendar, Export, Global};
 use crate::data::{shown, who};
 use crate::moment;
@@ -116,49 +116,6 @@ fn kind(global: &Global, args: &Export) -> Result<String, Usage> {
         (None, None) => {
             let ending = args.output.as_deref().and_then(Path::extension);
             Ok(ending.map_or_else(|| "csv".to_owned(), |e| e.to_string_lossy().into_owned()))
-        }
-    }
-}
-
-/// A file that takes another one's place once it is whole: whoever reads meanwhile has the old one, and so has
-/// whoever asked when something goes wrong.
-struct Beside {
-    file: File,
-    /// Where it is written, and what it becomes; `None`: a pipe or a device, written to as it comes.
-    moves: Option<(PathBuf, PathBuf)>,
-}
-
-impl Beside {
-    fn new(path: &Path) -> std::io::Result<Self> {
-        let there = std::fs::metadata(path);
-        if there.as_ref().is_ok_and(|m| !m.is_file()) {
-            return Ok(Self { file: OpenOptions::new().write(true).open(path)?, moves: None });
-        }
-        // What a link leads to is replaced, not the link.
-        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let new = target.with_file_name(format!(".{name}.{}.new", std::process::id()));
-        let file = OpenOptions::new().write(true).create_new(true).open(&new)?;
-        if let Ok(there) = there {
-            file.set_permissions(there.permissions())?;
-        }
-        Ok(Self { file, moves: Some((new, target)) })
-    }
-
-    fn keep(mut self) -> std::io::Result<()> {
-        let Some((new, target)) = self.moves.take() else { return Ok(()) };
-        let moved = self.file.sync_all().and_then(|()| std::fs::rename(&new, target));
-        if moved.is_err() {
-            let _ = std::fs::remove_file(new);
-        }
-        moved
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        if let Some((new, _)) = &self.moves {
-            let _ = std::fs::remove_file(new);
         }
     }
 }

@@ -160,15 +160,6 @@ impl Bench {
         out
     }
 
-    /// What the configuration says that a person does at a target.
-    pub(super) fn steps_of(&self, name: &str, label: &str) -> Vec<String> {
-        let tables = self.sheet.config.certificate.iter().filter(|c| c.name.get_ref() == name);
-        let mut targets = tables.flat_map(|c| c.target.iter().enumerate());
-        let target = targets.find(|(n, target)| target.label(*n) == label);
-        let steps = target.and_then(|(_, target)| target.rest.get("steps")?.as_array());
-        steps.into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)).collect()
-    }
-
     /// Notes that a certificate was taken back, so that nobody installs it again.
     pub(super) fn note_revoked(&self, id: &Fingerprint) -> Result<(), StoreError> {
         self.store.keep(&revoked_name(id), self.now().to_string().as_bytes(), None).map(drop)

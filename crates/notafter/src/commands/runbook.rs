@@ -41,20 +41,14 @@ pub(crate) fn run(global: &Global, args: &Runbook) -> Result<End, Usage> {
     for target in waves {
         let places =
             seen.iter().find(|(label, _)| *label == target.label).map(|(_, places)| places.as_slice());
-        let steps = bench.steps_of(&managed.name, &target.label);
-        lines.extend(of_target(target, newest.as_ref(), places.unwrap_or(&[]), &steps));
+        lines.extend(of_target(target, newest.as_ref(), places.unwrap_or(&[])));
     }
     let done = !lines.is_empty() && lines.iter().all(|line| line.done);
     print::out(text(global, &args.name, newest.as_ref(), &lines, done, bench.now()).as_bytes());
     Ok(if done { End::Done } else { End::Failed })
 }
 
-fn of_target(
-    target: &ManagedTarget,
-    renewal: Option<&Renewal>,
-    places: &[PlaceProof],
-    steps: &[String],
-) -> Vec<Line> {
+fn of_target(target: &ManagedTarget, renewal: Option<&Renewal>, places: &[PlaceProof]) -> Vec<Line> {
     let work = renewal.and_then(|r| r.targets.iter().find(|t| t.label == target.label));
     let laid_out = work.is_some_and(|w| w.state == TargetState::Done);
     let proved = !places.is_empty() && places.iter().all(PlaceProof::is_settled);
@@ -66,14 +60,16 @@ fn of_target(
         said: said.to_owned(),
     };
     let written: Vec<String> = target.deployer.places().iter().map(ToString::to_string).collect();
-    let stage = match (target.by_hand, written.is_empty()) {
+    let stage = match (target.deployer.by_hand().is_some(), written.is_empty()) {
         (true, _) => "lay the new pair out (notafter does)".to_owned(),
         (false, true) => "install and reload (notafter does)".to_owned(),
         (false, false) => format!("install {} and reload (notafter does)", written.join(", ")),
     };
     let mut out = vec![line("stage", stage, laid_out || proved, work.map_or("", |w| w.said.as_str()))];
     // A step leaves no trace of its own: it was done when what it is for was seen.
-    out.extend(steps.iter().map(|step| line("do", step.clone(), proved, "")));
+    out.extend(
+        target.deployer.by_hand().into_iter().flatten().map(|step| line("do", step.clone(), proved, "")),
+    );
     let unseen =
         target.prove.iter().chain(&written).filter(|p| !places.iter().any(|seen| seen.location == **p));
     out.extend(places.iter().map(|place| {

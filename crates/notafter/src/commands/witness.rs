@@ -13,6 +13,7 @@ use notafter_core::location::Location;
 use notafter_core::observation::Seen;
 use notafter_core::proof::{Expectation, PlaceProof};
 use notafter_core::query::Query;
+use notafter_core::rules::name_mismatch::covers;
 use notafter_engine::clock::SystemClock;
 use notafter_pki::Certificate;
 use notafter_pki::fingerprint::hex;
@@ -24,7 +25,7 @@ use crate::assemble;
 use crate::cli::{Format, Global, Prove};
 use crate::config::plan::Sheet;
 use crate::data::Data;
-use crate::keeping::Places;
+use crate::places::Places;
 use crate::print;
 use crate::print::paper::{Ink, Paper};
 
@@ -55,7 +56,11 @@ pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
     };
     let expected = Expectation {
         leaf: Fingerprint::of(leaf),
-        chain: above.iter().filter(|der| !is_root(der)).map(|der| Fingerprint::of(der)).collect(),
+        chain: above
+            .iter()
+            .filter(|der| !Certificate::parse(der).is_ok_and(|c| c.is_self_issued()))
+            .map(|der| Fingerprint::of(der))
+            .collect(),
         before: None,
     };
     let mut proofs = Vec::new();
@@ -83,10 +88,6 @@ pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
     };
     print::out(text.as_bytes());
     Ok(if proved { End::Done } else { End::Failed })
-}
-
-fn is_root(der: &[u8]) -> bool {
-    Certificate::parse(der).is_ok_and(|c| c.subject().der() == c.issuer_name().der())
 }
 
 /// The leaf of a file and what stands behind it.
@@ -122,7 +123,7 @@ fn known_places(
         let took = store.each_placement(&query, now, &mut |_, placement| {
             let served = placement.role == Role::Leaf && placement.location.is_endpoint();
             // One address serves many names: only where one of these was asked for, or none was.
-            let asked = placement.location.sni().is_none_or(|sni| covers(&names, sni));
+            let asked = placement.location.sni().is_none_or(|sni| names.iter().any(|name| covers(name, sni)));
             if served && asked {
                 out.insert(placement.location.to_string());
             }
@@ -131,13 +132,4 @@ fn known_places(
         took.map_err(|e| data.explain(&e))?;
     }
     Ok(out.into_iter().collect())
-}
-
-/// Is a name among these, or below a wildcard of them (RFC 6125 section 6.4.3)?
-fn covers(names: &[String], sni: &str) -> bool {
-    let sni = sni.to_ascii_lowercase();
-    names.iter().any(|name| match name.strip_prefix("*.") {
-        Some(parent) => sni.split_once('.').is_some_and(|(_, rest)| rest == parent),
-        None => *name == sni,
-    })
 }

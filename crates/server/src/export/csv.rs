@@ -6,6 +6,8 @@
 
 use std::io::Write;
 
+use notafter_core::cell::is_formula;
+
 use super::{COLUMNS, Cells, ExportError, Source};
 
 pub(super) fn write(rows: &mut dyn Source, out: &mut dyn Write) -> Result<u64, ExportError> {
@@ -43,11 +45,6 @@ pub(super) fn text(text: &str) -> String {
     } else {
         guarded
     }
-}
-
-/// Would a spreadsheet compute this?
-fn is_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
 #[cfg(test)]

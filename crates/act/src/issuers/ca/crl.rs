@@ -179,12 +179,7 @@ pub fn put(file: &Path, lists: &Lists) -> Result<(), Fault> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
     let told = |e: std::io::Error| {
-        let kind = match e.kind() {
-            std::io::ErrorKind::PermissionDenied => FaultKind::PermissionDenied,
-            std::io::ErrorKind::NotFound => FaultKind::NotFound,
-            std::io::ErrorKind::StorageFull => FaultKind::Exhausted,
-            _ => FaultKind::System,
-        };
+        let kind = FaultKind::from(&e);
         Fault::new(kind, format!("the revocation list could not be written to {}: {e}", file.display()))
             .hint("the folder must be there, and writable for this user")
     };

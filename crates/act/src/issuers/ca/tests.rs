@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
-use notafter_core::clock::Clock;
-use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, KeyType};
+use notafter_core::issuance::KeyType;
 use notafter_lab::{Lab, program};
 use notafter_pki::crl::Crl;
 use notafter_pki::fingerprint::hex;
@@ -18,46 +16,9 @@ use super::*;
 use crate::deployers::pem;
 use crate::request;
 use crate::roots::Roots;
-use crate::testing::Memory;
+use crate::testing::{Hand, Memory, Nobody};
 
 const DAY: i64 = 86_400;
-
-/// A clock that stands where a test puts it.
-struct Hand(AtomicI64);
-
-impl Clock for Hand {
-    fn now(&self) -> UnixTime {
-        UnixTime(self.0.load(Ordering::Relaxed))
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-struct Nobody;
-
-impl Solver for Nobody {
-    fn kind(&self) -> ChallengeType {
-        ChallengeType::Http01
-    }
-
-    fn present<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<Cleanup, Fault>> {
-        unreachable!("an own CA asks for no proof")
-    }
-
-    fn is_visible<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>> {
-        unreachable!("an own CA asks for no proof")
-    }
-
-    fn clean_up<'a>(&'a self, _: &'a Cx, _: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>> {
-        unreachable!("an own CA asks for no proof")
-    }
-
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Identifier) -> BoxFuture<'a, Vec<Check>> {
-        unreachable!("an own CA asks for no proof")
-    }
-}
 
 /// A CA with its memory and a folder for what the judges read.
 struct House {

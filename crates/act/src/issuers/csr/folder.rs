@@ -49,12 +49,7 @@ impl Seen {
 }
 
 fn told(what: &str, path: &Path, e: &std::io::Error) -> Fault {
-    let kind = match e.kind() {
-        std::io::ErrorKind::PermissionDenied => FaultKind::PermissionDenied,
-        std::io::ErrorKind::NotFound => FaultKind::NotFound,
-        std::io::ErrorKind::StorageFull => FaultKind::Exhausted,
-        _ => FaultKind::System,
-    };
+    let kind = FaultKind::from(e);
     Fault::new(kind, format!("{} could not be {what}: {e}", path.display()))
         .hint("the folder of the issuer must be there, and writable for this user")
 }

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use notafter_core::clock::Clock;
-use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier, KeyType};
+use notafter_core::issuance::{Identifier, KeyType};
 use notafter_lab::{Lab, program};
 use serde_json::json;
 
@@ -14,43 +13,7 @@ use super::*;
 use crate::deployers::pem;
 use crate::request;
 use crate::roots::Roots;
-use crate::testing::Memory;
-
-struct Hand(AtomicI64);
-
-impl Clock for Hand {
-    fn now(&self) -> UnixTime {
-        UnixTime(self.0.load(Ordering::Relaxed))
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-struct Nobody;
-
-impl Solver for Nobody {
-    fn kind(&self) -> ChallengeType {
-        ChallengeType::Http01
-    }
-
-    fn present<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<Cleanup, Fault>> {
-        unreachable!("a person asks for no proof")
-    }
-
-    fn is_visible<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>> {
-        unreachable!("a person asks for no proof")
-    }
-
-    fn clean_up<'a>(&'a self, _: &'a Cx, _: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>> {
-        unreachable!("a person asks for no proof")
-    }
-
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Identifier) -> BoxFuture<'a, Vec<Check>> {
-        unreachable!("a person asks for no proof")
-    }
-}
+use crate::testing::{Hand, Memory, Nobody};
 
 fn openssl(folder: &Path, arguments: &[&str]) {
     let ran =

@@ -70,7 +70,7 @@ impl Hook {
                 {
                     return Err(format!(
                         "{} is no full path, and where a service runs is not where you are\n\
-                         hint: script = \"/root/.acme.sh/dnsapi/dns_xyz.sh\"",
+                         hint: script = \"/usr/share/acme.sh/dnsapi/dns_xyz.sh\"",
                         path.display()
                     ));
                 }

@@ -324,7 +324,7 @@ fn provider(
         },
         Kind::AcmeSh => {
             let script =
-                read.script.ok_or_else(|| missing("script", "\"/root/.acme.sh/dnsapi/dns_xyz.sh\""))?;
+                read.script.ok_or_else(|| missing("script", "\"/usr/share/acme.sh/dnsapi/dns_xyz.sh\""))?;
             let stem = script.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
             Contract::AcmeSh { function: read.function.unwrap_or(stem), script, library: read.library }
         }

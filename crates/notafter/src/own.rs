@@ -1,0 +1,141 @@
+//! Our own renewals as a source: says of them what other renewers' state says of theirs, so that the same rules judge both
+//! (overdue, failing). It looks at the memory alone, and judges nothing.
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use notafter_core::UnixTime;
+use notafter_core::fault::{Fault, FaultKind};
+use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
+use notafter_core::location::Location;
+use notafter_core::observation::{Link, LinkKind, Observation, Seen};
+use notafter_core::renew::State;
+use notafter_core::renewal::{Failures, Renewal};
+use notafter_core::scan::Scan;
+use notafter_engine::renew::Managed;
+use notafter_engine::renew::pass::Keeping;
+use notafter_engine::renew::rehearsal::Rehearsal;
+use notafter_engine::setup::{Build, Planned};
+use notafter_store::Store;
+use notafter_store::works::Work;
+
+use crate::config::plan::Sheet;
+
+/// What they are called among the sources.
+const NAME: &str = "own renewals";
+/// So often it is said how they go, in seconds.
+const EVERY: i64 = 60;
+
+/// The source, as the server plans it.
+pub(crate) fn planned(sheet: &Sheet, store: &Arc<Store>, keeping: &Arc<Keeping>) -> Planned {
+    let solved = sheet.config.certificate.iter().filter(|table| table.solver.is_some());
+    let own: Arc<dyn Source> = Arc::new(Own {
+        store: Arc::clone(store),
+        keeping: Arc::clone(keeping),
+        file: sheet.file.clone().unwrap_or_default(),
+        solved: solved.map(|table| table.name.get_ref().clone()).collect(),
+    });
+    let build: Build = Arc::new(move |_: &[String]| Ok(vec![Arc::clone(&own)]));
+    Planned { name: NAME.to_owned(), every: EVERY, targets: Vec::new(), build }
+}
+
+struct Own {
+    store: Arc<Store>,
+    keeping: Arc<Keeping>,
+    file: PathBuf,
+    /// The certificates whose names are proved by a solver.
+    solved: BTreeSet<String>,
+}
+
+impl Source for Own {
+    fn discover<'a>(&'a self, cx: &'a Cx, out: Arc<dyn Sink>) -> BoxFuture<'a, Result<Scan, Fault>> {
+        Box::pin(async move {
+            let path = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
+            let file = path.as_os_str().as_bytes();
+            let paused = (self.keeping.tools.may)(&self.store).err();
+            for managed in &self.keeping.managed {
+                let trouble = |e: notafter_store::StoreError| Fault::new(FaultKind::System, e.to_string());
+                let newest = self.store.works_of(&managed.name, 1).map_err(trouble)?.into_iter().next();
+                let rehearsed = Rehearsal::last(&self.store, &managed.name).map_err(trouble)?;
+                let mut broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
+                broken.extend(paused.clone().or_else(|| self.keeping.held(&managed.name)));
+                let mut statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
+                statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
+                let at = cx.clock.now();
+                // By these the rules find what is said of a certificate's file.
+                for from in &statement.certificates {
+                    let link = Link {
+                        kind: LinkKind::ManagedBy,
+                        from: from.clone(),
+                        to: statement.home.clone(),
+                        evidence: format!("notafter renews {}", managed.name),
+                    };
+                    out.put(Observation { at, location: from.clone(), seen: Seen::Linked(link) });
+                }
+                let location = statement.state.clone();
+                out.put(Observation { at, location, seen: Seen::Managed(Box::new(statement)) });
+            }
+            Ok(cx.progress.scan())
+        })
+    }
+}
+
+/// What will keep it from being renewed, or keeps it now.
+fn trouble_of(
+    managed: &Managed,
+    newest: Option<&Work>,
+    rehearsed: Option<&Rehearsal>,
+    now: UnixTime,
+) -> Vec<String> {
+    let open = newest.map(|w| &w.renewal).filter(|r| !r.state.is_over());
+    let stopped = open.filter(|r| r.state == State::WaitsForPerson);
+    let mut out: Vec<String> =
+        stopped.map(|r| format!("it waits for somebody: {}", r.said)).into_iter().collect();
+    let by_hand =
+        |label: &str| managed.targets.iter().any(|t| t.deployer.by_hand().is_some() && t.label == *label);
+    let hands = open
+        .filter(|r| r.state == State::WaitsForProof)
+        .filter(|r| r.targets.iter().any(|t| by_hand(&t.label)));
+    out.extend(hands.map(|_| format!("a person has to install it: notafter runbook {}", managed.name)));
+    if let (None, Some(every)) = (open, managed.rehearse_s) {
+        out.extend(rehearsed.and_then(|r| r.trouble(every, now)));
+    }
+    out
+}
+
+fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
+    let place = Location::file(file, &format!("certificate.{}", managed.name));
+    let open = newest.filter(|w| !w.renewal.state.is_over());
+    let stopped = open.filter(|w| w.renewal.state == State::WaitsForPerson);
+    let failures = open.filter(|w| w.renewal.failures > 0 || stopped.is_some()).map(|w| Failures {
+        count: w.renewal.failures.max(1),
+        first: UnixTime(w.renewal.begun),
+        last: w.changed,
+        message: w.renewal.said.clone(),
+        place: place.clone(),
+    });
+    Renewal {
+        tool: "notafter".into(),
+        lineage: managed.name.clone(),
+        state: place,
+        home: Location::file(file, ""),
+        names: managed.names.iter().map(ToString::to_string).collect(),
+        certificates: managed.targets.iter().flat_map(|t| t.deployer.places()).collect(),
+        planned: None,
+        before: None,
+        automatic: true,
+        resident: true,
+        account: None,
+        server: managed.issuers.first().map(|(name, _)| name.clone()),
+        solver: Some(managed.solver.kind().as_str().to_owned()),
+        hooks: Vec::new(),
+        starter: None,
+        starter_known: true,
+        last_run: None,
+        failures,
+        broken: Vec::new(),
+        credentials: Vec::new(),
+    }
+}
