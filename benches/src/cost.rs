@@ -11,6 +11,13 @@ use serde_json::{Value, json};
 
 use crate::Result;
 
+/// The processor's time that this process has had, in microseconds.
+pub(crate) fn used() -> Result<f64> {
+    let used = getrusage(UsageWho::RUSAGE_SELF)?;
+    let microseconds = |time: nix::sys::time::TimeVal| (time.tv_sec() * 1_000_000 + time.tv_usec()) as f64;
+    Ok(microseconds(used.user_time()) + microseconds(used.system_time()))
+}
+
 /// Runs a program to its end; what it prints goes to the file `out`.
 pub(crate) fn of(out: &str, program: &str, arguments: &[&str]) -> Result<Value> {
     let mut command = Command::new(program);

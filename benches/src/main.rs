@@ -78,6 +78,7 @@ fn run(words: &[&str]) -> Result<serde_json::Value> {
         ["ct"] => ct::run(),
         ["tree", folder] => tree::make(folder.as_ref()),
         ["walk", folder] => crawl::walk(folder),
+        ["rescan", folder, database, times] => crawl::rescan(folder, database, times.parse()?),
         ["store", database, count] => store::run(database, count.parse()?),
         ["assess", file, count] => store::assess(file, count.parse()?),
         ["forecast", file, count] => store::forecast(file, count.parse()?),

@@ -28,6 +28,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("ct", files::ct),
     ("crawl", files::crawl),
     ("start", network::start),
+    ("assess", store::assess),
     ("store", store::store),
 ];
 

@@ -9,6 +9,7 @@ pub mod archive;
 mod document;
 mod members;
 mod open;
+mod quiet;
 mod read;
 mod servers;
 mod zones;
@@ -32,6 +33,7 @@ use notafter_core::scan::{Progress, Scan};
 use crate::exclude::Exclude;
 use crate::sources::Given;
 use open::Opener;
+use quiet::Quiet;
 
 /// Files and folders to look through.
 pub struct Files {
@@ -57,6 +59,9 @@ impl Source for Files {
         Box::pin(async move {
             let stop = Arc::new(AtomicBool::new(false));
             let zones = Arc::new(Mutex::new(BTreeSet::new()));
+            let begun = cx.clock.now();
+            let quiet = Arc::new(Quiet::read(cx.resume.note().as_deref(), self.size_max, begun));
+            let marks = Arc::new(Mutex::new(Vec::new()));
             let walk = Walk {
                 roots: self.roots.clone(),
                 exclude: self.exclude.clone(),
@@ -64,13 +69,15 @@ impl Source for Files {
                 shared: Shared {
                     out: Arc::clone(&out),
                     progress: Arc::clone(&cx.progress),
-                    at: cx.clock.now(),
+                    at: begun,
                     clock: Arc::clone(&cx.clock),
                     stop: Arc::clone(&stop),
                     size_max: self.size_max,
                     passwords: Arc::clone(&self.passwords),
                     met: Mutex::default(),
                     zones: Arc::clone(&zones),
+                    quiet: Arc::clone(&quiet),
+                    marks: Arc::clone(&marks),
                 },
             };
             let (done, finished) = tokio::sync::oneshot::channel();
@@ -84,6 +91,10 @@ impl Source for Files {
             let _guard = crate::guard::Guard::new(stop, thread);
             if finished.await.is_err() {
                 return Err(Fault::new(FaultKind::System, "the walk through the files ended before its end"));
+            }
+            let marks = std::mem::take(&mut *marks.lock().unwrap_or_else(PoisonError::into_inner));
+            if let Some(note) = quiet.note(marks) {
+                cx.resume.leave(note);
             }
             if let Some(given) = &self.given {
                 let zones = std::mem::take(&mut *zones.lock().unwrap_or_else(PoisonError::into_inner));
@@ -108,6 +119,10 @@ struct Shared {
     met: Mutex<servers::Met>,
     /// The zones whose files were met.
     zones: Arc<Mutex<BTreeSet<String>>>,
+    /// The files in which there was nothing the last time.
+    quiet: Arc<Quiet>,
+    /// Those in which there is nothing now.
+    marks: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Shared {

@@ -11,6 +11,7 @@ pub(crate) mod lists;
 mod looks;
 mod openapi;
 pub(crate) mod problem;
+mod renewals;
 mod schemas;
 mod table;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub(crate) fn routes() -> Router<State> {
         .route(&at("/sources/{name}/scan"), post(deeds::scan))
         .route(&at("/blind-spots"), get(lists::blind_spots))
         .route(&at("/services"), get(lists::services))
+        .route(&at("/renewals"), get(lists::renewals))
         .route(&at("/forecast"), get(lists::forecast))
         .route(&at("/totals"), get(lists::totals))
         .route(&at("/audit"), get(lists::audit))

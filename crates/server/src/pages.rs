@@ -23,7 +23,9 @@ use crate::access::Caller;
 use crate::app::{App, html};
 use crate::problem::Problem;
 use crate::views::frame::Look;
-use crate::views::{alerts, asset, findings, forecast, inventory, place, sources, starting, status, today};
+use crate::views::{
+    alerts, asset, findings, forecast, inventory, place, renewals, sources, starting, status, today,
+};
 use crate::{assets, foreseen, words};
 
 /// Services are looked up so often at most.
@@ -45,6 +47,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/place", get(place_page))
         .route("/findings", get(findings_page))
         .route("/forecast", get(forecast_page))
+        .route("/renewals", get(renewals_page))
+        .route("/renewals/{name}", get(renewal_page))
         .route("/sources", get(sources_page))
         .route("/alerts", get(alerts_page))
         .route("/alerts/{id}", get(alert_page))
@@ -305,6 +309,31 @@ async fn alerts_page(
         let house = look.house()?;
         let found = alerts::gather(look, &house, &ask)?;
         Ok(alerts::view(look, &house, &ask, &found, None))
+    })
+    .await
+}
+
+async fn renewals_page(State(app): Shared, Extension(caller): Who, headers: HeaderMap) -> Answer {
+    show(&app, caller, &headers, move |_, look| {
+        let found = renewals::gather(look)?;
+        Ok(renewals::view(look, &look.house()?, &found))
+    })
+    .await
+}
+
+async fn renewal_page(
+    State(app): Shared,
+    Extension(caller): Who,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    show(&app, caller, &headers, move |_, look| {
+        let none = || {
+            Problem::not_found(format!("No certificate called {} is kept alive here.", words::clean(&name)))
+                .hint("/renewals lists all")
+        };
+        let found = renewals::gather_one(look, &name)?.ok_or_else(none)?;
+        Ok(renewals::view(look, &look.house()?, &found))
     })
     .await
 }

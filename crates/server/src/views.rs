@@ -16,6 +16,7 @@ pub(crate) mod horizon;
 pub(crate) mod inventory;
 pub(crate) mod life;
 pub(crate) mod place;
+pub(crate) mod renewals;
 pub(crate) mod row;
 pub(crate) mod sources;
 pub(crate) mod starting;

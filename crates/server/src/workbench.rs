@@ -16,13 +16,16 @@ use notafter_core::notice::Notice;
 use notafter_core::observation::{Facts, Observation, Possession, Reason, Seen};
 use notafter_core::owner::{Match, Owner};
 use notafter_core::policy::Policy;
+use notafter_core::proof::{Expectation, PlaceProof};
 use notafter_core::query::Query;
+use notafter_core::renew::{Renewal, State, TargetState, TargetWork};
 use notafter_core::scan::{Progress, Scan};
 use notafter_core::trust::TrustStores;
 use notafter_engine::clock::SimulatedClock;
 use notafter_engine::ingest::Ingest;
 use notafter_engine::serve::{Engine, Handle};
 use notafter_engine::setup::{Channel, Person, Planned, Service, Setup};
+use notafter_store::works::Note;
 use notafter_store::{Database, Store};
 use tower::ServiceExt;
 
@@ -191,6 +194,38 @@ pub(crate) fn settings(max_series: usize) -> Settings {
     Settings { token_hash: notafter_engine::notify::secret_hash("bench"), max_series, ..Settings::default() }
 }
 
+/// Two that are kept alive: one was seen in use, one failed with a word that a page must survive.
+fn renewals(store: &Store) {
+    let holder = ("bench", NOW.plus(60));
+    let target = |label: &str, state, place: PlaceProof| TargetWork {
+        label: label.to_owned(),
+        wave: 0,
+        state,
+        receipt: None,
+        places: vec![place],
+        said: String::new(),
+    };
+    let chain = vec![certificate("api", &["api.example.com"], 60).to_vec()];
+    let place = "tls://10.0.0.5:443?sni=api.example.com";
+    let mut proved = PlaceProof::of(place);
+    let leaf = notafter_core::Fingerprint::of(&chain[0]);
+    let expected = Expectation { leaf, chain: Vec::new(), before: None };
+    proved.judge(&expected, &[seen(place, Arc::from(chain[0].as_slice()))], "bench");
+    let mut web = Renewal::begin("web", 1, "a third of its lifetime is left", NOW.plus(-3600));
+    (web.chain, web.state) = (chain, State::Proved);
+    web.targets = vec![target("nginx", TargetState::Done, proved)];
+    let mut odd = Renewal::begin(HOSTILE, 1, "asked for", NOW.plus(-60));
+    odd.targets = vec![target(HOSTILE, TargetState::Failed, PlaceProof::of(HOSTILE))];
+    odd.needs_somebody(format!("ca: {HOSTILE}"));
+    for renewal in [web, odd] {
+        let note = |what| Note { what, detail: renewal.name.clone(), proofs: Vec::new() };
+        let begun = Renewal::begin(&renewal.name, 1, renewal.cause.clone(), NOW);
+        assert!(store.begin_work(&begun, &note("renewal-begun"), NOW).unwrap());
+        let held = store.hold_work(&renewal.name, 1, holder.0, holder.1, NOW).unwrap().unwrap();
+        assert!(store.put_work(&renewal, held.version, holder, &note("renewed"), NOW).unwrap().is_some());
+    }
+}
+
 impl Bench {
     /// A server that has judged what it knows, and told it.
     pub(crate) fn new() -> Self {
@@ -212,6 +247,7 @@ impl Bench {
             engine.pass();
             engine.settle();
         }
+        renewals(&handle.store);
         let router = App::new(Arc::clone(&handle), settings, prober).router();
         Self { handle, engine, router }
     }

@@ -70,7 +70,8 @@ pub(super) fn crawl(setup: &Setup, table: &mut Table) -> Result<(), String> {
     let wall = |n: usize| costs[n].wall_us / 1e6;
     match costs.get(3) {
         Some(_) => {
-            let goal = Some((1.0, "<= 1.0x"));
+            // What is opened now is more than the text of files: archives, images, documents (issue 3).
+            let goal = Some((1.3, "<= 1.3x"));
             table.row(Row::ratio(
                 "crawl",
                 "300,000 files, vs rg -uuu -a -l",
@@ -84,6 +85,26 @@ pub(super) fn crawl(setup: &Setup, table: &mut Table) -> Result<(), String> {
         None => table.not_run("crawl", "300,000 files, vs rg -uuu -a -l", "ripgrep is not installed"),
     }
     table.row(Row::ratio("crawl", "findings too, vs walking only", (wall(1), wall(2)), "s wall", None));
+    rescan(setup, table, &tree)
+}
+
+/// A tree that has not changed, looked at again by the engine into a memory.
+fn rescan(setup: &Setup, table: &mut Table, tree: &str) -> Result<(), String> {
+    let database = setup.folder.join("rescan.db");
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{ending}", database.display()));
+    }
+    let measured = setup.ask(&["rescan", tree, &database.display().to_string(), "5"])?;
+    for what in ["files", "placements"] {
+        if measured[what][0] != measured[what][1] || measured[what][0] == 0 {
+            table.missed(format!("rescan: {what} {}", measured[what]));
+        }
+    }
+    let number = |name: &str| measured[name].as_f64().unwrap_or(f64::INFINITY);
+    let sides = (number("again_s"), number("walk_s"));
+    let goal = Some((4.0, "<= 4x"));
+    table.row(Row::ratio("crawl", "unchanged, looked at again, vs walking only", sides, "s wall", goal));
+    table.row(Row::quantity("crawl", "into a memory for the first time", number("first_s"), "s wall", None));
     Ok(())
 }
 

@@ -38,6 +38,25 @@ pub(super) fn store(setup: &Setup, table: &mut Table) -> Result<(), String> {
     Ok(())
 }
 
+/// So many are judged: the cost of each does not depend on it.
+const JUDGED: usize = 200_000;
+
+/// Everything judged from cold: read, paths searched and their signatures checked, every rule, the verdicts kept.
+pub(super) fn assess(setup: &Setup, table: &mut Table) -> Result<(), String> {
+    let folder = setup.folder.join("assess");
+    let _ = std::fs::remove_dir_all(&folder);
+    let file = folder.join("notafter.db").display().to_string();
+    let measured = setup.ask(&["assess", &file, &JUDGED.to_string()])?;
+    let _ = std::fs::remove_dir_all(&folder);
+    let got = |path: &str| number(&measured, path);
+    let wall = 1e6 / got("/judged_per_s");
+    let goal = Some((60.0, "<= 60 us"));
+    table.row(Row::quantity("assess", "from cold, one after the other, each", wall, "us", goal));
+    table.row(Row::quantity("assess", "the same, CPU", got("/cpu_us"), "us CPU", None));
+    table.row(Row::quantity("assess", "one signature check of it", got("/signature_us"), "us CPU", None));
+    Ok(())
+}
+
 fn number(value: &Value, path: &str) -> f64 {
     value.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN)
 }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use notafter_core::UnixTime;
 use notafter_core::location::Location;
 use notafter_core::observation::{FileFacts, Link, Reason, Seen};
 use notafter_core::scan::Progress;
 use notafter_pki::container::sniff::{Hint, Markers};
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
 use super::archive::{self, Kind};
 use super::members::Members;
@@ -34,6 +35,16 @@ pub(super) struct Opener<'s> {
     open_folders: HashMap<PathBuf, bool>,
     /// The folder of the last file: its neighbours are opened from there, without the way from the root.
     folder: Option<(PathBuf, OwnedFd)>,
+    /// Is the file one that is read after the walk, with others?
+    noted: bool,
+    /// The files in which there was nothing.
+    marks: Vec<u64>,
+}
+
+impl Drop for Opener<'_> {
+    fn drop(&mut self) {
+        self.shared.marks.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.marks);
+    }
 }
 
 impl<'s> Opener<'s> {
@@ -49,6 +60,8 @@ impl<'s> Opener<'s> {
             origin: read::Origin::default(),
             open_folders: HashMap::new(),
             folder: None,
+            noted: false,
+            marks: Vec::new(),
         }
     }
 
@@ -67,6 +80,9 @@ impl<'s> Opener<'s> {
 
     /// A link to a file met on a walk.
     pub(super) fn linked(&mut self, path: &Path, root: &Path) {
+        if self.is_quiet(path, OFlags::empty()) {
+            return;
+        }
         let target = std::fs::canonicalize(path).ok();
         self.origin.link_inside = target.is_some_and(|t| t.starts_with(root));
         self.look(path, OFlags::empty());
@@ -88,7 +104,28 @@ impl<'s> Opener<'s> {
         })
     }
 
+    /// Was there nothing in it the last time, and is it as it was?
+    fn is_quiet(&mut self, path: &Path, more: OFlags) -> bool {
+        let shared = self.shared;
+        if !shared.quiet.knows_any() {
+            return false;
+        }
+        let (Ok(Some(folder)), Some(name)) = (self.folder(path), path.file_name()) else { return false };
+        let follow =
+            if more.contains(OFlags::NOFOLLOW) { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
+        let Ok(stat) = rustix::fs::statat(folder, name, follow) else { return false };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !shared.quiet.has(path, &stat) {
+            return false;
+        }
+        Progress::add(&shared.progress.files, 1);
+        self.marks.extend(shared.quiet.mark(path, &stat));
+        true
+    }
+
     fn try_look(&mut self, path: &Path, more: OFlags) -> bool {
+        if self.is_quiet(path, more) {
+            return false;
+        }
         // Not blocking: opening a pipe that replaced the file would wait for its writer for ever.
         let flags =
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | self.no_atime | more;
@@ -112,24 +149,29 @@ impl<'s> Opener<'s> {
         }
         Progress::add(&self.shared.progress.files, 1);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        if size < SIZE_MIN {
-            return false;
+        self.noted = false;
+        let said = size >= SIZE_MIN && self.contents(path, &file, &stat, size);
+        if !said && !self.noted {
+            self.marks.extend(self.shared.quiet.mark(path, &stat));
         }
-        self.contents(path, &file, &stat, size)
+        said
     }
 
     fn open(&mut self, path: &Path, flags: OFlags) -> Result<OwnedFd, rustix::io::Errno> {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return rustix::fs::open(path, flags, Mode::empty());
-        };
+        match (self.folder(path)?, path.file_name()) {
+            (Some(folder), Some(name)) => rustix::fs::openat(folder, name, flags, Mode::empty()),
+            _ => rustix::fs::open(path, flags, Mode::empty()),
+        }
+    }
+
+    /// The folder that a file is in, opened.
+    fn folder(&mut self, path: &Path) -> Result<Option<&OwnedFd>, rustix::io::Errno> {
+        let Some(folder) = path.parent() else { return Ok(None) };
         if self.folder.as_ref().is_none_or(|(known, _)| known != folder) {
             let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             self.folder = Some((folder.to_owned(), rustix::fs::open(folder, way, Mode::empty())?));
         }
-        match &self.folder {
-            Some((_, folder)) => rustix::fs::openat(folder, name, flags, Mode::empty()),
-            None => rustix::fs::open(path, flags, Mode::empty()),
-        }
+        Ok(self.folder.as_ref().map(|(_, folder)| folder))
     }
 
     fn contents(&mut self, path: &Path, file: &OwnedFd, stat: &Stat, size: u64) -> bool {
@@ -138,7 +180,7 @@ impl<'s> Opener<'s> {
             Err(error) => return self.failed(path, error),
         };
         let start = &self.buffer[..first];
-        super::servers::note(self.shared, path, start);
+        self.noted = super::servers::note(self.shared, path, start);
         if is_locked_credential(path) {
             let detail =
                 "a credential of systemd, encrypted for this machine or its TPM: what is in it is not known";

@@ -32,25 +32,29 @@ pub(super) struct Met {
     renewers: renewers::Met,
 }
 
-/// Remembers a file that looks like the configuration of a server, or the state of a renewer.
-pub(super) fn note(shared: &Shared, path: &Path, start: &[u8]) {
+/// Remembers a file that looks like the configuration of a server, or the state of a renewer. Whether it does.
+pub(super) fn note(shared: &Shared, path: &Path, start: &[u8]) -> bool {
+    let mut noted = false;
     if let Some((renewer, home)) = renewers::recognise(path, start) {
+        noted = true;
         // What a renewer keeps alive is named by it, and not used by it.
         shared.met.lock().unwrap_or_else(PoisonError::into_inner).renewers.note(renewer, home);
     }
     if let Some(zone) = super::zones::apex(path, start) {
+        noted = true;
         let mut zones = shared.zones.lock().unwrap_or_else(PoisonError::into_inner);
         if zones.len() < MOST {
             zones.insert(zone);
         }
     }
     if configs::recognise(path, &start[..start.len().min(HEAD)]).is_none() {
-        return;
+        return noted;
     }
     let mut met = shared.met.lock().unwrap_or_else(PoisonError::into_inner);
     if met.configurations.len() < MOST {
         met.configurations.push(path.to_owned());
     }
+    true
 }
 
 /// Reads what was remembered, main files before what they include, and puts what follows from it.

@@ -18,6 +18,7 @@ use super::answers::{AssetAnswer, AssetItem, BlindItem, FindingItem, List, Place
 use super::args::Args;
 use super::looks::{ForecastAnswer, ServiceItem, SourceItem};
 use super::problem::Problem;
+use super::renewals::RenewalItem;
 use super::told::{AlertAnswer, AlertItem, AuditItem, DeliveryItem};
 use super::{json, with_store};
 use crate::app::State;
@@ -221,6 +222,17 @@ pub(crate) async fn blind_spots(With(app): With<State>, args: Args) -> Answered 
             of_cursor(error, args.text("after"), || store.blind_spots(source, None, 1).map(drop))
         })?;
         json(&List { items: page.rows.iter().map(BlindItem::of).collect(), next: page.next })
+    })
+    .await
+}
+
+pub(crate) async fn renewals(With(app): With<State>, args: Args) -> Answered {
+    with_store(&app, move |store, _now| {
+        let works = match args.text("name") {
+            Some(name) => store.works_of(name, 1)?,
+            None => store.works()?,
+        };
+        json(&List::whole(works.into_iter().map(RenewalItem::of).collect()))
     })
     .await
 }

@@ -29,6 +29,7 @@ pub(crate) fn all() -> Value {
         "Source": source(),
         "BlindSpot": blind_spot(),
         "Service": service(),
+        "Renewal": renewal(),
         "Forecast": forecast(),
         "Totals": totals(),
         "AuditLine": audit_line(),
@@ -468,6 +469,57 @@ fn service() -> Value {
             ("count", count()),
             ("missing", array(text())),
             ("places", array(place)),
+        ],
+        &[],
+    )
+}
+
+fn renewal() -> Value {
+    let place = object(
+        &[
+            ("location", text()),
+            ("proved", flag()),
+            ("seen", or_null(time())),
+            ("possession", flag()),
+            ("excused", or_null(text())),
+            ("last", text()),
+        ],
+        &[],
+    );
+    let target = object(
+        &[
+            ("name", text()),
+            ("state", words(&["waits", "begun", "done", "failed", "rolled-back"])),
+            ("wave", count()),
+            ("said", text()),
+            ("places", array(place)),
+        ],
+        &[],
+    );
+    let states = [
+        "waits-for-issuer",
+        "waits-for-window",
+        "waits-for-targets",
+        "waits-for-proof",
+        "waits-for-person",
+        "waits-for-revocation",
+        "proved",
+        "abandoned",
+    ];
+    object(
+        &[
+            ("name", text()),
+            ("generation", count()),
+            ("state", words(&states)),
+            ("cause", text()),
+            ("begun", time()),
+            ("changed", time()),
+            ("next", or_null(time())),
+            ("failures", count()),
+            ("said", text()),
+            ("certificate", or_null(id())),
+            ("not_after", or_null(time())),
+            ("targets", array(target)),
         ],
         &[],
     )

@@ -316,6 +316,21 @@ pub(crate) static OPERATIONS: &[Operation] = &[
     },
     Operation {
         method: "get",
+        path: "/renewals",
+        id: "listRenewals",
+        doc: "The newest renewal of every certificate that is kept alive here: what it waits for, where it was seen in use",
+        params: &[query(
+            "name",
+            Shape::Text { least: 1, most: 200, format: None },
+            "Only of the certificate that the configuration calls so.",
+        )],
+        body: None,
+        status: 200,
+        answer: Answer::List("Renewal"),
+        also: &[],
+    },
+    Operation {
+        method: "get",
         path: "/services",
         id: "listServices",
         doc: "The services of the status page, from observation",

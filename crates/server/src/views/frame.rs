@@ -151,11 +151,12 @@ impl Coverage {
 }
 
 /// The pages, as the head of each has them.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("/", "Today"),
     ("/inventory", "Inventory"),
     ("/findings", "Findings"),
     ("/forecast", "Forecast"),
+    ("/renewals", "Renewals"),
     ("/sources", "Sources"),
     ("/alerts", "Alerts"),
     ("/status", "Status"),
@@ -164,7 +165,10 @@ const PAGES: [(&str, &str); 7] = [
 /// The frame of a page called `title`, which belongs to `here`.
 pub(crate) fn frame(look: &Look, house: &House, title: &str, here: &str) -> Frame {
     let waiting = house.alerts.iter().filter(|a| waits(a, look.now)).count() as u64;
-    let nav = PAGES.map(|(href, page)| {
+    // Where nothing is kept alive there is nothing to read about it.
+    let keeps = look.setup.keeping.is_some() || here == "Renewals";
+    let pages = PAGES.into_iter().filter(|(_, page)| keeps || *page != "Renewals");
+    let nav = pages.map(|(href, page)| {
         let count = page == "Alerts" && waiting > 0;
         NavItem {
             href: href.to_owned(),
@@ -176,7 +180,7 @@ pub(crate) fn frame(look: &Look, house: &House, title: &str, here: &str) -> Fram
     });
     Frame {
         title: words::clean(title),
-        nav: nav.to_vec(),
+        nav: nav.collect(),
         query: String::new(),
         freshness: freshness(look, house, &Coverage::of(look, house)),
         banners: banners(look, house),

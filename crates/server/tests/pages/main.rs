@@ -129,6 +129,7 @@ fn every_page_shows_the_house() {
         "/forecast?days=30",
         "/forecast?days=400",
         "/sources",
+        "/renewals",
         "/alerts",
         "/alerts?state=open",
         "/alerts?state=resolved",
@@ -250,7 +251,7 @@ fn the_first_look_says_that_it_is_one() {
         page.text.contains("Looking for the first time")
             && page.text.contains("http-equiv=\"refresh\" content=\"2\"")
     );
-    for path in ["/inventory", "/findings", "/forecast", "/sources", "/alerts", "/status"] {
+    for path in ["/inventory", "/findings", "/forecast", "/renewals", "/sources", "/alerts", "/status"] {
         let page = browser.get(path);
         assert_eq!(page.status, StatusCode::OK);
         check_html(path, &page);

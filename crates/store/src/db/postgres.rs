@@ -202,10 +202,19 @@ impl Pool {
     }
 
     pub(crate) fn read<T>(&self, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
-        let mut client = self.begun(READ)?;
+        let kept = self.idle().pop().filter(|client| !client.client.is_closed());
+        let mut client = match kept {
+            // A connection that the server ended is known to be closed at once. One that fails now would have failed at
+            // the question, too.
+            Some(mut client) => {
+                client.send(READ);
+                client
+            }
+            None => self.begun(READ)?,
+        };
         let done = work(&mut client);
         if !client.broken {
-            client.leave();
+            client.send("ROLLBACK");
         }
         self.give_back(client);
         done
@@ -395,11 +404,12 @@ impl Client {
         self.script("SET LOCAL statement_timeout = 0")
     }
 
-    /// Ends a transaction that changed nothing, without waiting for the answer: what is sent next comes after it.
-    fn leave(&mut self) {
-        let end = pin!(self.client.batch_execute("ROLLBACK"));
-        // The first poll sends it; a connection that is gone is noticed by whoever takes it next.
-        let _ = end.poll(&mut Context::from_waker(Waker::noop()));
+    /// Begins or ends a transaction that changes nothing, without waiting for the answer: what is sent next comes after
+    /// it. A connection that is gone says so there.
+    fn send(&mut self, sql: &str) {
+        let sent = pin!(self.client.batch_execute(sql));
+        // The first poll sends it.
+        let _ = sent.poll(&mut Context::from_waker(Waker::noop()));
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
