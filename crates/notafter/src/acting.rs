@@ -18,14 +18,16 @@ use notafter_act::request;
 use notafter_core::deployment::{Bundle, Key};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{Challenge, Identifier, Issued, KeyType, Request};
-use notafter_core::joints::{Cx, Keep};
+use notafter_core::joints::{Cx, Keep, Probe};
 use notafter_core::location::Location;
+use notafter_core::observation::Seen;
 use notafter_core::review::review;
 use notafter_engine::renew::{Managed, ManagedTarget};
 use tokio::sync::Semaphore;
 
 use crate::assemble;
 use crate::keeping::Yard;
+use crate::places::Places;
 use crate::trusted;
 use shelf::{Made, Shelf};
 
@@ -40,6 +42,8 @@ const UNDER_WAY: usize = 256;
 #[derive(Clone)]
 struct Tables {
     managed: Arc<Vec<Managed>>,
+    /// Reads the files that are written here.
+    places: Arc<Places>,
     /// Who may ask, besides root.
     user: u32,
 }
@@ -131,7 +135,7 @@ impl Desk {
             let fault = Fault::new(FaultKind::PermissionDenied, plain.message);
             fault.hint(plain.hint.unwrap_or_default())
         })?;
-        let tables = self.now().managed;
+        let Tables { managed: tables, places, .. } = self.now();
         match order {
             Order::Greet => Ok(Answer::Done),
             Order::Key { names, key } => self.make(&tables, names, key, None).await,
@@ -139,6 +143,21 @@ impl Desk {
             Order::Places { certificate, target } => {
                 let places = target_of(&tables, &certificate, &target)?.1.deployer.places();
                 Ok(Answer::Places(places.iter().map(|l: &Location| l.as_str().to_owned()).collect()))
+            }
+            Order::Look { certificate, target } => {
+                let (_, known) = target_of(&tables, &certificate, &target)?;
+                let mut seen = Vec::new();
+                for place in known.deployer.places() {
+                    let found = places.probe(&self.cx, place.as_str()).await?;
+                    // Certificates, and no key that lies beside them.
+                    seen.extend(found.into_iter().filter_map(|one| match one.seen {
+                        Seen::Chain { chain, leads: true, .. } => {
+                            Some((one.location.as_str().to_owned(), Chain(vec![chain.first()?.to_vec()])))
+                        }
+                        _ => None,
+                    }));
+                }
+                Ok(Answer::Seen(seen))
             }
             Order::Rehearse { certificate, target } => {
                 let (_, known) = target_of(&tables, &certificate, &target)?;
@@ -301,7 +320,8 @@ fn read(file: &std::path::Path, keep: &Arc<dyn Keep>) -> Result<Tables, String> 
     let yard = Yard { keep: Arc::clone(keep), rehearsal: false };
     let managed = sheet.at_hand(&yard).map_err(|e| told(assemble::explained(&sheet, &e)))?;
     let user = sheet.may_ask().map_err(|e| told(assemble::explained(&sheet, &e)))?;
-    Ok(Tables { managed: Arc::new(managed), user })
+    let places = Arc::new(Places::near(&sheet));
+    Ok(Tables { managed: Arc::new(managed), places, user })
 }
 
 fn certificate_of<'a>(tables: &'a [Managed], name: &str) -> Result<&'a Managed, Fault> {

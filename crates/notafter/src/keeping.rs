@@ -30,7 +30,7 @@ use crate::config::managed::{CertificateTable, TargetTable, settings};
 use crate::config::plan::Sheet;
 use crate::data::Data;
 use crate::home::Home;
-use crate::places::Places;
+use crate::places::{Places, Written};
 use crate::watches::Watch;
 use crate::{holder, own, trusted};
 
@@ -187,6 +187,29 @@ impl Sheet {
             }
             let here = Where { roots: &roots, yard, apart: None };
             out.push(one(table, (Issuers::new(), None), &here).map_err(wrong)?);
+        }
+        Ok(out)
+    }
+}
+
+impl Sheet {
+    /// The files that targets write, each with the names of its certificate and target.
+    ///
+    /// # Errors
+    /// The first mistake in a target.
+    pub(crate) fn written(&self) -> Result<Vec<Written>, String> {
+        let roots = Roots::none();
+        let mut out = Vec::new();
+        for certificate in &self.config.certificate {
+            for (n, table) in certificate.target.iter().enumerate() {
+                let label = table.label(n);
+                let places = target(table, label.clone(), &roots)?.deployer.places();
+                out.extend(places.into_iter().map(|place| Written {
+                    place,
+                    certificate: certificate.name.get_ref().clone(),
+                    target: label.clone(),
+                }));
+            }
         }
         Ok(out)
     }
@@ -353,7 +376,7 @@ pub(crate) fn tools(sheet: &Sheet, data: &Data, keep: Arc<dyn Keep>) -> Result<T
     };
     Ok(Tools {
         keep,
-        probe: Arc::new(Places::new(sheet)),
+        probe: Arc::new(Places::new(sheet)?),
         make,
         calendar: sheet.closed()?,
         holder: holder::own(),

@@ -39,8 +39,17 @@ pub(crate) fn obeyed(path: &Path) -> Result<(), String> {
 /// # Errors
 /// Who else could, and what to do; it is not there.
 pub(crate) fn solely_ours(path: &Path) -> Result<PathBuf, String> {
+    let real = solely_of(path, rustix::process::geteuid().as_raw())?;
+    obeyed(&real)?;
+    Ok(real)
+}
+
+/// The same for whoever runs as this account.
+///
+/// # Errors
+/// As for [`solely_ours`].
+pub(crate) fn solely_of(path: &Path, own: u32) -> Result<PathBuf, String> {
     let real = path.canonicalize().map_err(|e| format!("{} cannot be opened: {e}", path.display()))?;
-    let own = rustix::process::geteuid().as_raw();
     for part in real.ancestors() {
         let about = fs::metadata(part).map_err(|e| format!("{} cannot be looked at: {e}", part.display()))?;
         let mode = about.mode();
@@ -59,7 +68,6 @@ pub(crate) fn solely_ours(path: &Path) -> Result<PathBuf, String> {
             part.display()
         ));
     }
-    obeyed(&real)?;
     Ok(real)
 }
 

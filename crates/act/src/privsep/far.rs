@@ -58,6 +58,20 @@ pub async fn places(client: &Client, certificate: &str, target: &str) -> Result<
     }
 }
 
+/// What lies in the files that a target writes, for whoever may not read them: where, and the certificate there.
+///
+/// # Errors
+/// It cannot be asked, or knows no such target.
+pub async fn look(client: &Client, certificate: &str, target: &str) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    let order = Order::Look { certificate: certificate.to_owned(), target: target.to_owned() };
+    match client.ask(&order).await? {
+        Answer::Seen(seen) => {
+            Ok(seen.into_iter().filter_map(|(at, Chain(chain))| Some((at, chain.into_iter().next()?))).collect())
+        }
+        _ => Err(strange()),
+    }
+}
+
 impl Deployer for FarDeployer {
     fn places(&self) -> Vec<Location> {
         self.near.places()

@@ -78,6 +78,13 @@ pub enum Order {
         /// A target's.
         target: String,
     },
+    /// What certificates are in the files that it writes?
+    Look {
+        /// A certificate's name.
+        certificate: String,
+        /// A target's.
+        target: String,
+    },
     /// Show what proves control of a name.
     Present {
         /// A certificate's name.
@@ -149,6 +156,7 @@ impl Order {
             Self::RollBack { certificate, target, .. } => ("roll-back", certificate, target),
             Self::Rehearse { certificate, target } => ("rehearse", certificate, target),
             Self::Places { certificate, target } => ("places", certificate, target),
+            Self::Look { certificate, target } => ("look", certificate, target),
             Self::Present { certificate, .. } => ("present", certificate, ""),
             Self::IsVisible { certificate, .. } => ("is-visible", certificate, ""),
             Self::CleanUp { certificate, .. } => ("clean-up", certificate, ""),
@@ -174,7 +182,7 @@ impl Order {
             Self::Present { challenge, .. } | Self::IsVisible { challenge, .. } => sound(challenge),
             Self::CleanUp { handle, .. } => word("handle", handle),
             Self::RehearseSolver { name, .. } => names_of(std::slice::from_ref(name)),
-            Self::Greet | Self::Rehearse { .. } | Self::Places { .. } => Ok(()),
+            Self::Greet | Self::Rehearse { .. } | Self::Places { .. } | Self::Look { .. } => Ok(()),
         }
     }
 }
@@ -245,6 +253,8 @@ pub enum Answer {
     Done,
     /// What is written where.
     Places(Vec<String>),
+    /// What is in the files: where, and the first certificate there (DER, hexadecimal).
+    Seen(Vec<(String, Chain)>),
     /// It is shown, and this is what it is taken back by.
     Shown(String),
     /// Whether it can be seen.

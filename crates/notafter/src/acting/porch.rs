@@ -18,6 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Desk;
+use crate::trusted;
 
 /// So many are read at once.
 const READING: usize = 64;
@@ -41,12 +42,12 @@ pub(crate) struct Caller {
 pub(crate) type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Porch {
-    /// Listens at this path, for root and for the group of whoever may ask. Called before there are other threads, because
+    /// Listens at this path, for root and for the group of whoever may ask; without a group, for that account. Called before there are other threads, because
     /// the mode of new files is the process's.
     ///
     /// # Errors
     /// Something else is there, or the path cannot be used; with what to do.
-    pub(crate) fn open(path: &Path, group: Option<u32>) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path, user: u32) -> Result<Self, String> {
         let shown = path.display();
         if let Ok(there) = fs::symlink_metadata(path) {
             if !there.file_type().is_socket() {
@@ -67,9 +68,11 @@ impl Porch {
             )
         })?;
         let porch = Self { listener, path: path.to_owned(), places: Arc::new(Semaphore::new(READING)) };
-        if let Some(group) = group {
-            std::os::unix::fs::chown(path, None, Some(group)).map_err(|e| {
-                format!("{shown} cannot be given to the group {group}: {e}\nhint: put the account that runs this into that group")
+        let group = trusted::group_of(user);
+        let owner = Some(user).filter(|_| group.is_none());
+        if user != rustix::process::geteuid().as_raw() {
+            std::os::unix::fs::chown(path, owner, group).map_err(|e| {
+                format!("{shown} cannot be given to the account {user} or its group: {e}\nhint: put the account that runs this into that group")
             })?;
         }
         fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(|e| format!("{shown}: {e}"))?;
@@ -125,7 +128,7 @@ impl Caller {
         drop(place);
         let (what, certificate, target) = order.about();
         let about = format!("{what} {certificate} {target}").trim().to_owned();
-        let is_quiet = matches!(order, Order::Greet | Order::Places { .. } | Order::IsVisible { .. });
+        let is_quiet = matches!(order, Order::Greet | Order::Places { .. } | Order::Look { .. } | Order::IsVisible { .. });
         let answer = desk.answer(order).await;
         match &answer {
             Err(fault) => log(&format!("{about}: not done, asked by the account {uid}: {fault}")),

@@ -48,8 +48,6 @@ pub(crate) fn run(global: &Global, args: &Act) -> Result<End, Usage> {
     let lock = data.lock()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let desk = Arc::new(desk(&data, file.clone(), &clock)?);
-    // The socket's mode is that of this process's new files: before there are threads that make others.
-    let group = (user != rustix::process::geteuid().as_raw()).then(|| trusted::group_of(user)).flatten();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -57,7 +55,7 @@ pub(crate) fn run(global: &Global, args: &Act) -> Result<End, Usage> {
     let (porch, signals) = {
         let _inside = runtime.enter();
         let signals = Signals::new().map_err(|e| Usage::new(format!("cannot hear signals: {e}")))?;
-        (Porch::open(&socket, group).map_err(plain)?, signals)
+        (Porch::open(&socket, user).map_err(plain)?, signals)
     };
     if !global.quiet {
         let (certificates, targets) = desk.size();
@@ -139,7 +137,7 @@ async fn attend(porch: Porch, mut signals: Signals, desk: &Arc<Desk>, file: &Pat
         if reload {
             match desk.load() {
                 Ok(()) => log("configuration loaded anew"),
-                Err(wrong) => log(&format!("the configuration is not used: {wrong}")),
+                Err(wrong) => log(&format!("the configuration is not used: {}", wrong.replace("\nhint: ", "; "))),
             }
         }
     }

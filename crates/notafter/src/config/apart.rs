@@ -45,11 +45,15 @@ impl Sheet {
             let hint = format!("socket = \"{}\"", notafter_act::privsep::SOCKET);
             return Err(self.wrong(Some(socket.span().start), format!("{what}\nhint: {hint}")));
         }
-        let runs_as = match &table.runs_as {
-            Some(name) => self.account("act.runs_as", name)?,
-            None => 0,
-        };
-        Ok(Some(Arc::new(Client::new(socket.get_ref().clone(), runs_as))))
+        Ok(Some(Arc::new(Client::new(socket.get_ref().clone(), self.acts_as()?))))
+    }
+
+    /// The account that installs.
+    ///
+    /// # Errors
+    /// There is no such account here.
+    pub(crate) fn acts_as(&self) -> Result<u32, String> {
+        self.config.act.runs_as.as_ref().map_or(Ok(0), |name| self.account("act.runs_as", name))
     }
 
     /// Who may ask `notafter act`, besides root.
