@@ -38,10 +38,13 @@ fn the_whole_cycle_with_two_accounts() {
     assert!(!tried.success(), "the account without rights may write there");
 
     // Nothing listens yet: it is said, and nothing is written elsewhere instead.
-    let alone = house.ask(&["renew", "web", "--wait", "1s"]);
-    assert!(alone.code == 1 && alone.out.contains("notafter act"), "{}\n{}", alone.out, alone.err);
     let alone = house.ask(&["rehearse", "web"]);
-    assert!(alone.code == 1 && alone.out.contains("hint: systemctl status notafter-act"), "{}\n{}", alone.out, alone.err);
+    assert!(
+        alone.code == 1 && alone.out.contains("hint: systemctl status notafter-act"),
+        "{}\n{}",
+        alone.out,
+        alone.err
+    );
     let alone = house.ask(&["doctor", "--json"]);
     assert!(alone.out.contains("cannot be reached at"), "{}", alone.out);
     let alone = house.ask(&["config", "check"]);
@@ -54,7 +57,14 @@ fn the_whole_cycle_with_two_accounts() {
     let rehearsed = house.ask(&["rehearse", "web", "--json"]);
     assert_eq!(json(&rehearsed)[0]["would_renew"], true, "{}\n{}", rehearsed.out, house.words());
     let renewed = house.ask(&["renew", "web", "--json"]);
-    assert_eq!((renewed.code, json(&renewed)["state"].as_str()), (0, Some("proved")), "{}\n{}\n{}", renewed.out, renewed.err, house.words());
+    assert_eq!(
+        (renewed.code, json(&renewed)["state"].as_str()),
+        (0, Some("proved")),
+        "{}\n{}\n{}",
+        renewed.out,
+        renewed.err,
+        house.words()
+    );
     assert!(web.issuer().contains("Pebble"), "{}", web.issuer());
     for (file, mode) in [(&pem, 0o644), (&key, 0o600)] {
         let about = fs::metadata(file).expect("it is there");
@@ -65,20 +75,32 @@ fn the_whole_cycle_with_two_accounts() {
     assert!(left.as_ref().is_ok_and(|n| *n == 0) || left.is_err(), "{left:?}");
 
     // The key was never in the process without rights: where it would keep one, it keeps a name.
-    let store = Store::open(&Database::File(house.data.join("notafter.db")), notafter_core::UnixTime(0)).expect("the memory");
-    let kept = Sealed::new(Arc::new(store), Master::in_file(&house.data.join("master.key")).expect("its key"));
-    let kept = kept.kept("key/web/1").expect("opened").expect("there");
+    let kept = {
+        let store = Store::open(&Database::File(house.data.join("notafter.db")), notafter_core::UnixTime(0))
+            .expect("the memory");
+        let kept =
+            Sealed::new(Arc::new(store), Master::in_file(&house.data.join("master.key")).expect("its key"));
+        kept.kept("key/web/1").expect("opened").expect("there")
+    };
     assert!(kept.starts_with(b"act:") && kept.len() < 200, "{} octets", kept.len());
     // And none of the files it keeps has a piece of it, in any form that it is written in.
     let secret = house::secret_of(&key);
     for folder in [&house.data, house.lab.path()] {
         house::walk(folder, &mut |file, text| {
             let mine = file == key || file.starts_with(&house.state) || file.starts_with(&web.tls);
-            assert!(mine || !secret.iter().any(|s| house::holds(text, s)), "a private key in {}", file.display());
+            assert!(
+                mine || !secret.iter().any(|s| house::holds(text, s)),
+                "a private key in {}",
+                file.display()
+            );
         });
     }
     for part in house::files(&house.state) {
-        assert!(!secret.iter().any(|s| house::holds(&fs::read(&part).unwrap_or_default(), s)), "unsealed in {}", part.display());
+        assert!(
+            !secret.iter().any(|s| house::holds(&fs::read(&part).unwrap_or_default(), s)),
+            "unsealed in {}",
+            part.display()
+        );
         assert_eq!(fs::metadata(&part).map_or(0, |m| m.mode() & 0o077), 0, "{}", part.display());
     }
 
@@ -88,12 +110,29 @@ fn the_whole_cycle_with_two_accounts() {
     assert_eq!(again.code, 0, "{}\n{}", again.out, again.err);
     assert_eq!((fs::read(&pem).expect("pem"), fs::read(&key).expect("key")), first);
     let second = house.ask(&["renew", "web", "--json"]);
-    assert_eq!((second.code, json(&second)["generation"].as_u64()), (0, Some(2)), "{}\n{}", second.out, second.err);
+    assert_eq!(
+        (second.code, json(&second)["generation"].as_u64()),
+        (0, Some(2)),
+        "{}\n{}",
+        second.out,
+        second.err
+    );
     assert_ne!(fs::read(&key).expect("key"), first.1);
     let proved = house.ask(&["prove", "web", "--json"]);
     assert_eq!((proved.code, json(&proved)["proved"].as_bool()), (0, Some(true)), "{}", proved.out);
     let doctor = house.ask(&["doctor", "--json"]);
     assert!(doctor.out.contains("act.sock answers"), "{}", doctor.out);
+
+    // Gone again: what was issued is not installed otherwise, and it is said what is missing.
+    assert_eq!(house.stop(), 0, "{}", house.words());
+    let alone = house.ask(&["deploy", "web", "--wait", "1s"]);
+    let said = alone.out.replace('\n', " ");
+    assert!(
+        alone.code == 1 && said.contains("`notafter act`, which installs here"),
+        "{}\n{}",
+        alone.out,
+        alone.err
+    );
 }
 
 /// What the account without rights may not read is proved by whoever wrote it; and the server does all of this by itself.
@@ -114,7 +153,13 @@ fn the_server_renews_by_itself_and_what_it_may_not_read_is_proved() {
     }
     let _ = serving.kill();
     let _ = serving.wait();
-    let proved = proved.unwrap_or_else(|| panic!("{}\n{}", house.words(), fs::read_to_string(house.lab.path().join("serve.out")).unwrap_or_default()));
+    let proved = proved.unwrap_or_else(|| {
+        panic!(
+            "{}\n{}",
+            house.words(),
+            fs::read_to_string(house.lab.path().join("serve.out")).unwrap_or_default()
+        )
+    });
     let places = proved["places"].as_array().map_or(0, Vec::len);
     assert_eq!(places, 2, "{proved}");
     assert!(web.issuer().contains("Pebble"));
@@ -140,7 +185,11 @@ fn what_is_not_seen_in_use_is_put_back_by_what_act_kept_whatever_the_memory_says
     std::thread::sleep(Duration::from_secs(9));
     let over = house.ask(&["renew", "web", "--json", "--wait", "20s"]);
     let said = json(&over).to_string();
-    assert!(said.contains("put back") || said.contains("rolled") || json(&over)["generation"] == 2, "{said}\n{}", house.words());
+    assert!(
+        said.contains("put back") || said.contains("rolled") || json(&over)["generation"] == 2,
+        "{said}\n{}",
+        house.words()
+    );
     assert!(house.words().contains("roll-back web nginx: done"), "{}", house.words());
     assert!(!evil.exists(), "what stood in the memory was obeyed");
 }
@@ -150,9 +199,15 @@ fn a_configuration_that_others_could_change_is_not_obeyed() {
     let mut house = House::new("apart-trust", &House::exec_tables(&["true"]));
     let refused = |house: &House, why: &str| {
         let run = house.act_once();
-        assert!(run.code == 2 && run.err.contains("is not obeyed") && run.err.contains("hint: "), "{why}: {}", run.err);
+        assert!(
+            run.code == 2 && run.err.contains("is not obeyed") && run.err.contains("hint: "),
+            "{why}: {}",
+            run.err
+        );
     };
-    let chmod = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+    let chmod = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set")
+    };
     chmod(&house.config, 0o666);
     refused(&house, "everybody may write");
     chmod(&house.config, 0o644);
@@ -192,18 +247,26 @@ fn nobody_else_is_heard_and_nothing_else_is_done() {
     let (config, data) = (house.config.display().to_string(), house.lab.subfolder("stranger"));
     chown(&data, Some(1), Some(1)).expect("theirs");
     fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("closed");
-    let stranger = house.ask_as((1, 1), &["rehearse", "one", "--config", &config, "--data", &data.display().to_string()]);
+    let stranger = house
+        .ask_as((1, 1), &["rehearse", "one", "--config", &config, "--data", &data.display().to_string()]);
     assert!(stranger.out.contains("the account 1 may not ask"), "{}\n{}", stranger.out, stranger.err);
 
-    let key = order(&house.socket, &json!({"do": "key", "names": [{"dns": "one.test"}], "key": "ecdsa-p256"}));
+    let key =
+        order(&house.socket, &json!({"do": "key", "names": [{"dns": "one.test"}], "key": "ecdsa-p256"}));
     let (handle, csr) = wire::made(&key);
     let chain = signed(&house.lab, &csr, "one.test");
     let deploy = |certificate: &str, target: &str, chain: &[String], key: &str| {
-        order(&house.socket, &json!({"do": "deploy", "certificate": certificate, "target": target, "generation": 1, "chain": chain, "key": key}))
+        order(
+            &house.socket,
+            &json!({"do": "deploy", "certificate": certificate, "target": target, "generation": 1, "chain": chain, "key": key}),
+        )
     };
     let done = deploy("one", "hook", &chain, &handle);
     assert!(done["deployed"].is_object(), "{done}");
-    let other = wire::made(&order(&house.socket, &json!({"do": "key", "names": [{"dns": "two.test"}], "key": "ecdsa-p256"})));
+    let other = wire::made(&order(
+        &house.socket,
+        &json!({"do": "key", "names": [{"dns": "two.test"}], "key": "ecdsa-p256"}),
+    ));
     for (answer, why) in [
         (deploy("three", "hook", &chain, &handle), "no certificate is called `three`"),
         (deploy("one", "../hook", &chain, &handle), "no target of one is called"),
@@ -213,9 +276,24 @@ fn nobody_else_is_heard_and_nothing_else_is_done() {
         (deploy("one", "hook", &signed(&house.lab, &csr, "evil.test"), &handle), "it is not for one.test"),
         (deploy("one", "hook", &chain[..1], &handle), "no CA certificate came with it"),
         (deploy("one", "hook", &chain, "0123.4567"), "is not kept here"),
-        (order(&house.socket, &json!({"do": "key", "names": [{"dns": "evil.test"}], "key": "ecdsa-p256"})), "no certificate has these names"),
-        (order(&house.socket, &json!({"do": "roll-back", "certificate": "one", "target": "hook", "generation": 9})), "nothing was installed here"),
-        (order(&house.socket, &json!({"do": "roll-back", "certificate": "one", "target": "hook", "generation": 1, "undo": {"name": "x"}})), "no order"),
+        (
+            order(&house.socket, &json!({"do": "key", "names": [{"dns": "evil.test"}], "key": "ecdsa-p256"})),
+            "no certificate has these names",
+        ),
+        (
+            order(
+                &house.socket,
+                &json!({"do": "roll-back", "certificate": "one", "target": "hook", "generation": 9}),
+            ),
+            "nothing was installed here",
+        ),
+        (
+            order(
+                &house.socket,
+                &json!({"do": "roll-back", "certificate": "one", "target": "hook", "generation": 1, "undo": {"name": "x"}}),
+            ),
+            "no order",
+        ),
         (order(&house.socket, &json!({"do": "run", "command": ["touch", "/tmp/x"]})), "no order"),
     ] {
         assert!(fault(&answer).contains(why), "{why}: {answer}");
@@ -225,7 +303,10 @@ fn nobody_else_is_heard_and_nothing_else_is_done() {
         json!({"do": "present", "certificate": "one", "challenge": {"identifier": {"dns": identifier}, "kind": "http-01", "token": token, "key_authorization": authorization}})
     };
     let good = "a".repeat(43);
-    for (one, why) in [(challenge("evil.test", &good), "none of the names"), (challenge("one.test", "../../../../etc/cron.d/evil-file"), "the token is none")] {
+    for (one, why) in [
+        (challenge("evil.test", &good), "none of the names"),
+        (challenge("one.test", "../../../../etc/cron.d/evil-file"), "the token is none"),
+    ] {
         let answer = order(&house.socket, &one);
         assert!(fault(&answer).contains(why), "{why}: {answer}");
     }
@@ -233,9 +314,11 @@ fn nobody_else_is_heard_and_nothing_else_is_done() {
     let shown = order(&house.socket, &challenge("one.test", &good));
     let file = house.root.join(".well-known/acme-challenge").join(&good);
     assert!(file.is_file(), "{shown}");
-    let wrong = order(&house.socket, &json!({"do": "clean-up", "certificate": "one", "handle": "/etc/passwd"}));
+    let wrong =
+        order(&house.socket, &json!({"do": "clean-up", "certificate": "one", "handle": "/etc/passwd"}));
     assert!(wrong == json!("done") && file.is_file(), "{wrong}");
-    let gone = order(&house.socket, &json!({"do": "clean-up", "certificate": "one", "handle": shown["shown"]}));
+    let gone =
+        order(&house.socket, &json!({"do": "clean-up", "certificate": "one", "handle": shown["shown"]}));
     assert!(gone == json!("done") && !file.exists(), "{gone}");
 }
 
@@ -291,13 +374,18 @@ fn one_target_at_a_time_and_a_hook_that_hangs_keeps_nobody_else() {
     let slow = format!("echo begin >> {0}; sleep 0.4; echo end >> {0}", trace.display());
     let mut house = House::new("apart-turns", &House::exec_tables(&["sh", "-c", &slow]));
     let text = fs::read_to_string(&house.config).expect("the configuration");
-    let hangs = text.replacen("name = \"hook two\"\ncommand = [\"true\"]", "name = \"hook two\"\ncommand = [\"sleep\", \"600\"]", 1);
+    let hangs = text.replacen(
+        "name = \"hook two\"\ncommand = [\"true\"]",
+        "name = \"hook two\"\ncommand = [\"sleep\", \"40\"]",
+        1,
+    );
     assert_ne!(hangs, text);
     fs::write(&house.config, hangs).expect("written");
     house.start();
     let prepared = |name: &str, target: &str| {
         let names = json!([{"dns": format!("{name}.test")}]);
-        let (handle, csr) = wire::made(&order(&house.socket, &json!({"do": "key", "names": names, "key": "ecdsa-p256"})));
+        let (handle, csr) =
+            wire::made(&order(&house.socket, &json!({"do": "key", "names": names, "key": "ecdsa-p256"})));
         let chain = signed(&house.lab, &csr, &format!("{name}.test"));
         json!({"do": "deploy", "certificate": name, "target": target, "generation": 1, "chain": chain, "key": handle})
     };

@@ -50,7 +50,8 @@ impl House {
         let (data, root, run) = (lab.subfolder("data"), lab.subfolder("webroot"), lab.subfolder("run"));
         chown(&data, Some(NOBODY.0), Some(NOBODY.1)).expect("theirs");
         fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("closed");
-        let (config, socket, state) = (folder.join("notafter.toml"), run.join("act.sock"), lab.path().join("state"));
+        let (config, socket, state) =
+            (folder.join("notafter.toml"), run.join("act.sock"), lab.path().join("state"));
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[act]\nsocket = \"{}\"\nuser = \"nobody\"\n{}",
             socket.display(),
@@ -92,9 +93,12 @@ impl House {
         let out = self.lab.path().join("act.out");
         let log = File::options().create(true).append(true).open(&out).expect("a file for its words");
         let _ = fs::remove_file(&self.socket);
-        let child = self.act().stdout(log.try_clone().expect("the same")).stderr(log).spawn().expect("it starts");
+        let child =
+            self.act().stdout(log.try_clone().expect("the same")).stderr(log).spawn().expect("it starts");
         self.act = Some(child);
-        self.until("its socket", |_| self.socket.exists() && std::os::unix::net::UnixStream::connect(&self.socket).is_ok());
+        self.until("its socket", |_| {
+            self.socket.exists() && std::os::unix::net::UnixStream::connect(&self.socket).is_ok()
+        });
     }
 
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&str) -> bool) {
@@ -174,7 +178,8 @@ impl House {
         use notafter_core::UnixTime;
         use notafter_store::works::Note;
         use notafter_store::{Database, Store};
-        let store = Store::open(&Database::File(self.data.join("notafter.db")), UnixTime(0)).expect("the memory");
+        let store =
+            Store::open(&Database::File(self.data.join("notafter.db")), UnixTime(0)).expect("the memory");
         let work = store.works_of("web", 1).expect("read").remove(0);
         let mut renewal = work.renewal.clone();
         let mut edited = 0;
@@ -182,8 +187,9 @@ impl House {
             receipt.undo = undo.clone();
             edited += 1;
         }
-        let now = UnixTime(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64));
-        let held = store.hold_work("web", renewal.generation, "me", now.plus(60), now).expect("held").expect("free");
+        let now = UnixTime(seconds());
+        let held =
+            store.hold_work("web", renewal.generation, "me", now.plus(60), now).expect("held").expect("free");
         let note = Note { what: "", detail: String::new(), proofs: Vec::new() };
         let put = store.put_work(&renewal, held.version, ("me", now.plus(60)), &note, now).expect("written");
         assert!(put.is_some());
@@ -219,7 +225,8 @@ impl Web {
         let ca = need(pebble::start(lab, &pebble::Options::default()))?;
         let nginx = need(program::find("nginx"))?;
         let (folder, tls, port) = (lab.subfolder("nginx"), lab.subfolder("tls"), Port::free());
-        let leaf = Authority::new(lab).issue(&Request::server().seconds(600));
+        let leaf = Authority::new(lab)
+            .issue(&Request::server().between(seconds() - 80 * 86_400, seconds() + 5 * 86_400));
         fs::copy(&leaf.fullchain_pem, tls.join("api.pem")).expect("copied");
         fs::copy(&leaf.key_pem, tls.join("api.key")).expect("copied");
         fs::set_permissions(tls.join("api.pem"), fs::Permissions::from_mode(0o644)).expect("set");
@@ -238,8 +245,15 @@ impl Web {
         let file = folder.join("nginx.conf");
         fs::write(&file, text).expect("written");
         let log = File::create(folder.join("nginx.out")).expect("a log");
-        let nginx = Command::new(nginx).arg("-p").arg(&folder).arg("-c").arg(&file).args(["-e", "stderr"])
-            .stderr(log).spawn().expect("nginx starts");
+        let nginx = Command::new(nginx)
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(&file)
+            .args(["-e", "stderr"])
+            .stderr(log)
+            .spawn()
+            .expect("nginx starts");
         let ca_file = folder.join("ca.pem");
         fs::copy(ca.ca_file(), &ca_file).expect("copied");
         fs::set_permissions(&ca_file, fs::Permissions::from_mode(0o644)).expect("set");
@@ -277,6 +291,11 @@ impl Drop for Web {
     }
 }
 
+fn seconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| d.as_secs() as i64)
+}
+
 /// A chain for a request, hexadecimal: signed by a new root for this name, whatever the request asks for.
 pub(crate) fn signed(lab: &Lab, csr: &[u8], name: &str) -> Vec<String> {
     let authority = Authority::with_intermediates(lab, notafter_lab::Key::default(), 0);
@@ -285,16 +304,27 @@ pub(crate) fn signed(lab: &Lab, csr: &[u8], name: &str) -> Vec<String> {
     fs::write(folder.join("ext"), format!("subjectAltName=DNS:{name}\n")).expect("written");
     let root = authority.root();
     let line = "openssl x509 -req -in csr.der -inform DER -CA \"$1\" -CAkey \"$2\" -CAcreateserial -days 30 -extfile ext -outform DER -out leaf.der && openssl x509 -in \"$1\" -outform DER -out root.der";
-    let done = Command::new("sh").args(["-c", line, "-"]).arg(&root.cert_pem).arg(&root.key_pem).current_dir(&folder).output().expect("openssl runs");
+    let done = Command::new("sh")
+        .args(["-c", line, "-"])
+        .arg(&root.cert_pem)
+        .arg(&root.key_pem)
+        .current_dir(&folder)
+        .output()
+        .expect("openssl runs");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     ["leaf.der", "root.der"].map(|file| hex(&fs::read(folder.join(file)).expect(file))).to_vec()
 }
 
 /// What of a private key must be nowhere else: its secret octets, as they are and as text.
 pub(crate) fn secret_of(key: &Path) -> Vec<Vec<u8>> {
-    let out = Command::new("openssl").args(["pkey", "-noout", "-text", "-in"]).arg(key).output().expect("openssl runs");
+    let out = Command::new("openssl")
+        .args(["pkey", "-noout", "-text", "-in"])
+        .arg(key)
+        .output()
+        .expect("openssl runs");
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let lines = text.lines().skip_while(|l| !l.starts_with("priv")).skip(1).take_while(|l| l.starts_with(' '));
+    let lines =
+        text.lines().skip_while(|l| !l.starts_with("priv")).skip(1).take_while(|l| l.starts_with(' '));
     let digits: String = lines.flat_map(|l| l.chars().filter(char::is_ascii_hexdigit)).collect();
     let secret = unhex(&digits).expect("its octets");
     assert_eq!(secret.len(), 32, "{text}");
@@ -312,7 +342,11 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() && !path.is_symlink() { out.extend(files(&path)) } else if path.is_file() { out.push(path) }
+        if path.is_dir() && !path.is_symlink() {
+            out.extend(files(&path))
+        } else if path.is_file() {
+            out.push(path)
+        }
     }
     out
 }

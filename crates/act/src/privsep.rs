@@ -37,7 +37,9 @@ pub(crate) fn is_here(key: &Key, name: &str) -> Result<(), Fault> {
     if handle(key).is_none() {
         return Ok(());
     }
-    let said = format!("the private key of {name} is not in this memory: it was made by `notafter act`, and is kept there");
+    let said = format!(
+        "the private key of {name} is not in this memory: it was made by `notafter act`, and is kept there"
+    );
     Err(Fault::new(FaultKind::NotFound, said)
         .retry(Retry::Never)
         .hint("set `socket` in [act] again, or renew: a new key is made here"))

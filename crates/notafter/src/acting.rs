@@ -175,7 +175,9 @@ impl Desk {
                 let _asked = turn.ask()?;
                 let _turn = turn.lock.lock().await;
                 let receipt = self.shelf.receipt(&certificate, &target, generation)?.ok_or_else(|| {
-                    let said = format!("nothing was installed here as generation {generation} of {certificate}, {target}");
+                    let said = format!(
+                        "nothing was installed here as generation {generation} of {certificate}, {target}"
+                    );
                     Fault::new(FaultKind::NotFound, said).retry(Retry::Never)
                 })?;
                 known.deployer.roll_back(&self.cx, &receipt).await.map(|()| Answer::Done)
@@ -224,7 +226,10 @@ impl Desk {
         }
         let kept = match &handle {
             Some(handle) => {
-                let kept = self.shelf.key(handle)?.filter(|k| k.certificates.iter().any(|c| certificates.contains(c)));
+                let kept = self
+                    .shelf
+                    .key(handle)?
+                    .filter(|k| k.certificates.iter().any(|c| certificates.contains(c)));
                 Some(kept.ok_or_else(lost)?.key)
             }
             None => None,
@@ -283,9 +288,10 @@ impl Desk {
             return Ok(answer.chain);
         }
         let said = format!("it is not installed: {}", answer.wrong.join("; "));
-        Err(Fault::new(FaultKind::Refused, said)
-            .retry(Retry::Never)
-            .hint(format!("held against this process's own tables; notafter renew {} issues one that fits them", managed.name)))
+        Err(Fault::new(FaultKind::Refused, said).retry(Retry::Never).hint(format!(
+            "held against this process's own tables; notafter renew {} issues one that fits them",
+            managed.name
+        )))
     }
 
     fn turn(&self, certificate: &str, target: &str) -> Arc<Turn> {

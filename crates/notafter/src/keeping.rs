@@ -138,8 +138,9 @@ impl Sheet {
             if issuers.is_empty() {
                 continue;
             }
-            let mut managed = one(table, (issuers, asks), &Where { roots: &roots, yard, apart: apart.as_ref() })
-                .map_err(&wrong)?;
+            let mut managed =
+                one(table, (issuers, asks), &Where { roots: &roots, yard, apart: apart.as_ref() })
+                    .map_err(&wrong)?;
             for (matches, times) in &windows {
                 if matches.is_empty() || matches.iter().any(|m| fits(m, &managed.names)) {
                     managed.windows.extend(times);
@@ -261,11 +262,7 @@ fn chosen<'a>(
 }
 
 /// How control of the names is proved.
-fn solver(
-    table: &CertificateTable,
-    asks: Option<&str>,
-    here: &Where<'_>,
-) -> Result<Arc<dyn Solver>, String> {
+fn solver(table: &CertificateTable, asks: Option<&str>, here: &Where<'_>) -> Result<Arc<dyn Solver>, String> {
     let example = "solver = { kind = \"http-01\", webroot = \"/var/www/html\" }";
     let Some(mut solver) = table.solver.clone() else {
         return match asks {

@@ -59,7 +59,9 @@ pub(crate) struct Written {
 impl Apart {
     /// What whoever writes a file reads in it.
     async fn look(&self, cx: &Cx, location: &str) -> Result<Vec<Observation>, Fault> {
-        let Some(file) = self.files.iter().find(|f| f.place.as_str() == location) else { return Ok(Vec::new()) };
+        let Some(file) = self.files.iter().find(|f| f.place.as_str() == location) else {
+            return Ok(Vec::new());
+        };
         let seen = privsep::look(&self.client, &file.certificate, &file.target).await?;
         let of_it = seen.into_iter().filter(|(at, _)| at.split('#').next() == Some(location));
         let observed = of_it.map(|(_, leaf)| Observation {

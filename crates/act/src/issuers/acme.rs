@@ -38,8 +38,8 @@ use notafter_pki::fingerprint::{hex, sha256};
 use serde_json::{Value, json};
 
 pub use account::Imported;
-pub(crate) use document::is_token;
 use ca::Ca;
+pub(crate) use document::is_token;
 use document::{Directory, RenewalInfo};
 pub use import::{FoundAccount, accounts};
 use jws::{By, b64};

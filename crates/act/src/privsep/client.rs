@@ -67,7 +67,8 @@ impl Client {
         match serde_json::from_slice(&answer) {
             Ok(Answer::Refused(trouble)) => Err(trouble.into()),
             Ok(answer) => Ok(answer),
-            Err(e) => Err(self.mute(&format!("what it answered is not understood: {e}"))
+            Err(e) => Err(self
+                .mute(&format!("what it answered is not understood: {e}"))
                 .hint("both processes have to be of one version: restart both")),
         }
     }

@@ -65,9 +65,10 @@ pub async fn places(client: &Client, certificate: &str, target: &str) -> Result<
 pub async fn look(client: &Client, certificate: &str, target: &str) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let order = Order::Look { certificate: certificate.to_owned(), target: target.to_owned() };
     match client.ask(&order).await? {
-        Answer::Seen(seen) => {
-            Ok(seen.into_iter().filter_map(|(at, Chain(chain))| Some((at, chain.into_iter().next()?))).collect())
-        }
+        Answer::Seen(seen) => Ok(seen
+            .into_iter()
+            .filter_map(|(at, Chain(chain))| Some((at, chain.into_iter().next()?)))
+            .collect()),
         _ => Err(strange()),
     }
 }
@@ -176,8 +177,7 @@ impl Solver for FarSolver {
                 let said = "what is to be taken back was shown before `notafter act` was there";
                 return Err(Fault::new(FaultKind::Invalid, said).retry(Retry::Never));
             };
-            let order =
-                Order::CleanUp { certificate: self.certificate.clone(), handle: handle.to_owned() };
+            let order = Order::CleanUp { certificate: self.certificate.clone(), handle: handle.to_owned() };
             done(self.client.ask(&order).await?)
         })
     }

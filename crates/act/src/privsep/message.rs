@@ -4,10 +4,10 @@
 //! read, and whether there is such a certificate, target or name is asked of a configuration that is not the asker's. Nothing
 //! in it is ever taken as a path or a command.
 
+use notafter_core::UnixTime;
 use notafter_core::deployment::{Before, Check};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{Challenge, Identifier, KeyType};
-use notafter_core::UnixTime;
 use notafter_pki::fingerprint::{hex, unhex};
 use serde::{Deserialize, Serialize};
 
@@ -141,7 +141,8 @@ impl Order {
     /// # Errors
     /// It is none, or something in it is not as it has to be. Trying again does not mend it.
     pub fn read(bytes: &[u8]) -> Result<Self, Fault> {
-        let order: Self = serde_json::from_slice(bytes).map_err(|e| wrong(format!("this is no order: {e}")))?;
+        let order: Self =
+            serde_json::from_slice(bytes).map_err(|e| wrong(format!("this is no order: {e}")))?;
         order.check().map_err(wrong)?;
         Ok(order)
     }
@@ -173,7 +174,10 @@ impl Order {
             Self::Request { names, handle, .. } => names_of(names).and_then(|()| word("key", handle)),
             Self::Deploy { chain, key, generation, .. } => {
                 if !(1..=CHAIN_MAX).contains(&chain.0.len()) {
-                    return Err(format!("a chain has 1 to {CHAIN_MAX} certificates, this one {}", chain.0.len()));
+                    return Err(format!(
+                        "a chain has 1 to {CHAIN_MAX} certificates, this one {}",
+                        chain.0.len()
+                    ));
                 }
                 nth(*generation)?;
                 word("key", key)
@@ -228,7 +232,8 @@ fn sound(challenge: &Challenge) -> Result<(), String> {
     let thumbprint = thumbprint.and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
     let fits = thumbprint.len() == 43
         && thumbprint.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    fits.then_some(()).ok_or_else(|| "the key authorization does not belong to the token (RFC 8555 section 8.1)".into())
+    fits.then_some(())
+        .ok_or_else(|| "the key authorization does not belong to the token (RFC 8555 section 8.1)".into())
 }
 
 /// What is answered.
@@ -319,7 +324,8 @@ impl From<Fault> for Trouble {
 
 impl From<Trouble> for Fault {
     fn from(trouble: Trouble) -> Self {
-        let kind = KINDS.iter().find(|(kind, _)| *kind == trouble.kind).map_or(FaultKind::System, |(_, kind)| *kind);
+        let kind =
+            KINDS.iter().find(|(kind, _)| *kind == trouble.kind).map_or(FaultKind::System, |(_, kind)| *kind);
         let retry = match trouble.retry {
             Again::Never => Retry::Never,
             Again::At(at) => Retry::At(UnixTime(at)),

@@ -51,10 +51,14 @@ impl Porch {
         let shown = path.display();
         if let Ok(there) = fs::symlink_metadata(path) {
             if !there.file_type().is_socket() {
-                return Err(format!("{shown} is there and is no socket\nhint: name another place with --socket"));
+                return Err(format!(
+                    "{shown} is there and is no socket\nhint: name another place with --socket"
+                ));
             }
             if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(format!("another process listens on {shown}\nhint: is `notafter act` running already?"));
+                return Err(format!(
+                    "another process listens on {shown}\nhint: is `notafter act` running already?"
+                ));
             }
             // Of one that was killed.
             fs::remove_file(path).map_err(|e| format!("{shown} cannot be replaced: {e}"))?;
@@ -103,12 +107,16 @@ impl Caller {
         };
         if !desk.serves(uid) {
             log(&format!("refused: the account {uid} may not ask"));
-            let fault = Fault::new(FaultKind::PermissionDenied, format!("the account {uid} may not ask `notafter act` for anything"))
-                .retry(Retry::Never)
-                .hint("run it as the account of the service, or name another one: user in [act]");
+            let fault = Fault::new(
+                FaultKind::PermissionDenied,
+                format!("the account {uid} may not ask `notafter act` for anything"),
+            )
+            .retry(Retry::Never)
+            .hint("run it as the account of the service, or name another one: user in [act]");
             return self.reply(&Answer::Refused(fault.into())).await;
         }
-        let read = match tokio::time::timeout(PATIENCE, frame::read(&mut self.stream, frame::ORDER_MAX)).await {
+        let read = match tokio::time::timeout(PATIENCE, frame::read(&mut self.stream, frame::ORDER_MAX)).await
+        {
             Ok(Ok(bytes)) => Order::read(&bytes),
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
                 Err(Fault::new(FaultKind::Invalid, error.to_string()))
@@ -128,7 +136,10 @@ impl Caller {
         drop(place);
         let (what, certificate, target) = order.about();
         let about = format!("{what} {certificate} {target}").trim().to_owned();
-        let is_quiet = matches!(order, Order::Greet | Order::Places { .. } | Order::Look { .. } | Order::IsVisible { .. });
+        let is_quiet = matches!(
+            order,
+            Order::Greet | Order::Places { .. } | Order::Look { .. } | Order::IsVisible { .. }
+        );
         let answer = desk.answer(order).await;
         match &answer {
             Err(fault) => log(&format!("{about}: not done, asked by the account {uid}: {fault}")),

@@ -93,14 +93,21 @@ impl Shelf {
             None => Vec::new(),
         };
         let out = change(&mut list);
-        let after = if list.is_empty() { Vec::new() } else { serde_json::to_vec(&list).map_err(|e| unreadable(name, &e))? };
+        let after = if list.is_empty() {
+            Vec::new()
+        } else {
+            serde_json::to_vec(&list).map_err(|e| unreadable(name, &e))?
+        };
         let kept = before.as_deref() == Some(&after)
             || (before.is_none() && after.is_empty())
             || self.keep.keep(name, before.as_deref(), &after)?;
         wipe(after);
         before.into_iter().for_each(wipe);
         if !kept {
-            return Err(Fault::new(FaultKind::System, format!("somebody else changed {name} at the same moment")));
+            return Err(Fault::new(
+                FaultKind::System,
+                format!("somebody else changed {name} at the same moment"),
+            ));
         }
         Ok(out)
     }
@@ -167,7 +174,9 @@ impl Shelf {
                 elsewhere |= self.list::<String>(&format!("used/{other}"))?.contains(&old);
             }
             if !elsewhere {
-                self.change(&format!("keys/{drawer}"), |list: &mut Vec<KeptKey>| list.retain(|k| k.handle != old))?;
+                self.change(&format!("keys/{drawer}"), |list: &mut Vec<KeptKey>| {
+                    list.retain(|k| k.handle != old)
+                })?;
             }
         }
         Ok(())
@@ -184,13 +193,23 @@ impl Shelf {
     }
 
     /// What undoes the deployment of this generation.
-    pub(super) fn receipt(&self, certificate: &str, target: &str, generation: u64) -> Result<Option<Receipt>, Fault> {
+    pub(super) fn receipt(
+        &self,
+        certificate: &str,
+        target: &str,
+        generation: u64,
+    ) -> Result<Option<Receipt>, Fault> {
         let list: Vec<Receipt> = self.list(&receipts(certificate, target))?;
         Ok(list.into_iter().find(|known| known.generation == generation))
     }
 
     /// Keeps what takes back a challenge. The name it is taken back by: the same, however often it is shown.
-    pub(super) fn shown(&self, certificate: &str, challenge: &Challenge, cleanup: Cleanup) -> Result<String, Fault> {
+    pub(super) fn shown(
+        &self,
+        certificate: &str,
+        challenge: &Challenge,
+        cleanup: Cleanup,
+    ) -> Result<String, Fault> {
         let _turn = self.turn();
         let of = format!("{}\n{}\n{}", challenge.kind.as_str(), challenge.identifier, challenge.token);
         let handle = hex(&sha256(of.as_bytes()));

@@ -72,7 +72,9 @@ pub(crate) fn run(global: &Global, args: &Act) -> Result<End, Usage> {
     }
     let log: Log = {
         let clock = Arc::clone(&clock);
-        Arc::new(move |text: &str| print::note(&format!("{} {}", clock.now(), notafter_pki::name::printable(text))))
+        Arc::new(move |text: &str| {
+            print::note(&format!("{} {}", clock.now(), notafter_pki::name::printable(text)))
+        })
     };
     runtime.block_on(attend(porch, signals, &desk, &file, &log));
     runtime.shutdown_timeout(Duration::from_secs(5));
@@ -93,8 +95,11 @@ fn desk(data: &Data, file: PathBuf, clock: &Arc<dyn Clock>) -> Result<Desk, Usag
     let key = data.folder.join("master.key");
     // A new one would open nothing of what is kept.
     if !key.exists() && store.kept("sealed/master").map_err(|e| data.explain(&e))?.is_some() {
-        return Err(Usage::new(format!("the key {} is gone: the private keys that are kept here do not open without it", key.display()))
-            .hint("put it back; if it is lost for good, move the folder away and renew every certificate"));
+        return Err(Usage::new(format!(
+            "the key {} is gone: the private keys that are kept here do not open without it",
+            key.display()
+        ))
+        .hint("put it back; if it is lost for good, move the folder away and renew every certificate"));
     }
     let master = Master::in_file(&key).map_err(plain)?;
     let keep: Arc<dyn Keep> = Arc::new(Sealed::new(store, master));
@@ -137,7 +142,9 @@ async fn attend(porch: Porch, mut signals: Signals, desk: &Arc<Desk>, file: &Pat
         if reload {
             match desk.load() {
                 Ok(()) => log("configuration loaded anew"),
-                Err(wrong) => log(&format!("the configuration is not used: {}", wrong.replace("\nhint: ", "; "))),
+                Err(wrong) => {
+                    log(&format!("the configuration is not used: {}", wrong.replace("\nhint: ", "; ")))
+                }
             }
         }
     }

@@ -64,12 +64,16 @@ impl Sheet {
         match &self.config.act.user {
             Some(name) => self.account("act.user", name),
             None => trusted::account(USER).map_err(|what| {
-                self.wrong(None, format!("act.user: {what}\nhint: user = \"NAME\" in [act] says which account may ask"))
+                self.wrong(
+                    None,
+                    format!("act.user: {what}\nhint: user = \"NAME\" in [act] says which account may ask"),
+                )
             }),
         }
     }
 
     fn account(&self, key: &str, name: &Spanned<String>) -> Result<u32, String> {
-        trusted::account(name.get_ref()).map_err(|what| self.wrong(Some(name.span().start), format!("{key}: {what}")))
+        trusted::account(name.get_ref())
+            .map_err(|what| self.wrong(Some(name.span().start), format!("{key}: {what}")))
     }
 }
