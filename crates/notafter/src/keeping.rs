@@ -116,7 +116,7 @@ impl Sheet {
             return Ok((Vec::new(), Issuers::new()));
         }
         let roots = Roots::read();
-        let apart = self.apart()?;
+        let process = self.apart()?.map_or(Process::Only, Process::Asks);
         let by_name = self.issuers(yard, &roots)?;
         let mut windows = Vec::new();
         for table in &config.window {
@@ -138,9 +138,8 @@ impl Sheet {
             if issuers.is_empty() {
                 continue;
             }
-            let mut managed =
-                one(table, (issuers, asks), &Where { roots: &roots, yard, apart: apart.as_ref() })
-                    .map_err(&wrong)?;
+            let mut managed = one(table, (issuers, asks), &Where { roots: &roots, yard, process: &process })
+                .map_err(&wrong)?;
             for (matches, times) in &windows {
                 if matches.is_empty() || matches.iter().any(|m| fits(m, &managed.names)) {
                     managed.windows.extend(times);
@@ -186,7 +185,7 @@ impl Sheet {
             if out.iter().any(|m| m.name == *name) {
                 return Err(wrong("there are two of this name\nhint: call one of them otherwise".into()));
             }
-            let here = Where { roots: &roots, yard, apart: None };
+            let here = Where { roots: &roots, yard, process: &Process::Acts };
             out.push(one(table, (Issuers::new(), None), &here).map_err(wrong)?);
         }
         Ok(out)
@@ -216,12 +215,21 @@ impl Sheet {
     }
 }
 
+/// Which process this is, where there may be two.
+enum Process {
+    /// The only one.
+    Only,
+    /// The one that asks another to install.
+    Asks(Arc<Client>),
+    /// That other one.
+    Acts,
+}
+
 /// With what, and in which process, it is done.
 struct Where<'a> {
     roots: &'a Roots,
     yard: &'a Yard,
-    /// Whom installing is asked of, where that is another process.
-    apart: Option<&'a Arc<Client>>,
+    process: &'a Process,
 }
 
 /// Does a window's rule speak of one of these names?
@@ -281,10 +289,14 @@ fn solver(table: &CertificateTable, asks: Option<&str>, here: &Where<'_>) -> Res
         format!("solver: {}", unknown("solver", &kind, solvers::SOLVERS.iter().map(|k| k.name)))
     })?;
     let settings = settings(&solver)?;
-    if let Some(client) = here.apart.filter(|_| (kind.needs_rights)(&settings)) {
-        // Not built here: what it is given may be for the eyes of the other process alone.
-        let far = FarSolver::new(Arc::clone(client), kind.shows, table.name.get_ref());
-        return Ok(Arc::new(far));
+    // What the other process does is not built here: what it is given may be for the eyes of that one alone.
+    match (here.process, (kind.needs_rights)(&settings)) {
+        (Process::Asks(client), true) => {
+            let far = FarSolver::new(Arc::clone(client), kind.shows, table.name.get_ref());
+            return Ok(Arc::new(far));
+        }
+        (Process::Acts, false) => return Ok(Arc::new(Unasked)),
+        _ => {}
     }
     let cx = solvers::BuildCx { roots: here.roots.clone(), keep: Arc::clone(&here.yard.keep) };
     let solver = (kind.build)(settings, &cx).map_err(|e| format!("solver: {e}"))?;
@@ -316,7 +328,7 @@ fn one(
         }
         let mut target =
             target(table, label.clone(), here.roots).map_err(|e| format!("target `{label}`: {e}"))?;
-        if let Some(client) = here.apart {
+        if let Process::Asks(client) = here.process {
             let far = FarDeployer::new(Arc::clone(client), target.deployer, name, &label);
             target.deployer = Arc::new(far);
         }

@@ -258,3 +258,113 @@ fn drawer_of(handle: &str) -> Option<&str> {
     let (drawer, _) = handle.split_once('.')?;
     (drawer.len() == 32 && drawer.bytes().all(|b| b.is_ascii_hexdigit())).then_some(drawer)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use notafter_core::issuance::ChallengeType;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
+
+    impl Keep for Memory {
+        fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+            Ok(self.0.lock().expect("the map").get(name).filter(|v| !v.is_empty()).cloned())
+        }
+
+        fn keep(&self, name: &str, expected: Option<&[u8]>, value: &[u8]) -> Result<bool, Fault> {
+            let mut map = self.0.lock().expect("the map");
+            let there = map.get(name).filter(|v| !v.is_empty()).map(Vec::as_slice);
+            let is_so = there == expected;
+            if is_so {
+                map.insert(name.to_owned(), value.to_vec());
+            }
+            Ok(is_so)
+        }
+    }
+
+    fn put(shelf: &Shelf, certificates: &[&str]) -> String {
+        let certificates = certificates.iter().map(|c| (*c).to_owned()).collect();
+        let made = Made { certificates, key: Key::new(vec![1, 2, 3]), csr: vec![4] };
+        shelf.put_key(&[Identifier::Dns("a.test".into())], made).expect("kept")
+    }
+
+    fn is_there(shelf: &Shelf, handle: &str) -> bool {
+        shelf.key(handle).expect("read").is_some()
+    }
+
+    #[test]
+    fn keys_are_kept_for_the_two_last_deployments_and_the_rest_is_bounded() {
+        let shelf = Shelf::new(Arc::new(Memory::default()));
+        let first = put(&shelf, &["one"]);
+        let kept = shelf.key(&first).expect("read").expect("there");
+        assert_eq!((kept.key.expose(), kept.csr.as_slice()), (&[1, 2, 3][..], &[4][..]));
+        let mut used = vec![first];
+        for _ in 0..3 {
+            let last = used.last().cloned().expect("one");
+            // Twice, as two targets do.
+            shelf.used("one", &last).expect("noted");
+            shelf.used("one", &last).expect("noted");
+            used.push(put(&shelf, &["one"]));
+        }
+        let there: Vec<bool> = used.iter().map(|handle| is_there(&shelf, handle)).collect();
+        assert_eq!(there, [false, true, true, true]);
+        // Those that were never used make room for each other, and for nothing else.
+        let many: Vec<String> = (0..UNUSED_MAX + 5).map(|_| put(&shelf, &["one"])).collect();
+        assert_eq!(many.iter().filter(|handle| is_there(&shelf, handle)).count(), UNUSED_MAX);
+        assert!(is_there(&shelf, &used[1]) && is_there(&shelf, &used[2]) && !is_there(&shelf, &used[3]));
+        for wrong in ["", ".", "../../x.y", "0123", &format!("{}.x", "0".repeat(32))] {
+            assert!(!is_there(&shelf, wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_another_certificate_of_the_same_names_uses_stays() {
+        let shelf = Shelf::new(Arc::new(Memory::default()));
+        let shared = put(&shelf, &["one", "two"]);
+        shelf.used("one", &shared).expect("noted");
+        shelf.used("two", &shared).expect("noted");
+        for _ in 0..3 {
+            let next = put(&shelf, &["one", "two"]);
+            shelf.used("one", &next).expect("noted");
+        }
+        assert!(is_there(&shelf, &shared));
+        for _ in 0..2 {
+            let next = put(&shelf, &["one", "two"]);
+            shelf.used("two", &next).expect("noted");
+        }
+        assert!(!is_there(&shelf, &shared));
+    }
+
+    #[test]
+    fn receipts_and_challenges_are_each_certificates_own() {
+        let shelf = Shelf::new(Arc::new(Memory::default()));
+        for generation in 1..=6 {
+            let receipt = Receipt { generation, before: None, undo: json!({ "set": generation }) };
+            shelf.put_receipt("one", "web", receipt.clone()).expect("kept");
+            shelf.put_receipt("one", "web", receipt).expect("kept");
+        }
+        let of = |certificate: &str, target: &str, generation| {
+            shelf.receipt(certificate, target, generation).expect("read").map(|r| r.undo["set"].clone())
+        };
+        assert_eq!((of("one", "web", 2), of("one", "web", 3)), (None, Some(json!(3))));
+        assert_eq!((of("one", "mail", 6), of("two", "web", 6)), (None, None));
+        let challenge = Challenge {
+            identifier: Identifier::Dns("a.test".into()),
+            kind: ChallengeType::Http01,
+            token: "token".into(),
+            key_authorization: "token.print".into(),
+        };
+        let shown = |value: i32| shelf.shown("one", &challenge, Cleanup(json!(value))).expect("kept");
+        let handle = shown(1);
+        assert_eq!(shown(2), handle, "shown again is the same");
+        let left = |certificate: &str| shelf.cleanup(certificate, &handle).expect("read").map(|c| c.0);
+        assert_eq!((left("one"), left("two")), (Some(json!(2)), None));
+        shelf.taken_back("one", &handle).expect("noted");
+        assert_eq!(left("one"), None);
+    }
+}
