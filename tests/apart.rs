@@ -329,6 +329,37 @@ fn nobody_else_is_heard_and_nothing_else_is_done() {
     assert!(gone == json!("done") && !file.exists(), "{gone}");
 }
 
+/// Whoever puts a socket of their own in that place would make our keys; an account that the site chose is named.
+#[test]
+fn a_stranger_behind_the_socket_is_not_asked() {
+    let mut house = House::new("apart-stranger", &House::exec_tables(&["true"]));
+    let theirs = house.lab.subfolder("theirs");
+    for folder in [theirs.as_path(), house.socket.parent().expect("a folder")] {
+        chown(folder, Some(1), Some(1)).expect("theirs");
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("set");
+    }
+    house.state = theirs.join("state");
+    house.acts_as = Some((1, NOBODY.1));
+    house.start();
+    let doctor = house.ask(&["doctor", "--json"]);
+    assert!(
+        doctor.out.contains("is a process of the account 1, and not the one that installs here"),
+        "{}",
+        doctor.out
+    );
+    let text = fs::read_to_string(&house.config).expect("the configuration");
+    fs::write(&house.config, text.replace("user = \"nobody\"", "user = \"nobody\"\nruns_as = \"1\""))
+        .expect("written");
+    let doctor = house.ask(&["doctor", "--json"]);
+    assert!(doctor.out.contains("act.sock answers"), "{}", doctor.out);
+    // It obeys a file that its own account could change, too, and none of anybody else.
+    chown(&house.config, Some(1), None).expect("given away");
+    let places = json!({"do": "places", "certificate": "one", "target": "hook"});
+    assert!(order(&house.socket, &places)["places"].is_array());
+    chown(&house.config, Some(2), None).expect("given away");
+    assert!(fault(&order(&house.socket, &places)).contains("belongs to the account 2"));
+}
+
 #[test]
 fn garbage_and_floods_are_bounded() {
     let mut house = House::new("apart-flood", &House::exec_tables(&["true"]));

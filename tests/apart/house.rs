@@ -31,6 +31,8 @@ pub(crate) struct House {
     pub(crate) socket: PathBuf,
     /// Where challenges are shown.
     pub(crate) root: PathBuf,
+    /// As whom `notafter act` runs; root, where nothing is said.
+    pub(crate) acts_as: Option<Account>,
     act: Option<Child>,
 }
 
@@ -58,7 +60,7 @@ impl House {
             tables.replace("WEBROOT", &root.display().to_string()),
         );
         fs::write(&config, text).expect("written");
-        Self { lab, config, data, state, socket, root, act: None }
+        Self { lab, config, data, state, socket, root, acts_as: None, act: None }
     }
 
     /// Two certificates whose targets are programs: the first one's is this.
@@ -80,6 +82,9 @@ impl House {
     fn act(&self) -> Command {
         let mut command = notafter(&["act"]);
         command.arg("--config").arg(&self.config).arg("--data").arg(&self.state);
+        if let Some((uid, gid)) = self.acts_as {
+            command.uid(uid).gid(gid).current_dir("/");
+        }
         command
     }
 
@@ -286,7 +291,8 @@ impl Web {
 
 impl Drop for Web {
     fn drop(&mut self) {
-        let _ = self.nginx.kill();
+        // Killed, it would leave its workers behind.
+        program::signal("TERM", &[i64::from(self.nginx.id())]);
         let _ = self.nginx.wait();
     }
 }
