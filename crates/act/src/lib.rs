@@ -8,6 +8,7 @@ pub mod deployers;
 pub mod http;
 pub mod issuers;
 pub mod notifiers;
+pub mod privsep;
 pub mod pulse;
 pub mod request;
 pub mod roots;

@@ -12,6 +12,8 @@ use rcgen::{
 };
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::privsep;
+
 /// Makes a key of this type, or takes the one that there is, and signs a request for these names with it.
 ///
 /// # Errors
@@ -20,6 +22,9 @@ pub fn make(names: &[Identifier], key_type: KeyType, kept: Option<&Key>) -> Resu
     let failed = |what: &str, error: rcgen::Error| {
         Fault::new(FaultKind::Invalid, format!("{what} could not be made: {error}"))
     };
+    if let Some(key) = kept {
+        privsep::is_here(key, "this renewal")?;
+    }
     let pair = match kept {
         Some(key) => open(key, key_type).map_err(|e| failed("a request with the key that was kept", e))?,
         None => generate(key_type).map_err(|e| failed(&format!("a key of type {key_type}"), e))?,

@@ -13,6 +13,7 @@ mod unasked;
 
 use std::sync::Arc;
 
+use notafter_core::issuance::ChallengeType;
 use notafter_core::joints::{Keep, Solver};
 use serde_json::Value;
 
@@ -25,21 +26,28 @@ use crate::roots::Roots;
 pub const SOLVERS: &[SolverKind] = &[
     SolverKind {
         name: "dns-01",
+        shows: ChallengeType::Dns01,
         doc: "A TXT record in DNS, by an API, a dynamic update or a program (RFC 8555 section 8.4).",
         build: |table, cx| Ok(Box::new(dns_01::Dns01::open(table, cx)?)),
         settings: dns_01::schema,
+        // Programs of the site's; everybody else is asked over the network.
+        needs_rights: |table| dns_01::runs_a_program(table),
     },
     SolverKind {
         name: "http-01",
+        shows: ChallengeType::Http01,
         doc: "A file or a small answer on port 80 (RFC 8555 section 8.3).",
         build: |table, cx| Ok(Box::new(http_01::Http01::open(table, cx)?)),
         settings: http_01::schema,
+        needs_rights: |table| table["server"] != true,
     },
     SolverKind {
         name: "tls-alpn-01",
+        shows: ChallengeType::TlsAlpn01,
         doc: "A certificate of its own kind on port 443 (RFC 8737).",
         build: |table, _| Ok(Box::new(tls_alpn_01::TlsAlpn01::open(table)?)),
         settings: tls_alpn_01::schema,
+        needs_rights: |_| true,
     },
 ];
 
@@ -65,10 +73,14 @@ pub type Built = Result<Box<dyn Solver>, String>;
 pub struct SolverKind {
     /// `kind = "..."` in the table.
     pub name: &'static str,
+    /// The challenge.
+    pub shows: ChallengeType,
     /// One line for the reference page.
     pub doc: &'static str,
     /// Builds one from its table without `kind`.
     pub build: fn(Value, &BuildCx) -> Built,
     /// The JSON schema of its table.
     pub settings: fn() -> Value,
+    /// Does one with this table write files, open a port or run a program? Then it belongs where there are the rights to.
+    pub needs_rights: fn(&Value) -> bool,
 }

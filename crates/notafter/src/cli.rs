@@ -106,6 +106,8 @@ pub(crate) enum Command {
     Why(Why),
     /// The server: looks on schedule, remembers, tells people, shows pages
     Serve(Serve),
+    /// Installs for the server, with the rights that the server has not: listens on a socket of this machine alone
+    Act(Act),
     /// Print a link that signs one browser in, once, within ten minutes
     SignIn,
     /// Look now, and put it on the server's schedule
@@ -236,6 +238,14 @@ pub(crate) struct Serve {
     /// Address and port [default: as configured, else 127.0.0.1:4747]
     #[arg(long, value_name = "ADDR", value_parser = listen)]
     pub(crate) listen: Option<std::net::SocketAddr>,
+}
+
+/// The process that installs.
+#[derive(Args)]
+pub(crate) struct Act {
+    /// Where to listen [default: as configured, else /run/notafter/act.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// An address with a port; `localhost` is 127.0.0.1.

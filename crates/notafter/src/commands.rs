@@ -1,5 +1,6 @@
 //! One file a command, and how a command may end.
 
+pub(crate) mod act;
 pub(crate) mod adopt;
 pub(crate) mod alert;
 pub(crate) mod backup;

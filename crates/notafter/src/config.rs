@@ -4,6 +4,7 @@
 //! is `plan.rs`'s, which file is read `assemble.rs`'s. The doc comments here are the reference: the JSON
 //! schema and the commented file of `config init` are made from the same words.
 
+pub(crate) mod apart;
 pub(crate) mod entries;
 pub(crate) mod init;
 pub(crate) mod managed;
@@ -72,6 +73,9 @@ pub(crate) struct Config {
     /// Where the key lies that seals what is secret.
     #[serde(default)]
     pub(crate) keys: managed::KeysTable,
+    /// Two processes: another one has the rights to install.
+    #[serde(default)]
+    pub(crate) act: apart::ActTable,
     /// A dead man's switch elsewhere, told that this server lives.
     #[schemars(with = "Option<HeartbeatTable>")]
     pub(crate) heartbeat: Option<Spanned<HeartbeatTable>>,

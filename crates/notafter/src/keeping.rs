@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use notafter_act::issuers::IssuerKind;
+use notafter_act::privsep::{self, Client, FarDeployer, FarSolver};
 use notafter_act::roots::Roots;
 use notafter_act::solvers::Unasked;
 use notafter_act::{deployers, issuers, request, solvers};
@@ -19,7 +20,7 @@ use notafter_core::owner::Match;
 use notafter_core::query::{nearest, span};
 use notafter_engine::renew::pass::Keeping;
 use notafter_engine::renew::rehearsal;
-use notafter_engine::renew::{Issuers, Managed, ManagedTarget, Tools};
+use notafter_engine::renew::{Issuers, MakeRequest, Managed, ManagedTarget, Tools};
 use notafter_engine::setup::{Planned, Setup};
 use notafter_store::Store;
 use notafter_store::seal::Sealed;
@@ -29,7 +30,7 @@ use crate::config::managed::{CertificateTable, TargetTable, settings};
 use crate::config::plan::Sheet;
 use crate::data::Data;
 use crate::home::Home;
-use crate::places::Places;
+use crate::places::{Places, Written};
 use crate::watches::Watch;
 use crate::{holder, own, trusted};
 
@@ -115,6 +116,7 @@ impl Sheet {
             return Ok((Vec::new(), Issuers::new()));
         }
         let roots = Roots::read();
+        let process = self.apart()?.map_or(Process::Only, Process::Asks);
         let by_name = self.issuers(yard, &roots)?;
         let mut windows = Vec::new();
         for table in &config.window {
@@ -136,7 +138,8 @@ impl Sheet {
             if issuers.is_empty() {
                 continue;
             }
-            let mut managed = one(table, (issuers, asks), &roots, yard).map_err(&wrong)?;
+            let mut managed = one(table, (issuers, asks), &Where { roots: &roots, yard, process: &process })
+                .map_err(&wrong)?;
             for (matches, times) in &windows {
                 if matches.is_empty() || matches.iter().any(|m| fits(m, &managed.names)) {
                     managed.windows.extend(times);
@@ -164,6 +167,69 @@ impl Sheet {
     pub(crate) fn closed(&self) -> Result<Calendar, String> {
         self.config.calendar().map_err(|(at, what)| self.wrong(Some(at), what))
     }
+}
+
+impl Sheet {
+    /// What is done here for others (`notafter act`): of every certificate the targets and the solver, and nobody who issues.
+    ///
+    /// # Errors
+    /// The first mistake, with its line and what to do.
+    pub(crate) fn at_hand(&self, yard: &Yard) -> Result<Vec<Managed>, String> {
+        let roots = Roots::read();
+        let mut out: Vec<Managed> = Vec::new();
+        for table in &self.config.certificate {
+            let name = table.name.get_ref();
+            let wrong = |what: String| {
+                self.wrong(Some(table.name.span().start), format!("certificate `{name}`: {what}"))
+            };
+            if out.iter().any(|m| m.name == *name) {
+                return Err(wrong("there are two of this name\nhint: call one of them otherwise".into()));
+            }
+            let here = Where { roots: &roots, yard, process: &Process::Acts };
+            out.push(one(table, (Issuers::new(), None), &here).map_err(wrong)?);
+        }
+        Ok(out)
+    }
+}
+
+impl Sheet {
+    /// The files that targets write, each with the names of its certificate and target.
+    ///
+    /// # Errors
+    /// The first mistake in a target.
+    pub(crate) fn written(&self) -> Result<Vec<Written>, String> {
+        let roots = Roots::none();
+        let mut out = Vec::new();
+        for certificate in &self.config.certificate {
+            for (n, table) in certificate.target.iter().enumerate() {
+                let label = table.label(n);
+                let places = target(table, label.clone(), &roots)?.deployer.places();
+                out.extend(places.into_iter().map(|place| Written {
+                    place,
+                    certificate: certificate.name.get_ref().clone(),
+                    target: label.clone(),
+                }));
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Which process this is, where there may be two.
+enum Process {
+    /// The only one.
+    Only,
+    /// The one that asks another to install.
+    Asks(Arc<Client>),
+    /// That other one.
+    Acts,
+}
+
+/// With what, and in which process, it is done.
+struct Where<'a> {
+    roots: &'a Roots,
+    yard: &'a Yard,
+    process: &'a Process,
 }
 
 /// Does a window's rule speak of one of these names?
@@ -204,12 +270,7 @@ fn chosen<'a>(
 }
 
 /// How control of the names is proved.
-fn solver(
-    table: &CertificateTable,
-    asks: Option<&str>,
-    roots: &Roots,
-    yard: &Yard,
-) -> Result<Arc<dyn Solver>, String> {
+fn solver(table: &CertificateTable, asks: Option<&str>, here: &Where<'_>) -> Result<Arc<dyn Solver>, String> {
     let example = "solver = { kind = \"http-01\", webroot = \"/var/www/html\" }";
     let Some(mut solver) = table.solver.clone() else {
         return match asks {
@@ -227,18 +288,27 @@ fn solver(
     let kind = solvers::find(&kind).ok_or_else(|| {
         format!("solver: {}", unknown("solver", &kind, solvers::SOLVERS.iter().map(|k| k.name)))
     })?;
-    let cx = solvers::BuildCx { roots: roots.clone(), keep: Arc::clone(&yard.keep) };
-    let solver = (kind.build)(settings(&solver)?, &cx).map_err(|e| format!("solver: {e}"))?;
+    let settings = settings(&solver)?;
+    // What the other process does is not built here: what it is given may be for the eyes of that one alone.
+    match (here.process, (kind.needs_rights)(&settings)) {
+        (Process::Asks(client), true) => {
+            let far = FarSolver::new(Arc::clone(client), kind.shows, table.name.get_ref());
+            return Ok(Arc::new(far));
+        }
+        (Process::Acts, false) => return Ok(Arc::new(Unasked)),
+        _ => {}
+    }
+    let cx = solvers::BuildCx { roots: here.roots.clone(), keep: Arc::clone(&here.yard.keep) };
+    let solver = (kind.build)(settings, &cx).map_err(|e| format!("solver: {e}"))?;
     Ok(Arc::from(solver))
 }
 
 fn one(
     table: &CertificateTable,
     (issuers, asks): (Issuers, Option<&str>),
-    roots: &Roots,
-    yard: &Yard,
+    here: &Where<'_>,
 ) -> Result<Managed, String> {
-    let solver = solver(table, asks, roots, yard)?;
+    let solver = solver(table, asks, here)?;
     let length = |key: &str, text: &Option<String>| -> Result<Option<i64>, String> {
         let Some(text) = text else { return Ok(None) };
         let read = span(text).filter(|s| *s > 0);
@@ -249,18 +319,25 @@ fn one(
             )
         })
     };
+    let name = table.name.get_ref();
     let mut targets: Vec<ManagedTarget> = Vec::new();
     for (n, table) in table.target.iter().enumerate() {
         let label = table.label(n);
         if targets.iter().any(|t| t.label == label) {
             return Err(format!("two targets are called `{label}`\nhint: call one of them otherwise"));
         }
-        targets.push(target(table, label.clone(), roots).map_err(|e| format!("target `{label}`: {e}"))?);
+        let mut target =
+            target(table, label.clone(), here.roots).map_err(|e| format!("target `{label}`: {e}"))?;
+        if let Process::Asks(client) = here.process {
+            let far = FarDeployer::new(Arc::clone(client), target.deployer, name, &label);
+            target.deployer = Arc::new(far);
+        }
+        targets.push(target);
     }
     let by_hand = targets.iter().any(|t| t.deployer.by_hand().is_some());
     let profile = table.profile.clone().map(|name| Profile { name, required: table.profile_required });
     Ok(Managed {
-        name: table.name.get_ref().clone(),
+        name: name.clone(),
         names: table.identifiers()?,
         key: table.key_type()?,
         profile,
@@ -302,10 +379,14 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
 /// What renewals are done with.
 pub(crate) fn tools(sheet: &Sheet, data: &Data, keep: Arc<dyn Keep>) -> Result<Tools, String> {
     let home = Home::of(&data.database);
+    let make: MakeRequest = match sheet.apart()? {
+        Some(client) => Arc::new(move |names, key, kept| privsep::make(&client, names, key, kept)),
+        None => Arc::new(request::make),
+    };
     Ok(Tools {
         keep,
-        probe: Arc::new(Places::new(sheet)),
-        make: Arc::new(request::make),
+        probe: Arc::new(Places::new(sheet)?),
+        make,
         calendar: sheet.closed()?,
         holder: holder::own(),
         is_gone: Arc::new(holder::is_gone),
@@ -394,5 +475,10 @@ pub(crate) fn setup(
 /// # Errors
 /// The first mistake, with its line.
 pub(crate) fn checked(sheet: &Sheet, now: UnixTime) -> Result<Vec<String>, String> {
-    Ok(sheet.managed(&Yard::checking(), now)?.into_iter().map(|m| m.name).collect())
+    let names = sheet.managed(&Yard::checking(), now)?.into_iter().map(|m| m.name).collect();
+    // What the other process does is judged by whoever could be it: what it is given may be for its eyes alone.
+    if sheet.apart()?.is_some() && rustix::process::geteuid().is_root() {
+        sheet.at_hand(&Yard::checking())?;
+    }
+    Ok(names)
 }

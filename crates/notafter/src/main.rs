@@ -3,6 +3,7 @@
 //! `cli` reads, `assemble` plugs the providers in, `commands` do one thing each, `print` says it. Only
 //! this crate prints or ends the process.
 
+mod acting;
 mod amend;
 mod assemble;
 mod beside;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Verify(verify) => commands::verify::run(&cli.global, verify),
         Command::Why(why) => commands::why::run(&cli.global, why),
         Command::Serve(serve) => commands::serve::run(&cli.global, &serve),
+        Command::Act(act) => commands::act::run(&cli.global, &act),
         Command::SignIn => commands::export::sign_in(&cli.global),
         Command::Watch(watch) => commands::watch::run(&cli.global, watch),
         Command::Ls(ls) => commands::ls::run(&cli.global, &ls),

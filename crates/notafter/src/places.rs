@@ -3,11 +3,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use notafter_act::privsep::{self, Client};
 use notafter_act::secret::Secret;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::{BoxFuture, Cx, Probe, Sink};
 use notafter_core::location::Location;
-use notafter_core::observation::Observation;
+use notafter_core::observation::{Facts, Observation, Seen};
 
 use crate::assemble;
 use crate::cli::Look;
@@ -19,12 +20,62 @@ pub(crate) struct Places {
     look: Look,
     /// Keystores that targets write, and the passwords they write them with.
     stores: Vec<(Location, Secret)>,
+    /// Files that another process writes, which may read them, too.
+    apart: Option<Apart>,
+}
+
+/// Whom it is asked of, and which files it is about.
+struct Apart {
+    client: Arc<Client>,
+    files: Vec<Written>,
 }
 
 impl Places {
-    pub(crate) fn new(sheet: &Sheet) -> Self {
-        Self { look: sheet.look_closely(), stores: stores(sheet) }
+    /// With what the configuration says of them.
+    ///
+    /// # Errors
+    /// The first mistake in it.
+    pub(crate) fn new(sheet: &Sheet) -> Result<Self, String> {
+        let apart = match sheet.apart()? {
+            Some(client) => Some(Apart { client, files: sheet.written()? }),
+            None => None,
+        };
+        Ok(Self { apart, ..Self::near(sheet) })
     }
+
+    /// With this process's own eyes alone.
+    pub(crate) fn near(sheet: &Sheet) -> Self {
+        Self { look: sheet.look_closely(), stores: stores(sheet), apart: None }
+    }
+}
+
+/// A file that a target writes, with the names of its certificate and target.
+pub(crate) struct Written {
+    pub(crate) place: Location,
+    pub(crate) certificate: String,
+    pub(crate) target: String,
+}
+
+impl Apart {
+    /// What whoever writes a file reads in it.
+    async fn look(&self, cx: &Cx, location: &str) -> Result<Vec<Observation>, Fault> {
+        let Some(file) = self.files.iter().find(|f| f.place.as_str() == location) else {
+            return Ok(Vec::new());
+        };
+        let seen = privsep::look(&self.client, &file.certificate, &file.target).await?;
+        let of_it = seen.into_iter().filter(|(at, _)| at.split('#').next() == Some(location));
+        let observed = of_it.map(|(_, leaf)| Observation {
+            at: cx.clock.now(),
+            location: file.place.clone(),
+            seen: Seen::Chain { chain: vec![leaf.into()], role: None, leads: true, facts: Facts::default() },
+        });
+        Ok(observed.collect())
+    }
+}
+
+/// Does it say which certificate is there?
+pub(crate) fn leads(observation: &Observation) -> bool {
+    matches!(&observation.seen, Seen::Chain { leads: true, .. })
 }
 
 /// The keystores of all targets.
@@ -65,7 +116,14 @@ impl Probe for Places {
                 let sink: Arc<dyn Sink> = Arc::clone(&tray) as Arc<dyn Sink>;
                 source.discover(cx, sink).await?;
             }
-            Ok(std::mem::take(&mut *tray.0.lock().unwrap_or_else(PoisonError::into_inner)))
+            let near = std::mem::take(&mut *tray.0.lock().unwrap_or_else(PoisonError::into_inner));
+            if let Some(apart) = self.apart.as_ref().filter(|_| !near.iter().any(leads)) {
+                let far = apart.look(cx, location).await?;
+                if !far.is_empty() {
+                    return Ok(far);
+                }
+            }
+            Ok(near)
         })
     }
 }

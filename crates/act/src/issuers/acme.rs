@@ -39,6 +39,7 @@ use serde_json::{Value, json};
 
 pub use account::Imported;
 use ca::Ca;
+pub(crate) use document::is_token;
 use document::{Directory, RenewalInfo};
 pub use import::{FoundAccount, accounts};
 use jws::{By, b64};

@@ -33,7 +33,7 @@ use serde_json::Value;
 
 use self::look::{View, look};
 use self::provider::{Provider, Record, Room};
-pub(super) use self::settings::schema;
+pub(super) use self::settings::{runs_a_program, schema};
 use self::trace::Trace;
 use self::walk::{Resolver, Server, Zone};
 use super::BuildCx;

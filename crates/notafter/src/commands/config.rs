@@ -79,6 +79,9 @@ fn check(global: &Global) -> Result<End, Usage> {
     if !kept.is_empty() {
         line("certificate kept alive", kept);
     }
+    for (is_well, said) in super::doctor::apart::visit(&sheet).map_err(explain)? {
+        text.push_str(&format!("  act: {}{said}\n", if is_well { "" } else { "not well: " }));
+    }
     let silent = setup.people.get(&setup.last_resort).is_none_or(|p| p.notify.is_empty());
     if silent {
         text.push_str("  nobody is told: the owner of last resort has no notifier\n");

@@ -22,6 +22,7 @@ use crate::print;
 use crate::print::paper::{Ink, Paper};
 use crate::watches;
 
+pub(crate) mod apart;
 mod dns;
 mod smtp;
 
@@ -63,6 +64,12 @@ pub(crate) fn run(global: &Global) -> Result<End, Usage> {
     folder(&mut visit, &data);
     resolver(&mut visit, &sheet, &data, now);
     names(&mut visit, &sheet);
+    match apart::visit(&sheet) {
+        Ok(said) => said.into_iter().for_each(|(is_well, text)| {
+            visit.add(if is_well { Mark::Well } else { Mark::Ill }, "act", text);
+        }),
+        Err(wrong) => visit.add(Mark::Ill, "act", wrong.replace("\nhint: ", "; ")),
+    }
     outside(&mut visit, &sheet);
     Ok(report(global, &visit))
 }

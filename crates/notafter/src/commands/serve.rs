@@ -151,14 +151,14 @@ fn count(n: usize) -> String {
 }
 
 /// What an administrator and a keyboard send.
-struct Signals {
-    hup: Signal,
-    term: Signal,
-    int: Signal,
+pub(super) struct Signals {
+    pub(super) hup: Signal,
+    pub(super) term: Signal,
+    pub(super) int: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             hup: signal(SignalKind::hangup())?,
             term: signal(SignalKind::terminate())?,

@@ -127,6 +127,11 @@ pub(crate) const TEXT: &str = r##"# Notafter. Everything here has a default: wit
 # reload = ["systemctl", "reload", "nginx"]
 # prove = ["tls://10.0.0.5:443?sni=api.example.com"]
 
+# Another process installs, with rights that the server has not: `notafter act`, as root.
+# [act]
+# socket = "/run/notafter/act.sock"
+# user = "notafter"                    # who may ask it, besides root
+
 # When new ones may be installed.
 # [[window]]
 # match = ["name:*.example.com"]
@@ -162,6 +167,7 @@ mod tests {
         let kept = (config.issuer.len(), config.certificate.len(), config.window.len());
         assert_eq!(kept, (1, 1, 1));
         assert_eq!(config.certificate[0].target.len(), 1);
+        assert!(config.act.socket.is_some());
         assert!(config.server.gone_after.is_some() && config.heartbeat.is_some());
     }
 

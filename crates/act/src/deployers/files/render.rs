@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::settings::{Form, Order, Settings};
 use crate::deployers::keystore::{self, jks, pkcs7, pkcs12};
 use crate::deployers::pem;
+use crate::privsep;
 
 /// A bundle that belongs to the deployment.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ impl Goods {
         let Some(leaf) = leaf else {
             return Err(wrong(format!("the bundle of {} holds no certificate", bundle.name)));
         };
+        privsep::is_here(&bundle.key, &bundle.name)?;
         let key = PrivateKey::recognise(bundle.key.expose()).and_then(|key| key.key_id());
         if key != Some(leaf.key_id()) {
             return Err(wrong(format!(

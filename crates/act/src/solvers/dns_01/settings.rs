@@ -157,6 +157,11 @@ impl Kind {
     }
 }
 
+/// Is the provider of this table a program of the site's? One that nobody knows is refused elsewhere.
+pub(in crate::solvers) fn runs_a_program(table: &Value) -> bool {
+    table["provider"].as_str().and_then(|name| Kind::find(name).ok()).is_some_and(Kind::runs_a_program)
+}
+
 /// Every setting that a provider of an API, a name server or acme-dns has, with who has it.
 fn plain() -> BTreeMap<&'static str, (bool, Vec<&'static str>)> {
     let own = [("rfc2136", rfc2136::FIELDS), ("acme-dns", acme_dns::FIELDS)];
