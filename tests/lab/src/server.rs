@@ -37,6 +37,8 @@ pub enum Starttls {
     Mysql,
     /// An X.224 exchange first.
     Rdp,
+    /// A line of the server first.
+    Nats,
 }
 
 /// One place where a server serves a certificate.
