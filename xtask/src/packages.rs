@@ -154,7 +154,7 @@ const TESTS: &[Package] = &[
     install("nats-server", "nats-server", "TLS after a line of the server"),
     install("rabbitmq-server", "rabbitmq-server", "forgets its certificate when it is told to"),
     install("stunnel4", "stunnel4", "TLS in front of others"),
-    install("tomcat10-common", "/usr/share/tomcat10/bin/catalina.sh", "reads its certificate once"),
+    install("tomcat10", "/usr/lib/systemd/system/tomcat10.service", "reads its certificate once"),
     install("unbound", "unbound", "DNS over TLS that never reloads"),
     unpack("exim4-daemon-light", "/usr/sbin/exim4", "watches its certificate (excludes postfix)"),
     install("libidn12", library!("libidn.so.12"), "a library of exim, which is only unpacked"),

@@ -54,6 +54,8 @@ pub fn again(lab: &Lab, test: &str, layers: &[&str], variable: (&str, &str)) -> 
         return Err(NotRun::new("machine", "only root can make one"));
     }
     let (folder, temporary) = (lab.subfolder("machine"), lab.subfolder("tmp"));
+    // Servers of other accounts write there, too.
+    fs::set_permissions(&temporary, Permissions::from_mode(0o1777)).map_err(failed)?;
     let layers: Vec<String> = layers.iter().map(|l| unpacked(l).to_string_lossy().into_owned()).collect();
     if let Some(missing) = layers.iter().find(|layer| !Path::new(layer).exists()) {
         return Err(NotRun::new("machine", format!("{missing} was not unpacked")));

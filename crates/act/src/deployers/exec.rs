@@ -19,7 +19,7 @@ use notafter_pki::container::{Limits, open};
 use rustix::process::{Pid, geteuid, test_kill_process};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::command::{Argv, check_argv, program, run};

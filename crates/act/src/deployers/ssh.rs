@@ -174,8 +174,7 @@ impl Ssh {
         let places = self.plain.places();
         let back = if ask.back { "yes" } else { "no" };
         let limit = (timeout.as_secs() / 3).max(1).to_string();
-        for word in [ask.op, ask.set, ask.other, back, &limit, &self.plain.shows().to_string(), &places.len().to_string()]
-        {
+        for word in [ask.op, ask.set, ask.other, back, &limit, &places.len().to_string()] {
             line(&mut input, word);
         }
         for (n, place) in (1..).zip(&places) {
@@ -243,7 +242,7 @@ impl Ssh {
         let print = self.plain.made_from(goods);
         let mut set = format!("gen-{}-{}", goods.generation, print.get(..12).unwrap_or_default());
         let mut seen = self.look(&set).await?;
-        let (mut replaces, mut before) = (seen.replaces.take(), seen.before(&self.plain));
+        let (mut before, mut replaces) = (seen.before(&self.plain), seen.replaces.take());
         let in_force = seen.force.clone();
         if !seen.is_usable(&self.plain) {
             // Written with another password than the one that is set now.
@@ -251,7 +250,7 @@ impl Ssh {
             if in_force.as_ref().is_some_and(|name| name.starts_with(&base)) {
                 set = in_force.clone().unwrap_or_default();
                 seen = self.look(&set).await?;
-                (replaces, before) = (seen.replaces.take(), seen.before(&self.plain));
+                (before, replaces) = (seen.before(&self.plain), seen.replaces.take());
             }
             if !seen.is_usable(&self.plain) {
                 let mut nonce = [0u8; 4];
@@ -293,15 +292,15 @@ impl Ssh {
             .hint("give this certificate a file of its own"));
         }
         let name = |key: &str| field(&said, key).filter(|name| is_set(name));
-        let decoded = |key: String| Some(Zeroizing::new(STANDARD.decode(field(&said, &key)?).ok()?));
         let all = |key: &str| {
             let read = (1..=self.plain.places().len()).filter(|n| self.plain.is_read(*n));
-            read.filter_map(|n| Some((n, decoded(format!("{key} {n} "))?))).collect()
+            let decoded = |n| STANDARD.decode(field(&said, &format!("{key} {n} "))?).ok();
+            read.filter_map(|n| Some((n, Zeroizing::new(decoded(n)?)))).collect()
         };
         Ok(Seen {
             force: name("force "),
             replaces: name("replaces "),
-            before: decoded("before ".to_owned()),
+            was: all("was"),
             there: all("there"),
             has: all("has"),
         })
@@ -340,19 +339,22 @@ fn generation(set: &str) -> Option<u64> {
     set.strip_prefix("gen-")?.split('-').next()?.parse().ok()
 }
 
-/// What was seen on the far host, by the numbers of the files.
+/// Files by their numbers.
+type Contents = BTreeMap<usize, Zeroizing<Vec<u8>>>;
+
+/// What was seen on the far host.
 #[derive(Default)]
 struct Seen {
     /// The set that is in force, if it is one of ours.
     force: Option<String>,
     /// What the set that was asked for replaced.
     replaces: Option<String>,
-    /// The file that shows the certificate, as it was before that set.
-    before: Option<Zeroizing<Vec<u8>>>,
+    /// What that was.
+    was: Contents,
     /// What is in place.
-    there: BTreeMap<usize, Zeroizing<Vec<u8>>>,
+    there: Contents,
     /// The same of the set that was asked for, if there is one.
-    has: BTreeMap<usize, Zeroizing<Vec<u8>>>,
+    has: Contents,
 }
 
 impl Seen {
@@ -366,9 +368,10 @@ impl Seen {
         self.there.iter().find_map(|(n, bytes)| plain.leaf(*n, bytes))
     }
 
-    /// The certificate that was there.
+    /// The certificate that was there before the set.
     fn before(&self, plain: &Plain) -> Option<Before> {
-        let leaf = plain.leaf(plain.shows(), self.before.as_ref()?)?;
+        let files = if self.replaces.is_some() { &self.was } else { &self.there };
+        let leaf = files.iter().find_map(|(n, bytes)| plain.leaf(*n, bytes))?;
         let not_after = Certificate::parse(&leaf).ok()?.not_after()?;
         Some(Before { fingerprint: Fingerprint::of(&leaf).to_string(), not_after: not_after.0 })
     }

@@ -13,7 +13,7 @@ swap() { mv -fT -- "$1" "$2" || fail "$2 could not be replaced"; }
 copy() { cp -a -- "$1" "$2" 2>/dev/null || cp -p -- "$1" "$2" || fail "$2 could not be written"; }
 path() { eval "p=\$path$1"; d=${p%/*}; d=${d:-/}; b=${p##*/}; new=$d/.$b.notafter-new; link=$d/.$b.notafter-link; }
 
-read -r op; read -r set; read -r other; read -r back; read -r limit; read -r shows; read -r files
+read -r op; read -r set; read -r other; read -r back; read -r limit; read -r files
 i=1
 while [ "$i" -le "$files" ]; do
   read -r a; read -r m; read -r o; read -r c; read -r s
@@ -53,7 +53,7 @@ exec 9>"$store/lock"
 if command -v flock >/dev/null; then flock -n 9 || fail "another deployment is at work in $store" 15; fi
 
 each() { i=1; while [ "$i" -le "$files" ]; do path "$i"; "$@"; i=$((i + 1)); done; }
-stage() { rm -f -- "$new"; if [ -e "$1/$2" ]; then copy "$1/$2" "$new"; flush "$new"; fi; }
+stage() { rm -f -- "$new"; if [ -e "$1/$2" ]; then copy "$1/$2" "$new"; touch -m -- "$new"; flush "$new"; fi; }
 settle_one() {
   rm -f -- "$new" "$link"
   [ -L "$p" ] || return 0
@@ -110,6 +110,7 @@ look_one() {
   [ "$s" = look ] || return 0
   line "there $i" "$p"
   if [ -f "$store/$set/whole" ]; then line "has $i" "$store/$set/$i"; fi
+  if [ -n "$r" ]; then line "was $i" "$store/$r/$i"; fi
 }
 seen_one() {
   eval "s=\$seen$i"
@@ -138,14 +139,11 @@ run() {
 each settle_one
 case $op in
   look)
-    show=$shows
+    r=
     if [ -f "$store/$set/replaces" ]; then
-      r=$(cat -- "$store/$set/replaces"); q=$store/$r/$show
+      r=$(cat -- "$store/$set/replaces")
       printf 'replaces %s\n' "$r"
-    else
-      path "$show"; q=$p
     fi
-    line before "$q"
     find_same
     printf 'force %s\n' "$from"
     each look_one

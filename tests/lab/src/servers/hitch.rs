@@ -24,6 +24,7 @@ const TEMPLATE: &str = "frontend = \"[127.0.0.1]:@PORT@\"
 backend = \"[127.0.0.1]:1\"
 pem-file = \"@DIR@/tls/combined.pem\"
 workers = 1
+user = \"nobody\"
 daemon = off
 syslog = off
 ";

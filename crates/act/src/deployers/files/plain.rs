@@ -123,24 +123,13 @@ impl Plain {
         self.settings.forms().into_iter().map(place).collect()
     }
 
-    /// The number, from 1, of a file that holds the certificate; else of the first.
-    pub(in crate::deployers) fn shows(&self) -> usize {
-        let shows = |form: Form| !matches!(form, Form::Key | Form::Chain);
-        self.settings.forms().iter().position(|(form, _)| shows(*form)).unwrap_or(0) + 1
-    }
-
     fn form(&self, number: usize) -> Option<Form> {
         Some(self.settings.forms().get(number.checked_sub(1)?)?.0)
     }
 
-    /// Has what is there to be read before this file is written?
+    /// Has what is there to be read before this file is written? It may show a certificate, and a keystore is kept.
     pub(in crate::deployers) fn is_read(&self, number: usize) -> bool {
-        number == self.shows() || self.is_store(number)
-    }
-
-    /// Is it a keystore?
-    pub(in crate::deployers) fn is_store(&self, number: usize) -> bool {
-        matches!(self.form(number), Some(Form::Pkcs12 | Form::Jks))
+        self.form(number).is_some_and(|form| !matches!(form, Form::Key | Form::Chain))
     }
 
     /// Does a keystore open with the password that is set? Other files always fit.

@@ -17,7 +17,7 @@ use notafter_pki::name::printable;
 use serde_json::{Value, json};
 
 use super::provider::{Provider, Record, hide};
-use crate::child::{self, Ended, OUTPUT_MAX, Order};
+use crate::child::{self, Ended, Order};
 use crate::deployers::command::{check_argv, program};
 use crate::secret::{Cover, MaybeSecret};
 use crate::text::cut;
@@ -184,7 +184,7 @@ impl Hook {
             arguments: argv.get(1..).unwrap_or_default(),
             input: &[],
             timeout: self.timeout,
-            room: OUTPUT_MAX,
+            room: child::OUTPUT_MAX,
         };
         let covered = |mut fault: Fault| {
             fault.context = cover.mask(&fault.context);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::far::{loose, same, start};
 use super::{bundle, deployer, judge, leaves, run, script, text};
 
-const PASSWORD: &str = "changeit";
+const PASSWORD: &str = "passw0rd1";
 
 fn listed(store: &Path) -> String {
     judge("keytool", &["-list", "-v", "-keystore", text(store), "-storepass", PASSWORD])
@@ -115,7 +115,7 @@ fn what_changes_between_the_look_and_the_writing_is_not_overwritten() {
         text(&java)
     );
     let once = text(&once);
-    let session = format!("eval \"$SSH_ORIGINAL_COMMAND\"; code=$?; [ -e {once} ] || {{ : >{once}; {add}; }}; exit $code");
+    let session = format!("( eval \"$SSH_ORIGINAL_COMMAND\" ); code=$?; [ -e {once} ] || {{ : >{once}; {add}; }}; exit $code");
     script(&far.folder, "force", &session);
     let table = far.table(json!({ "jks": { "path": java, "password": { "file": secret } } }));
     let target = deployer("ssh", table);
