@@ -60,11 +60,8 @@ fn caught(name: &str, start: Start, place: &str, reload: &[&str]) {
     println!("{name}: {said}");
     // With a restart, as its preset has it, the same ends in use. The service manager is this test.
     let (asked, done) = (lab.path().join("asked"), lab.path().join("done"));
-    let wait = format!(
-        "touch {}; while [ ! -e {1} ]; do sleep 0.1; done; rm {1}",
-        asked.display(),
-        done.display()
-    );
+    let wait =
+        format!("touch {}; while [ ! -e {1} ]; do sleep 0.1; done; rm {1}", asked.display(), done.display());
     let restart = ["sh", "-c", &wait];
     let text = std::fs::read_to_string(&file).expect("the configuration");
     std::fs::write(&file, text.replace(&format!("{words:?}"), &format!("{restart:?}"))).expect("written");

@@ -23,12 +23,12 @@ const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 #[test]
 fn a_second_ca_of_another_make() {
     if machine::is_inside() {
-        need(inside());
-        return;
+        return need(inside()).unwrap_or(());
     }
     let lab = Lab::new("second-ca");
     let Some(ran) = need(machine::again(&lab, TEST, &[], ("NOTAFTER_TEST", "inside"))) else { return };
     assert!(ran.status.success() && ran.text().contains("1 passed"), "{}", ran.all());
+    ran.text().lines().filter(|line| line.contains("second CA")).for_each(|line| println!("{line}"));
 }
 
 /// A certificate of the configuration, and where it is in use.
@@ -62,7 +62,10 @@ impl House {
         let mut command = notafter(words);
         command.arg("--config").arg(&self.config).arg("--data").arg(&self.data);
         if !later.is_empty() {
-            command.env("LD_PRELOAD", FAKETIME).env("FAKETIME", later).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            command
+                .env("LD_PRELOAD", FAKETIME)
+                .env("FAKETIME", later)
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         finished(command.output().expect("the binary runs"))
     }
@@ -79,7 +82,7 @@ impl House {
 
     /// Renews, and is in use.
     fn renews(&self, ca: &str, said: &dyn Fn() -> String) {
-        let run = self.ask(&["renew", "web", "--json", "--wait", "60s"], "");
+        let run = self.ask(&["renew", "web", "--json", "--wait", "90s"], "");
         assert_eq!(run.code, 0, "{}\n{}\n{}", run.out, run.err, said());
         assert_eq!(json(&run)["state"], "proved", "{}", run.out);
         assert!(self.issuer().contains(ca), "{}", self.issuer());
@@ -101,6 +104,8 @@ fn issuer(name: &str, directory: &str, ca_file: &Path) -> String {
 
 fn inside() -> Result<(), NotRun> {
     let lab = Lab::new("second-ca");
+    // It looks names up as the system does, and asks the name server for records of dns-01 alone.
+    machine::write("/etc/hosts", "127.0.0.1 localhost srv.test\n");
     let mut first = pebble::start(&lab, &pebble::Options::default())?;
     let second = caddy::ca(&lab, first.dns().endpoint("dns").address)?;
     let issuers = issuer("pebble", &first.directory(), first.ca_file())
@@ -132,8 +137,7 @@ fn inside() -> Result<(), NotRun> {
     house.renews("Lab Caddy CA", &said);
 
     // tls-alpn-01 by a port of our own.
-    let by_handshake =
-        "issuer = \"caddy\"\nsolver = { kind = \"tls-alpn-01\", listen = \"127.0.0.1:443\", address = \"127.0.0.1\" }\n";
+    let by_handshake = "issuer = \"caddy\"\nsolver = { kind = \"tls-alpn-01\", listen = \"127.0.0.1:443\", address = \"127.0.0.1\" }\n";
     House::new(&lab, &issuers, by_handshake)?.renews("Lab Caddy CA", &said);
 
     // The first one of two is gone: after its failures the second is asked, and that is seen in use.

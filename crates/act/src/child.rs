@@ -95,7 +95,9 @@ pub(crate) async fn end_of<N: AsRef<OsStr>, V: AsRef<OsStr>>(
                 let _ = stdin.write_all(order.input).await;
             }
         };
-        let pipes = async { tokio::join!(feed, keep(stdout, order.room, &mut said), keep(stderr, OUTPUT_MAX, &mut complained)) };
+        let pipes = async {
+            tokio::join!(feed, keep(stdout, order.room, &mut said), keep(stderr, OUTPUT_MAX, &mut complained))
+        };
         tokio::pin!(pipes);
         let mut drained = false;
         let life = async {

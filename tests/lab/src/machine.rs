@@ -61,7 +61,16 @@ pub fn again(lab: &Lab, test: &str, layers: &[&str], variable: (&str, &str)) -> 
         return Err(NotRun::new("machine", format!("{missing} was not unpacked")));
     }
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]);
+    command.args([
+        "--mount",
+        "--net",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--propagation",
+        "private",
+    ]);
     command.args(["sh", "-c", SETUP, "machine"]).arg(std::env::current_exe().map_err(failed)?);
     command.args(["--exact", test, "--nocapture"]);
     command.env(INSIDE, &folder).env("NOTAFTER_LAB_LAYERS", layers.join(" "));
@@ -156,16 +165,21 @@ fn obey(words: &str, server: &Mutex<Server>, roots: &[PathBuf]) -> Result<(), St
         ("restart", ..) => server.restart().map_err(|error| error.to_string()),
         ("reload", Some(unit), _) => {
             let unit = fs::read_to_string(unit).map_err(|error| error.to_string())?;
-            let lines = |key: &'static str| unit.lines().filter_map(move |l| l.strip_prefix(key)?.strip_prefix('='));
+            let lines =
+                |key: &'static str| unit.lines().filter_map(move |l| l.strip_prefix(key)?.strip_prefix('='));
             let commands: Vec<&str> = lines("ExecReload").collect();
             if commands.is_empty() {
-                return Err(format!("Failed to reload {name}.service: Job type reload is not applicable for unit {name}.service."));
+                return Err(format!(
+                    "Failed to reload {name}.service: Job type reload is not applicable for unit {name}.service."
+                ));
             }
             for command in commands {
                 let mut shell = Command::new("sh");
                 shell.args(["-c", command.trim_start_matches(['-', '@', ':', '+', '!'])]);
                 shell.env("MAINPID", server.pid().unwrap_or(0).to_string());
-                for (key, value) in lines("Environment").filter_map(|line| line.trim_matches('"').split_once('=')) {
+                for (key, value) in
+                    lines("Environment").filter_map(|line| line.trim_matches('"').split_once('='))
+                {
                     shell.env(key, value);
                 }
                 program::run(&mut shell).map_err(|error| error.to_string())?;

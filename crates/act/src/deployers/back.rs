@@ -63,5 +63,8 @@ pub(super) fn none() -> Fault {
 
 /// The same before the day. It would renew all the same.
 pub(super) fn said() -> Check {
-    Check::works("way back", "there is none, `roll_back` is not set: what is not seen in use stays until somebody comes")
+    Check::works(
+        "way back",
+        "there is none, `roll_back` is not set: what is not seen in use stays until somebody comes",
+    )
 }

@@ -130,9 +130,8 @@ impl Exec {
 
     async fn go_back(&self, receipt: &Receipt, now: UnixTime) -> Result<(), Fault> {
         let Some(argv) = &self.0.roll_back else {
-            return Err(back::none().hint(
-                "set roll_back = [\"/usr/local/bin/...\"], or install the one before by hand",
-            ));
+            return Err(back::none()
+                .hint("set roll_back = [\"/usr/local/bin/...\"], or install the one before by hand"));
         };
         back::may(receipt, now)?;
         let taken = back::Taken::of(receipt);

@@ -157,12 +157,7 @@ impl Ssh {
     }
 
     /// Asks the far host to do one thing.
-    async fn ask(
-        &self,
-        ask: &Ask<'_>,
-        files: &Rendered,
-        seen: Option<&Seen>,
-    ) -> Result<Ended, Fault> {
+    async fn ask(&self, ask: &Ask<'_>, files: &Rendered, seen: Option<&Seen>) -> Result<Ended, Fault> {
         let timeout = self.settings.timeout.unwrap_or(Span::seconds(120)).0;
         let mut input = Zeroizing::new(Vec::with_capacity(SCRIPT.len() + 65_536));
         input.extend_from_slice(SCRIPT.as_bytes());
@@ -270,7 +265,8 @@ impl Ssh {
         let files = if seen.has.is_empty() { self.plain.render(goods, &seen.there)? } else { Vec::new() };
         let usable = before.as_ref().is_some_and(|b| b.is_usable(UnixTime(goods.now)));
         let other = replaces.as_deref().unwrap_or("-");
-        let done = self.ask(&Ask { op: "deploy", set: &set, other, back: usable }, &files, Some(&seen)).await?;
+        let done =
+            self.ask(&Ask { op: "deploy", set: &set, other, back: usable }, &files, Some(&seen)).await?;
         self.judge(&done)?;
         let replaced = field(&done.said, "replaces ").unwrap_or_default();
         let undo = json!({ "installed": set, "before": replaced });

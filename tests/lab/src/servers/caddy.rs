@@ -63,8 +63,7 @@ pub fn ca(lab: &Lab, resolver: std::net::SocketAddr) -> Result<Ca, NotRun> {
         let values = [("PORT", number(0)), ("ADMIN", number(1)), ("RESOLVER", resolver.to_string())];
         configure(folder, "Caddyfile", CA, &values);
         caddy.args(["run", "--config"]).arg(folder.join("Caddyfile")).env("HOME", folder);
-        let mut recipe =
-            Recipe::new(caddy, vec![local("acme", &ports[0], Starttls::Direct)], Reload::Itself);
+        let mut recipe = Recipe::new(caddy, vec![local("acme", &ports[0], Starttls::Direct)], Reload::Itself);
         recipe.ready = Some("serving initial configuration");
         Ok(recipe)
     })?;

@@ -24,8 +24,11 @@ pub fn start(lab: &Lab, leaf: &Leaf) -> Result<Server, NotRun> {
         let mut tomcat = Command::new(script);
         tomcat.arg("run").env("CATALINA_HOME", home).env("CATALINA_BASE", folder).env("LC_ALL", "C");
         tomcat.env("CATALINA_OPTS", "-Xmx128m -Djava.security.egd=file:/dev/urandom");
-        let mut recipe =
-            Recipe::new(tomcat, vec![local("https", &ports[0], Starttls::Direct)], Reload::OnlyRestart("CONT"));
+        let mut recipe = Recipe::new(
+            tomcat,
+            vec![local("https", &ports[0], Starttls::Direct)],
+            Reload::OnlyRestart("CONT"),
+        );
         recipe.ready = Some("Server startup in");
         Ok(recipe)
     })

@@ -140,7 +140,8 @@ pub(super) fn leaf_of(settings: &Settings, form: Form, bytes: &[u8]) -> Option<V
     if matches!(form, Form::Key | Form::Chain) {
         return None;
     }
-    let password = settings.passwords().find(|(f, ..)| *f == form).and_then(|(.., secret)| secret.read().ok());
+    let password =
+        settings.passwords().find(|(f, ..)| *f == form).and_then(|(.., secret)| secret.read().ok());
     let passwords: Vec<&str> = password.as_ref().map(|p| p.as_str()).into_iter().collect();
     let opened = container::open(bytes, &passwords, &Limits::default());
     // A keystore may hold anchors first: the leaf is the first that is no CA.

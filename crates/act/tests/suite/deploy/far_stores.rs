@@ -34,7 +34,8 @@ fn keystores_on_a_far_host_keep_what_they_hold_and_are_switched_as_one() {
     stores::java(&java, &leaves[0], stores::Java::Jks, PASSWORD).unwrap();
     stores::pkcs12(&twelve, &leaves[0], stores::Pkcs12::Modern, PASSWORD).unwrap();
     let root = Authority::new(&lab).root().cert_pem.clone();
-    let import = ["-importcert", "-noprompt", "-alias", "anchor", "-storepass", PASSWORD, "-file", text(&root)];
+    let import =
+        ["-importcert", "-noprompt", "-alias", "anchor", "-storepass", PASSWORD, "-file", text(&root)];
     judge("keytool", &[&import[..], &["-keystore", text(&java)]].concat());
     for store in [&java, &twelve] {
         std::fs::set_permissions(store, PermissionsExt::from_mode(0o640)).unwrap();
@@ -93,7 +94,10 @@ fn keystores_on_a_far_host_keep_what_they_hold_and_are_switched_as_one() {
     let there = all();
     std::fs::write(&secret, "another").unwrap();
     let fault = run(target.deploy(&super::cx(), &bundle(&leaves[2], 2))).unwrap_err();
-    assert!(fault.to_string().contains("does not open the keystore") && fault.retry == Retry::Never, "{fault}");
+    assert!(
+        fault.to_string().contains("does not open the keystore") && fault.retry == Retry::Never,
+        "{fault}"
+    );
     assert_eq!(all(), there);
 }
 
@@ -115,7 +119,9 @@ fn what_changes_between_the_look_and_the_writing_is_not_overwritten() {
         text(&java)
     );
     let once = text(&once);
-    let session = format!("( eval \"$SSH_ORIGINAL_COMMAND\" ); code=$?; [ -e {once} ] || {{ : >{once}; {add}; }}; exit $code");
+    let session = format!(
+        "( eval \"$SSH_ORIGINAL_COMMAND\" ); code=$?; [ -e {once} ] || {{ : >{once}; {add}; }}; exit $code"
+    );
     script(&far.folder, "force", &session);
     let table = far.table(json!({ "jks": { "path": java, "password": { "file": secret } } }));
     let target = deployer("ssh", table);

@@ -37,15 +37,19 @@ struct Row {
     idle: &'static [&'static str],
 }
 
-const PLAIN: Row =
-    Row { preset: "", start: None, at: &[], texts: &[], edits: &[], layers: &[], idle: &[] };
+const PLAIN: Row = Row { preset: "", start: None, at: &[], texts: &[], edits: &[], layers: &[], idle: &[] };
 
 /// The account of a package that is only unpacked.
 const EXIM: &str = "root:x:0:0:root:/root:/bin/sh\nDebian-exim:x:64999:64999::/var/spool/exim4:/bin/false\n\
                     nobody:x:65534:65534::/nonexistent:/bin/false\nmail:x:8:8::/var/mail:/bin/false\n";
 
 const ROWS: &[Row] = &[
-    Row { preset: "caddy", start: Some(servers::caddy::start), at: &[("Caddyfile", "/etc/caddy/Caddyfile")], ..PLAIN },
+    Row {
+        preset: "caddy",
+        start: Some(servers::caddy::start),
+        at: &[("Caddyfile", "/etc/caddy/Caddyfile")],
+        ..PLAIN
+    },
     Row { preset: "etcd", start: Some(servers::etcd::start), ..PLAIN },
     Row {
         preset: "exim",
@@ -269,7 +273,11 @@ impl Row {
             "{}: served {old}, then {new} {there} ms after it was deployed, then {old} {back} ms after the way back; {}; {}",
             self.preset,
             if preset.reload.is_empty() { "no command".to_owned() } else { preset.reload.join(" ") },
-            if self.idle.is_empty() { String::new() } else { format!("`{}` exits 0 and changes nothing", self.idle.join(" ")) },
+            if self.idle.is_empty() {
+                String::new()
+            } else {
+                format!("`{}` exits 0 and changes nothing", self.idle.join(" "))
+            },
         );
         Ok(())
     }
