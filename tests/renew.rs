@@ -409,3 +409,37 @@ fn the_server_rehearses_and_says_what_would_go_wrong() {
     assert!(found.contains("it would not renew"), "{found}\n{}", serving.words());
     assert_eq!(ca.issued(), 0, "nothing was ordered in earnest");
 }
+
+/// A keystore is read again with the password that its own target says, and by `prove FILE` as well.
+#[test]
+fn a_keystore_is_proved_with_the_password_of_its_target() {
+    let lab = Lab::new("renew-store");
+    let Some(ca) = need(pebble::start(&lab, &pebble::Options::default())) else { return };
+    let (folder, port) = (lab.subfolder("tls"), ca.http_port());
+    let secret = lab.path().join("password");
+    std::fs::write(&secret, "un guess able").expect("written");
+    let config = format!(
+        "[[issuer]]\nname = \"pebble\"\nkind = \"acme\"\ndirectory = \"{}\"\nca_file = \"{}\"\n\
+         [[certificate]]\nname = \"it\"\nnames = [\"srv.test\"]\nissuer = \"pebble\"\n\
+         solver = {{ kind = \"http-01\", listen = \"127.0.0.1:{port}\", port = {port}, address = \"127.0.0.1\" }}\n\
+         [[certificate.target]]\nkind = \"files\"\n\
+         pkcs12 = {{ path = \"{at}/api.p12\", password = {{ file = \"{word}\" }} }}\n\
+         jks = {{ path = \"{at}/api.jks\", password = {{ file = \"{word}\" }} }}\n",
+        ca.directory(),
+        ca.ca_file().display(),
+        word = secret.display(),
+        at = folder.display(),
+    );
+    let file = lab.path().join("notafter.toml");
+    std::fs::write(&file, config).expect("written");
+    let (config, data) = (file.display().to_string(), lab.path().join("data").display().to_string());
+    let ask = |words: &[&str]| run(&[words, &["--config", &config, "--data", &data]].concat());
+    let renewed = ask(&["renew", "it", "--json"]);
+    assert_eq!((renewed.code, json(&renewed)["state"].as_str()), (0, Some("proved")), "{}", renewed.out);
+    let places = json(&renewed)["targets"][0]["places"].as_array().cloned().unwrap_or_default();
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert_eq!(ask(&["prove", "it"]).code, 0);
+    let store = folder.join("api.jks").display().to_string();
+    let witnessed = ask(&["prove", &store, &format!("file://{}", folder.join("api.p12").display())]);
+    assert_eq!(witnessed.code, 0, "{}{}", witnessed.out, witnessed.err);
+}

@@ -19,8 +19,9 @@ use crate::text::cut;
 
 /// Where programs are looked for, whatever the environment says.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How much of each output is kept; the rest is read and dropped, so that the program does not stall.
-const OUTPUT_MAX: usize = 32 * 1024;
+/// How much of each output is kept where nothing else is said; the rest is read and dropped, so that the program does not
+/// stall.
+pub(crate) const OUTPUT_MAX: usize = 32 * 1024;
 /// How much of it is shown in a fault.
 const SHOWN_MAX: usize = 1000;
 /// How long output is waited for once the program and its group are gone: a process that left the group may hold the
@@ -37,6 +38,8 @@ pub(crate) struct Order<'a> {
     /// Its standard input.
     pub(crate) input: &'a [u8],
     pub(crate) timeout: Duration,
+    /// How much of each output is kept.
+    pub(crate) room: usize,
 }
 
 /// How it ended, and the beginning of what it printed.
@@ -92,7 +95,9 @@ pub(crate) async fn end_of<N: AsRef<OsStr>, V: AsRef<OsStr>>(
                 let _ = stdin.write_all(order.input).await;
             }
         };
-        let pipes = async { tokio::join!(feed, keep(stdout, &mut said), keep(stderr, &mut complained)) };
+        let pipes = async {
+            tokio::join!(feed, keep(stdout, order.room, &mut said), keep(stderr, OUTPUT_MAX, &mut complained))
+        };
         tokio::pin!(pipes);
         let mut drained = false;
         let life = async {
@@ -129,11 +134,11 @@ pub(crate) async fn end_of<N: AsRef<OsStr>, V: AsRef<OsStr>>(
 }
 
 /// Reads a pipe to its end and keeps the beginning.
-async fn keep(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+async fn keep(pipe: Option<impl AsyncRead + Unpin>, most: usize, kept: &mut Vec<u8>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
-        let room = OUTPUT_MAX.saturating_sub(kept.len());
+        let room = most.saturating_sub(kept.len());
         kept.extend_from_slice(&buffer[..read.min(room)]);
     }
 }

@@ -236,6 +236,13 @@ pub trait Deployer: Send + Sync {
     /// The places it writes, to be read again when it is to be proved.
     fn places(&self) -> Vec<Location>;
 
+    /// What opens one of them where it takes a password, each to be tried. Read anew at each call, as for each writing: one
+    /// that was changed meanwhile holds. Whoever is given them answers for the copies.
+    fn opens(&self, place: &str) -> Vec<String> {
+        let _ = place;
+        Vec::new()
+    }
+
     /// Installs, checks and reloads. When the check fails, what was there before is in force again and the fault says so.
     fn deploy<'a>(&'a self, cx: &'a Cx, bundle: &'a Bundle) -> BoxFuture<'a, Result<Receipt, Fault>>;
 

@@ -326,7 +326,8 @@ fn read(file: &std::path::Path, keep: &Arc<dyn Keep>) -> Result<Tables, String> 
     let yard = Yard { keep: Arc::clone(keep), rehearsal: false };
     let managed = sheet.at_hand(&yard).map_err(|e| told(assemble::explained(&sheet, &e)))?;
     let user = sheet.may_ask().map_err(|e| told(assemble::explained(&sheet, &e)))?;
-    let places = Arc::new(Places::near(&sheet));
+    let deployers = managed.iter().flat_map(|m| &m.targets).map(|t| Arc::clone(&t.deployer)).collect();
+    let places = Arc::new(Places::near(&sheet, deployers));
     Ok(Tables { managed: Arc::new(managed), places, user })
 }
 

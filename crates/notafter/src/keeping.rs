@@ -15,7 +15,7 @@ use notafter_core::UnixTime;
 use notafter_core::calendar::Calendar;
 use notafter_core::fault::Fault;
 use notafter_core::issuance::{Identifier, Profile};
-use notafter_core::joints::{Issuer, Keep, Solver};
+use notafter_core::joints::{Deployer, Issuer, Keep, Solver};
 use notafter_core::owner::Match;
 use notafter_core::query::{nearest, span};
 use notafter_engine::renew::pass::Keeping;
@@ -356,11 +356,23 @@ fn one(
     })
 }
 
-fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTarget, String> {
+/// What installs for a target.
+fn deployer(table: &TargetTable, roots: &Roots) -> deployers::Built {
     let kind = table.kind.get_ref();
     let kind = deployers::find(kind)
         .ok_or_else(|| unknown("target", kind, deployers::DEPLOYERS.iter().map(|k| k.name)))?;
-    let deployer = (kind.build)(settings(&table.rest)?, &deployers::BuildCx { roots: roots.clone() })?;
+    (kind.build)(settings(&table.rest)?, &deployers::BuildCx { roots: roots.clone() })
+}
+
+/// What installs for every target, for whoever only looks at what they wrote. One with a mistake in it opens nothing.
+pub(crate) fn deployers_of(sheet: &Sheet) -> Vec<Arc<dyn Deployer>> {
+    let roots = Roots::read();
+    let tables = sheet.config.certificate.iter().flat_map(|certificate| &certificate.target);
+    tables.filter_map(|table| Some(Arc::from(deployer(table, &roots).ok()?))).collect()
+}
+
+fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTarget, String> {
+    let deployer = deployer(table, roots)?;
     if table.prove.is_empty() && deployer.places().is_empty() {
         return Err("what it installs is seen nowhere\nhint: prove = [\"tls://10.0.0.5:443\"]: what is seen there ticks it off".into());
     }
@@ -377,7 +389,13 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
 }
 
 /// What renewals are done with.
-pub(crate) fn tools(sheet: &Sheet, data: &Data, keep: Arc<dyn Keep>) -> Result<Tools, String> {
+pub(crate) fn tools(
+    sheet: &Sheet,
+    data: &Data,
+    keep: Arc<dyn Keep>,
+    managed: &[Managed],
+) -> Result<Tools, String> {
+    let deployers = managed.iter().flat_map(|m| &m.targets).map(|t| Arc::clone(&t.deployer)).collect();
     let home = Home::of(&data.database);
     let make: MakeRequest = match sheet.apart()? {
         Some(client) => Arc::new(move |names, key, kept| privsep::make(&client, names, key, kept)),
@@ -385,7 +403,7 @@ pub(crate) fn tools(sheet: &Sheet, data: &Data, keep: Arc<dyn Keep>) -> Result<T
     };
     Ok(Tools {
         keep,
-        probe: Arc::new(Places::new(sheet)?),
+        probe: Arc::new(Places::new(sheet, deployers)?),
         make,
         calendar: sheet.closed()?,
         holder: holder::own(),
@@ -447,7 +465,8 @@ fn keeping(
     let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
     let stage = Yard { keep: Arc::clone(&keep), rehearsal: true };
     let ((managed, issuers), staged) = (sheet.kept_alive(&yard, now)?, sheet.managed(&stage, now)?);
-    let keeping = Arc::new(Keeping::new(managed, staged, issuers, tools(sheet, data, keep)?));
+    let tools = tools(sheet, data, keep, &managed)?;
+    let keeping = Arc::new(Keeping::new(managed, staged, issuers, tools));
     let own = own::planned(sheet, store, &keeping);
     Ok(Some((keeping, own)))
 }

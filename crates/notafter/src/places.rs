@@ -4,9 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notafter_act::privsep::{self, Client};
-use notafter_act::secret::Secret;
 use notafter_core::fault::{Fault, FaultKind};
-use notafter_core::joints::{BoxFuture, Cx, Probe, Sink};
+use notafter_core::joints::{BoxFuture, Cx, Deployer, Probe, Sink};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Observation, Seen};
 
@@ -14,12 +13,11 @@ use crate::assemble;
 use crate::cli::Look;
 use crate::config::plan::Sheet;
 
-/// Looks at one place as `scan` does: every address, both types of key, and whether the key is held. What we wrote with a
-/// password is opened with it.
+/// Looks at one place as `scan` does: every address, both types of key, and whether the key is held. What a target wrote
+/// with a password is opened with what the target says.
 pub(crate) struct Places {
     look: Look,
-    /// Keystores that targets write, and the passwords they write them with.
-    stores: Vec<(Location, Secret)>,
+    deployers: Vec<Arc<dyn Deployer>>,
     /// Files that another process writes, which may read them, too.
     apart: Option<Apart>,
 }
@@ -35,17 +33,17 @@ impl Places {
     ///
     /// # Errors
     /// The first mistake in it.
-    pub(crate) fn new(sheet: &Sheet) -> Result<Self, String> {
+    pub(crate) fn new(sheet: &Sheet, deployers: Vec<Arc<dyn Deployer>>) -> Result<Self, String> {
         let apart = match sheet.apart()? {
             Some(client) => Some(Apart { client, files: sheet.written()? }),
             None => None,
         };
-        Ok(Self { apart, ..Self::near(sheet) })
+        Ok(Self { apart, ..Self::near(sheet, deployers) })
     }
 
     /// With this process's own eyes alone.
-    pub(crate) fn near(sheet: &Sheet) -> Self {
-        Self { look: sheet.look_closely(), stores: stores(sheet), apart: None }
+    pub(crate) fn near(sheet: &Sheet, deployers: Vec<Arc<dyn Deployer>>) -> Self {
+        Self { look: sheet.look_closely(), deployers, apart: None }
     }
 }
 
@@ -78,20 +76,6 @@ pub(crate) fn leads(observation: &Observation) -> bool {
     matches!(&observation.seen, Seen::Chain { leads: true, .. })
 }
 
-/// The keystores of all targets.
-fn stores(sheet: &Sheet) -> Vec<(Location, Secret)> {
-    let targets = sheet.config.certificate.iter().flat_map(|certificate| &certificate.target);
-    let tables =
-        targets.flat_map(|target| ["pkcs12", "jks"].into_iter().filter_map(|key| target.rest.get(key)));
-    tables
-        .filter_map(|table| {
-            let path = table.get("path")?.as_str()?;
-            let password = table.get("password")?.clone().try_into().ok()?;
-            Some((Location::file(path.as_bytes(), ""), password))
-        })
-        .collect()
-}
-
 /// Takes what a source puts.
 #[derive(Default)]
 struct Tray(Mutex<Vec<Observation>>);
@@ -105,10 +89,7 @@ impl Sink for Tray {
 impl Probe for Places {
     fn probe<'a>(&'a self, cx: &'a Cx, location: &'a str) -> BoxFuture<'a, Result<Vec<Observation>, Fault>> {
         Box::pin(async move {
-            // Read at each look, as for each writing: one that was changed meanwhile holds.
-            let stores = self.stores.iter().filter(|(store, _)| store.as_str() == location);
-            let passwords: Vec<String> =
-                stores.filter_map(|(_, password)| Some(password.read().ok()?.to_string())).collect();
+            let passwords: Vec<String> = self.deployers.iter().flat_map(|d| d.opens(location)).collect();
             let sources = assemble::probe_sources(location, &self.look, &[], &passwords)
                 .map_err(|e| Fault::new(FaultKind::Invalid, format!("{location}: {}", e.message)))?;
             let tray = Arc::new(Tray::default());

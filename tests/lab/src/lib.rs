@@ -28,6 +28,7 @@ pub mod calendar;
 pub mod dns;
 pub mod hostile;
 pub mod keys;
+pub mod machine;
 pub mod material;
 mod orphans;
 pub mod pebble;

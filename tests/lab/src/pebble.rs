@@ -201,6 +201,11 @@ impl Pebble {
         }
     }
 
+    /// Ends the CA for good. Its DNS server goes on.
+    pub fn stop(&mut self) {
+        self.server.stop();
+    }
+
     /// Ends it and starts it again with nothing kept: no account, no order, another root.
     ///
     /// # Errors

@@ -37,8 +37,12 @@ pub fn served(endpoint: &Endpoint) -> Result<Served, String> {
 /// # Errors
 /// When no certificate was served.
 pub fn served_to(endpoint: &Endpoint, name: Option<&str>, arguments: &[&str]) -> Result<Served, String> {
-    // s_client knows no X.224, so a relay says it first.
-    let relay = (endpoint.starttls == Starttls::Rdp).then(|| Relay::to_rdp(endpoint.address));
+    // s_client knows neither of these prefaces, so a relay has it first.
+    let relay = match endpoint.starttls {
+        Starttls::Rdp => Some(Relay::to_rdp(endpoint.address)),
+        Starttls::Nats => Some(Relay::to_nats(endpoint.address)),
+        _ => None,
+    };
     let relay = relay.transpose().map_err(|error| error.to_string())?;
     let address: SocketAddr = relay.as_ref().map_or(endpoint.address, Relay::address);
 
@@ -79,7 +83,7 @@ pub fn served_to(endpoint: &Endpoint, name: Option<&str>, arguments: &[&str]) ->
 /// What `openssl s_client -starttls` calls a protocol.
 fn starttls_word(starttls: Starttls) -> Option<&'static str> {
     Some(match starttls {
-        Starttls::Direct | Starttls::Rdp => return None,
+        Starttls::Direct | Starttls::Rdp | Starttls::Nats => return None,
         Starttls::Smtp => "smtp",
         Starttls::Imap => "imap",
         Starttls::Pop3 => "pop3",

@@ -64,6 +64,14 @@ impl Relay {
         })
     }
 
+    /// Relays to a NATS server, whose `INFO` line was read for the client.
+    ///
+    /// # Errors
+    /// When no port could be opened.
+    pub fn to_nats(upstream: SocketAddr) -> io::Result<Self> {
+        Self::start(upstream, |_, upstream| read_line(upstream))
+    }
+
     /// Plays the client's preface to a TLS server that has none: `says` is sent after each line that was read from
     /// the client, the first one before any. What stands in the last answer after its line end is injected text.
     ///

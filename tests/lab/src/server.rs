@@ -37,6 +37,8 @@ pub enum Starttls {
     Mysql,
     /// An X.224 exchange first.
     Rdp,
+    /// A line of the server first.
+    Nats,
 }
 
 /// One place where a server serves a certificate.
@@ -120,7 +122,7 @@ pub struct Server {
 }
 
 /// How long a server may take to become ready.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 
 /// How long a server may take to end before it is killed.
 const STOP: Duration = Duration::from_secs(3);

@@ -4,12 +4,18 @@
 //! on an account of its own when it is started by root, its file says so.
 
 pub mod apache;
+pub mod caddy;
 pub mod dovecot;
+pub mod etcd;
+pub mod exim;
 pub mod gnutls;
 pub mod haproxy;
+pub mod hitch;
 pub mod inspircd;
+pub mod lighttpd;
 pub mod mariadb;
 pub mod mosquitto;
+pub mod nats;
 pub mod nginx;
 pub mod nnrpd;
 pub mod openssl;
@@ -17,8 +23,12 @@ pub mod postfix;
 pub mod postgres;
 pub mod proftpd;
 pub mod prosody;
+pub mod rabbitmq;
 pub mod redis;
 pub mod slapd;
+pub mod stunnel;
+pub mod tomcat;
+pub mod unbound;
 pub mod vsftpd;
 pub mod xrdp;
 
@@ -53,6 +63,20 @@ pub const ALL: &[(&str, Start)] = &[
     ("xrdp", xrdp::start),
     ("redis", redis::start),
     ("mosquitto", mosquitto::start),
+];
+
+/// Servers that matter for what is installed for them, not for what is said before TLS.
+pub const MORE: &[(&str, Start)] = &[
+    ("caddy", caddy::start),
+    ("etcd", etcd::start),
+    ("exim", exim::start),
+    ("hitch", hitch::start),
+    ("lighttpd", lighttpd::start),
+    ("nats", nats::start),
+    ("rabbitmq", rabbitmq::start),
+    ("stunnel", stunnel::start),
+    ("tomcat", tomcat::start),
+    ("unbound", unbound::start),
 ];
 
 /// A command of this program, found wherever it is.

@@ -104,6 +104,16 @@ pub(super) async fn end_of(
     environment: &[(String, OsString)],
     input: &[u8],
 ) -> Result<Ended, Fault> {
+    end_with(command, environment, input, child::OUTPUT_MAX).await
+}
+
+/// The same, and keeps so much of what it prints.
+pub(super) async fn end_with(
+    command: Argv<'_>,
+    environment: &[(String, OsString)],
+    input: &[u8],
+    room: usize,
+) -> Result<Ended, Fault> {
     let path = program(command.argv)?;
     let order = Order {
         program: &path,
@@ -111,6 +121,7 @@ pub(super) async fn end_of(
         arguments: command.argv.get(1..).unwrap_or(&[]),
         input,
         timeout: command.timeout,
+        room,
     };
     child::end_of(&order, environment.iter().map(|(name, value)| (name, value))).await
 }

@@ -2,26 +2,30 @@
 //!
 //! It finds the files in a folder of its own that nobody else can read and that is gone when it ends, and the names in
 //! the environment, as certbot's and lego's hooks do. Exit code 0 says that it is installed. It may be run twice for one
-//! generation, when we were killed before we could note its end: it should then do nothing.
+//! generation, when we were killed before we could note its end: it should then do nothing. The way back is a command of
+//! its own, which is told what to take back and given no files: what was there before is with whoever replaced it.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use notafter_core::deployment::{Bundle, Check, Receipt};
-use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_core::deployment::{Before, Bundle, Check, Receipt};
+use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::{BoxFuture, Cx, Deployer};
 use notafter_core::location::Location;
+use notafter_core::{Fingerprint, UnixTime};
+use notafter_pki::certificate::Certificate;
+use notafter_pki::container::{Limits, open};
 use rustix::process::{Pid, geteuid, test_kill_process};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::command::{Argv, check_argv, program, run};
 use super::environment::{Paths, variables};
 use super::files::{Goods, KeyForm};
-use super::{BuildCx, Built, keystore, pem};
+use super::{BuildCx, Built, back, keystore, pem};
 use crate::settings::{self, Span};
 
 pub(super) const NAME: &str = "exec";
@@ -29,6 +33,8 @@ pub(super) const DOC: &str =
     "A program: the files in a folder of its own, the names as hooks of certbot and lego.";
 
 const PREFIX: &str = "notafter-exec-";
+/// Nothing that holds certificates for a server is larger.
+const READ_MAX: u64 = 16 << 20;
 
 /// `kind = "exec"`
 #[derive(Deserialize, JsonSchema)]
@@ -36,7 +42,8 @@ const PREFIX: &str = "notafter-exec-";
 struct Settings {
     /// The program and its arguments. No shell reads them.
     command: Vec<String>,
-    /// The program that goes back to the one before, where there is a way. It is given names and no files.
+    /// The program that takes a certificate back and puts the one before in use again. It is told which to take back, and
+    /// given no files.
     roll_back: Option<Vec<String>>,
     /// How long it may run. Default `2m`.
     timeout: Option<Span>,
@@ -74,7 +81,23 @@ impl Exec {
         Argv { argv, timeout: self.0.timeout.unwrap_or(Span::seconds(120)).0 }
     }
 
+    /// The certificate in one of the files that the program writes. That of `goods` is not one before it.
+    fn before(&self, goods: &Goods) -> Option<Before> {
+        use std::io::Read as _;
+        self.0.places.iter().find_map(|path| {
+            let mut bytes = Vec::new();
+            std::fs::File::open(path).ok()?.take(READ_MAX).read_to_end(&mut bytes).ok()?;
+            let bytes = Zeroizing::new(bytes);
+            let opened = open(&bytes, &[], &Limits::default());
+            let leaf = opened.certificates().find(|der| Certificate::parse(der).is_ok_and(|c| !c.is_ca()))?;
+            let not_after = Certificate::parse(leaf).ok()?.not_after()?;
+            (leaf != goods.leaf())
+                .then(|| Before { fingerprint: Fingerprint::of(leaf).to_string(), not_after: not_after.0 })
+        })
+    }
+
     async fn install(&self, goods: &Goods) -> Result<Receipt, Fault> {
+        let before = self.before(goods);
         let folder = Scratch::new()?;
         let key = keystore::key_pem(goods.key.expose(), KeyForm::Pkcs8)?;
         let text =
@@ -101,24 +124,29 @@ impl Exec {
         let environment = variables(goods, &paths, "deploy");
         let input: &[u8] = if self.0.input == Input::Pem { &combined } else { &[] };
         run(self.argv(&self.0.command), &environment, input).await?;
-        Ok(Receipt { generation: goods.generation, before: None, undo: json!({ "name": goods.name }) })
+        let undo = back::undo(goods, self.0.roll_back.is_some());
+        Ok(Receipt { generation: goods.generation, before, undo })
     }
 
-    async fn go_back(&self, receipt: &Receipt) -> Result<(), Fault> {
+    async fn go_back(&self, receipt: &Receipt, now: UnixTime) -> Result<(), Fault> {
         let Some(argv) = &self.0.roll_back else {
-            return Err(Fault::new(
-                FaultKind::Invalid,
-                "this target has no way back: `roll_back` is not set",
-            )
-            .retry(Retry::Never)
-            .hint("set roll_back = [\"/usr/local/bin/...\"], or install the one before by hand"));
+            return Err(back::none()
+                .hint("set roll_back = [\"/usr/local/bin/...\"], or install the one before by hand"));
         };
+        back::may(receipt, now)?;
+        let taken = back::Taken::of(receipt);
         let text = |name: &str, value: String| (name.to_owned(), OsString::from(value.replace('\0', "")));
-        let environment = [
+        let mut environment = vec![
             text("NOTAFTER_EVENT", "roll-back".to_owned()),
             text("NOTAFTER_GENERATION", receipt.generation.to_string()),
-            text("NOTAFTER_CERTIFICATE", receipt.undo["name"].as_str().unwrap_or_default().to_owned()),
+            text("NOTAFTER_CERTIFICATE", taken.name),
+            text("NOTAFTER_FINGERPRINT", taken.fingerprint),
+            text("NOTAFTER_DOMAINS", taken.names.join(" ")),
+            text("RENEWED_DOMAINS", taken.names.join(" ")),
         ];
+        if let Some(before) = &receipt.before {
+            environment.push(text("NOTAFTER_BEFORE_FINGERPRINT", before.fingerprint.clone()));
+        }
         run(self.argv(argv), &environment, &[]).await
     }
 }
@@ -133,13 +161,14 @@ impl Deployer for Exec {
         Box::pin(async move { self.install(&Goods::of(bundle, cx.clock.now())?).await })
     }
 
-    fn roll_back<'a>(&'a self, _: &'a Cx, receipt: &'a Receipt) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(self.go_back(receipt))
+    fn roll_back<'a>(&'a self, cx: &'a Cx, receipt: &'a Receipt) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(self.go_back(receipt, cx.clock.now()))
     }
 
     fn rehearse<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async move {
             let all = [Some(&self.0.command), self.0.roll_back.as_ref()];
+            let way_back = self.0.roll_back.is_none().then(back::said);
             all.into_iter()
                 .flatten()
                 .map(|argv| {
@@ -153,6 +182,7 @@ impl Deployer for Exec {
                         }
                     }
                 })
+                .chain(way_back)
                 .collect()
         })
     }

@@ -34,6 +34,7 @@ use super::{BuildCx, Built, command};
 use disk::{Steps, Unhindered};
 pub(super) use install::ended;
 use install::{Session, back, carry_on};
+pub(super) use newer::{is_newer, refused as is_older};
 pub(super) use plain::{Plain, Rendered};
 pub(super) use render::{Goods, secret};
 use settings::{Form, Settings};
@@ -204,6 +205,13 @@ impl Deployer for Files {
             shows.then(|| Location::file(path.as_os_str().as_bytes(), ""))
         };
         self.settings.forms().into_iter().filter_map(public).collect()
+    }
+
+    fn opens(&self, place: &str) -> Vec<String> {
+        use std::os::unix::ffi::OsStrExt;
+        let here = |path: &Path| Location::file(path.as_os_str().as_bytes(), "").as_str() == place;
+        let passwords = self.settings.passwords().filter(|(_, path, _)| here(path));
+        passwords.filter_map(|(_, _, secret)| Some(secret.read().ok()?.to_string())).collect()
     }
 
     fn deploy<'a>(&'a self, cx: &'a Cx, bundle: &'a Bundle) -> BoxFuture<'a, Result<Receipt, Fault>> {

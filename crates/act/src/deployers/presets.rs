@@ -150,7 +150,7 @@ pub const PRESETS: &[Preset] = &[
         check: &["hitch", "--test", "--config=/etc/hitch/hitch.conf"],
         reload: &["systemctl", "reload", "hitch"],
         pick_up: PickUp::Reload,
-        note: "SIGHUP; measured with 1.7",
+        note: "SIGHUP; it reads again only a file that is younger than the one it has read, and files that are put back are dated anew for that; measured with 1.7",
         doc: "https://github.com/varnish/hitch/blob/master/docs/configuration.md",
     },
     Preset {
@@ -172,7 +172,7 @@ pub const PRESETS: &[Preset] = &[
         check: &[],
         reload: &["mariadb", "-e", "FLUSH SSL"],
         pick_up: PickUp::Reload,
-        note: "FLUSH SSL is known from 10.4 on and needs the RELOAD privilege; the key must be readable by mysql",
+        note: "FLUSH SSL is known from 10.4 on and needs the RELOAD privilege; the key must be readable by mysql; measured with 10.11",
         doc: "https://mariadb.com/kb/en/flush/",
     },
     Preset {
@@ -183,7 +183,7 @@ pub const PRESETS: &[Preset] = &[
         check: &[],
         reload: &["systemctl", "reload", "mosquitto"],
         pick_up: PickUp::Reload,
-        note: "SIGHUP, from 2.0 on",
+        note: "SIGHUP, from 2.0 on; measured with 2.0",
         doc: "https://mosquitto.org/blog/2015/12/using-lets-encrypt-certificates-with-mosquitto",
     },
     Preset {
@@ -291,7 +291,7 @@ pub const PRESETS: &[Preset] = &[
             "{key}",
         ],
         pick_up: PickUp::Reload,
-        note: "several at once, and -e, are known from 7.0 on; a server with a password or without a plain port needs a reload of its own",
+        note: "several at once, and -e, are known from 7.0 on (measured with 7.0); a server with a password or without a plain port needs a reload of its own",
         doc: "https://redis.io/docs/latest/operate/oss_and_stack/management/security/encryption/",
     },
     Preset {

@@ -2,8 +2,10 @@
 //!
 //! `ssh` is run by an argument list, never asks, and refuses a host whose key it does not know. On the far side one
 //! constant script (`ssh.sh`) does the steps; the values follow it on the connection, as data. The far host needs sh,
-//! base64, cp, mv -T, readlink and sync of GNU coreutils. The key is in no argument and no environment.
+//! base64, cp, mv -T, readlink, sha256sum and sync of GNU coreutils. The key is in no argument and no environment. A keystore
+//! comes here to be written anew, because its alias and its other entries are kept; the password stays here.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -15,7 +17,6 @@ use notafter_core::joints::{BoxFuture, Cx, Deployer};
 use notafter_core::location::Location;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
-use notafter_pki::container::{Limits, open};
 use notafter_pki::fingerprint::{hex, sha256};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::command::{self, Argv, Ended, check_argv, shown};
-use super::files::{Goods, Plain, Rendered};
+use super::files::{Goods, Plain, Rendered, is_newer, is_older};
 use super::{BuildCx, Built};
 use crate::settings::{self, Span};
 
@@ -32,6 +33,9 @@ pub(super) const DOC: &str = "Files on another host, over ssh: switched as one, 
 
 /// Runs on the far host.
 const SCRIPT: &str = include_str!("ssh.sh");
+
+/// So much may come back of what is in place, base64: a keystore with all the anchors of a system takes a sixth.
+const LOOK_MAX: usize = 2 << 20;
 
 /// `kind = "ssh"`
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -153,14 +157,7 @@ impl Ssh {
     }
 
     /// Asks the far host to do one thing.
-    async fn ask(
-        &self,
-        op: &str,
-        set: &str,
-        other: &str,
-        back: bool,
-        files: &Rendered,
-    ) -> Result<Ended, Fault> {
+    async fn ask(&self, ask: &Ask<'_>, files: &Rendered, seen: Option<&Seen>) -> Result<Ended, Fault> {
         let timeout = self.settings.timeout.unwrap_or(Span::seconds(120)).0;
         let mut input = Zeroizing::new(Vec::with_capacity(SCRIPT.len() + 65_536));
         input.extend_from_slice(SCRIPT.as_bytes());
@@ -170,19 +167,25 @@ impl Ssh {
         };
         let coded = |text: &[u8]| Zeroizing::new(STANDARD.encode(text));
         let places = self.plain.places();
-        let back = if back { "yes" } else { "no" };
+        let back = if ask.back { "yes" } else { "no" };
         let limit = (timeout.as_secs() / 3).max(1).to_string();
-        for word in [op, set, other, back, &limit, &self.plain.shows().to_string(), &places.len().to_string()]
-        {
+        for word in [ask.op, ask.set, ask.other, back, &limit, &places.len().to_string()] {
             line(&mut input, word);
         }
-        for place in &places {
+        for (n, place) in (1..).zip(&places) {
+            // What was seen there is still there, or nothing is written.
+            let state = match seen {
+                _ if !self.plain.is_read(n) => "-".to_owned(),
+                None => "look".to_owned(),
+                Some(seen) => seen.there.get(&n).map_or("none".to_owned(), |bytes| hex(&sha256(bytes))),
+            };
             let data = files.iter().find(|(path, _)| *path == place.path).map(|(_, bytes)| coded(bytes));
             let owner = place.owner.as_ref().map(|o| coded(o.as_bytes()));
             line(&mut input, &coded(place.path.as_bytes()));
             line(&mut input, &place.mode);
             line(&mut input, owner.as_ref().map_or("-", |o| o.as_str()));
             line(&mut input, data.as_ref().map_or("-", |d| d.as_str()));
+            line(&mut input, &state);
         }
         for argv in [&self.settings.check, &self.settings.reload] {
             let words = argv.as_deref().unwrap_or(&[]);
@@ -193,7 +196,7 @@ impl Ssh {
         // The account's own agent, if it has one: nothing else of our environment goes along.
         let agent = std::env::var_os("SSH_AUTH_SOCK").map(|socket| ("SSH_AUTH_SOCK".to_owned(), socket));
         let environment: Vec<(String, OsString)> = agent.into_iter().collect();
-        command::end_of(Argv { argv: &argv, timeout }, &environment, &input).await
+        command::end_with(Argv { argv: &argv, timeout }, &environment, &input, LOOK_MAX).await
     }
 
     /// What an end of the script means.
@@ -222,6 +225,8 @@ impl Ssh {
             Some(15) => Fault::new(FaultKind::Unreachable, format!("{host} is being deployed to already")).hint("it is tried again"),
             Some(16 | 17) => refused(format!("{host}: what was there before is in force again, but its check or reload failed{said}"))
                 .hint("run the commands there by hand"),
+            Some(18) => Fault::new(FaultKind::Refused, format!("what is in place on {host} was changed while it was looked at"))
+                .hint("it is tried again; does another tool write there?"),
             Some(code) => refused(format!("{host}: the deployment ended with {code}{said}"))
                 .hint("the message is the far host's; what was in use before still is, unless it says otherwise"),
             None => Fault::new(FaultKind::Unreachable, format!("ssh to {host} was ended by a signal{said}")),
@@ -229,23 +234,72 @@ impl Ssh {
     }
 
     async fn install(&self, goods: &Goods) -> Result<Receipt, Fault> {
-        let files = self.plain.render(goods)?;
-        let mut all = Vec::new();
-        for (path, bytes) in &files {
-            all.extend(sha256(path.as_bytes()));
-            all.extend(sha256(bytes));
+        let print = self.plain.made_from(goods);
+        let mut set = format!("gen-{}-{}", goods.generation, print.get(..12).unwrap_or_default());
+        let mut seen = self.look(&set).await?;
+        let (mut before, mut replaces) = (seen.before(&self.plain), seen.replaces.take());
+        let in_force = seen.force.clone();
+        if !seen.is_usable(&self.plain) {
+            // Written with another password than the one that is set now.
+            let base = format!("{set}-");
+            if in_force.as_ref().is_some_and(|name| name.starts_with(&base)) {
+                set = in_force.clone().unwrap_or_default();
+                seen = self.look(&set).await?;
+                (before, replaces) = (seen.before(&self.plain), seen.replaces.take());
+            }
+            if !seen.is_usable(&self.plain) {
+                let mut nonce = [0u8; 4];
+                aws_lc_rs::rand::fill(&mut nonce)
+                    .map_err(|_| Fault::new(FaultKind::System, "the system gave no random octets"))?;
+                set = base + &hex(&nonce);
+                seen.has.clear();
+            }
         }
-        let print = hex(&sha256(&all));
-        let set = format!("gen-{}-{}", goods.generation, print.get(..12).unwrap_or_default());
-        let looked = self.ask("look", &set, "-", false, &Vec::new()).await?;
-        self.judge(&looked)?;
-        let before = before(&looked.said);
+        if in_force.as_ref() != Some(&set)
+            && let Some(there) = seen.leaf(&self.plain)
+            && is_newer(&there, in_force.as_deref().and_then(generation), goods)
+        {
+            return Err(is_older(&there));
+        }
+        // One that is there whole is not sent again.
+        let files = if seen.has.is_empty() { self.plain.render(goods, &seen.there)? } else { Vec::new() };
         let usable = before.as_ref().is_some_and(|b| b.is_usable(UnixTime(goods.now)));
-        let done = self.ask("deploy", &set, "-", usable, &files).await?;
+        let other = replaces.as_deref().unwrap_or("-");
+        let done =
+            self.ask(&Ask { op: "deploy", set: &set, other, back: usable }, &files, Some(&seen)).await?;
         self.judge(&done)?;
         let replaced = field(&done.said, "replaces ").unwrap_or_default();
         let undo = json!({ "installed": set, "before": replaced });
         Ok(Receipt { generation: goods.generation, before, undo })
+    }
+
+    /// What is in place there, and what is there of a set.
+    async fn look(&self, set: &str) -> Result<Seen, Fault> {
+        let looked = self.ask(&Ask { op: "look", set, other: "-", back: false }, &Vec::new(), None).await?;
+        self.judge(&looked)?;
+        // Keys are in it, too.
+        let said = Zeroizing::new(looked.said);
+        if said.len() >= LOOK_MAX {
+            return Err(Fault::new(
+                FaultKind::Invalid,
+                format!("what is in place on {} is too large to be a server's keystore", self.settings.host),
+            )
+            .retry(Retry::Never)
+            .hint("give this certificate a file of its own"));
+        }
+        let name = |key: &str| field(&said, key).filter(|name| is_set(name));
+        let all = |key: &str| {
+            let read = (1..=self.plain.places().len()).filter(|n| self.plain.is_read(*n));
+            let decoded = |n| STANDARD.decode(field(&said, &format!("{key} {n} "))?).ok();
+            read.filter_map(|n| Some((n, Zeroizing::new(decoded(n)?)))).collect()
+        };
+        Ok(Seen {
+            force: name("force "),
+            replaces: name("replaces "),
+            was: all("was"),
+            there: all("there"),
+            has: all("has"),
+        })
     }
 
     async fn go_back(&self, receipt: &Receipt, now: UnixTime) -> Result<(), Fault> {
@@ -255,13 +309,12 @@ impl Ssh {
         // What comes back out of a receipt is a name of ours, or nothing.
         let name = |key: &str| {
             let text = receipt.undo[key].as_str().unwrap_or_default();
-            let fit = ["gen-", "before-"].iter().any(|kind| text.starts_with(kind))
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-            fit.then(|| text.to_owned()).ok_or_else(|| {
+            is_set(text).then_some(text).ok_or_else(|| {
                 Fault::new(FaultKind::Invalid, "the receipt is not one of this target").retry(Retry::Never)
             })
         };
-        let ended = self.ask("back", &name("installed")?, &name("before")?, false, &Vec::new()).await?;
+        let ask = Ask { op: "back", set: name("installed")?, other: name("before")?, back: false };
+        let ended = self.ask(&ask, &Vec::new(), None).await?;
         self.judge(&ended)
     }
 }
@@ -271,13 +324,63 @@ fn field(said: &[u8], key: &str) -> Option<String> {
     String::from_utf8_lossy(said).lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))
 }
 
-/// The certificate that was there.
-fn before(said: &[u8]) -> Option<Before> {
-    let pem = STANDARD.decode(field(said, "before ")?).ok()?;
-    let opened = open(&pem, &[], &Limits::default());
-    let leaf = opened.certificates().next()?;
-    let not_after = Certificate::parse(leaf).ok()?.not_after()?;
-    Some(Before { fingerprint: Fingerprint::of(leaf).to_string(), not_after: not_after.0 })
+/// Is it the name of a set of files? What comes from outside is one of ours, or nothing.
+fn is_set(name: &str) -> bool {
+    ["gen-", "before-"].iter().any(|kind| name.starts_with(kind))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+/// The generation of a set.
+fn generation(set: &str) -> Option<u64> {
+    set.strip_prefix("gen-")?.split('-').next()?.parse().ok()
+}
+
+/// Files by their numbers.
+type Contents = BTreeMap<usize, Zeroizing<Vec<u8>>>;
+
+/// What was seen on the far host.
+#[derive(Default)]
+struct Seen {
+    /// The set that is in force, if it is one of ours.
+    force: Option<String>,
+    /// What the set that was asked for replaced.
+    replaces: Option<String>,
+    /// What that was.
+    was: Contents,
+    /// What is in place.
+    there: Contents,
+    /// The same of the set that was asked for, if there is one.
+    has: Contents,
+}
+
+impl Seen {
+    /// Can the set be used as it is? One that is not there can be made.
+    fn is_usable(&self, plain: &Plain) -> bool {
+        self.has.iter().all(|(n, bytes)| plain.fits(*n, bytes))
+    }
+
+    /// The certificate that is in place.
+    fn leaf(&self, plain: &Plain) -> Option<Vec<u8>> {
+        self.there.iter().find_map(|(n, bytes)| plain.leaf(*n, bytes))
+    }
+
+    /// The certificate that was there before the set.
+    fn before(&self, plain: &Plain) -> Option<Before> {
+        let files = if self.replaces.is_some() { &self.was } else { &self.there };
+        let leaf = files.iter().find_map(|(n, bytes)| plain.leaf(*n, bytes))?;
+        let not_after = Certificate::parse(&leaf).ok()?.not_after()?;
+        Some(Before { fingerprint: Fingerprint::of(&leaf).to_string(), not_after: not_after.0 })
+    }
+}
+
+/// What the script is to do.
+struct Ask<'a> {
+    op: &'a str,
+    set: &'a str,
+    /// Another set: the one to go back to, or to note as replaced.
+    other: &'a str,
+    /// May it be gone back to when the reload fails?
+    back: bool,
 }
 
 impl Deployer for Ssh {
@@ -297,14 +400,16 @@ impl Deployer for Ssh {
     fn rehearse<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async move {
             let what = format!("ssh to {}", self.settings.host);
-            let asked = self.ask("rehearse", "gen-0-0", "-", false, &Vec::new()).await;
-            vec![match asked.and_then(|ended| self.judge(&ended)) {
+            let ask = Ask { op: "rehearse", set: "gen-0-0", other: "-", back: false };
+            let asked = self.ask(&ask, &Vec::new(), None).await;
+            let reached = match asked.and_then(|ended| self.judge(&ended)) {
                 Ok(()) => Check::works(
                     what,
                     "it signs in, writes beside the files, and the check passes; nothing was reloaded",
                 ),
                 Err(fault) => Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_default()),
-            }]
+            };
+            std::iter::once(reached).chain(self.plain.passwords()).collect()
         })
     }
 }

@@ -13,10 +13,10 @@ swap() { mv -fT -- "$1" "$2" || fail "$2 could not be replaced"; }
 copy() { cp -a -- "$1" "$2" 2>/dev/null || cp -p -- "$1" "$2" || fail "$2 could not be written"; }
 path() { eval "p=\$path$1"; d=${p%/*}; d=${d:-/}; b=${p##*/}; new=$d/.$b.notafter-new; link=$d/.$b.notafter-link; }
 
-read -r op; read -r set; read -r other; read -r back; read -r limit; read -r shows; read -r files
+read -r op; read -r set; read -r other; read -r back; read -r limit; read -r files
 i=1
 while [ "$i" -le "$files" ]; do
-  read -r a; read -r m; read -r o; read -r c
+  read -r a; read -r m; read -r o; read -r c; read -r s
   text "$a"; q=$value
   if [ -L "$q" ]; then
     case $(readlink -- "$q") in
@@ -27,7 +27,7 @@ while [ "$i" -le "$files" ]; do
         ;;
     esac
   fi
-  eval "path$i=\$q mode$i=\$m owner$i=\$o data$i=\$c"
+  eval "path$i=\$q mode$i=\$m owner$i=\$o data$i=\$c seen$i=\$s"
   i=$((i + 1))
 done
 for kind in check reload; do
@@ -53,7 +53,7 @@ exec 9>"$store/lock"
 if command -v flock >/dev/null; then flock -n 9 || fail "another deployment is at work in $store" 15; fi
 
 each() { i=1; while [ "$i" -le "$files" ]; do path "$i"; "$@"; i=$((i + 1)); done; }
-stage() { rm -f -- "$new"; if [ -e "$1/$2" ]; then copy "$1/$2" "$new"; flush "$new"; fi; }
+stage() { rm -f -- "$new"; if [ -e "$1/$2" ]; then copy "$1/$2" "$new"; touch -m -- "$new"; flush "$new"; fi; }
 settle_one() {
   rm -f -- "$new" "$link"
   [ -L "$p" ] || return 0
@@ -104,6 +104,22 @@ finish() {
   flush "$store/draft"; rm -rf -- "$store/${1:?}"
   swap "$store/draft" "$store/$1"; flush "$store"
 }
+line() { printf '%s ' "$1"; if [ -f "$2" ]; then base64 <"$2" | tr -d '\n'; else printf -- '-'; fi; printf '\n'; }
+look_one() {
+  eval "s=\$seen$i"
+  [ "$s" = look ] || return 0
+  line "there $i" "$p"
+  if [ -f "$store/$set/whole" ]; then line "has $i" "$store/$set/$i"; fi
+  if [ -n "$r" ]; then line "was $i" "$store/$r/$i"; fi
+}
+seen_one() {
+  eval "s=\$seen$i"
+  case $s in
+    -) ;;
+    none) if [ -e "$p" ]; then changed=yes; fi ;;
+    *) if [ ! -e "$p" ] || [ "$(sha256sum <"$p")" != "$s  -" ]; then changed=yes; fi ;;
+  esac
+}
 find_same() {
   from=
   for s in "$store"/gen-* "$store"/before-*; do
@@ -123,21 +139,28 @@ run() {
 each settle_one
 case $op in
   look)
-    show=$shows
-    if [ -f "$store/$set/replaces" ]; then r=$(cat -- "$store/$set/replaces"); q=$store/$r/$show; else path "$show"; q=$p; fi
-    printf 'before '
-    if [ -f "$q" ]; then base64 <"$q" | tr -d '\n'; fi
-    printf '\n'
+    r=
+    if [ -f "$store/$set/replaces" ]; then
+      r=$(cat -- "$store/$set/replaces")
+      printf 'replaces %s\n' "$r"
+    fi
+    find_same
+    printf 'force %s\n' "$from"
+    each look_one
     ;;
   deploy)
     if ! is_same "$set" || ! loaded "$set"; then
       if is_same "$set"; then from=$(cat -- "$store/$set/replaces"); else
+        changed=no; each seen_one
+        [ "$changed" = no ] || exit 18
         find_same
         if [ -z "$from" ]; then
           from=before-${set#gen-}; draft; each snap_one; finish "$from"
         fi
         if [ ! -f "$store/$set/whole" ]; then
-          draft; each draft_one; printf '%s' "$from" >"$store/draft/replaces"; flush "$store/draft/replaces"; finish "$set"
+          r=$from
+          if [ -f "$store/$other/whole" ]; then r=$other; fi
+          draft; each draft_one; printf '%s' "$r" >"$store/draft/replaces"; flush "$store/draft/replaces"; finish "$set"
         fi
         rm -f -- "$store/loaded"
         put "$from" "$set"

@@ -1,7 +1,8 @@
 //! A service that is told over HTTP: what was issued, signed, and the key only where that is asked for.
 //!
 //! The signatures are those of the webhook notifier. The id of a message is the certificate's name and generation: a
-//! receiver that has seen it has nothing to do. Any answer of 200 to 299 says that it is installed.
+//! receiver that has seen it has nothing to do. Any answer of 200 to 299 says that it is installed. It is asked to go
+//! back only where the configuration says that it can: a 200 from one that does not know the word would be a false word.
 
 use base64::Engine as _;
 use notafter_core::deployment::{Bundle, Check, Receipt};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::environment::names;
 use super::files::{Goods, KeyForm, secret};
-use super::{BuildCx, Built, keystore, pem};
+use super::{BuildCx, Built, back, keystore, pem};
 use crate::http::{Client, ClientSettings, HeaderName, HeaderValue, Request, Url, address, place};
 use crate::notifiers::{signatures, signing_key};
 use crate::secret::{MaybeSecret, Secret};
@@ -40,6 +41,9 @@ struct Settings {
     /// Send the private key too? Only over https. Default `false`.
     #[serde(default)]
     send_key: bool,
+    /// Does the service know the event `roll-back`, and put the one before in use again? Default `false`: it is not asked.
+    #[serde(default)]
+    roll_back: bool,
 }
 
 pub(super) fn schema() -> Value {
@@ -137,16 +141,34 @@ impl Deployer for Webhook {
                 self.settings.send_key.then(|| keystore::plain_pkcs8(goods.key.expose())).transpose()?;
             let id = id(&goods.name, goods.generation, "deploy");
             self.send(&id, &document, plain.as_ref().map(|k| k.as_slice()), now).await?;
-            Ok(Receipt { generation: goods.generation, before: None, undo: json!({ "name": goods.name }) })
+            // What the service had before it does not say.
+            let undo = back::undo(&goods, self.settings.roll_back);
+            Ok(Receipt { generation: goods.generation, before: None, undo })
         })
     }
 
     fn roll_back<'a>(&'a self, cx: &'a Cx, receipt: &'a Receipt) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
-            let name = receipt.undo["name"].as_str().unwrap_or_default();
-            let document =
-                json!({ "event": "roll-back", "certificate": name, "generation": receipt.generation });
-            self.send(&id(name, receipt.generation, "roll-back"), &document, None, cx.clock.now()).await
+            if !self.settings.roll_back {
+                return Err(back::none().hint(
+                    "set roll_back = true where the service knows the event, or install the one before by hand",
+                ));
+            }
+            let now = cx.clock.now();
+            back::may(receipt, now)?;
+            let taken = back::Taken::of(receipt);
+            let before = receipt.before.as_ref();
+            let document = json!({
+                "event": "roll-back",
+                "certificate": taken.name,
+                "generation": receipt.generation,
+                "names": taken.names,
+                "fingerprint": taken.fingerprint,
+                "before": before.map(|b| json!({
+                    "fingerprint": b.fingerprint, "not_after": UnixTime(b.not_after).to_string(),
+                })),
+            });
+            self.send(&id(&taken.name, receipt.generation, "roll-back"), &document, None, now).await
         })
     }
 
@@ -157,7 +179,7 @@ impl Deployer for Webhook {
                 self.settings.secret.as_ref().map(|s| signing_key(&s.read()?)).transpose()?;
                 Ok(url)
             });
-            vec![match read {
+            let sent = match read {
                 Ok(url) => Check::works(
                     "webhook",
                     format!("{} is set and its secrets can be read; nothing was sent", place(&url)),
@@ -166,7 +188,8 @@ impl Deployer for Webhook {
                     let fault = secret(why);
                     Check::fails("webhook", fault.to_string(), fault.hint.clone().unwrap_or_default())
                 }
-            }]
+            };
+            std::iter::once(sent).chain((!self.settings.roll_back).then(back::said)).collect()
         })
     }
 }

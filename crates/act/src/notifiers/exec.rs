@@ -103,6 +103,7 @@ impl Exec {
             arguments: &self.0.command[1..],
             input: input.as_bytes(),
             timeout: self.0.timeout.unwrap_or(Span::seconds(30)).0,
+            room: child::OUTPUT_MAX,
         };
         judge(program, &child::end_of(&order, variables(&document)).await?)
     }

@@ -2,8 +2,11 @@
 //!
 //! That a deployment can be killed at every effect is tested beside the code, which alone can stop it there.
 
+mod back;
 mod far;
+mod far_stores;
 mod keystores;
+mod presets;
 mod race;
 mod room;
 mod servers;

@@ -60,7 +60,8 @@ impl Bench {
         let keep = keeping::keep(&sheet, &data, &store).map_err(|e| assemble::explain_plain(&e))?;
         let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
         let managed = sheet.managed(&yard, now).map_err(|e| explained(&sheet, &e))?;
-        let tools = keeping::tools(&sheet, &data, Arc::clone(&keep)).map_err(|e| explained(&sheet, &e))?;
+        let tools = keeping::tools(&sheet, &data, Arc::clone(&keep), &managed);
+        let tools = tools.map_err(|e| explained(&sheet, &e))?;
         let cx = Cx::new(clock, assemble::vantage());
         Ok(Self { data, store, managed, tools, cx, sheet, keep })
     }

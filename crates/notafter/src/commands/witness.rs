@@ -25,6 +25,7 @@ use crate::assemble;
 use crate::cli::{Format, Global, Prove};
 use crate::config::plan::Sheet;
 use crate::data::Data;
+use crate::keeping;
 use crate::places::Places;
 use crate::print;
 use crate::print::paper::{Ink, Paper};
@@ -37,7 +38,7 @@ pub(crate) fn is_file(name: &str) -> bool {
 pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
     let clock = Arc::new(SystemClock::new());
     let sheet = assemble::read_sheet(global.config.as_deref())?;
-    let probe = Places::near(&sheet);
+    let probe = Places::near(&sheet, keeping::deployers_of(&sheet));
     let cx = Cx::new(Arc::clone(&clock) as Arc<dyn Clock>, assemble::vantage());
     let runtime = runtime()?;
     let path = std::path::absolute(&args.name).unwrap_or_else(|_| args.name.clone().into());

@@ -237,6 +237,18 @@ impl Folder {
         file.sync_all().map_err(|e| broke("written to the disk", path, e))
     }
 
+    /// Dates a file anew. Where that is forbidden the old date stays: nothing but a server's own eyes depends on it.
+    pub(super) fn touch(&self, name: &OsStr) -> Result<(), Fault> {
+        let path = self.announce("touch", name)?;
+        let (keep, now) = (sys::UTIME_OMIT, sys::UTIME_NOW);
+        let only = |nanoseconds| sys::Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+        let times = sys::Timestamps { last_access: only(keep), last_modification: only(now) };
+        match sys::utimensat(&*self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(()) | Err(Errno::PERM | Errno::ACCESS | Errno::NOENT) => Ok(()),
+            Err(error) => Err(broke("dated", &path, error.into())),
+        }
+    }
+
     /// Puts the file `name` of this folder at `to` of that folder, taking the place of what is there.
     pub(super) fn rename(&self, name: &OsStr, folder: &Self, to: &OsStr) -> Result<(), Fault> {
         let path = folder.announce("rename", to)?;

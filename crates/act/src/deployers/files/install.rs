@@ -11,13 +11,12 @@ use notafter_core::deployment::{Before, Receipt};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
-use notafter_pki::fingerprint::{hex, sha256};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::disk::{Attributes, Entry, Folder, Steps, shown};
 use super::guard::{Guard, is_trusted, refused, split, writable_by_others};
-use super::newer::is_newer;
+use super::newer::{self, is_newer};
 use super::outlet::{Outlet, store_name};
 use super::render::{Goods, fits, leaf_of, render};
 use super::settings::{Form, Layout, Settings};
@@ -178,11 +177,7 @@ impl Session {
         if !is_newer(&there, manifest.and_then(|m| m.generation), goods) {
             return Ok(());
         }
-        let what = Certificate::parse(&there).ok().and_then(|c| c.not_before());
-        let since = what.map(|t| format!(", of {t}")).unwrap_or_default();
-        Err(Fault::new(FaultKind::Refused, format!("what is in place is newer{since}, and is left alone"))
-            .retry(Retry::Never)
-            .hint("does another tool renew it, too? Only one of the two may; `notafter renew` issues one that is newer still"))
+        Err(newer::refused(&there))
     }
 
     /// The leaf that is read now.
@@ -283,11 +278,7 @@ impl Session {
 
     /// What a generation is made from, in one line that tells two apart.
     fn source(&self, goods: &Goods) -> String {
-        let mut all = self.settings.source().into_bytes();
-        for der in &goods.chain {
-            all.extend(sha256(der));
-        }
-        hex(&sha256(&all))
+        self.settings.made_from(goods)
     }
 
     /// Can a generation that is there be used again as it is?

@@ -1,19 +1,23 @@
 //! The part of a `files` table that holds for files anywhere: which, in what form, whose.
 //!
-//! For the `ssh` deployer, which shares the forms and writes them elsewhere. Keystores are not among them: what is in
-//! the one that is there would have to be read first.
+//! For the `ssh` deployer, which shares the forms and writes them elsewhere. Of a keystore the one that is there is read
+//! first: its alias and its other entries are kept. Files are spoken of by number, from 1, in the order of `places`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use notafter_pki::fingerprint::{hex, sha256};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use notafter_core::deployment::Check;
 use notafter_core::fault::Fault;
 
-use super::render::{Goods, render};
-use super::settings::{Form, KeyForm, Order, Settings};
+use super::rehearse::password;
+use super::render::{Goods, fits, leaf_of, render};
+use super::settings::{Form, Jks, KeyForm, Order, Pkcs12, Settings};
 use crate::settings;
 
 /// The keys that such a table shares with `files`.
@@ -37,6 +41,13 @@ struct Keys {
     combined_order: Option<Order>,
     /// The certificate alone, DER.
     der: Option<PathBuf>,
+    /// Certificate and intermediates without the key, PKCS#7 (RFC 2315): DER where the path ends with `.p7c` or `.der`,
+    /// else PEM.
+    pkcs7: Option<PathBuf>,
+    /// A PKCS#12 file: `{ path = "...", password = { file = "..." }, form = "modern", alias = "..." }`. The password lies here.
+    pkcs12: Option<Pkcs12>,
+    /// A Java keystore: `{ path = "...", password = { file = "..." }, alias = "..." }`. Its other entries are kept.
+    jks: Option<Jks>,
     /// How the key is written in PEM: `pkcs8` (the default), `pkcs1` (RSA) or `sec1` (elliptic curves).
     key_format: Option<KeyForm>,
     /// Who owns the files there, by name or number. Default: who owns what is there.
@@ -112,17 +123,47 @@ impl Plain {
         self.settings.forms().into_iter().map(place).collect()
     }
 
-    /// The number, from 1, of a file that holds the certificate; else of the first.
-    pub(in crate::deployers) fn shows(&self) -> usize {
-        let shows = |form: Form| !matches!(form, Form::Key | Form::Chain);
-        self.settings.forms().iter().position(|(form, _)| shows(*form)).unwrap_or(0) + 1
+    fn form(&self, number: usize) -> Option<Form> {
+        Some(self.settings.forms().get(number.checked_sub(1)?)?.0)
     }
 
-    pub(in crate::deployers) fn render(&self, goods: &Goods) -> Result<Rendered, Fault> {
-        let one = |(form, path): (Form, PathBuf)| {
-            Ok((path.to_string_lossy().into_owned(), render(&self.settings, form, goods, None)?))
+    /// Has what is there to be read before this file is written? It may show a certificate, and a keystore is kept.
+    pub(in crate::deployers) fn is_read(&self, number: usize) -> bool {
+        self.form(number).is_some_and(|form| !matches!(form, Form::Key | Form::Chain))
+    }
+
+    /// Does a keystore open with the password that is set? Other files always fit.
+    pub(in crate::deployers) fn fits(&self, number: usize, bytes: &[u8]) -> bool {
+        self.form(number).is_some_and(|form| fits(&self.settings, form, bytes))
+    }
+
+    /// The certificate of a server in one of the files.
+    pub(in crate::deployers) fn leaf(&self, number: usize, bytes: &[u8]) -> Option<Vec<u8>> {
+        leaf_of(&self.settings, self.form(number)?, bytes)
+    }
+
+    /// What the files are made from, in one line.
+    pub(in crate::deployers) fn made_from(&self, goods: &Goods) -> String {
+        let owner = self.owner.as_deref().unwrap_or_default();
+        hex(&sha256(format!("{} {owner}", self.settings.made_from(goods)).as_bytes()))
+    }
+
+    /// The files; `there` has those that are in place.
+    pub(in crate::deployers) fn render(
+        &self,
+        goods: &Goods,
+        there: &BTreeMap<usize, Zeroizing<Vec<u8>>>,
+    ) -> Result<Rendered, Fault> {
+        let one = |(index, (form, path)): (usize, (Form, PathBuf))| {
+            let existing = there.get(&(index + 1)).map(|bytes| bytes.as_slice());
+            Ok((path.to_string_lossy().into_owned(), render(&self.settings, form, goods, existing)?))
         };
-        self.settings.forms().into_iter().map(one).collect()
+        self.settings.forms().into_iter().enumerate().map(one).collect()
+    }
+
+    /// Can the passwords be read?
+    pub(in crate::deployers) fn passwords(&self) -> Vec<Check> {
+        self.settings.forms().into_iter().filter_map(|(form, _)| password(&self.settings, form)).collect()
     }
 }
 

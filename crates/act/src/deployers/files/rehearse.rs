@@ -98,12 +98,10 @@ fn write(guard: &Guard, path: &Path) -> Result<String, Fault> {
     }
 }
 
-fn password(settings: &Settings, form: Form) -> Option<Check> {
-    let (what, secret) = match form {
-        Form::Pkcs12 => ("password of pkcs12", &settings.pkcs12.as_ref()?.password),
-        Form::Jks => ("password of jks", &settings.jks.as_ref()?.password),
-        _ => return None,
-    };
+/// Can the password of a keystore be read?
+pub(super) fn password(settings: &Settings, form: Form) -> Option<Check> {
+    let (_, _, secret) = settings.passwords().find(|(f, ..)| *f == form)?;
+    let what = if form == Form::Jks { "password of jks" } else { "password of pkcs12" };
     Some(match secret.read() {
         Ok(_) => Check::works(what, format!("{secret} can be read")),
         Err(why) => failed(what.to_owned(), &super::secret(why)),

@@ -130,11 +130,8 @@ pub(super) fn render(
 
 /// Does a keystore still open with the password that is set? Other files always fit.
 pub(super) fn fits(settings: &Settings, form: Form, bytes: &[u8]) -> bool {
-    let password = match form {
-        Form::Pkcs12 => settings.pkcs12.as_ref().and_then(|p| p.password.read().ok()),
-        Form::Jks => settings.jks.as_ref().and_then(|j| j.password.read().ok()),
-        _ => return true,
-    };
+    let Some((_, _, secret)) = settings.passwords().find(|(f, ..)| *f == form) else { return true };
+    let password = secret.read().ok();
     let Some(password) = password else { return false };
     let opened = container::open(bytes, &[&password], &Limits::default());
     !opened.problems.iter().any(|p| p.reason == Reason::WrongPassword)
@@ -142,12 +139,11 @@ pub(super) fn fits(settings: &Settings, form: Form, bytes: &[u8]) -> bool {
 
 /// The certificate of a server in one of its files: the first that is there.
 pub(super) fn leaf_of(settings: &Settings, form: Form, bytes: &[u8]) -> Option<Vec<u8>> {
-    let password = match form {
-        Form::Pkcs12 => settings.pkcs12.as_ref()?.password.read().ok(),
-        Form::Jks => settings.jks.as_ref()?.password.read().ok(),
-        Form::Key | Form::Chain => return None,
-        _ => None,
-    };
+    if matches!(form, Form::Key | Form::Chain) {
+        return None;
+    }
+    let password =
+        settings.passwords().find(|(f, ..)| *f == form).and_then(|(.., secret)| secret.read().ok());
     let passwords: Vec<&str> = password.as_ref().map(|p| p.as_str()).into_iter().collect();
     let opened = container::open(bytes, &passwords, &Limits::default());
     // A keystore may hold anchors first: the leaf is the first that is no CA.

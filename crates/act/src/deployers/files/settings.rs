@@ -5,11 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
+use notafter_pki::fingerprint::{hex, sha256};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::guard::account;
+use super::render::Goods;
 use super::store::is_component;
 use crate::deployers::command::{Argv, check_argv};
 use crate::deployers::presets;
@@ -296,6 +298,12 @@ impl Settings {
         forms
     }
 
+    /// Which of them take a password, and where it lies.
+    pub(super) fn passwords(&self) -> impl Iterator<Item = (Form, &Path, &Secret)> {
+        let pkcs12 = self.pkcs12.iter().map(|p| (Form::Pkcs12, p.path.as_path(), &p.password));
+        pkcs12.chain(self.jks.iter().map(|j| (Form::Jks, j.path.as_path(), &j.password)))
+    }
+
     /// With `layout = "generations"`: the folder that `current` is in.
     pub(super) fn base(&self) -> Result<PathBuf, String> {
         let wrong = |path: &Path| {
@@ -356,8 +364,17 @@ impl Settings {
         all.filter_map(move |argv| argv.as_deref().map(|argv| Argv { argv, timeout }))
     }
 
+    /// What the files are made from, in one line that tells two apart. Keystores have salts: made twice they differ.
+    pub(super) fn made_from(&self, goods: &Goods) -> String {
+        let mut all = self.source().into_bytes();
+        for der in &goods.chain {
+            all.extend(sha256(der));
+        }
+        hex(&sha256(&all))
+    }
+
     /// What the files depend on besides the bundle. Where secrets lie is in it, and no secret.
-    pub(super) fn source(&self) -> String {
+    fn source(&self) -> String {
         format!(
             "{:?} {:?} {:?} {:?} {:?} {:?}",
             (&self.owner, &self.group, &self.mode),

@@ -78,6 +78,7 @@ impl Target {
 
     /// Puts a generation in force in the place of `from`, which is.
     pub(super) fn put(&self, from: Option<&str>, to: &str, manifest: &Manifest) -> Result<(), Fault> {
+        self.date(to, manifest)?;
         if self.outlets.is_empty() {
             return self.store.set_current(to);
         }
@@ -158,6 +159,22 @@ impl Target {
         } else {
             Ok((outlet.folder.clone(), beside(outlet, kind)))
         }
+    }
+
+    /// Dates the files of a generation anew. Hitch, for one, reads again only what is younger than what it has read: of a
+    /// generation that was written before and is put back, it would take nothing.
+    fn date(&self, set: &str, manifest: &Manifest) -> Result<(), Fault> {
+        let folder = self.store.folder.open(OsStr::new(set))?;
+        for item in manifest.items.iter().filter(|item| item.digest.is_some()) {
+            folder.touch(OsStr::new(&item.name))?;
+            let outlet = self.outlets.iter().find(|o| o.name == item.name);
+            let archive = outlet.and_then(|o| o.archive.as_ref());
+            let file = item.link.as_deref().and_then(|text| Path::new(text).file_name());
+            if let (Some(archive), Some(file)) = (archive, file) {
+                archive.folder.touch(file)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the file, or the link into an archive, that will take the outlet's place.

@@ -191,13 +191,27 @@ impl Walk<'_> {
                     if now.0 - proof.since > DECIDED_WITHIN {
                         return Err(undecided(&format!("the authorization of {name}")));
                     }
-                    wait = wait.max(Some((after.unwrap_or_else(|| pause(proof.looks)), name)));
+                    // Some CAs look once, and keep the challenge open with what went wrong (RFC 8555 section 8.2).
+                    let open =
+                        authorization.challenges.iter().find_map(|c| Some((&c.kind, c.error.as_ref()?)));
+                    let what = match open {
+                        Some((kind, problem)) => {
+                            let so_far = format!(
+                                "the CA could not prove control of {} by {} yet",
+                                shown(&name),
+                                shown(kind)
+                            );
+                            problem.fault(&so_far, now).to_string()
+                        }
+                        None => format!("the CA looks at {name}"),
+                    };
+                    wait = wait.max(Some((after.unwrap_or_else(|| pause(proof.looks)), what)));
                 }
                 _ => return Err(self.refused(&authorization, now)?),
             }
         }
-        if let Some((wait, name)) = wait {
-            return self.waits(Step::Authorize { order, proofs }, wait, format!("the CA looks at {name}"));
+        if let Some((wait, what)) = wait {
+            return self.waits(Step::Authorize { order, proofs }, wait, what);
         }
         // Everything is proved: what was shown is of no more use.
         let mut left: Vec<Left> =

@@ -184,6 +184,7 @@ impl Hook {
             arguments: argv.get(1..).unwrap_or_default(),
             input: &[],
             timeout: self.timeout,
+            room: child::OUTPUT_MAX,
         };
         let covered = |mut fault: Fault| {
             fault.context = cover.mask(&fault.context);

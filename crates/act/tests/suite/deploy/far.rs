@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use super::{bundle, deployer, judge, leaves, run, script, text};
 
 /// An sshd, and how to sign in.
-struct Far {
+pub(super) struct Far {
     _server: Server,
     port: u16,
     identity: PathBuf,
     known: PathBuf,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
-fn start(lab: &Lab, force: bool) -> Result<Far, NotRun> {
+pub(super) fn start(lab: &Lab, force: bool) -> Result<Far, NotRun> {
     let sshd = program::find("sshd")?;
     let folder = lab.subfolder("sshd");
     let (host, identity) = (folder.join("host"), folder.join("identity"));
@@ -49,7 +49,7 @@ fn start(lab: &Lab, force: bool) -> Result<Far, NotRun> {
 }
 
 impl Far {
-    fn table(&self, more: Value) -> Value {
+    pub(super) fn table(&self, more: Value) -> Value {
         let mut table = json!({
             "host": "127.0.0.1", "port": self.port, "identity": self.identity, "known_hosts": self.known, "timeout": "60s",
         });
@@ -58,12 +58,12 @@ impl Far {
     }
 }
 
-fn same(a: &Path, b: &Path) -> bool {
+pub(super) fn same(a: &Path, b: &Path) -> bool {
     std::fs::read(a).unwrap() == std::fs::read(b).unwrap()
 }
 
 /// What lies in the folder of a target that should not.
-fn loose(folder: &Path) -> Vec<String> {
+pub(super) fn loose(folder: &Path) -> Vec<String> {
     let names =
         judge("find", &[text(folder), "-name", "*notafter-*", "-o", "-name", "draft", "-o", "-name", "next"]);
     names.lines().map(str::to_owned).collect()
@@ -207,7 +207,7 @@ fn a_host_that_is_not_known_is_refused() {
         (json!({ "host": "a", "user": "x y", "combined": "/a" }), "`user` is"),
         (json!({ "host": "a" }), "has no file"),
         (json!({ "host": "a", "preset": "ngnix" }), "did you mean `nginx`?"),
-        (json!({ "host": "a", "combined": "/a", "jks": {} }), "no setting `jks`"),
+        (json!({ "host": "a", "combined": "/a", "layout": "generations" }), "no setting `layout`"),
     ] {
         let error = super::built("ssh", table).err().unwrap();
         assert!(error.contains(sign) && error.contains("hint:"), "{error}");

@@ -72,7 +72,13 @@ fn the_alias_of_a_pkcs12_file_is_kept_and_a_wrong_password_is_said() {
     let receipt = run(deployer("files", table.clone()).deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap();
     assert_eq!(receipt.before.unwrap().fingerprint, format!("sha256:{}", leaves[0].sha256));
     assert!(opened(&path).1.contains("friendlyName: srv.test"));
+    // Who looks at the place is given the password that holds now, and for this place alone.
+    let target = deployer("files", table.clone());
+    let [place] = &target.places()[..] else { panic!("{:?}", target.places()) };
+    assert_eq!(target.opens(place.as_str()), [PASSWORD]);
+    assert!(target.opens("file:///etc/ssl/other.p12").is_empty());
     std::fs::write(folder.join("password"), "another").unwrap();
+    assert_eq!(target.opens(place.as_str()), ["another"]);
     let before = std::fs::read(&path).unwrap();
     let fault = run(deployer("files", table).deploy(&super::cx(), &bundle(&leaves[0], 3))).unwrap_err();
     assert!(fault.to_string().contains("does not open the keystore"), "{fault}");
