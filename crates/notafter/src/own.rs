@@ -93,6 +93,8 @@ fn trouble_of(
     let stopped = open.filter(|r| r.state == State::WaitsForPerson);
     let mut out: Vec<String> =
         stopped.map(|r| format!("it waits for somebody: {}", r.said)).into_iter().collect();
+    let failing = open.filter(|r| r.calls && r.state != State::WaitsForPerson && !r.said.is_empty());
+    out.extend(failing.map(|r| format!("it fails, and goes on trying: {}", r.said)));
     let by_hand =
         |label: &str| managed.targets.iter().any(|t| t.deployer.by_hand().is_some() && t.label == *label);
     let hands = open
