@@ -443,7 +443,13 @@ fn an_open_renewal_is_pushed_or_given_up_and_it_is_said_which() {
     let third = renew(&[]);
     assert_eq!(state(&third), ("begun".into(), "waits-for-window".into(), 3), "{}", third.err);
     let deployed = house.ask(&["deploy", "web", "--json"]);
-    assert_eq!(state(&deployed), ("deployed".into(), "proved".into(), 3), "{}\n{}", deployed.out, deployed.err);
+    assert_eq!(
+        state(&deployed),
+        ("deployed".into(), "proved".into(), 3),
+        "{}\n{}",
+        deployed.out,
+        deployed.err
+    );
 }
 
 #[test]

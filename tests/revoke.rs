@@ -210,8 +210,7 @@ fn the_certificates_own_key_takes_it_back_and_the_account_gets_another() {
     // The same account goes on with it.
     assert_eq!(house.ask(&["renew", "web"]).code, 0);
     assert_ne!(house.serial(), first);
-    let arguments =
-        ["revoke", "web", "--generation", "1", "--reason", "superseded", "--with-key", "--yes"];
+    let arguments = ["revoke", "web", "--generation", "1", "--reason", "superseded", "--with-key", "--yes"];
     let done = house.ask(&arguments);
     assert_eq!(done.code, 0, "{}\n{}", done.out, done.err);
     assert_eq!(house.status(&first), ("Revoked".to_owned(), Some(4)));

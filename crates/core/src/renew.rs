@@ -1,8 +1,8 @@
 //! A renewal: persisted work on one configured certificate, its states named by what they wait for.
 //!
 //! Values and pure decisions: when to begin, when to install, what comes next. Who does it is `engine/renew.rs`, who keeps
-//! it `store`. Nothing here is believed: a state says what was done, a [`PlaceProof`] what was seen. What *other* programs
-//! say about their renewals is `renewal.rs`.
+//! it `store`. Nothing here is believed: a state says what was done, a [`PlaceProof`] what was seen. What any program says of
+//! what it keeps alive is `upkeep.rs`.
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
 use notafter_core::location::Location;
 use notafter_core::observation::{Link, LinkKind, Observation, Seen};
 use notafter_core::renew::State;
-use notafter_core::renewal::{Failures, Renewal};
+use notafter_core::renewal::{Failures, Upkeep};
 use notafter_core::scan::Scan;
 use notafter_engine::renew::Managed;
 use notafter_engine::renew::pass::Keeping;
@@ -61,7 +61,7 @@ impl Source for Own {
                 let rehearsed = Rehearsal::last(&self.store, &managed.name).map_err(trouble)?;
                 let mut broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
                 broken.extend(paused.clone().or_else(|| self.keeping.held(&managed.name)));
-                let mut statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
+                let mut statement = Upkeep { broken, ..statement(managed, newest.as_ref(), file) };
                 statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
                 let at = cx.clock.now();
                 // By these the rules find what is said of a certificate's file.
@@ -107,7 +107,7 @@ fn trouble_of(
     out
 }
 
-fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
+fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Upkeep {
     let place = Location::file(file, &format!("certificate.{}", managed.name));
     let open = newest.filter(|w| !w.renewal.state.is_over());
     let stopped = open.filter(|w| w.renewal.state == State::WaitsForPerson);
@@ -118,7 +118,7 @@ fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
         message: w.renewal.said.clone(),
         place: place.clone(),
     });
-    Renewal {
+    Upkeep {
         tool: "notafter".into(),
         lineage: managed.name.clone(),
         state: place,

@@ -195,7 +195,8 @@ fn each_place_is_proved_by_whoever_answers_there() {
         notes: Vec::new(),
     };
     let https = Listen { address: None, port: 443, protocol: "tls" };
-    let (ours, stray, far) = (endpoint("127.0.0.1:443"), endpoint("127.0.0.1:8443"), endpoint("192.0.2.7:443"));
+    let (ours, stray, far) =
+        (endpoint("127.0.0.1:443"), endpoint("127.0.0.1:8443"), endpoint("192.0.2.7:443"));
     let served = [ours.clone(), stray.clone(), far];
     let prove = |places: Vec<Place>| -> Vec<Vec<String>> {
         Plan::targets(places, &served, &[]).into_iter().map(|t| t.prove).collect()
