@@ -178,6 +178,12 @@ impl Bench {
         note_revoked(&self.store, id, &self.now().to_string())
     }
 
+    /// The newest that was issued.
+    pub(super) fn issued(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
+        let kept = self.store.works_of(&managed.name, 100).map_err(|e| self.data.explain(&e))?;
+        Ok(kept.into_iter().map(|w| w.renewal).find(|r| !r.chain.is_empty()))
+    }
+
     pub(super) fn newest(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
         let kept = self.store.works_of(&managed.name, 1).map_err(|e| self.data.explain(&e))?;
         Ok(kept.into_iter().next().map(|w| w.renewal))
@@ -329,8 +335,7 @@ pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
     let bench = Bench::open(global, Some(&args.name))?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
-        let kept = bench.store.works_of(&managed.name, 50).map_err(|e| bench.data.explain(&e))?;
-        let issued = kept.into_iter().map(|w| w.renewal).find(|r| !r.chain.is_empty());
+        let issued = bench.issued(&managed)?;
         let Some((renewal, expected)) = issued.and_then(|r| expectation(&r).map(|e| (r, e))) else {
             return Err(Usage::new(format!("nothing was issued for `{}` yet", managed.name))
                 .hint(format!("notafter renew {}", managed.name)));
