@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use notafter_core::UnixTime;
 use notafter_core::location::Location;
 use notafter_core::observation::{Link, LinkKind, Reason};
-use notafter_core::renewal::{Before, Credential, Failures, Starter, Upkeep};
+use notafter_core::upkeep::{Before, Credential, Failures, Starter, Upkeep};
 
 use crate::configs::{At, Blind};
 use crate::tree::Tree;

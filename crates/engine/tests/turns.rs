@@ -692,7 +692,7 @@ async fn a_person_has_a_month_and_a_server_a_minute() {
     // The server shows it, the box not yet: it is waited for, for a month.
     assert_eq!(house.renewer().push(&house.managed, "a test").unwrap(), Pushed::On);
     house.shows(4431, Some(&new));
-    let renewal = house.for_a_while(20 * DAY).await;
+    let renewal = house.for_a_while(3 * DAY).await;
     assert_eq!(renewal.state, State::WaitsForProof, "{renewal:?}");
     house.shows(4432, Some(&new));
     assert_eq!(house.for_a_while(DAY).await.state, State::Proved);

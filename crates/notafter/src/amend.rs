@@ -9,7 +9,6 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use notafter_core::UnixTime;
 use notafter_pki::name::{is_deceptive, printable};
 
 use crate::assemble;

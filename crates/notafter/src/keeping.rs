@@ -171,8 +171,10 @@ fn fits(rule: &Match, names: &[Identifier]) -> bool {
 
 /// The first window of any of these.
 fn any_of(windows: Vec<Arc<NextWindow>>) -> Option<Arc<NextWindow>> {
-    let next = move |at: i64| windows.iter().filter_map(|next| next(at)).min();
-    (!windows.is_empty()).then(|| Arc::new(next) as Arc<NextWindow>)
+    if windows.is_empty() {
+        return None;
+    }
+    Some(Arc::new(move |at| windows.iter().filter_map(|next| next(at)).min()))
 }
 
 fn unknown<'a>(what: &str, wrong: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use notafter_core::inventory::AssetKind;
 use notafter_core::location::Location;
-use notafter_core::renewal::Upkeep;
 use notafter_core::subject::SubjectKey;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, UnixTime};
 
 use crate::db::{Value, args};

@@ -5,7 +5,7 @@ use notafter_core::finding::{Fact, Kind, Severity};
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link, Reason};
-use notafter_core::renewal::Upkeep;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, KeyId};
 
 /// An asset in a list.

@@ -12,7 +12,7 @@ use notafter_core::location::Location;
 use notafter_core::observation::{
     Facts, FileFacts, Flow, LinkKind, Part, Possession, Process, Reason, Whole,
 };
-use notafter_core::renewal::Upkeep;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, UnixTime};
 
 use crate::db::{Result, corrupt};

@@ -13,7 +13,7 @@ use super::{Bench, Did, Managed, Renewer, Stopped, issuer_of, told};
 pub(super) const LOOKED_THROUGH: usize = 100;
 
 /// Where it is noted that a certificate was revoked: nobody installs it again, and nothing is put back to it.
-pub fn revoked_name(fingerprint: &str) -> String {
+fn revoked_name(fingerprint: &str) -> String {
     format!("revoked/{fingerprint}")
 }
 

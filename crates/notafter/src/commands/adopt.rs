@@ -17,9 +17,7 @@ pub(crate) mod who;
 
 use std::path::Path;
 
-use notafter_core::clock::Clock;
 use notafter_core::location::Location;
-use notafter_engine::clock::SystemClock;
 use serde_json::json;
 
 use super::{End, Usage, no_rows};
@@ -61,7 +59,6 @@ pub(crate) fn run(global: &Global, args: &Adopt) -> Result<End, Usage> {
         .flat_map(|t| t.files.paths().map(|(_, path)| servers::may_write(path)))
         .filter_map(Result::err)
         .collect();
-    let now = SystemClock::new().now();
     let whole = missing.is_empty() && !plan.targets.is_empty();
     if whole {
         change.check(&sheet)?;

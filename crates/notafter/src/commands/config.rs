@@ -61,6 +61,7 @@ fn check(global: &Global) -> Result<End, Usage> {
         return Err(explain(one));
     }
     let setup = sheet.setup(&[]).map_err(explain)?;
+    let now = SystemClock::new().now();
     let kept = keeping::checked(&sheet).map_err(explain)?;
     let mut text = format!("{}: right\n", file.display());
     let mut line = |what: &str, names: Vec<String>| {

@@ -210,7 +210,7 @@ pub(crate) fn rollover(global: &Global, args: &IssuerRollover) -> Result<End, Us
     match global.format() {
         Format::Table => print::out(format!("the account at {} has another key\n", args.name).as_bytes()),
         _ => print::out(format!("{}\n", json!({ "issuer": args.name, "changed": true })).as_bytes()),
-    }
+    };
     Ok(End::Done)
 }
 

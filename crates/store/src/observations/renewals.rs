@@ -3,7 +3,7 @@
 //! Whatever lies in the folders of a lineage's certificates becomes due when its row changes: the rules about renewers
 //! judge certificates.
 
-use notafter_core::renewal::Upkeep;
+use notafter_core::upkeep::Upkeep;
 
 use super::finish::Finishing;
 use super::intern::next_id;

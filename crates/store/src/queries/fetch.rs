@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use notafter_core::location::Location;
 use notafter_core::observation::Link;
-use notafter_core::renewal::Upkeep;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
 use super::Sort;

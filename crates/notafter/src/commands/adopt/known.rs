@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
 use notafter_core::observation::LinkKind;
-use notafter_core::renewal::Upkeep;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, KeyId};
 use notafter_pki::certificate::Certificate;
 use notafter_store::Store;

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use notafter_core::renewal::Upkeep;
+use notafter_core::upkeep::Upkeep;
 use notafter_discover::local;
 use notafter_discover::renewers::{self, Renewed};
 use notafter_discover::tree::Tree;
