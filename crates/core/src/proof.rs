@@ -345,7 +345,7 @@ mod tests {
             let mut place = PlaceProof::of("tls://a.test:443");
             place.stand(&expected, stood, "here");
             place.judge(&expected, now, "here");
-            (place.stood.expect("looked at").showed, place.is_settled(), place.against)
+            (place.stood.as_ref().expect("looked at").showed, place.is_settled(), place.against)
         };
         let (old, new) = (seen(&[b"old", b"ca"], true, true), seen(&[b"new", b"ca"], true, true));
         let gone = std::slice::from_ref(&silent);

@@ -312,13 +312,21 @@ impl Renewal {
     /// Something did not, and it is tried again: soon at first, then less and less often, every six hours at last, but
     /// never later than a sixth of what the one before has left.
     pub fn again_later(&mut self, said: impl Into<String>, now: UnixTime) {
+        self.waits_after(self.failures.saturating_add(1), said.into(), now);
+    }
+
+    /// The wait after the n-th failure of something.
+    fn waits_after(&mut self, n: u32, said: String, now: UnixTime) {
         self.failures = self.failures.saturating_add(1);
-        let wait = 30_i64.saturating_mul(1 << self.failures.min(12).saturating_sub(1)).min(WAIT_MOST);
+        let wait = 30_i64.saturating_mul(1 << n.min(12).saturating_sub(1));
         // Not all at once after an outage of the CA; the same each time, so that a restart changes nothing.
-        let spread = i64::try_from(hash(&self.name, u64::from(self.failures)) % 20).unwrap_or(0);
-        let wait = (wait + wait * spread / 100).min(self.most(now).unwrap_or(i64::MAX));
-        self.next = now.0 + wait;
-        self.said = said.into();
+        let spread = i64::try_from(hash(&self.name, u64::from(n)) % 20).unwrap_or(0);
+        let wait = match wait + wait * spread / 100 {
+            long if long >= WAIT_MOST => WAIT_MOST - WAIT_MOST * spread / 100,
+            wait => wait,
+        };
+        self.next = now.0 + wait.min(self.most(now).unwrap_or(i64::MAX));
+        self.said = said;
     }
 
     /// The same, where the other side said when to come again.
@@ -358,7 +366,11 @@ impl Renewal {
             Retry::Backoff => self.tries <= FAILURES && self.rounds == 0,
         };
         if stays {
-            self.again(retry, said, now);
+            // Each issuer is given its time, whoever failed before it.
+            self.waits_after(self.tries, said, now);
+            if let Retry::At(at) = retry {
+                self.next = at.0.max(now.0 + 1);
+            }
             return Turn::Later;
         }
         let free = |name: &str, at: i64, barred: &BTreeMap<String, i64>| {
@@ -370,12 +382,12 @@ impl Renewal {
             (self.next, self.said) = (now.0, said);
             return Turn::Next;
         }
-        self.again_later(said, now);
+        self.rounds = self.rounds.saturating_add(1);
+        self.waits_after(self.rounds.saturating_add(FAILURES), said, now);
         if !std::mem::take(&mut self.may_pass) {
             // Until somebody changes something all will say the same; who does need not know of us.
             self.next = now.0 + self.most(now).unwrap_or(WAIT_MOST).min(WAIT_MOST);
         }
-        self.rounds = self.rounds.saturating_add(1);
         let first = issuers.iter().find(|n| free(n, self.next, &self.barred));
         let soonest = || issuers.iter().min_by_key(|n| self.barred.get(**n).copied().unwrap_or(0));
         if let Some(next) = first.or_else(soonest) {
@@ -552,8 +564,8 @@ mod tests {
             waits.push(renewal.next);
         }
         assert!(waits[0] >= 30 && waits[0] < 40, "{waits:?}");
-        assert!(waits.iter().all(|w| *w <= 6 * 3_600 * 12 / 10));
-        assert!(waits[13] >= 6 * 3_600);
+        assert!(waits.iter().all(|w| *w <= 6 * 3_600), "{waits:?}");
+        assert!(waits[13] >= 4 * 3_600);
         let text = serde_json::to_string(&renewal).expect("JSON");
         assert_eq!(serde_json::from_str::<Renewal>(&text).expect("read"), renewal);
     }
@@ -586,7 +598,8 @@ mod tests {
         assert!(turns[..5].iter().all(|t| *t == Turn::Later) && turns[5] == Turn::Next, "{turns:?}");
         assert!(turns[6..11].iter().all(|t| *t == Turn::Later) && turns[11] == Turn::Round, "{turns:?}");
         assert_eq!(turns[12..], [Turn::Next, Turn::Round, Turn::Next, Turn::Round]);
-        assert!(went[15].1 >= went[13].1 && went[13].1 >= went[11].1, "{went:?}");
+        assert!(went[15].1 > went[13].1 && went[13].1 > went[11].1, "{went:?}");
+        assert!(went[..11].iter().all(|(_, wait, _)| *wait < 600) && went[11].1 < 1_200, "{went:?}");
     }
 
     #[test]
