@@ -470,6 +470,46 @@ fn a_list_that_cannot_be_written_is_told() {
     });
 }
 
+#[test]
+fn revoked_is_said_and_that_the_list_is_not_written_too() {
+    let house = House::new("authority-unlisted", "");
+    let text = format!("{HOUSE}crl_file = \"{}\"\n", house.path("lists/house.crl"));
+    std::fs::write(&house.config, text).expect("written");
+    assert_eq!(house.ask(&["ca", "init"]).code, 0);
+    let out = house.lab.path().to_string_lossy().into_owned();
+    let issued = house.done(&["ca", "issue", "--names", "a.test", "--out", &out]);
+    let serial = issued["serial"].as_str().expect("a serial number").to_owned();
+    let run = house.ask(&["ca", "revoke", "--serial", &serial, "--reason", "key-compromise"]);
+    assert_eq!(run.code, 1, "{}\n{}", run.out, run.err);
+    assert!(run.out.contains(&serial) && run.out.contains("is revoked"), "{}", run.out);
+    assert!(run.err.contains("it is revoked, and the list") && run.err.contains("hint: "), "{}", run.err);
+    let shown = house.done(&["ca", "show"]);
+    assert_eq!(shown["revoked"][0]["serial"], serial.as_str(), "{shown:#}");
+    // Mended, and asked again: it was revoked already, and now the list says so.
+    std::fs::create_dir(house.path("lists")).expect("a folder");
+    let again = house.done(&["ca", "revoke", "--serial", &serial]);
+    assert_eq!((again["new"].as_bool(), &again["unlisted"]), (Some(false), &Value::Null), "{again:#}");
+    let (read, text) = openssl(
+        house.lab.path(),
+        &["crl", "-inform", "DER", "-in", &house.path("lists/house.crl"), "-noout", "-text"],
+    );
+    assert!(read && text.contains("Key Compromise"), "{text}");
+}
+
+#[test]
+fn issued_and_installed_nowhere_is_said_so() {
+    let table = "[[certificate]]\nname = \"web\"\nnames = [\"a.test\"]\nissuer = \"house\"\n";
+    let house = House::new("authority-nowhere", &format!("{HOUSE}{table}"));
+    assert_eq!(house.ask(&["ca", "init"]).code, 0);
+    let renewed = house.ask(&["renew", "web"]);
+    assert_eq!(renewed.code, 0, "{}\n{}", renewed.out, renewed.err);
+    assert!(renewed.out.contains("issued; installed nowhere"), "{}", renewed.out);
+    assert!(!renewed.out.contains("seen in use"), "{}", renewed.out);
+    assert_eq!(house.done(&["renew", "web"])["outcome"], "issued; installed nowhere");
+    let nowhere = house.ask(&["deploy", "web"]);
+    assert!(nowhere.code == 2 && nowhere.err.contains("has no target"), "{}", nowhere.err);
+}
+
 /// An office that signs what it is brought, by openssl ca.
 struct Office(PathBuf);
 

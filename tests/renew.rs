@@ -443,3 +443,85 @@ fn a_keystore_is_proved_with_the_password_of_its_target() {
     let witnessed = ask(&["prove", &store, &format!("file://{}", folder.join("api.p12").display())]);
     assert_eq!(witnessed.code, 0, "{}{}", witnessed.out, witnessed.err);
 }
+
+/// A window on the day after tomorrow: nothing is installed before.
+fn window() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    // The first of January 1970 was a Thursday.
+    let day = (now.as_secs() / 86_400 + 4 + 2) % 7;
+    format!("[[window]]\ncron = \"0 12 * * {day}\"\nduration = \"1h\"\n")
+}
+
+#[test]
+fn an_open_renewal_is_pushed_or_given_up_and_it_is_said_which() {
+    let ways = |web: &Server| format!("{}{}", reload(web), window());
+    let Some(house) = House::new("renew-push", &ways, "") else { return };
+    let state = |run: &Run| {
+        let document = json(run);
+        let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
+        (text("did"), text("state"), document["generation"].as_u64().unwrap_or(0))
+    };
+    let renew = |more: &[&str]| house.ask(&[&["renew", "web", "--json", "--wait", "8s"], more].concat());
+    let first = renew(&[]);
+    assert_eq!(state(&first), ("begun".into(), "waits-for-window".into(), 1), "{}\n{}", first.out, first.err);
+    assert!(!house.issuer().contains("Pebble"));
+    let anew = renew(&["--anew"]);
+    assert_eq!(state(&anew), ("begun-anew".into(), "waits-for-window".into(), 2), "{}", anew.err);
+    assert!(anew.err.contains("generation 1") && anew.err.contains("given up"), "{}", anew.err);
+    let pushed = renew(&[]);
+    assert_eq!(state(&pushed), ("went-on".into(), "proved".into(), 2), "{}\n{}", pushed.out, pushed.err);
+    assert!(pushed.err.contains("it goes on now") && pushed.err.contains("--anew"), "{}", pushed.err);
+    assert!(house.issuer().contains("Pebble"), "{}", house.issuer());
+
+    // Deployed is the newest that was issued: also one that still waits for its window.
+    let third = renew(&[]);
+    assert_eq!(state(&third), ("begun".into(), "waits-for-window".into(), 3), "{}", third.err);
+    let deployed = house.ask(&["deploy", "web", "--json"]);
+    assert_eq!(
+        state(&deployed),
+        ("deployed".into(), "proved".into(), 3),
+        "{}\n{}",
+        deployed.out,
+        deployed.err
+    );
+}
+
+#[test]
+fn deployed_again_after_somebody_put_the_old_files_back() {
+    let Some(house) = House::new("renew-redeploy", &reload, "") else { return };
+    let old = house.files();
+    assert_eq!(house.ask(&["renew", "web"]).code, 0);
+    let new = house.files();
+    // By hand, and loaded.
+    let tls = house.web.folder().join("tls");
+    std::fs::write(tls.join("fullchain.pem"), &old.0).expect("written");
+    std::fs::write(tls.join("key.pem"), &old.1).expect("written");
+    let pid = house.web.pid().unwrap_or(0).to_string();
+    let reloaded = std::process::Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs");
+    assert!(reloaded.success());
+    let begun = std::time::Instant::now();
+    while house.issuer().contains("Pebble") && begun.elapsed().as_secs() < 10 {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(house.ask(&["prove", "web"]).code, 1);
+    let deployed = house.ask(&["deploy", "web"]);
+    assert_eq!(deployed.code, 0, "{}\n{}", deployed.out, deployed.err);
+    assert!(deployed.out.contains("deployed: seen in use at every place"), "{}", deployed.out);
+    assert_eq!(house.files(), new);
+    assert!(house.issuer().contains("Pebble"), "{}", house.issuer());
+}
+
+#[test]
+fn a_server_that_is_down_is_no_reason_to_put_anything_back() {
+    let Some(mut house) = House::new("renew-down", &|_| "reload = [\"true\"]\n".into(), "") else { return };
+    let port = house.web.address();
+    house.web.stop();
+    assert!(std::net::TcpStream::connect(port).is_err(), "it is down");
+    let before = house.files();
+    let run = house.ask(&["renew", "web", "--json", "--wait", "30s"]);
+    let document = json(&run);
+    assert_eq!((run.code, document["state"].as_str()), (1, Some("waits-for-person")), "{}", run.out);
+    let said = document["said"].as_str().unwrap_or_default();
+    assert!(said.contains("nothing was put back"), "{said}");
+    assert_ne!(house.files(), before, "the new pair lies there, for when it is started");
+}

@@ -167,3 +167,51 @@ fn a_file_must_be_one_of_its_own() {
     let refused = house.ask(&["revoke", "web", "--file", &path, "--reason", "superseded", "--yes"]);
     assert!(refused.code == 1 && !refused.out.contains("revoked:"), "{}\n{}", refused.out, refused.err);
 }
+
+/// A compromised key is no better because a newer one is issued already: it is in use until that one is installed.
+#[test]
+fn a_compromised_key_that_is_not_the_newest_is_replaced_where_it_is_in_use() {
+    let Some(house) = House::new("revoke-older") else { return };
+    assert_eq!(house.ask(&["renew", "web"]).code, 0);
+    let first = house.serial();
+    // The second waits for a window: the day after tomorrow, counted from a Thursday.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let day = (now.as_secs() / 86_400 + 4 + 2) % 7;
+    let mut text = std::fs::read_to_string(&house.config).expect("the configuration");
+    text.push_str(&format!("[[window]]\ncron = \"0 12 * * {day}\"\nduration = \"1h\"\n"));
+    std::fs::write(&house.config, text).expect("written");
+    let second = house.ask(&["renew", "web", "--json", "--wait", "8s"]);
+    assert_eq!(json(&second)["state"], "waits-for-window", "{}\n{}", second.out, second.err);
+    assert_eq!(house.serial(), first);
+
+    let arguments =
+        ["revoke", "web", "--generation", "1", "--reason", "keyCompromise", "--in-use", "--yes", "--json"];
+    let done = house.ask(&arguments);
+    assert_eq!(done.code, 0, "{}\n{}", done.out, done.err);
+    let document = json(&done);
+    assert_eq!(
+        (document["renewal"]["state"].as_str(), document["renewal"]["generation"].as_u64()),
+        (Some("proved"), Some(2)),
+        "{document:#}"
+    );
+    assert_eq!(house.status(&first), ("Revoked".to_owned(), Some(1)));
+    assert_ne!(house.serial(), first);
+}
+
+#[test]
+fn the_certificates_own_key_takes_it_back_and_the_account_gets_another() {
+    let Some(house) = House::new("revoke-key") else { return };
+    assert_eq!(house.ask(&["renew", "web"]).code, 0);
+    let first = house.serial();
+    let wrong = house.ask(&["issuer", "rollover", "pebbel", "--yes"]);
+    assert!(wrong.code == 2 && wrong.err.contains("did you mean `pebble`?"), "{}", wrong.err);
+    let changed = house.ask(&["issuer", "rollover", "pebble", "--key", "ecdsa-p384", "--yes", "--json"]);
+    assert_eq!((changed.code, json(&changed)["changed"].as_bool()), (0, Some(true)), "{}", changed.err);
+    // The same account goes on with it.
+    assert_eq!(house.ask(&["renew", "web"]).code, 0);
+    assert_ne!(house.serial(), first);
+    let arguments = ["revoke", "web", "--generation", "1", "--reason", "superseded", "--with-key", "--yes"];
+    let done = house.ask(&arguments);
+    assert_eq!(done.code, 0, "{}\n{}", done.out, done.err);
+    assert_eq!(house.status(&first), ("Revoked".to_owned(), Some(4)));
+}

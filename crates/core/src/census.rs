@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::finding::Finding;
 use crate::location::Location;
 use crate::policy::Policy;
-use crate::renewal::Renewal;
+use crate::upkeep::Upkeep;
 use crate::{Fingerprint, UnixTime};
 use notafter_pki::time::DAY;
 
@@ -69,7 +69,7 @@ pub struct Hang {
 
 /// On what many of these renewals hang: one account at a CA, one credential, one access to the DNS. Only what more than
 /// a few hang on.
-pub fn hangs<'a>(renewals: impl IntoIterator<Item = &'a Renewal>) -> Vec<Hang> {
+pub fn hangs<'a>(renewals: impl IntoIterator<Item = &'a Upkeep>) -> Vec<Hang> {
     type Hanging = (Option<UnixTime>, BTreeSet<Location>);
     let mut all: BTreeMap<(&'static str, String), Hanging> = BTreeMap::new();
     for renewal in renewals.into_iter().filter(|r| r.automatic) {

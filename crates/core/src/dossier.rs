@@ -14,7 +14,7 @@ use crate::location::Location;
 use crate::observation::{Link, Part, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
-use crate::renewal::Renewal;
+use crate::upkeep::Upkeep;
 use crate::{Fingerprint, UnixTime};
 
 /// One subject with everything a rule may ask about it.
@@ -200,7 +200,7 @@ pub struct CaaView<'a> {
 /// A lineage of a renewer whose present certificate an asset is.
 pub struct ManagedView<'a> {
     /// What the renewer says.
-    pub renewal: &'a Renewal,
+    pub renewal: &'a Upkeep,
     /// When that was read last.
     pub looked: UnixTime,
     /// So many seconds before their ends its predecessors were renewed, usually.

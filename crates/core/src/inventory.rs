@@ -12,7 +12,7 @@ use notafter_pki::statement::StatementKind;
 
 use crate::location::Location;
 use crate::observation::{Facts, Link, Reason};
-use crate::renewal::Renewal;
+use crate::upkeep::Upkeep;
 use crate::{Fingerprint, KeyId, UnixTime};
 
 /// What kind of thing has a deadline.
@@ -217,7 +217,7 @@ pub struct KeySighting {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RenewalSighting {
     /// What it said.
-    pub renewal: Renewal,
+    pub renewal: Upkeep,
     /// When that was read last.
     pub seen: UnixTime,
 }

@@ -36,13 +36,13 @@ pub mod proof;
 pub mod query;
 pub mod rate_limits;
 pub mod renew;
-pub mod renewal;
 mod renewers;
 pub mod review;
 pub mod rules;
 pub mod scan;
 pub mod subject;
 pub mod trust;
+pub mod upkeep;
 pub mod watched;
 
 pub use notafter_pki::{Fingerprint, KeyId, UnixTime};

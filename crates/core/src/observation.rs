@@ -64,7 +64,7 @@ pub enum Seen {
     /// A relation between two places.
     Linked(Link),
     /// What a renewer says of one of its lineages.
-    Managed(Box<crate::renewal::Renewal>),
+    Managed(Box<crate::upkeep::Upkeep>),
     /// A server was asked for the time: by so many seconds our clock is ahead of its (behind: negative).
     Time {
         /// In seconds.

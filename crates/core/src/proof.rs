@@ -158,6 +158,23 @@ pub struct PlaceProof {
     /// What was there at the last look, where it was no proof.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last: String,
+    /// How it stood before anything was installed, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood: Option<Stood>,
+    /// Does the last look speak against what was installed? Something else was seen, or it was broken, or nobody answers
+    /// where somebody did before. A place that does not answer, and did not before, says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub against: bool,
+}
+
+/// How a place stood before something was installed for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stood {
+    /// It showed the very certificate already, at every address.
+    pub showed: bool,
+    /// Where somebody answered with a certificate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<String>,
 }
 
 impl PlaceProof {
@@ -171,6 +188,15 @@ impl PlaceProof {
         !self.proofs.is_empty() || self.excused.is_some()
     }
 
+    /// Notes how it stands before anything is installed.
+    pub fn stand(&mut self, expected: &Expectation, seen: &[Observation], vantage: &str) {
+        let mut look = Self::of(self.location.clone());
+        look.judge(expected, seen, vantage);
+        let chains = seen.iter().filter(|o| speaks(&o.seen) && matches!(o.seen, Seen::Chain { .. }));
+        let answered = chains.map(|o| whole(&o.location).to_owned()).collect();
+        self.stood = Some(Stood { showed: !look.proofs.is_empty(), answered });
+    }
+
     /// Holds all that one look at the place gave against what is expected. It is proved when every address of it showed
     /// the new certificate and none the one before; what else a server has for clients of another key type is no concern
     /// of this one.
@@ -181,6 +207,8 @@ impl PlaceProof {
         }
         self.proofs.clear();
         self.last.clear();
+        self.against = false;
+        let answered = self.stood.as_ref().map(|stood| stood.answered.as_slice()).unwrap_or_default();
         if by_address.is_empty() {
             self.last = "nothing was there to be looked at".into();
         }
@@ -192,6 +220,8 @@ impl PlaceProof {
             match (still, proof, answers.iter().find_map(|a| a.as_ref().err())) {
                 (None, Some(proof), _) => proofs.push(proof.clone()),
                 (Some(wrong), ..) | (None, None, Some(wrong)) => {
+                    let unseen = answers.iter().all(|a| matches!(a, Err(Disproof::Unseen(_))));
+                    self.against |= !unseen || answered.iter().any(|known| known == whole(location));
                     if self.last.is_empty() {
                         self.last = format!("{} {wrong}", location.as_str());
                     }
@@ -203,6 +233,11 @@ impl PlaceProof {
             self.proofs = proofs;
         }
     }
+}
+
+/// A place without the number of a part in it.
+fn whole(location: &Location) -> &str {
+    location.as_str().split('#').next().unwrap_or_default()
 }
 
 /// Does it say what is in use at the place? An issuer behind the leaf in the same file does not, nor does a key.
@@ -295,5 +330,31 @@ mod tests {
         assert!(proved == 0 && last.contains(":2") && last.contains("not reloaded"), "{last}");
         assert_eq!(judged(&[at(1, b"new", true), at(2, b"new", false)]).0, 0, "one relays and has no key");
         assert_eq!(judged(&[]).0, 0);
+    }
+
+    #[test]
+    fn what_does_not_answer_speaks_against_it_only_where_somebody_answered_before() {
+        let expected = Expectation {
+            leaf: Fingerprint::of(b"new"),
+            chain: vec![Fingerprint::of(b"ca")],
+            before: Some(Fingerprint::of(b"old")),
+        };
+        let mut silent = seen(&[b"new"], true, true);
+        silent.seen = Seen::Failed { reason: Reason::Refused, detail: "connection refused".into() };
+        let after = |stood: &[Observation], now: &[Observation]| {
+            let mut place = PlaceProof::of("tls://a.test:443");
+            place.stand(&expected, stood, "here");
+            place.judge(&expected, now, "here");
+            (place.stood.as_ref().expect("looked at").showed, place.is_settled(), place.against)
+        };
+        let (old, new) = (seen(&[b"old", b"ca"], true, true), seen(&[b"new", b"ca"], true, true));
+        let gone = std::slice::from_ref(&silent);
+        assert_eq!(after(gone, gone), (false, false, false), "it is down, and was");
+        assert_eq!(after(std::slice::from_ref(&old), gone), (false, false, true), "it was there before");
+        assert_eq!(after(gone, std::slice::from_ref(&old)), (false, false, true), "seen, and wrong");
+        assert_eq!(after(std::slice::from_ref(&new), std::slice::from_ref(&new)), (true, true, false));
+        assert_eq!(after(std::slice::from_ref(&old), &[]), (false, false, false), "no look is no proof");
+        let relayed = seen(&[b"new", b"ca"], true, false);
+        assert!(after(gone, std::slice::from_ref(&relayed)).2, "broken");
     }
 }

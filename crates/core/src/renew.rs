@@ -1,18 +1,27 @@
 //! A renewal: persisted work on one configured certificate, its states named by what they wait for.
 //!
 //! Values and pure decisions: when to begin, when to install, what comes next. Who does it is `engine/renew.rs`, who keeps
-//! it `store`. Nothing here is believed: a state says what was done, a [`PlaceProof`] what was seen. What *other* programs
-//! say about their renewals is `renewal.rs`.
+//! it `store`. Nothing here is believed: a state says what was done, a [`PlaceProof`] what was seen. What any program says of
+//! what it keeps alive is `upkeep.rs`.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use notafter_pki::certificate::Certificate;
 use notafter_pki::time::DAY;
 
 use crate::UnixTime;
 use crate::calendar::Calendar;
 use crate::deployment::Receipt;
+use crate::fault::Retry;
 use crate::issuance::{Request, Suggested, Ticket, hexed_list};
 use crate::proof::PlaceProof;
+
+/// After so many failures in a row another issuer is asked, or somebody is called.
+pub const FAILURES: u32 = 5;
+/// The longest wait before something is tried again, in seconds.
+const WAIT_MOST: i64 = 6 * 3_600;
 
 /// One renewal, from the decision to the proof.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,9 +44,24 @@ pub struct Renewal {
     /// What it waits for or what went wrong, in words.
     #[serde(default)]
     pub said: String,
-    /// Which of the issuers of the certificate it is with.
+    /// Who issues it; once it is issued, who did.
     #[serde(default)]
-    pub issuer: usize,
+    pub issuer: IssuedBy,
+    /// Failures of this issuer since it was turned to.
+    #[serde(default)]
+    pub tries: u32,
+    /// So often all issuers failed, one after the other.
+    #[serde(default)]
+    pub rounds: u32,
+    /// Issuers that said when not to come before, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub barred: BTreeMap<String, i64>,
+    /// May one that failed in this round succeed without anybody's doing?
+    #[serde(default)]
+    pub may_pass: bool,
+    /// Is somebody called? It goes on by itself all the same.
+    #[serde(default)]
+    pub calls: bool,
     /// What is asked; the key it is signed with lies under [`Renewal::key_name`].
     #[serde(default)]
     pub request: Option<Request>,
@@ -56,9 +80,68 @@ pub struct Renewal {
     /// Where it goes.
     #[serde(default)]
     pub targets: Vec<TargetWork>,
-    /// The grace of slow reloaders ends then.
-    #[serde(default)]
+    /// The grace of slow reloaders ended then for all targets: in rows of before, where no target has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prove_until: Option<i64>,
+    /// The last installation of it by hand after all was over. What stands above stays as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed: Option<Box<Deployment>>,
+}
+
+/// Who issues or issued: the name in the configuration, whose order may change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum IssuedBy {
+    /// By name.
+    Name(String),
+    /// In rows of before: which of the certificate's issuers, counted from 0.
+    Position(usize),
+}
+
+impl Default for IssuedBy {
+    fn default() -> Self {
+        Self::Position(0)
+    }
+}
+
+impl IssuedBy {
+    /// Which of these issuers it is, in the order of the configuration. `None`: it is not among them any more.
+    pub fn among<'a>(&self, mut issuers: impl Iterator<Item = &'a str>) -> Option<usize> {
+        match self {
+            Self::Name(name) => issuers.position(|issuer| issuer == name),
+            Self::Position(n) => issuers.nth(*n).map(|_| *n),
+        }
+    }
+}
+
+/// What was issued is installed again because a person said so: beside the renewal, which is over and stays so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Why it was begun.
+    pub cause: String,
+    /// When.
+    pub begun: i64,
+    /// What it waits for.
+    pub state: State,
+    /// Failures since something last went well.
+    pub failures: u32,
+    /// Nothing is done before this instant.
+    pub next: i64,
+    /// What it waits for or what went wrong, in words.
+    pub said: String,
+    /// Where it goes.
+    pub targets: Vec<TargetWork>,
+}
+
+/// What comes after an issuer failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The same one again, later.
+    Later,
+    /// The next one, now.
+    Next,
+    /// All have failed: another round begins, after a wait.
+    Round,
 }
 
 /// What a renewal waits for.
@@ -77,7 +160,7 @@ pub enum State {
     WaitsForPerson,
     /// The issuer again: the one before is to be revoked, now that nothing uses it.
     WaitsForRevocation,
-    /// Seen in use at every place that was not excused by name.
+    /// Seen in use at every place that was not excused by name. Without any target: issued, and installed nowhere.
     Proved,
     /// Given up, by a person or because a newer one took over.
     Abandoned,
@@ -123,12 +206,20 @@ pub struct TargetWork {
     /// What went wrong last.
     #[serde(default)]
     pub said: String,
+    /// Its grace ends then: a reload may be slow, and a person slower.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prove_until: Option<i64>,
 }
 
 impl TargetWork {
     /// Was it seen in use at every place of this target?
     pub fn is_proved(&self) -> bool {
         self.state == TargetState::Done && self.places.iter().all(PlaceProof::is_settled)
+    }
+
+    /// Did one of its places show it before it was installed? Then nothing was replaced, and nothing is put back.
+    pub fn was_in_force(&self) -> bool {
+        self.places.iter().any(|place| place.stood.as_ref().is_some_and(|stood| stood.showed))
     }
 }
 
@@ -160,7 +251,12 @@ impl Renewal {
             failures: 0,
             next: now.0,
             said: String::new(),
-            issuer: 0,
+            issuer: IssuedBy::default(),
+            tries: 0,
+            rounds: 0,
+            barred: BTreeMap::new(),
+            may_pass: false,
+            calls: false,
             request: None,
             ticket: None,
             chain: Vec::new(),
@@ -168,6 +264,7 @@ impl Renewal {
             before: Vec::new(),
             targets: Vec::new(),
             prove_until: None,
+            deployed: None,
         }
     }
 
@@ -181,9 +278,27 @@ impl Renewal {
         self.targets.iter().filter(|t| !t.is_proved()).map(|t| t.wave).min()
     }
 
+    /// What it came to, in words: what was seen, and no more than that.
+    pub fn outcome(&self) -> &'static str {
+        if self.targets.is_empty() {
+            return "issued; installed nowhere";
+        }
+        let mut places = self.targets.iter().flat_map(|t| &t.places);
+        if places.all(|place| place.proofs.is_empty()) {
+            return "installed; every place is excused, and none was looked at";
+        }
+        "seen in use at every place"
+    }
+
+    /// When the grace of a target ends.
+    pub fn grace_of(&self, target: &TargetWork) -> Option<i64> {
+        target.prove_until.or(self.prove_until)
+    }
+
     /// Something went well.
     pub fn went_well(&mut self, now: UnixTime) {
         self.failures = 0;
+        self.calls = false;
         self.next = now.0;
         self.said.clear();
     }
@@ -194,14 +309,104 @@ impl Renewal {
         self.said.clear();
     }
 
-    /// Something did not, and it is tried again: soon at first, then less and less often, every six hours at last.
+    /// Something did not, and it is tried again: soon at first, then less and less often, every six hours at last, but
+    /// never later than a sixth of what the one before has left.
     pub fn again_later(&mut self, said: impl Into<String>, now: UnixTime) {
+        self.waits_after(self.failures.saturating_add(1), said.into(), now);
+    }
+
+    /// The wait after the n-th failure of something.
+    fn waits_after(&mut self, n: u32, said: String, now: UnixTime) {
         self.failures = self.failures.saturating_add(1);
-        let wait = 30_i64.saturating_mul(1 << self.failures.min(12).saturating_sub(1)).min(6 * 3_600);
+        let wait = 30_i64.saturating_mul(1 << n.min(12).saturating_sub(1));
         // Not all at once after an outage of the CA; the same each time, so that a restart changes nothing.
-        let spread = i64::try_from(hash(&self.name, u64::from(self.failures)) % 20).unwrap_or(0);
-        self.next = now.0 + wait + wait * spread / 100;
-        self.said = said.into();
+        let spread = i64::try_from(hash(&self.name, u64::from(n)) % 20).unwrap_or(0);
+        let wait = match wait + wait * spread / 100 {
+            long if long >= WAIT_MOST => WAIT_MOST - WAIT_MOST * spread / 100,
+            wait => wait,
+        };
+        self.next = now.0 + wait.min(self.most(now).unwrap_or(i64::MAX));
+        self.said = said;
+    }
+
+    /// The same, where the other side said when to come again.
+    pub fn again(&mut self, retry: Retry, said: impl Into<String>, now: UnixTime) {
+        self.again_later(said, now);
+        if let Retry::At(at) = retry {
+            self.next = at.0.max(now.0 + 1);
+        }
+    }
+
+    /// No wait is longer: a sixth of what the one before has left. One that has ended is an outage already, and a CA is not
+    /// asked more often than once an hour for it, or than in a hundredth of a life that is shorter than that.
+    fn most(&self, now: UnixTime) -> Option<i64> {
+        let before = Certificate::parse(self.before.first()?).ok()?;
+        let (begin, end) = (before.not_before()?, before.not_after()?);
+        let least = (end.0.saturating_sub(begin.0) / 100).clamp(5, 3_600);
+        Some((end.0.saturating_sub(now.0) / 6).max(least))
+    }
+
+    /// Its issuer failed: who is asked next, and when. All are asked in their order, over and over; one that says when to
+    /// come again is not asked before. `issuers`: their names.
+    pub fn issuer_failed(&mut self, issuers: &[&str], retry: Retry, said: String, now: UnixTime) -> Turn {
+        let current = self.issuer.among(issuers.iter().copied()).unwrap_or(0);
+        let Some(name) = issuers.get(current) else {
+            self.again_later(said, now);
+            return Turn::Later;
+        };
+        self.tries = self.tries.saturating_add(1);
+        self.barred.retain(|other, until| other != name && *until > now.0);
+        if let Retry::At(at) = retry {
+            self.barred.insert((*name).to_owned(), at.0);
+        }
+        self.may_pass |= retry != Retry::Never;
+        let stays = match retry {
+            Retry::Never => false,
+            Retry::At(_) => issuers.len() == 1,
+            Retry::Backoff => self.tries <= FAILURES && self.rounds == 0,
+        };
+        if stays {
+            // Each issuer is given its time, whoever failed before it.
+            self.waits_after(self.tries, said, now);
+            if let Retry::At(at) = retry {
+                self.next = at.0.max(now.0 + 1);
+            }
+            return Turn::Later;
+        }
+        let free = |name: &str, at: i64, barred: &BTreeMap<String, i64>| {
+            barred.get(name).is_none_or(|until| *until <= at)
+        };
+        self.tries = 0;
+        if let Some(next) = issuers.iter().skip(current + 1).find(|n| free(n, now.0, &self.barred)) {
+            self.issuer = IssuedBy::Name((*next).to_owned());
+            (self.next, self.said) = (now.0, said);
+            return Turn::Next;
+        }
+        self.rounds = self.rounds.saturating_add(1);
+        self.waits_after(self.rounds.saturating_add(FAILURES), said, now);
+        if !std::mem::take(&mut self.may_pass) {
+            // Until somebody changes something all will say the same; who does need not know of us.
+            self.next = now.0 + self.most(now).unwrap_or(WAIT_MOST).min(WAIT_MOST);
+        }
+        let first = issuers.iter().find(|n| free(n, self.next, &self.barred));
+        let soonest = || issuers.iter().min_by_key(|n| self.barred.get(**n).copied().unwrap_or(0));
+        if let Some(next) = first.or_else(soonest) {
+            self.next = self.next.max(self.barred.get(*next).copied().unwrap_or(0));
+            self.issuer = IssuedBy::Name((*next).to_owned());
+        }
+        Turn::Round
+    }
+
+    /// It was issued: whoever failed before does not matter any more.
+    pub fn was_issued(&mut self, now: UnixTime) {
+        self.went_well(now);
+        (self.tries, self.rounds, self.may_pass) = (0, 0, false);
+        self.barred.clear();
+    }
+
+    /// Somebody is called, and it goes on. `true`: this is news.
+    pub fn call(&mut self) -> bool {
+        !std::mem::replace(&mut self.calls, true)
     }
 
     /// Nobody but a person can help.
@@ -246,18 +451,26 @@ pub fn due(name: &str, not_before: UnixTime, not_after: UnixTime, suggested: Opt
     Due { at: UnixTime(not_after.0 - left - spread), because: because.to_owned() }
 }
 
+/// The first window that is not over at an instant: its beginning and its end. `None`: there is none any more.
+pub type NextWindow = dyn Fn(i64) -> Option<(i64, i64)> + Send + Sync;
+
 /// When something that is ready may be installed: at once, where no windows are given and nothing is frozen; else at
 /// the next instant that is in a window and not closed. If there is none before `end`, at once: a change out of hours is
 /// better than an outage.
-pub fn install_at(windows: &[(i64, i64)], calendar: &Calendar, end: UnixTime, now: UnixTime) -> UnixTime {
+pub fn install_at(
+    windows: Option<&NextWindow>,
+    calendar: &Calendar,
+    end: UnixTime,
+    now: UnixTime,
+) -> UnixTime {
     // An hour before the end is too late for anything to be mended.
     let last = end.0 - 3_600;
     let mut at = now.0;
     for _ in 0..1_000 {
         let before = at;
-        if !windows.is_empty() {
-            match windows.iter().filter(|(_, until)| *until > at).min_by_key(|(from, _)| *from) {
-                Some((from, _)) => at = at.max(*from),
+        if let Some(next) = windows {
+            match next(at) {
+                Some((from, _)) => at = at.max(from),
                 None => return now,
             }
         }
@@ -324,7 +537,11 @@ mod tests {
             }],
             ..Calendar::default()
         };
-        let at = |windows: &[(i64, i64)], calendar: &Calendar, end: i64, now: i64| {
+        let at = |windows: &'static [(i64, i64)], calendar: &Calendar, end: i64, now: i64| {
+            let next = move |at: i64| {
+                windows.iter().filter(|(_, until)| *until > at).min_by_key(|(from, _)| *from).copied()
+            };
+            let windows: Option<&NextWindow> = if windows.is_empty() { None } else { Some(&next) };
             install_at(windows, calendar, UnixTime(end), UnixTime(now)).0
         };
         assert_eq!(at(&[], &none, 100_000, 10), 10, "no windows, at once");
@@ -347,9 +564,67 @@ mod tests {
             waits.push(renewal.next);
         }
         assert!(waits[0] >= 30 && waits[0] < 40, "{waits:?}");
-        assert!(waits.iter().all(|w| *w <= 6 * 3_600 * 12 / 10));
-        assert!(waits[13] >= 6 * 3_600);
+        assert!(waits.iter().all(|w| *w <= 6 * 3_600), "{waits:?}");
+        assert!(waits[13] >= 4 * 3_600);
         let text = serde_json::to_string(&renewal).expect("JSON");
         assert_eq!(serde_json::from_str::<Renewal>(&text).expect("read"), renewal);
+    }
+
+    /// Who is asked, when, over so many failures.
+    fn asked(issuers: &[&str], answers: &[Retry]) -> Vec<(String, i64, Turn)> {
+        let mut renewal = Renewal::begin("a", 1, "asked for", UnixTime(0));
+        let one = |retry: &Retry| {
+            let now = UnixTime(renewal.next);
+            let turn = renewal.issuer_failed(issuers, *retry, "no".into(), now);
+            let at = renewal.issuer.among(issuers.iter().copied()).expect("one of them");
+            (issuers[at].to_owned(), renewal.next - now.0, turn)
+        };
+        answers.iter().map(one).collect()
+    }
+
+    #[test]
+    fn all_issuers_are_asked_in_their_order_over_and_over() {
+        let never = [Retry::Never; 5];
+        let names: Vec<String> = asked(&["a", "b", "c"], &never).into_iter().map(|(n, ..)| n).collect();
+        assert_eq!(names, ["b", "c", "a", "b", "c"]);
+        let went = asked(&["a", "b"], &never);
+        assert_eq!((went[0].1, went[0].2, went[1].2), (0, Turn::Next, Turn::Round));
+        // What nothing but a change mends is asked for seldom.
+        assert_eq!(went[1].1, WAIT_MOST);
+        assert_eq!(asked(&["a"], &never)[0], ("a".to_owned(), WAIT_MOST, Turn::Round));
+        // What may pass is given time, and then the next one its turn; after a round one try each, with growing waits.
+        let went = asked(&["a", "b"], &[Retry::Backoff; 16]);
+        let turns: Vec<Turn> = went.iter().map(|(.., turn)| *turn).collect();
+        assert!(turns[..5].iter().all(|t| *t == Turn::Later) && turns[5] == Turn::Next, "{turns:?}");
+        assert!(turns[6..11].iter().all(|t| *t == Turn::Later) && turns[11] == Turn::Round, "{turns:?}");
+        assert_eq!(turns[12..], [Turn::Next, Turn::Round, Turn::Next, Turn::Round]);
+        assert!(went[15].1 > went[13].1 && went[13].1 > went[11].1, "{went:?}");
+        assert!(went[..11].iter().all(|(_, wait, _)| *wait < 600) && went[11].1 < 1_200, "{went:?}");
+    }
+
+    #[test]
+    fn one_that_says_when_is_not_asked_before_and_the_next_one_meanwhile() {
+        let went = asked(&["a", "b"], &[Retry::At(UnixTime(50_000)), Retry::Never, Retry::Never]);
+        assert_eq!(went[0], ("b".to_owned(), 0, Turn::Next));
+        // A round is over while the first is still barred: the other one, after a wait.
+        assert_eq!((went[1].0.as_str(), went[1].2), ("b", Turn::Round));
+        assert_eq!(asked(&["a"], &[Retry::At(UnixTime(700))]), [("a".to_owned(), 700, Turn::Later)]);
+        let went = asked(&["a", "b"], &[Retry::At(UnixTime(90_000)), Retry::At(UnixTime(70_000))]);
+        assert_eq!(went[1], ("b".to_owned(), 70_000, Turn::Round));
+    }
+
+    #[test]
+    fn rows_of_before_are_read() {
+        let renewal = Renewal::begin("a", 1, "asked for", UnixTime(0));
+        let mut value = serde_json::to_value(&renewal).expect("JSON");
+        let object = value.as_object_mut().expect("an object");
+        object.insert("issuer".into(), 1.into());
+        for new in ["tries", "rounds", "may_pass", "calls"] {
+            object.remove(new);
+        }
+        let read: Renewal = serde_json::from_value(value).expect("read");
+        assert_eq!(read.issuer.among(["a", "b"].into_iter()), Some(1));
+        assert_eq!(IssuedBy::Name("b".into()).among(["b", "a"].into_iter()), Some(0));
+        assert_eq!(IssuedBy::Name("c".into()).among(["b", "a"].into_iter()), None);
     }
 }

@@ -4,14 +4,14 @@ use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{AssetView, ManagedView};
 use crate::finding::Severity;
-use crate::renewal::Renewal;
+use crate::upkeep::Upkeep;
 
 /// Why a renewal did not come, the likeliest first.
 pub(crate) enum Cause<'a> {
     /// It is tried and fails.
-    Fails(&'a crate::renewal::Failures),
+    Fails(&'a crate::upkeep::Failures),
     /// Something it signs in with has ended.
-    Credential(&'a crate::renewal::Credential),
+    Credential(&'a crate::upkeep::Credential),
     /// Its state will not let it.
     Broken(&'a str),
     /// Nothing starts it, or nothing has for long.
@@ -36,7 +36,7 @@ impl<'a> Cause<'a> {
         if dead || renewal.nothing_starts_it() { Self::Dead } else { Self::Unknown }
     }
 
-    pub(crate) fn words(&self, renewal: &Renewal) -> String {
+    pub(crate) fn words(&self, renewal: &Upkeep) -> String {
         match self {
             Self::Fails(failures) => {
                 format!("it has failed since {}: {}", failures.first, failures.message.trim())
@@ -51,7 +51,7 @@ impl<'a> Cause<'a> {
     }
 
     /// What to do now, in order.
-    pub(crate) fn hint(&self, renewal: &Renewal) -> String {
+    pub(crate) fn hint(&self, renewal: &Upkeep) -> String {
         let (try_it, renew) = (dry_run(renewal), by_hand(renewal));
         let then = if try_it == renew {
             "and see that what is served has changed".to_owned()
@@ -81,7 +81,7 @@ impl<'a> Cause<'a> {
 }
 
 /// What starts it, or does not, in words.
-pub(crate) fn dead(renewal: &Renewal) -> String {
+pub(crate) fn dead(renewal: &Upkeep) -> String {
     let ran = renewal.last_run.map_or_else(String::new, |last| format!(", and it last ran on {last}"));
     match &renewal.starter {
         Some(starter) if !starter.enabled => format!("{} is there and will not start it{ran}", starter.what),
@@ -92,7 +92,7 @@ pub(crate) fn dead(renewal: &Renewal) -> String {
 }
 
 /// How to have it started again.
-pub(crate) fn revive(renewal: &Renewal) -> String {
+pub(crate) fn revive(renewal: &Upkeep) -> String {
     match &renewal.starter {
         Some(s) if s.what.ends_with(".timer") && !s.enabled => {
             let unit = plain(&s.what).unwrap_or("the timer");
@@ -114,7 +114,7 @@ pub(crate) fn failures<'a>(
     one: &ManagedView<'a>,
     view: &AssetView<'_>,
     now: UnixTime,
-) -> Option<&'a crate::renewal::Failures> {
+) -> Option<&'a crate::upkeep::Failures> {
     let began = view.asset.not_before.unwrap_or(UnixTime(i64::MIN));
     one.renewal.failures.as_ref().filter(|f| f.first <= now && f.last > began)
 }
@@ -138,7 +138,7 @@ fn plain(word: &str) -> Option<&str> {
 }
 
 /// A command that tries the renewal and changes nothing, where the tool has one.
-pub(crate) fn dry_run(renewal: &Renewal) -> String {
+pub(crate) fn dry_run(renewal: &Upkeep) -> String {
     match (renewal.tool.as_str(), plain(&renewal.lineage)) {
         ("certbot", Some(name)) => format!("certbot renew --cert-name {name} --dry-run"),
         ("certbot", None) => "certbot renew --dry-run".to_owned(),
@@ -148,7 +148,7 @@ pub(crate) fn dry_run(renewal: &Renewal) -> String {
 }
 
 /// The command that renews it.
-pub(crate) fn by_hand(renewal: &Renewal) -> String {
+pub(crate) fn by_hand(renewal: &Upkeep) -> String {
     let name = renewal.names.first().and_then(|n| plain(n));
     match (renewal.tool.as_str(), plain(&renewal.lineage)) {
         ("certbot", Some(name)) => format!("certbot renew --cert-name {name}"),
@@ -173,9 +173,9 @@ mod tests {
 
     #[test]
     fn nothing_odd_gets_into_a_command() {
-        let odd = Renewal { lineage: "a;reboot".into(), names: vec!["$(x)".into()], ..renewal() };
+        let odd = Upkeep { lineage: "a;reboot".into(), names: vec!["$(x)".into()], ..renewal() };
         for tool in ["certbot", "acme.sh", "lego", "dehydrated", "caddy", "traefik"] {
-            let one = Renewal { tool: tool.into(), ..odd.clone() };
+            let one = Upkeep { tool: tool.into(), ..odd.clone() };
             for command in [by_hand(&one), dry_run(&one)] {
                 assert!(!command.contains(['$', ';']), "{command}");
             }

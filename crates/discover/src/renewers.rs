@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use notafter_core::UnixTime;
 use notafter_core::location::Location;
 use notafter_core::observation::{Link, LinkKind, Reason};
-use notafter_core::renewal::{Before, Credential, Failures, Renewal, Starter};
+use notafter_core::upkeep::{Before, Credential, Failures, Starter, Upkeep};
 
 use crate::configs::{At, Blind};
 use crate::tree::Tree;
@@ -165,7 +165,7 @@ impl Renewed {
     }
 
     /// The same in the words of the inventory, with places as this machine has them.
-    pub fn renewal(&self, tree: &Tree) -> Renewal {
+    pub fn renewal(&self, tree: &Tree) -> Upkeep {
         let place = |path: &Path| Location::file(tree.outside(path).as_os_str().as_bytes(), "");
         let printable = |text: &str| notafter_pki::name::printable(text);
         let all = |list: &[String]| list.iter().map(|text| printable(text)).collect();
@@ -176,7 +176,7 @@ impl Renewed {
             from: ends.from,
             until: ends.until,
         };
-        Renewal {
+        Upkeep {
             tool: self.tool.to_owned(),
             lineage: printable(&self.lineage),
             state: place(&self.at.path),

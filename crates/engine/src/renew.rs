@@ -7,42 +7,39 @@
 //! What is about to be done stands in the memory before it is done, and what was done right after. Whoever goes on after a
 //! crash asks the issuer and the deployers how things stand; both are the same however often they are asked. If the
 //! memory does not take a step (somebody else has the renewal now), nothing more is done. Which certificates there are,
-//! and what their issuers and targets are called, it is told; it knows no provider.
+//! and what their issuers and targets are called, it is told; it knows no provider. The states are worked on in
+//! `renew/issue.rs`, `renew/install.rs` and `renew/close.rs`; what a person asks for in between is `renew/hands.rs`.
 
+mod close;
 pub mod guard;
+mod hands;
 mod hold;
+mod install;
+mod issue;
 pub mod pass;
 pub mod rehearsal;
 
 use std::sync::Arc;
 
 use notafter_core::calendar::Calendar;
-use notafter_core::deployment::{Before, Bundle, Check, Key};
-use notafter_core::fault::{Fault, Retry};
-use notafter_core::issuance::{Identifier, KeyType, Profile, Progress, Request, RevocationReason};
+use notafter_core::deployment::Key;
+use notafter_core::fault::Fault;
+use notafter_core::issuance::{Identifier, KeyType, Profile};
 use notafter_core::joints::{Cx, Deployer, Issuer, Keep, Probe, Solver};
-use notafter_core::proof::{Expectation, PlaceProof, Proof};
-use notafter_core::renew::{Renewal, State, TargetState, TargetWork, install_at};
-use notafter_core::review::{review, waits_until};
-use notafter_core::{Fingerprint, UnixTime};
-use notafter_pki::certificate::Certificate;
+use notafter_core::proof::Proof;
+use notafter_core::renew::{NextWindow, Renewal, State};
 use notafter_store::works::{Note, Work};
 use notafter_store::{Store, StoreError};
 
+pub use close::{is_revoked, note_revoked};
+pub use hands::{Deployable, Pushed};
+pub use install::{expectation, places};
+pub use issue::issuer_of;
+
 /// Whoever holds a renewal is given up after so many seconds without a word: longer than any one step takes.
 const HOLD_S: i64 = 900;
-/// A place is looked at again so soon within the grace of slow reloaders.
-const LOOK_AGAIN_S: i64 = 2;
-/// The longest wait between two looks, where a person installs.
-const LOOK_AGAIN_MOST_S: i64 = 600;
-/// After so many failures the next issuer is asked, if there is one.
-const FAILURES: u32 = 5;
 /// So many steps in one go: an issuer that never gets anywhere does not keep us.
 const STEPS_MAX: usize = 500;
-/// Keys of so many generations are kept: the one in use and the one before, for a way back.
-const GENERATIONS: u64 = 2;
-/// So long an order on a stage may take, in seconds.
-const STAGE_S: u64 = 120;
 
 /// A certificate that we keep alive, as configured.
 #[derive(Clone)]
@@ -55,9 +52,9 @@ pub struct Managed {
     pub key: KeyType,
     /// What is asked of the issuer beyond that.
     pub profile: Option<Profile>,
-    /// See [`Request::preferred_chain`].
+    /// See [`notafter_core::issuance::Request::preferred_chain`].
     pub preferred_chain: Option<String>,
-    /// See [`Request::lifetime_s`].
+    /// See [`notafter_core::issuance::Request::lifetime_s`].
     pub lifetime_s: Option<i64>,
     /// Who issues it, by the name in the configuration: the first that can.
     pub issuers: Issuers,
@@ -65,10 +62,8 @@ pub struct Managed {
     pub solver: Arc<dyn Solver>,
     /// Where it goes.
     pub targets: Vec<ManagedTarget>,
-    /// When it may be installed: beginnings and ends. None: at any time.
-    pub windows: Vec<(i64, i64)>,
-    /// So long a server may take to show the new one after a reload, in seconds.
-    pub grace_s: i64,
+    /// When it may be installed, asked anew each time. None: at any time.
+    pub windows: Option<Arc<NextWindow>>,
     /// Is the one before revoked, once nothing uses it?
     pub revoke_old: bool,
     /// How often it is rehearsed, in seconds; `None`: by hand alone.
@@ -91,6 +86,8 @@ pub struct ManagedTarget {
     pub prove: Vec<String>,
     /// Places that need not show it, and why.
     pub excused: Vec<(String, String)>,
+    /// So long its places may take to show the new one, in seconds.
+    pub grace_s: i64,
 }
 
 /// Makes a key and a request signed with it (PKCS#10); with a key, a request only.
@@ -162,6 +159,8 @@ impl Did {
 struct Bench<'a> {
     renewer: &'a Renewer<'a>,
     work: Work,
+    /// The row itself, where what is worked on is an installation beside it.
+    beside: Option<Renewal>,
 }
 
 /// The memory did not take it: it is somebody else's now, or the memory failed.
@@ -181,8 +180,10 @@ impl Bench<'_> {
         let now = self.renewer.cx.clock.now();
         let note = Note { what: did.what, detail: did.detail.clone(), proofs: did.proofs.clone() };
         let holder = (self.renewer.tools.holder.as_str(), now.plus(HOLD_S));
-        let version =
-            self.renewer.store.put_work(&self.work.renewal, self.work.version, holder, &note, now)?;
+        let driven = &self.work.renewal;
+        let whole = self.beside.as_ref().map(|row| hands::with_beside(row, driven));
+        let row = whole.as_ref().unwrap_or(driven);
+        let version = self.renewer.store.put_work(row, self.work.version, holder, &note, now)?;
         self.work.version = version.ok_or(Stopped::Lost)?;
         Ok(())
     }
@@ -214,7 +215,7 @@ impl Renewer<'_> {
         let (generation, holder) = (open.renewal.generation, &self.tools.holder);
         let Some(mut work) = self.hold(&open)? else { return Ok(false) };
         if let (Some(ticket), Some((_, issuer))) =
-            (work.renewal.ticket.take(), managed.issuers.get(work.renewal.issuer))
+            (work.renewal.ticket.take(), issuer_of(managed, &work.renewal))
         {
             let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
         }
@@ -224,103 +225,6 @@ impl Renewer<'_> {
         let kept = self.store.put_work(&work.renewal, work.version, until, &note, now)?.is_some();
         self.store.let_go_of_work(&managed.name, generation, holder)?;
         Ok(kept)
-    }
-
-    /// Installs again what was issued last. `false`: nothing was, or somebody else works on it.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn redeploy(&self, managed: &Managed, why: &str) -> Result<bool, StoreError> {
-        let kept = self.store.works_of(&managed.name, 1)?.into_iter().next();
-        let Some(last) = kept.filter(|w| !w.renewal.chain.is_empty()) else { return Ok(false) };
-        let now = self.cx.clock.now();
-        let (generation, holder) = (last.renewal.generation, &self.tools.holder);
-        let Some(mut work) = self.hold(&last)? else { return Ok(false) };
-        work.renewal.went_well(now);
-        work.renewal.targets = targets(managed);
-        work.renewal.state = State::WaitsForTargets;
-        let note = Note { what: "deploy-asked", detail: why.to_owned(), proofs: Vec::new() };
-        let until = (holder.as_str(), now.plus(HOLD_S));
-        let put = self.store.put_work(&work.renewal, work.version, until, &note, now)?.is_some();
-        self.store.let_go_of_work(&managed.name, generation, holder)?;
-        Ok(put)
-    }
-
-    /// Would it renew today? Asks every provider; with `staged` a certificate is really issued where that costs nothing,
-    /// and installed nowhere.
-    pub async fn rehearse(&self, managed: &Managed, staged: Option<&Managed>) -> Vec<Check> {
-        let mut out = Vec::new();
-        let request = match (self.tools.make)(&managed.names, managed.key, None) {
-            Ok((_, csr)) => Request {
-                names: managed.names.clone(),
-                csr,
-                profile: managed.profile.clone(),
-                replaces: None,
-                preferred_chain: managed.preferred_chain.clone(),
-                lifetime_s: managed.lifetime_s,
-            },
-            Err(fault) => {
-                out.push(Check::fails("a key and a request", told(&fault), "see the names and the key type"));
-                return out;
-            }
-        };
-        for (_, issuer) in &managed.issuers {
-            out.extend(issuer.rehearse(self.cx, &request).await);
-        }
-        for name in &managed.names {
-            out.extend(managed.solver.rehearse(self.cx, name).await);
-        }
-        for target in &managed.targets {
-            out.extend(target.deployer.rehearse(self.cx).await);
-        }
-        for (name, issuer) in staged.iter().flat_map(|s| &s.issuers) {
-            out.push(self.order_on_stage(name, issuer.as_ref(), managed, &request).await);
-        }
-        out
-    }
-
-    /// One whole order with a staging issuer, by the same steps as in earnest.
-    async fn order_on_stage(
-        &self,
-        name: &str,
-        issuer: &dyn Issuer,
-        managed: &Managed,
-        request: &Request,
-    ) -> Check {
-        let what = format!("an order with {name}'s staging");
-        let failed = |fault: &Fault| {
-            let hint = fault.hint.clone().unwrap_or_else(|| "mend it before the next renewal is due".into());
-            Check::fails(what.clone(), fault.to_string(), hint)
-        };
-        let mut ticket = match issuer.begin(self.cx, request).await {
-            Ok(ticket) => ticket,
-            Err(fault) => return failed(&fault),
-        };
-        let begun = self.cx.clock.monotonic();
-        while self.cx.clock.monotonic().saturating_sub(begun).as_secs() < STAGE_S {
-            match issuer.advance(self.cx, request, &ticket, managed.solver.as_ref()).await {
-                Ok(Progress::Stepped(next)) => ticket = next,
-                Ok(Progress::Waits { ticket: next, until, .. }) => {
-                    ticket = next;
-                    let wait = until.0.saturating_sub(self.cx.clock.now().0).clamp(1, 10).unsigned_abs();
-                    // The CA says how long: nothing here can be done before.
-                    tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
-                }
-                Ok(Progress::Issued(issued)) => {
-                    let answer = review(request, &issued, None, self.cx.clock.now());
-                    return match answer.wrong.is_empty() {
-                        true => Check::works(what, "issued, and what came is what was asked for"),
-                        false => Check::fails(what, answer.wrong.join("; "), "ask the CA"),
-                    };
-                }
-                Err(fault) => {
-                    let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
-                    return failed(&fault);
-                }
-            }
-        }
-        let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
-        Check::fails(what, format!("no certificate within {STAGE_S} s"), "look at the CA's own pages")
     }
 
     /// Goes on with the newest renewal of a certificate until it has to wait for something.
@@ -334,9 +238,11 @@ impl Renewer<'_> {
         if open.renewal.next > now.0 {
             return Ok(Went::To(Box::new(open.renewal)));
         }
-        let (name, generation, holder) = (&managed.name, open.renewal.generation, &self.tools.holder);
         let Some(work) = self.hold(&open)? else { return Ok(Went::Held) };
-        let mut bench = Bench { renewer: self, work };
+        self.drive(managed, Bench { renewer: self, work, beside: None }).await
+    }
+
+    async fn drive(&self, managed: &Managed, mut bench: Bench<'_>) -> Result<Went, StoreError> {
         for _ in 0..STEPS_MAX {
             let renewal = &bench.work.renewal;
             if renewal.state.is_over() || renewal.next > self.cx.clock.now().0 {
@@ -351,7 +257,8 @@ impl Renewer<'_> {
                 Err(Stopped::Store(error)) => return Err(error),
             }
         }
-        self.store.let_go_of_work(name, generation, holder)?;
+        let generation = bench.work.renewal.generation;
+        self.store.let_go_of_work(&managed.name, generation, &self.tools.holder)?;
         Ok(Went::To(Box::new(bench.work.renewal)))
     }
 
@@ -365,367 +272,6 @@ impl Renewer<'_> {
             State::WaitsForPerson | State::Proved | State::Abandoned => Ok(()),
         }
     }
-
-    async fn issue(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
-        let now = self.cx.clock.now();
-        let renewal = &mut bench.work.renewal;
-        let Some((issuer_name, issuer)) = managed.issuers.get(renewal.issuer) else {
-            renewal.needs_somebody("no issuer is left to ask");
-            return bench.keep(&Did::of("renewal-stopped", "no issuer is left to ask"));
-        };
-        let Some(request) = renewal.request.clone() else {
-            return match self.request(managed, renewal) {
-                Ok(request) => {
-                    renewal.request = Some(request);
-                    bench.keep(&Did::silently())
-                }
-                Err(fault) => failed(bench, managed, &fault, now),
-            };
-        };
-        let Some(ticket) = renewal.ticket.clone() else {
-            return match issuer.begin(self.cx, &request).await {
-                Ok(ticket) => {
-                    renewal.ticket = Some(ticket);
-                    renewal.went_well(now);
-                    bench.keep(&Did::of("renewal-asked", issuer_name.clone()))
-                }
-                Err(fault) => failed(bench, managed, &fault, now),
-            };
-        };
-        match issuer.advance(self.cx, &request, &ticket, managed.solver.as_ref()).await {
-            Ok(Progress::Stepped(ticket)) => {
-                renewal.ticket = Some(ticket);
-                // A step is no success: an order that fails at its end every time must wait longer and longer.
-                renewal.went_on(now);
-                bench.keep(&Did::silently())
-            }
-            Ok(Progress::Waits { ticket, until, what }) => {
-                renewal.ticket = Some(ticket);
-                renewal.went_on(now);
-                (renewal.next, renewal.said) = (until.0.max(now.0 + 1), what);
-                bench.keep(&Did::silently())
-            }
-            Ok(Progress::Issued(issued)) => {
-                let answer = review(&request, &issued, renewal.before.first().map(Vec::as_slice), now);
-                renewal.ticket = None;
-                if !answer.wrong.is_empty() {
-                    let wrong = answer.wrong.join("; ");
-                    let said = format!("{issuer_name} issued something that was not asked for: {wrong}");
-                    renewal.needs_somebody(said.clone());
-                    return bench.keep(&Did::of("renewal-stopped", said));
-                }
-                renewal.went_well(now);
-                renewal.changes = answer.changes.iter().map(|c| c.text.clone()).collect();
-                renewal.next = waits_until(&answer, now).unwrap_or(now).0;
-                renewal.chain = answer.chain;
-                renewal.state = State::WaitsForWindow;
-                let end = answer.not_after.map(|t| format!(" until {t}")).unwrap_or_default();
-                bench.keep(&Did::of("renewal-issued", format!("by {issuer_name}{end}")))
-            }
-            Err(fault) => {
-                if leaves(&fault, bench.work.renewal.failures, managed, bench.work.renewal.issuer) {
-                    // What was shown is taken back; whether that goes well changes nothing.
-                    let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
-                }
-                failed(bench, managed, &fault, now)
-            }
-        }
-    }
-
-    /// The key, kept before anything is asked for with it, and the request.
-    fn request(&self, managed: &Managed, renewal: &Renewal) -> Result<Request, Fault> {
-        let kept = self.tools.keep.kept(&renewal.key_name())?.map(Key::new);
-        let (key, csr) = (self.tools.make)(&managed.names, managed.key, kept.as_ref())?;
-        if kept.is_none() && !self.tools.keep.keep(&renewal.key_name(), None, key.expose())? {
-            return Err(Fault::new(
-                notafter_core::fault::FaultKind::System,
-                "another process made a key for this renewal at the same moment",
-            ));
-        }
-        Ok(Request {
-            names: managed.names.clone(),
-            csr,
-            profile: managed.profile.clone(),
-            replaces: renewal.before.first().cloned(),
-            preferred_chain: managed.preferred_chain.clone(),
-            lifetime_s: managed.lifetime_s,
-        })
-    }
-
-    fn window(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
-        let now = self.cx.clock.now();
-        let renewal = &mut bench.work.renewal;
-        let end =
-            renewal.before.first().and_then(|der| Certificate::parse(der).ok()).and_then(|c| c.not_after());
-        let at = end.map_or(now, |end| install_at(&managed.windows, &self.tools.calendar, end, now));
-        if at > now {
-            (renewal.next, renewal.said) = (at.0, format!("ready, to be installed at {at}"));
-            return bench.keep(&Did::silently());
-        }
-        renewal.targets = targets(managed);
-        renewal.state = if renewal.targets.is_empty() { State::Proved } else { State::WaitsForTargets };
-        renewal.went_well(now);
-        bench.keep(&Did::silently())
-    }
-
-    async fn install(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
-        let now = self.cx.clock.now();
-        let Some(wave) = bench.work.renewal.wave() else {
-            bench.work.renewal.state = State::WaitsForProof;
-            return bench.keep(&Did::silently());
-        };
-        let bundle = match self.bundle(&bench.work.renewal) {
-            Ok(bundle) => bundle,
-            Err(fault) => {
-                bench.work.renewal.needs_somebody(told(&fault));
-                return bench.keep(&Did::of("renewal-stopped", told(&fault)));
-            }
-        };
-        let mut fault_of_wave = None;
-        for n in 0..bench.work.renewal.targets.len() {
-            let target = &mut bench.work.renewal.targets[n];
-            if target.wave != wave || target.state == TargetState::Done {
-                continue;
-            }
-            let Some(known) = managed.targets.iter().find(|t| t.label == target.label) else {
-                target.said = "it is not configured any more".into();
-                fault_of_wave = Some(Fault::new(
-                    notafter_core::fault::FaultKind::Invalid,
-                    format!("the target {} is not configured any more", target.label),
-                ));
-                continue;
-            };
-            target.state = TargetState::Begun;
-            let label = target.label.clone();
-            bench.keep(&Did::of("deploying", label.clone()))?;
-            let done = known.deployer.deploy(self.cx, &bundle).await;
-            let target = &mut bench.work.renewal.targets[n];
-            let did = match done {
-                Ok(receipt) => {
-                    (target.state, target.receipt) = (TargetState::Done, Some(receipt));
-                    target.said.clear();
-                    Did::of("deployed", label)
-                }
-                Err(fault) => {
-                    (target.state, target.said) = (TargetState::Failed, told(&fault));
-                    let did = Did::of("deploy-failed", format!("{label}: {}", told(&fault)));
-                    fault_of_wave = Some(fault);
-                    did
-                }
-            };
-            bench.keep(&did)?;
-        }
-        let renewal = &mut bench.work.renewal;
-        match fault_of_wave {
-            None => {
-                renewal.went_well(now);
-                renewal.prove_until = Some(self.cx.clock.now().0 + managed.grace_s);
-                renewal.state = State::WaitsForProof;
-                bench.keep(&Did::silently())
-            }
-            // The others stay as they are: only what failed is tried again.
-            Some(fault) if fault.retry == Retry::Never || renewal.failures >= FAILURES => {
-                renewal.needs_somebody(told(&fault));
-                bench.keep(&Did::of("renewal-stopped", told(&fault)))
-            }
-            Some(fault) => {
-                renewal.again_later(told(&fault), now);
-                bench.keep(&Did::silently())
-            }
-        }
-    }
-
-    fn bundle(&self, renewal: &Renewal) -> Result<Bundle, Fault> {
-        let key = self.tools.keep.kept(&renewal.key_name())?.ok_or_else(|| {
-            Fault::new(
-                notafter_core::fault::FaultKind::NotFound,
-                format!("the private key of {} is not kept any more", renewal.name),
-            )
-            .hint(format!("notafter renew {} makes a new one", renewal.name))
-        })?;
-        Ok(Bundle {
-            name: renewal.name.clone(),
-            generation: renewal.generation,
-            chain: renewal.chain.clone(),
-            key: Key::new(key),
-        })
-    }
-
-    async fn prove(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
-        let Some(wave) = bench.work.renewal.wave() else { return self.close(managed, bench) };
-        let Some(expected) = expectation(&bench.work.renewal) else {
-            bench.work.renewal.needs_somebody("what was issued is not kept any more");
-            return bench.keep(&Did::of("renewal-stopped", "what was issued is not kept any more"));
-        };
-        let mut did = Did::of("", "");
-        let vantage = Arc::clone(&self.cx.vantage);
-        for target in bench.work.renewal.targets.iter_mut().filter(|t| t.wave == wave) {
-            for place in target.places.iter_mut().filter(|p| !p.is_settled()) {
-                match self.tools.probe.probe(self.cx, &place.location).await {
-                    Ok(seen) => {
-                        place.judge(&expected, &seen, &vantage);
-                        did.proofs.extend(place.proofs.iter().cloned());
-                    }
-                    Err(fault) => place.last = told(&fault),
-                }
-            }
-        }
-        let now = self.cx.clock.now();
-        let renewal = &mut bench.work.renewal;
-        let open: Vec<String> = renewal
-            .targets
-            .iter()
-            .filter(|t| t.wave == wave)
-            .flat_map(|t| &t.places)
-            .filter(|p| !p.is_settled())
-            .map(|p| p.last.clone())
-            .collect();
-        if open.is_empty() {
-            renewal.went_well(now);
-            match renewal.wave() {
-                Some(_) => renewal.state = State::WaitsForTargets,
-                None => {
-                    bench.keep(&did)?;
-                    return self.close(managed, bench);
-                }
-            }
-            return bench.keep(&did);
-        }
-        if renewal.prove_until.is_some_and(|until| now.0 < until) {
-            (renewal.next, renewal.said) =
-                (now.0 + look_again(renewal, managed.grace_s, now), open.join("; "));
-            return bench.keep(&did);
-        }
-        bench.keep(&did)?;
-        self.roll_back(managed, bench, wave, &open.join("; ")).await
-    }
-
-    /// It was not seen in use: what was there before is put back, where it still helps, and somebody is called.
-    async fn roll_back(
-        &self,
-        managed: &Managed,
-        bench: &mut Bench<'_>,
-        wave: u32,
-        open: &str,
-    ) -> Result<(), Stopped> {
-        let mut said = format!("not seen in use: {open}");
-        for n in 0..bench.work.renewal.targets.len() {
-            let target = &bench.work.renewal.targets[n];
-            if target.wave != wave || target.state != TargetState::Done {
-                continue;
-            }
-            let now = self.cx.clock.now();
-            let known = managed.targets.iter().find(|t| t.label == target.label);
-            let (Some(known), Some(receipt)) = (known, target.receipt.clone()) else { continue };
-            if !receipt.before.as_ref().is_some_and(|b: &Before| b.is_usable(now)) {
-                let why = match receipt.before {
-                    Some(_) => "what was there before has ended",
-                    None => "what was there before is not known",
-                };
-                said.push_str(&format!("; {} was left as it is: {why}", target.label));
-                continue;
-            }
-            let label = target.label.clone();
-            let did = match known.deployer.roll_back(self.cx, &receipt).await {
-                Ok(()) => {
-                    bench.work.renewal.targets[n].state = TargetState::RolledBack;
-                    said.push_str(&format!("; {label} was put back to the one before"));
-                    Did::of("rolled-back", label)
-                }
-                Err(fault) => {
-                    said.push_str(&format!("; {label} could not be put back: {}", told(&fault)));
-                    Did::of("rollback-failed", format!("{label}: {}", told(&fault)))
-                }
-            };
-            bench.keep(&did)?;
-        }
-        bench.work.renewal.needs_somebody(said.clone());
-        bench.keep(&Did::of("renewal-stopped", said))
-    }
-
-    fn close(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
-        let renewal = &mut bench.work.renewal;
-        if managed.revoke_old && !renewal.before.is_empty() {
-            renewal.state = State::WaitsForRevocation;
-            return bench.keep(&Did::silently());
-        }
-        self.done(bench)
-    }
-
-    async fn revoke(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
-        let now = self.cx.clock.now();
-        let renewal = &mut bench.work.renewal;
-        let issuer = managed.issuers.get(renewal.issuer);
-        if let (Some((_, issuer)), Some(before)) = (issuer, renewal.before.first()) {
-            if let Err(fault) = issuer.revoke(self.cx, before, RevocationReason::Superseded).await {
-                if fault.retry != Retry::Never && renewal.failures < FAILURES {
-                    renewal.again_later(told(&fault), now);
-                    return bench.keep(&Did::silently());
-                }
-                // The new one is in use: the rest is a note, not an open renewal.
-                bench.keep(&Did::of("revocation-failed", told(&fault)))?;
-            } else {
-                bench.keep(&Did::of("revoked", "the one before"))?;
-            }
-        }
-        self.done(bench)
-    }
-
-    fn done(&self, bench: &mut Bench<'_>) -> Result<(), Stopped> {
-        let renewal = &mut bench.work.renewal;
-        renewal.state = State::Proved;
-        renewal.said.clear();
-        let (name, generation) = (renewal.name.clone(), renewal.generation);
-        bench.keep(&Did::of("renewed", format!("generation {generation}, seen in use everywhere")))?;
-        // Old keys are forgotten one at a time; one that stays is found the next time.
-        if let Some(old) = generation.checked_sub(GENERATIONS).filter(|g| *g > 0) {
-            let key_name = format!("key/{name}/{old}");
-            if let Ok(Some(key)) = self.tools.keep.kept(&key_name) {
-                let _ = self.tools.keep.keep(&key_name, Some(&key), b"");
-            }
-        }
-        Ok(())
-    }
-}
-
-/// After how many seconds to look again: soon at first, for a server that reloads; later and later for a person who installs.
-fn look_again(renewal: &Renewal, grace_s: i64, now: UnixTime) -> i64 {
-    let begun = renewal.prove_until.map_or(now.0, |until| until.saturating_sub(grace_s));
-    (now.0.saturating_sub(begun) / 10).clamp(LOOK_AGAIN_S, LOOK_AGAIN_MOST_S)
-}
-
-/// What every place of a renewal has to show.
-pub fn expectation(renewal: &Renewal) -> Option<Expectation> {
-    let (leaf, above) = renewal.chain.split_first()?;
-    Some(Expectation {
-        leaf: Fingerprint::of(leaf),
-        chain: above.iter().map(|der| Fingerprint::of(der)).collect(),
-        before: renewal.before.first().map(|der| Fingerprint::of(der)),
-    })
-}
-
-/// The targets of a certificate, untouched.
-fn targets(managed: &Managed) -> Vec<TargetWork> {
-    let fresh = |target: &ManagedTarget| TargetWork {
-        label: target.label.clone(),
-        wave: target.wave,
-        state: TargetState::Waits,
-        receipt: None,
-        places: places(target),
-        said: String::new(),
-    };
-    managed.targets.iter().map(fresh).collect()
-}
-
-/// Where a target's certificate has to be seen.
-pub fn places(target: &ManagedTarget) -> Vec<PlaceProof> {
-    let written = target.deployer.places();
-    let all = target.prove.iter().cloned().chain(written.iter().map(|l| l.as_str().to_owned()));
-    all.map(|location| {
-        let excused = target.excused.iter().find(|(place, _)| *place == location).map(|(_, why)| why.clone());
-        PlaceProof { excused, ..PlaceProof::of(location) }
-    })
-    .collect()
 }
 
 /// A fault with its hint, for a person.
@@ -734,32 +280,4 @@ pub fn told(fault: &Fault) -> String {
         Some(hint) => format!("{fault} (hint: {hint})"),
         None => fault.to_string(),
     }
-}
-
-/// Is the issuer given up because of this?
-fn leaves(fault: &Fault, failures: u32, managed: &Managed, issuer: usize) -> bool {
-    fault.retry == Retry::Never || (failures >= FAILURES && issuer + 1 < managed.issuers.len())
-}
-
-fn failed(bench: &mut Bench<'_>, managed: &Managed, fault: &Fault, now: UnixTime) -> Result<(), Stopped> {
-    let renewal = &mut bench.work.renewal;
-    let name = managed.issuers.get(renewal.issuer).map_or("", |(name, _)| name.as_str());
-    let said = format!("{name}: {}", told(fault));
-    if leaves(fault, renewal.failures, managed, renewal.issuer) {
-        if renewal.issuer + 1 < managed.issuers.len() {
-            (renewal.issuer, renewal.ticket) = (renewal.issuer + 1, None);
-            renewal.went_well(now);
-            return bench.keep(&Did::of("issuer-left", said));
-        }
-        renewal.needs_somebody(said.clone());
-        return bench.keep(&Did::of("renewal-stopped", said));
-    }
-    match fault.retry {
-        Retry::At(at) => {
-            (renewal.next, renewal.said) = (at.0.max(now.0 + 1), said.clone());
-            renewal.failures = renewal.failures.saturating_add(1);
-        }
-        _ => renewal.again_later(said.clone(), now),
-    }
-    bench.keep(&Did::of("renewal-failed", said))
 }

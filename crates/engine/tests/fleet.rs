@@ -185,9 +185,9 @@ fn house(name: &str, count: usize) -> House {
                 deployer: Arc::new(Nothing),
                 prove: Vec::new(),
                 excused: Vec::new(),
+                grace_s: 60,
             }],
-            windows: Vec::new(),
-            grace_s: 60,
+            windows: None,
             revoke_old: false,
             rehearse_s: None,
         }

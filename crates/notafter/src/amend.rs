@@ -9,7 +9,6 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use notafter_core::UnixTime;
 use notafter_pki::name::{is_deceptive, printable};
 
 use crate::assemble;
@@ -92,7 +91,7 @@ impl Amendment {
     ///
     /// # Errors
     /// The first new mistake.
-    pub(crate) fn check(&self, before: &Sheet, now: UnixTime) -> Result<Sheet, Usage> {
+    pub(crate) fn check(&self, before: &Sheet) -> Result<Sheet, Usage> {
         let explain = |what: &str| assemble::explain(&self.path, what);
         let config = config::parse(&self.new).map_err(|e| explain(&e))?;
         let after = Sheet { file: Some(self.path.clone()), text: self.new.clone(), config };
@@ -100,7 +99,7 @@ impl Amendment {
         if let Some(new) = after.mistakes().iter().find(|mistake| !known.contains(mistake)) {
             return Err(explain(new));
         }
-        keeping::checked(&after, now).map_err(|e| explain(&e))?;
+        keeping::checked(&after).map_err(|e| explain(&e))?;
         Ok(after)
     }
 

@@ -374,6 +374,9 @@ pub(crate) struct Renew {
     /// Only rehearse: order from the CA's staging where one is configured, install nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Give up one that is open and begin another, instead of going on with it
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) anew: bool,
     /// This memory was restored or copied: from now on it is this one that renews. Stop the one it comes from first
     #[arg(long)]
     pub(crate) take_over: bool,

@@ -11,13 +11,13 @@ use notafter_act::privsep::{self, Client, FarDeployer, FarSolver};
 use notafter_act::roots::Roots;
 use notafter_act::solvers::Unasked;
 use notafter_act::{deployers, issuers, request, solvers};
-use notafter_core::UnixTime;
 use notafter_core::calendar::Calendar;
 use notafter_core::fault::Fault;
 use notafter_core::issuance::{Identifier, Profile};
 use notafter_core::joints::{Deployer, Issuer, Keep, Solver};
 use notafter_core::owner::Match;
 use notafter_core::query::{nearest, span};
+use notafter_core::renew::NextWindow;
 use notafter_engine::renew::pass::Keeping;
 use notafter_engine::renew::rehearsal;
 use notafter_engine::renew::{Issuers, MakeRequest, Managed, ManagedTarget, Tools};
@@ -81,8 +81,8 @@ impl Sheet {
     ///
     /// # Errors
     /// The first mistake, with its line and what to do.
-    pub(crate) fn managed(&self, yard: &Yard, now: UnixTime) -> Result<Vec<Managed>, String> {
-        Ok(self.kept_alive(yard, now)?.0)
+    pub(crate) fn managed(&self, yard: &Yard) -> Result<Vec<Managed>, String> {
+        Ok(self.kept_alive(yard)?.0)
     }
 
     /// Everybody who issues, by name.
@@ -110,7 +110,7 @@ impl Sheet {
     }
 
     /// The same, and everybody who issues.
-    fn kept_alive(&self, yard: &Yard, now: UnixTime) -> Result<(Vec<Managed>, Issuers), String> {
+    fn kept_alive(&self, yard: &Yard) -> Result<(Vec<Managed>, Issuers), String> {
         let config = &self.config;
         if config.certificate.is_empty() && config.issuer.is_empty() && config.window.is_empty() {
             return Ok((Vec::new(), Issuers::new()));
@@ -123,7 +123,7 @@ impl Sheet {
             let wrong = |what: String| self.wrong(Some(table.cron.span().start), format!("window: {what}"));
             let matches: Result<Vec<Match>, _> =
                 table.matches.iter().map(|text| Match::parse(text)).collect();
-            windows.push((matches.map_err(|e| wrong(e.to_string()))?, table.windows(now).map_err(&wrong)?));
+            windows.push((matches.map_err(|e| wrong(e.to_string()))?, table.windows().map_err(&wrong)?));
         }
         let mut out: Vec<Managed> = Vec::new();
         for table in &config.certificate {
@@ -140,12 +140,10 @@ impl Sheet {
             }
             let mut managed = one(table, (issuers, asks), &Where { roots: &roots, yard, process: &process })
                 .map_err(&wrong)?;
-            for (matches, times) in &windows {
-                if matches.is_empty() || matches.iter().any(|m| fits(m, &managed.names)) {
-                    managed.windows.extend(times);
-                }
-            }
-            managed.windows.sort_unstable();
+            let speaks =
+                |matches: &[Match]| matches.is_empty() || matches.iter().any(|m| fits(m, &managed.names));
+            let its = windows.iter().filter(|(matches, _)| speaks(matches)).map(|(_, w)| Arc::clone(w));
+            managed.windows = any_of(its.collect());
             out.push(managed);
         }
         let all = by_name.into_iter().filter_map(|(name, (_, issuer))| Some((name.to_owned(), issuer?)));
@@ -237,6 +235,14 @@ fn fits(rule: &Match, names: &[Identifier]) -> bool {
     names.iter().any(|name| rule.covers_name(&name.to_string()))
 }
 
+/// The first window of any of these.
+fn any_of(windows: Vec<Arc<NextWindow>>) -> Option<Arc<NextWindow>> {
+    if windows.is_empty() {
+        return None;
+    }
+    Some(Arc::new(move |at| windows.iter().filter_map(|next| next(at)).min()))
+}
+
 fn unknown<'a>(what: &str, wrong: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let hint = match nearest(wrong, known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -309,16 +315,7 @@ fn one(
     here: &Where<'_>,
 ) -> Result<Managed, String> {
     let solver = solver(table, asks, here)?;
-    let length = |key: &str, text: &Option<String>| -> Result<Option<i64>, String> {
-        let Some(text) = text else { return Ok(None) };
-        let read = span(text).filter(|s| *s > 0);
-        read.map(Some).ok_or_else(|| {
-            format!(
-                "{key} = \"{}\" is no length of time\nhint: write 90s, 5m, 6h or 30d",
-                text.escape_debug()
-            )
-        })
-    };
+    let grace = length("grace", table.grace.as_ref())?;
     let name = table.name.get_ref();
     let mut targets: Vec<ManagedTarget> = Vec::new();
     for (n, table) in table.target.iter().enumerate() {
@@ -327,14 +324,13 @@ fn one(
             return Err(format!("two targets are called `{label}`\nhint: call one of them otherwise"));
         }
         let mut target =
-            target(table, label.clone(), here.roots).map_err(|e| format!("target `{label}`: {e}"))?;
+            target(table, label.clone(), grace, here.roots).map_err(|e| format!("target `{label}`: {e}"))?;
         if let Process::Asks(client) = here.process {
             let far = FarDeployer::new(Arc::clone(client), target.deployer, name, &label);
             target.deployer = Arc::new(far);
         }
         targets.push(target);
     }
-    let by_hand = targets.iter().any(|t| t.deployer.by_hand().is_some());
     let profile = table.profile.clone().map(|name| Profile { name, required: table.profile_required });
     Ok(Managed {
         name: name.clone(),
@@ -342,17 +338,24 @@ fn one(
         key: table.key_type()?,
         profile,
         preferred_chain: table.preferred_chain.clone(),
-        lifetime_s: length("lifetime", &table.lifetime)?,
+        lifetime_s: length("lifetime", table.lifetime.as_ref())?,
         issuers,
         solver,
         targets,
-        windows: Vec::new(),
-        grace_s: length("grace", &table.grace)?.unwrap_or(if by_hand { GRACE_BY_HAND_S } else { GRACE_S }),
+        windows: None,
         revoke_old: table.revoke_old,
         rehearse_s: match table.rehearse.as_deref() {
             Some("never") => None,
-            _ => Some(length("rehearse", &table.rehearse)?.unwrap_or(rehearsal::EVERY)),
+            _ => Some(length("rehearse", table.rehearse.as_ref())?.unwrap_or(rehearsal::EVERY)),
         },
+    })
+}
+
+fn length(key: &str, text: Option<&String>) -> Result<Option<i64>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let read = span(text).filter(|s| *s > 0);
+    read.map(Some).ok_or_else(|| {
+        format!("{key} = \"{}\" is no length of time\nhint: write 90s, 5m, 6h or 30d", text.escape_debug())
     })
 }
 
@@ -371,7 +374,13 @@ pub(crate) fn deployers_of(sheet: &Sheet) -> Vec<Arc<dyn Deployer>> {
     tables.filter_map(|table| Some(Arc::from(deployer(table, &roots).ok()?))).collect()
 }
 
-fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTarget, String> {
+/// `grace`: the certificate's, where it names one.
+fn target(
+    table: &TargetTable,
+    label: String,
+    grace: Option<i64>,
+    roots: &Roots,
+) -> Result<ManagedTarget, String> {
     let deployer = deployer(table, roots)?;
     if table.prove.is_empty() && deployer.places().is_empty() {
         return Err("what it installs is seen nowhere\nhint: prove = [\"tls://10.0.0.5:443\"]: what is seen there ticks it off".into());
@@ -379,7 +388,11 @@ fn target(table: &TargetTable, label: String, roots: &Roots) -> Result<ManagedTa
     if let Some(stranger) = table.excuse.keys().find(|place| !table.prove.contains(place)) {
         return Err(format!("`{stranger}` is excused and not in `prove`"));
     }
+    // A person takes days where a server takes seconds, and only where a person installs.
+    let usual = if deployer.by_hand().is_some() { GRACE_BY_HAND_S } else { GRACE_S };
+    let grace_s = length("grace", table.grace.as_ref())?.or(grace).unwrap_or(usual);
     Ok(ManagedTarget {
+        grace_s,
         label,
         wave: table.wave,
         deployer: Arc::from(deployer),
@@ -456,15 +469,14 @@ fn keeping(
     sheet: &Sheet,
     data: &Data,
     store: &Arc<Store>,
-    now: UnixTime,
 ) -> Result<Option<(Arc<Keeping>, Planned)>, String> {
     if sheet.config.certificate.is_empty() && sheet.config.issuer.is_empty() {
-        return checked(sheet, now).map(|_| None);
+        return checked(sheet).map(|_| None);
     }
     let keep = keep(sheet, data, store)?;
     let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
     let stage = Yard { keep: Arc::clone(&keep), rehearsal: true };
-    let ((managed, issuers), staged) = (sheet.kept_alive(&yard, now)?, sheet.managed(&stage, now)?);
+    let ((managed, issuers), staged) = (sheet.kept_alive(&yard)?, sheet.managed(&stage)?);
     let tools = tools(sheet, data, keep, &managed)?;
     let keeping = Arc::new(Keeping::new(managed, staged, issuers, tools));
     let own = own::planned(sheet, store, &keeping);
@@ -479,10 +491,9 @@ pub(crate) fn setup(
     sheet: &Sheet,
     watched: &[Watch],
     (data, store): (&Data, &Arc<Store>),
-    now: UnixTime,
 ) -> Result<Setup, String> {
     let mut setup = sheet.setup(watched)?;
-    if let Some((keeping, own)) = keeping(sheet, data, store, now)? {
+    if let Some((keeping, own)) = keeping(sheet, data, store)? {
         setup.sources.push(own);
         setup.keeping = Some(keeping);
     }
@@ -493,8 +504,8 @@ pub(crate) fn setup(
 ///
 /// # Errors
 /// The first mistake, with its line.
-pub(crate) fn checked(sheet: &Sheet, now: UnixTime) -> Result<Vec<String>, String> {
-    let names = sheet.managed(&Yard::checking(), now)?.into_iter().map(|m| m.name).collect();
+pub(crate) fn checked(sheet: &Sheet) -> Result<Vec<String>, String> {
+    let names = sheet.managed(&Yard::checking())?.into_iter().map(|m| m.name).collect();
     // What the other process does is judged by whoever could be it: what it is given may be for its eyes alone.
     if sheet.apart()?.is_some() && rustix::process::geteuid().is_root() {
         sheet.at_hand(&Yard::checking())?;

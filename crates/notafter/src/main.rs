@@ -67,6 +67,9 @@ fn main() -> ExitCode {
         }
         Command::Adopt(adopt) => commands::adopt::run(&cli.global, &adopt),
         Command::Revoke(revoke) => commands::revoke::run(&cli.global, &revoke),
+        Command::Issuer { command: cli::IssuerCommand::Rollover(rollover) } => {
+            commands::issuer::rollover(&cli.global, &rollover)
+        }
         Command::Issuer { command: cli::IssuerCommand::Import(import) } => {
             commands::issuer::import(&cli.global, &import)
         }

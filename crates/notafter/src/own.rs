@@ -12,8 +12,8 @@ use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
 use notafter_core::location::Location;
 use notafter_core::observation::{Link, LinkKind, Observation, Seen};
 use notafter_core::renew::State;
-use notafter_core::renewal::{Failures, Renewal};
 use notafter_core::scan::Scan;
+use notafter_core::upkeep::{Failures, Upkeep};
 use notafter_engine::renew::Managed;
 use notafter_engine::renew::pass::Keeping;
 use notafter_engine::renew::rehearsal::Rehearsal;
@@ -61,7 +61,7 @@ impl Source for Own {
                 let rehearsed = Rehearsal::last(&self.store, &managed.name).map_err(trouble)?;
                 let mut broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
                 broken.extend(paused.clone().or_else(|| self.keeping.held(&managed.name)));
-                let mut statement = Renewal { broken, ..statement(managed, newest.as_ref(), file) };
+                let mut statement = Upkeep { broken, ..statement(managed, newest.as_ref(), file) };
                 statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
                 let at = cx.clock.now();
                 // By these the rules find what is said of a certificate's file.
@@ -93,6 +93,8 @@ fn trouble_of(
     let stopped = open.filter(|r| r.state == State::WaitsForPerson);
     let mut out: Vec<String> =
         stopped.map(|r| format!("it waits for somebody: {}", r.said)).into_iter().collect();
+    let failing = open.filter(|r| r.calls && r.state != State::WaitsForPerson && !r.said.is_empty());
+    out.extend(failing.map(|r| format!("it fails, and goes on trying: {}", r.said)));
     let by_hand =
         |label: &str| managed.targets.iter().any(|t| t.deployer.by_hand().is_some() && t.label == *label);
     let hands = open
@@ -105,7 +107,7 @@ fn trouble_of(
     out
 }
 
-fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
+fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Upkeep {
     let place = Location::file(file, &format!("certificate.{}", managed.name));
     let open = newest.filter(|w| !w.renewal.state.is_over());
     let stopped = open.filter(|w| w.renewal.state == State::WaitsForPerson);
@@ -116,7 +118,7 @@ fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Renewal {
         message: w.renewal.said.clone(),
         place: place.clone(),
     });
-    Renewal {
+    Upkeep {
         tool: "notafter".into(),
         lineage: managed.name.clone(),
         state: place,

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use notafter_core::inventory::AssetKind;
 use notafter_core::location::Location;
-use notafter_core::renewal::Renewal;
 use notafter_core::subject::SubjectKey;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, UnixTime};
 
 use crate::db::{Value, args};
@@ -277,7 +277,7 @@ impl Store {
     ///
     /// # Errors
     /// The store's.
-    pub fn managed_leaves(&self) -> Result<Vec<(Fingerprint, Renewal)>, StoreError> {
+    pub fn managed_leaves(&self) -> Result<Vec<(Fingerprint, Upkeep)>, StoreError> {
         self.db.read(|c| {
             let rows = c.query("SELECT DISTINCT state FROM renewal WHERE gone IS NULL", &[])?;
             let states = rows.into_iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>, _>>()?;

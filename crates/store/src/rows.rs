@@ -5,7 +5,7 @@ use notafter_core::finding::{Fact, Kind, Severity};
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Link, Reason};
-use notafter_core::renewal::Renewal;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, KeyId};
 
 /// An asset in a list.
@@ -82,7 +82,7 @@ pub struct AssetWhole {
     pub keys: Vec<KeyRow>,
     pub links: Vec<Link>,
     /// Who renews it.
-    pub renewals: Vec<Renewal>,
+    pub renewals: Vec<Upkeep>,
 }
 
 /// A private key at a place.

@@ -12,7 +12,7 @@ use notafter_core::location::Location;
 use notafter_core::observation::{
     Facts, FileFacts, Flow, LinkKind, Part, Possession, Process, Reason, Whole,
 };
-use notafter_core::renewal::Renewal;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, UnixTime};
 
 use crate::db::{Result, corrupt};
@@ -219,11 +219,11 @@ pub(crate) fn facts(json: &str) -> Result<Facts> {
 }
 
 /// What a renewer said.
-pub(crate) fn renewal(json: &str) -> Result<Renewal> {
+pub(crate) fn renewal(json: &str) -> Result<Upkeep> {
     serde_json::from_str(json).map_err(|e| corrupt(format!("a renewal in the database cannot be read: {e}")))
 }
 
-pub(crate) fn renewal_json(renewal: &Renewal) -> Result<String> {
+pub(crate) fn renewal_json(renewal: &Upkeep) -> Result<String> {
     serde_json::to_string(renewal).map_err(|e| corrupt(format!("a renewal cannot be written: {e}")))
 }
 

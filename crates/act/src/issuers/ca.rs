@@ -27,7 +27,7 @@ use notafter_pki::certificate::Certificate;
 use serde_json::Value;
 
 pub use book::{Record, Revocation};
-pub use crl::{Lists, put};
+pub use crl::{Lists, Revoking, put};
 pub use make::Founding;
 
 use super::BuildCx;

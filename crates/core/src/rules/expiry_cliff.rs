@@ -121,8 +121,8 @@ mod tests {
     use crate::census::tests::member;
     use crate::location::Location;
     use crate::policy::Policy;
-    use crate::renewal::{Credential, Renewal};
     use crate::rules::scene::{NOW, days, renewal};
+    use crate::upkeep::{Credential, Upkeep};
 
     #[test]
     fn many_at_once_and_evenly_spread() {
@@ -156,8 +156,8 @@ mod tests {
                 from: None,
                 until: days(days_left),
             };
-            let all: Vec<Renewal> = (0..count)
-                .map(|n| Renewal {
+            let all: Vec<Upkeep> = (0..count)
+                .map(|n| Upkeep {
                     state: state(n),
                     account: None,
                     credentials: until.map(credential).into_iter().collect(),

@@ -108,14 +108,14 @@ fn judge(one: &ManagedView<'_>, view: &AssetView<'_>, now: UnixTime) -> Option<(
 mod tests {
     use super::*;
     use crate::location::Location;
-    use crate::renewal::{Failures, Renewal};
     use crate::rules::scene::{Scene, days, renewal};
+    use crate::upkeep::{Failures, Upkeep};
 
-    fn failing(count: u32, first: i64, last: i64) -> Renewal {
+    fn failing(count: u32, first: i64, last: i64) -> Upkeep {
         let place = Location::file(b"/var/log/letsencrypt/letsencrypt.log", "");
         let (first, last) = (days(first).plus(-60), days(last).plus(-60));
         let message = "Some challenges have failed.".to_owned();
-        Renewal { failures: Some(Failures { count, first, last, message, place }), ..renewal() }
+        Upkeep { failures: Some(Failures { count, first, last, message, place }), ..renewal() }
     }
 
     fn check(scene: Scene, severity: Option<Severity>) {
@@ -129,7 +129,7 @@ mod tests {
         check(leaf(5).managed(failing(40, -20, 0)), Some(Severity::Critical));
         check(leaf(29).managed(failing(1, 0, 0)), Some(Severity::Info));
         check(leaf(29).managed(failing(1, -2, -2)), Some(Severity::Warning));
-        let broken = Renewal { broken: vec!["its account is gone".into()], ..renewal() };
+        let broken = Upkeep { broken: vec!["its account is gone".into()], ..renewal() };
         check(leaf(80).managed(broken), Some(Severity::Warning));
         check(leaf(28).managed(failing(4, -2, 0)).left_behind(), Some(Severity::Info));
     }
@@ -143,6 +143,6 @@ mod tests {
         check(leaf(89).managed(failing(3, -5, -2)), None);
         // It has not happened yet.
         check(leaf(60).managed(failing(3, 30, 32)), None);
-        check(leaf(28).managed(Renewal { automatic: false, ..failing(4, -2, 0) }), None);
+        check(leaf(28).managed(Upkeep { automatic: false, ..failing(4, -2, 0) }), None);
     }
 }

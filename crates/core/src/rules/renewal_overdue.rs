@@ -71,8 +71,8 @@ fn day(at: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::renewal::{Before, Renewal};
     use crate::rules::scene::{Scene, days, renewal};
+    use crate::upkeep::{Before, Upkeep};
     use notafter_pki::time::DAY;
 
     fn check(scene: Scene, severity: Option<Severity>) {
@@ -86,17 +86,17 @@ mod tests {
         check(overdue(90, 9), Some(Severity::Critical));
         check(overdue(90, -1), Some(Severity::Warning));
         check(overdue(90, -1).served(), Some(Severity::Critical));
-        let share = || Renewal { before: Some(Before::Share), ..renewal() };
+        let share = || Upkeep { before: Some(Before::Share), ..renewal() };
         check(Scene::leaf("a.test").lives(47, 14).managed(share()), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(6, 1).managed(share()), Some(Severity::Warning));
-        let planned = Renewal { planned: Some(days(-3)), ..renewal() };
+        let planned = Upkeep { planned: Some(days(-3)), ..renewal() };
         check(Scene::leaf("a.test").lives(90, 70).managed(planned), Some(Severity::Warning));
     }
 
     #[test]
     fn healthy() {
         let one = |life, left, before| {
-            let renewal = Renewal { before: Some(before), ..renewal() };
+            let renewal = Upkeep { before: Some(before), ..renewal() };
             check(Scene::leaf("a.test").lives(life, left).managed(renewal).served(), None);
         };
         one(90, 29, Before::Seconds(30 * DAY));
@@ -107,13 +107,13 @@ mod tests {
         // Told thirty days, it lives for six: renewed at every run.
         one(6, 5, Before::Seconds(30 * DAY));
         let late = || Scene::leaf("a.test").lives(90, 20);
-        check(late().managed(Renewal { automatic: false, ..renewal() }), None);
+        check(late().managed(Upkeep { automatic: false, ..renewal() }), None);
         check(late(), None);
         check(late().managed(renewal()).left_behind(), None);
         check(late().managed(renewal()).served().succeeded(Some("n.conf:7")), None);
         check(Scene::leaf("a.test").lives(90, -40).managed(renewal()), None);
         // Of two that renew the same file, one has time.
-        let slow = Renewal { lineage: "b".into(), before: Some(Before::Seconds(10 * DAY)), ..renewal() };
+        let slow = Upkeep { lineage: "b".into(), before: Some(Before::Seconds(10 * DAY)), ..renewal() };
         check(late().managed(renewal()).managed(slow), None);
     }
 }

@@ -7,7 +7,7 @@ use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use crate::renewal::Credential;
+use crate::upkeep::Credential;
 use notafter_pki::time::DAY;
 
 use crate::renewers::dry_run;
@@ -85,15 +85,15 @@ fn step(credential: &Credential, now: UnixTime) -> (Option<Severity>, Option<Uni
 mod tests {
     use super::*;
     use crate::location::Location;
-    use crate::renewal::Renewal;
     use crate::rules::scene::{Scene, days, renewal};
+    use crate::upkeep::Upkeep;
 
     fn check(life: Option<i64>, left: i64, severity: Option<Severity>) {
         let until = days(left).plus(-60);
         let place = Location::file(b"/etc/lego/env", "");
         let from = life.map(|life| until.plus(-life * DAY));
         let credential = Credential { place, what: "token".into(), from, until };
-        let one = Renewal { credentials: vec![credential], ..renewal() };
+        let one = Upkeep { credentials: vec![credential], ..renewal() };
         let scene = Scene::leaf("a.test").lives(90, 60).in_file().managed(one);
         scene.check(&RenewerCredentialExpires, severity.map(|s| (Kind::RenewerCredentialExpires, s)));
     }

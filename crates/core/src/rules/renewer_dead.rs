@@ -81,22 +81,22 @@ fn judge(one: &ManagedView<'_>, view: &AssetView<'_>, now: UnixTime) -> (Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::renewal::{Renewal, Starter};
     use crate::rules::scene::{Scene, days, renewal};
+    use crate::upkeep::{Starter, Upkeep};
 
-    fn check(left: i64, renewal: Renewal, severity: Option<Severity>) {
+    fn check(left: i64, renewal: Upkeep, severity: Option<Severity>) {
         let scene = Scene::leaf("a.test").lives(90, left).in_file().managed(renewal);
         scene.check(&RenewerDead, severity.map(|s| (Kind::RenewerDead, s)));
     }
 
-    fn started(enabled: bool, every: i64, last_run: Option<i64>) -> Renewal {
+    fn started(enabled: bool, every: i64, last_run: Option<i64>) -> Upkeep {
         let one = renewal();
         let starter = Starter { enabled, every: Some(every * DAY), ..one.starter.clone().unwrap() };
-        Renewal { starter: Some(starter), last_run: last_run.map(days), ..one }
+        Upkeep { starter: Some(starter), last_run: last_run.map(days), ..one }
     }
 
-    fn alone(known: bool, last_run: Option<i64>) -> Renewal {
-        Renewal { starter: None, starter_known: known, last_run: last_run.map(days), ..renewal() }
+    fn alone(known: bool, last_run: Option<i64>) -> Upkeep {
+        Upkeep { starter: None, starter_known: known, last_run: last_run.map(days), ..renewal() }
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         check(60, started(false, 1, Some(-1)), None);
         check(60, started(true, 1, None), None);
         check(30, alone(false, None), None);
-        check(60, Renewal { resident: true, ..started(true, 1, Some(-40)) }, None);
-        check(60, Renewal { automatic: false, ..started(true, 1, Some(-40)) }, None);
+        check(60, Upkeep { resident: true, ..started(true, 1, Some(-40)) }, None);
+        check(60, Upkeep { automatic: false, ..started(true, 1, Some(-40)) }, None);
     }
 }

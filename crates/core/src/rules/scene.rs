@@ -20,7 +20,7 @@ use crate::location::Location;
 use crate::observation::{Facts, FileFacts, Link, LinkKind, Part, Reason, Whole};
 use crate::owner::Owner;
 use crate::policy::Policy;
-use crate::renewal::{Before, Renewal, Starter};
+use crate::upkeep::{Before, Starter, Upkeep};
 use crate::{Fingerprint, KeyId, UnixTime};
 
 /// The day on which every scene plays.
@@ -48,7 +48,7 @@ pub(crate) struct Scene {
     key_fits: Option<bool>,
     successor: Option<Option<&'static str>>,
     owner: Option<Owner>,
-    managed: Vec<Renewal>,
+    managed: Vec<Upkeep>,
     left_behind: bool,
     next: bool,
     presented: bool,
@@ -313,7 +313,7 @@ impl Scene {
     }
 
     /// A renewer keeps it alive; its state was read now.
-    pub(crate) fn managed(mut self, renewal: Renewal) -> Self {
+    pub(crate) fn managed(mut self, renewal: Upkeep) -> Self {
         self.managed.push(renewal);
         self
     }
@@ -600,7 +600,7 @@ impl Scene {
 }
 
 /// certbot's lineage `a.test`, renewed thirty days before the end by a timer that ran an hour ago.
-pub(crate) fn renewal() -> Renewal {
+pub(crate) fn renewal() -> Upkeep {
     let file = |path: &str| Location::file(path.as_bytes(), "");
     let starter = Starter {
         what: "certbot.timer".into(),
@@ -608,7 +608,7 @@ pub(crate) fn renewal() -> Renewal {
         enabled: true,
         every: Some(DAY),
     };
-    Renewal {
+    Upkeep {
         tool: "certbot".into(),
         lineage: "a.test".into(),
         state: file("/etc/letsencrypt/renewal/a.test.conf"),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use notafter_core::renewal::Before;
+use notafter_core::upkeep::Before;
 
 use super::{Renewed, Renewer, State, above, dates};
 use crate::configs::{At, Node};

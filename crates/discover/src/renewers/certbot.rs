@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use notafter_core::UnixTime;
-use notafter_core::renewal::Before;
+use notafter_core::upkeep::Before;
 use notafter_pki::time::DAY;
 
 use super::{Failed, Renewed, Renewer, State, above, dates, says};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use notafter_core::UnixTime;
-use notafter_core::renewal::Before;
+use notafter_core::upkeep::Before;
 
 use super::{Failed, Renewed, Renewer, State, above, says};
 use crate::configs::At;

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use notafter_core::renewal::Before;
+use notafter_core::upkeep::Before;
 use notafter_pki::time::DAY;
 
 use super::{Renewed, Renewer, State};

@@ -274,7 +274,7 @@ fn certbots_lineages() {
     let found = renewers::read_with(&Tree::memory(entries), &RENEWERS[0], Path::new("/le"));
     let [one] = found.renewed.as_slice() else { panic!("{found:?}") };
     assert_eq!((one.lineage.as_str(), one.names.as_slice()), (name, &["isnot.org".to_owned()][..]));
-    assert_eq!(one.before, Some(notafter_core::renewal::Before::Seconds(365 * 86_400)));
+    assert_eq!(one.before, Some(notafter_core::upkeep::Before::Seconds(365 * 86_400)));
     assert_eq!((one.solver.as_deref(), one.account.as_deref()), (Some("webroot"), None));
     assert_eq!(one.server.as_deref(), Some("https://acme-staging.api.letsencrypt.org/directory"));
     assert!(one.certificates.contains(&PathBuf::from(format!("/le/archive/{name}/cert1.pem"))));

@@ -4,8 +4,9 @@
 //! So whatever is due by its date has to be due by the CA's clock, too (the `Date` of its answers; RFC 9110 section 6.6.1),
 //! and of what is left a tenth of the fleet is begun within an hour. Whoever asks for a renewal by hand is not asked why.
 //!
-//! It never makes a certificate late: one that ends within half a day waits for no turn, a clock that runs behind changes
-//! nothing here, and a CA that cannot be asked cannot be ordered from either. What is wanted for another reason than a date
+//! It never makes a certificate late: one in the last tenth of its life is begun whatever a CA's clock shows (a renewal too
+//! many is better than an outage, and which of two clocks is wrong is not known), and one that ends within half a day waits
+//! for no turn. A clock that runs behind changes nothing here, and a CA that cannot be asked cannot be ordered from either. What is wanted for another reason than a date
 //! (there is none yet, a name was added) is not looked at.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -52,6 +53,8 @@ pub struct Asks<'a> {
     pub name: &'a str,
     /// Since when it is due.
     pub due: UnixTime,
+    /// Its beginning.
+    pub begin: UnixTime,
     /// Its end.
     pub end: UnixTime,
     /// How many certificates are kept alive.
@@ -59,11 +62,17 @@ pub struct Asks<'a> {
 }
 
 impl Guard {
-    /// May it be begun now? `Err`: not before then; why is kept for [`Guard::held`].
+    /// May it be begun now? With a doubt that is passed over, because its end is near. `Err`: not before then; why is kept
+    /// for [`Guard::held`].
     ///
     /// # Errors
     /// When to ask again.
-    pub async fn admit(&self, asks: &Asks<'_>, issuers: &Issuers, cx: &Cx) -> Result<(), UnixTime> {
+    pub async fn admit(
+        &self,
+        asks: &Asks<'_>,
+        issuers: &Issuers,
+        cx: &Cx,
+    ) -> Result<Option<String>, UnixTime> {
         let now = cx.clock.now();
         let mut clocks = Vec::new();
         for (name, issuer) in issuers {
@@ -80,8 +89,12 @@ impl Guard {
             };
             clocks.extend(ahead.map(|ahead| (name.as_str(), ahead)));
         }
-        let verdict = doubt(asks.due, now, &clocks).map_or(Ok(()), Err);
-        let verdict = verdict.map_err(|why| (why, now.plus(AGAIN))).and_then(|()| {
+        let doubt = doubt(asks.due, now, &clocks);
+        let verdict = match &doubt {
+            Some(doubt) if !is_near(asks, now) => Err((doubt.why(), now.plus(AGAIN))),
+            _ => Ok(()),
+        };
+        let verdict = verdict.and_then(|()| {
             let mut memory = self.lock();
             while memory.begun.front().is_some_and(|at| *at <= now.0 - TURN || *at > now.0) {
                 memory.begun.pop_front();
@@ -94,7 +107,7 @@ impl Guard {
         match verdict {
             Ok(()) => {
                 memory.held.remove(asks.name);
-                Ok(())
+                Ok(doubt.map(|doubt| doubt.in_spite()))
             }
             Err((why, at)) => {
                 memory.held.insert(asks.name.to_owned(), why);
@@ -125,20 +138,54 @@ impl Guard {
 }
 
 /// Is it due by our clock alone? One CA that agrees with us, or by whose clock it is due as well, is enough.
-fn doubt(due: UnixTime, now: UnixTime, clocks: &[(&str, i64)]) -> Option<String> {
+fn doubt(due: UnixTime, now: UnixTime, clocks: &[(&str, i64)]) -> Option<Doubt> {
     let agrees = |ahead: i64| ahead.abs() <= SAME || now.0.saturating_sub(ahead) >= due.0;
     let (name, ahead) = clocks.first()?;
     if clocks.iter().any(|(_, ahead)| agrees(*ahead)) {
         return None;
     }
-    let ahead = match *ahead {
-        ahead if ahead >= 2 * 86_400 => format!("{} days", ahead / 86_400),
-        ahead => format!("{} hours", ahead / 3_600),
-    };
-    Some(format!(
-        "it is not begun, because it is due by the clock of this machine alone, which is {ahead} ahead of the clock of {name}; \
-         set the clock right (timedatectl), or `notafter renew` begins it all the same"
-    ))
+    Some(Doubt { ahead: *ahead, of: (*name).to_owned() })
+}
+
+/// Our clock alone says so.
+#[derive(Debug, PartialEq, Eq)]
+struct Doubt {
+    /// So many seconds it is ahead.
+    ahead: i64,
+    /// Of whose clock.
+    of: String,
+}
+
+impl Doubt {
+    fn ahead(&self) -> String {
+        match self.ahead {
+            ahead if ahead >= 2 * 86_400 => format!("{} days", ahead / 86_400),
+            ahead => format!("{} hours", ahead / 3_600),
+        }
+    }
+
+    fn why(&self) -> String {
+        format!(
+            "it is not begun, because it is due by the clock of this machine alone, which is {} ahead of the clock of {}; \
+             set the clock right (timedatectl), or `notafter renew` begins it all the same",
+            self.ahead(),
+            self.of
+        )
+    }
+
+    fn in_spite(&self) -> String {
+        format!(
+            "begun although the clock of this machine is {} ahead of the clock of {}: by it the end is near",
+            self.ahead(),
+            self.of
+        )
+    }
+}
+
+/// Is so little left, by our clock, that nobody may wait to learn which clock is right?
+fn is_near(asks: &Asks<'_>, now: UnixTime) -> bool {
+    let life = asks.end.0.saturating_sub(asks.begin.0).max(0);
+    asks.end.0.saturating_sub(now.0) <= (life / 10).max(AGAIN)
 }
 
 /// Is it its turn? `begun`: when others were begun, the oldest first.
@@ -167,13 +214,13 @@ mod tests {
     const DAY: i64 = 86_400;
 
     fn asks(end: i64, fleet: usize) -> Asks<'static> {
-        Asks { name: "a", due: NOW.plus(-DAY), end: NOW.plus(end), fleet }
+        Asks { name: "a", due: NOW.plus(-DAY), begin: NOW.plus(end - 90 * DAY), end: NOW.plus(end), fleet }
     }
 
     #[test]
     fn due_by_two_clocks() {
         // Ours is sixty days ahead, and it was due yesterday by ours.
-        let why = doubt(NOW.plus(-DAY), NOW, &[("ca", 60 * DAY)]).expect("a doubt");
+        let why = doubt(NOW.plus(-DAY), NOW, &[("ca", 60 * DAY)]).expect("a doubt").why();
         assert!(why.contains("60 days ahead of the clock of ca"), "{why}");
         // Due for seventy days: by the CA's clock, too.
         assert_eq!(doubt(NOW.plus(-70 * DAY), NOW, &[("ca", 60 * DAY)]), None);
@@ -181,6 +228,14 @@ mod tests {
         assert_eq!(doubt(NOW.plus(-DAY), NOW, &[("wrong", 60 * DAY), ("right", 2)]), None);
         assert_eq!(doubt(NOW.plus(-DAY), NOW, &[]), None);
         assert_eq!(doubt(NOW.plus(-DAY), NOW, &[("ca", -60 * DAY)]), None);
+    }
+
+    #[test]
+    fn near_the_end_nobody_asks_which_clock_is_right() {
+        assert!(!is_near(&asks(10 * DAY, 1), NOW));
+        assert!(is_near(&asks(9 * DAY, 1), NOW) && is_near(&asks(-DAY, 1), NOW));
+        let short = Asks { begin: NOW.plus(-60), end: NOW.plus(500), ..asks(0, 1) };
+        assert!(is_near(&short, NOW), "it would be over before the clock is asked again");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use notafter_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::guard::{Asks, Guard};
-use super::{Issuers, Managed, Renewer, Tools, Went, told};
+use super::{Issuers, Managed, Renewer, Tools, Went, issuer_of, told};
 
 /// So many renewals go on at once.
 const AT_ONCE: usize = 8;
@@ -186,15 +186,21 @@ impl Renewer<'_> {
                 keeping.plans().insert(managed.name.clone(), (now, until));
                 return Ok(until);
             }
+            let mut because = when.because.clone();
             if let Some(end) = leaf.as_deref().and_then(|der| ended_by_date(managed, der)) {
                 let fleet = keeping.managed.len();
-                let asks = Asks { name: &managed.name, due: when.at, end, fleet };
-                if let Err(again) = keeping.guard.admit(&asks, &managed.issuers, self.cx).await {
-                    keeping.plans().remove(&managed.name);
-                    return Ok(again);
+                let begin = leaf.as_deref().and_then(|der| Certificate::parse(der).ok()?.not_before());
+                let begin = begin.unwrap_or(end);
+                let asks = Asks { name: &managed.name, due: when.at, begin, end, fleet };
+                match keeping.guard.admit(&asks, &managed.issuers, self.cx).await {
+                    Ok(in_spite) => because.extend(in_spite.map(|why| format!("; {why}"))),
+                    Err(again) => {
+                        keeping.plans().remove(&managed.name);
+                        return Ok(again);
+                    }
                 }
             }
-            self.begin(managed, &when.because, leaf.as_deref())?;
+            self.begin(managed, &because, leaf.as_deref())?;
         }
         Ok(match self.advance(managed).await? {
             Went::To(renewal) if !renewal.state.is_over() => UnixTime(renewal.next),
@@ -286,7 +292,13 @@ impl Renewer<'_> {
         if let Some(kept) = kept.filter(|k| k.leaf == id && now.0 < k.until) {
             return Ok(kept.suggested);
         }
-        let Some((_, issuer)) = managed.issuers.first() else { return Ok(None) };
+        // Only who issued it knows it.
+        let issued = self.issued_as(managed, leaf)?;
+        let issuer = match &issued {
+            Some(renewal) => issuer_of(managed, renewal),
+            None => managed.issuers.first(),
+        };
+        let Some((_, issuer)) = issuer else { return Ok(None) };
         // What cannot be asked suggests nothing: a third of the lifetime is left for it to be mended.
         let suggested = issuer.suggested(self.cx, leaf).await.ok().flatten();
         let until = suggested.as_ref().map_or(now.0 + ASK_AGAIN, |s| s.ask_again.max(now.0 + 60));

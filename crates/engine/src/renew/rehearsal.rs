@@ -1,16 +1,20 @@
 //! Rehearsals all year: so that what would go wrong on the day is known weeks before it.
 //!
-//! When one is due, and what the last one said. What is looked at is `renew.rs`'s and the providers'; what is made of a
-//! bad answer is for the rules: it stands in the statement of our own renewer.
+//! When one is due, whom it asks, and what the last one said. What is looked at is the providers'; what is made of a bad
+//! answer is for the rules: it stands in the statement of our own renewer.
 
 use notafter_core::UnixTime;
 use notafter_core::deployment::Check;
+use notafter_core::fault::Fault;
+use notafter_core::issuance::{Progress, Request};
+use notafter_core::joints::Issuer;
+use notafter_core::review::review;
 use notafter_pki::fingerprint::sha256;
 use notafter_pki::time::DAY;
 use notafter_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::{Managed, Renewer};
+use super::{Managed, Renewer, told};
 
 /// One is due so long after the last, or after a renewal that went well, where nothing else is said.
 pub const EVERY: i64 = 7 * DAY;
@@ -21,6 +25,9 @@ const NEXT_TURN: i64 = 60;
 static TURN: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 /// So many times as old as it should be, and nobody can rely on it.
 const STALE: i64 = 3;
+
+/// So long an order on a stage may take, in seconds.
+const STAGE_S: u64 = 120;
 
 /// A rehearsal that was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +81,83 @@ fn due(managed: &Managed, last: Option<&Rehearsal>, renewed: Option<UnixTime>) -
 }
 
 impl Renewer<'_> {
+    /// Would it renew today? Asks every provider; with `staged` a certificate is really issued where that costs nothing,
+    /// and installed nowhere.
+    pub async fn rehearse(&self, managed: &Managed, staged: Option<&Managed>) -> Vec<Check> {
+        let mut out = Vec::new();
+        let request = match (self.tools.make)(&managed.names, managed.key, None) {
+            Ok((_, csr)) => Request {
+                names: managed.names.clone(),
+                csr,
+                profile: managed.profile.clone(),
+                replaces: None,
+                preferred_chain: managed.preferred_chain.clone(),
+                lifetime_s: managed.lifetime_s,
+            },
+            Err(fault) => {
+                out.push(Check::fails("a key and a request", told(&fault), "see the names and the key type"));
+                return out;
+            }
+        };
+        for (_, issuer) in &managed.issuers {
+            out.extend(issuer.rehearse(self.cx, &request).await);
+        }
+        for name in &managed.names {
+            out.extend(managed.solver.rehearse(self.cx, name).await);
+        }
+        for target in &managed.targets {
+            out.extend(target.deployer.rehearse(self.cx).await);
+        }
+        for (name, issuer) in staged.iter().flat_map(|s| &s.issuers) {
+            out.push(self.order_on_stage(name, issuer.as_ref(), managed, &request).await);
+        }
+        out
+    }
+
+    /// One whole order with a staging issuer, by the same steps as in earnest.
+    async fn order_on_stage(
+        &self,
+        name: &str,
+        issuer: &dyn Issuer,
+        managed: &Managed,
+        request: &Request,
+    ) -> Check {
+        let what = format!("an order with {name}'s staging");
+        let failed = |fault: &Fault| {
+            let hint = fault.hint.clone().unwrap_or_else(|| "mend it before the next renewal is due".into());
+            Check::fails(what.clone(), fault.to_string(), hint)
+        };
+        let mut ticket = match issuer.begin(self.cx, request).await {
+            Ok(ticket) => ticket,
+            Err(fault) => return failed(&fault),
+        };
+        let begun = self.cx.clock.monotonic();
+        while self.cx.clock.monotonic().saturating_sub(begun).as_secs() < STAGE_S {
+            match issuer.advance(self.cx, request, &ticket, managed.solver.as_ref()).await {
+                Ok(Progress::Stepped(next)) => ticket = next,
+                Ok(Progress::Waits { ticket: next, until, .. }) => {
+                    ticket = next;
+                    let wait = until.0.saturating_sub(self.cx.clock.now().0).clamp(1, 10).unsigned_abs();
+                    // The CA says how long: nothing here can be done before.
+                    tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
+                }
+                Ok(Progress::Issued(issued)) => {
+                    let answer = review(request, &issued, None, self.cx.clock.now());
+                    return match answer.wrong.is_empty() {
+                        true => Check::works(what, "issued, and what came is what was asked for"),
+                        false => Check::fails(what, answer.wrong.join("; "), "ask the CA"),
+                    };
+                }
+                Err(fault) => {
+                    let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
+                    return failed(&fault);
+                }
+            }
+        }
+        let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
+        Check::fails(what, format!("no certificate within {STAGE_S} s"), "look at the CA's own pages")
+    }
+
     /// Rehearses, if it is time. When the next one is due.
     ///
     /// # Errors

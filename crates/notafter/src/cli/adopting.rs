@@ -57,6 +57,9 @@ pub(crate) struct Revoke {
     /// The one in this file: one that was issued before Notafter kept it
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Signed with the certificate's own key instead of the account's, for when the account is gone (RFC 8555 section 7.6)
+    #[arg(long)]
+    pub(crate) with_key: bool,
     /// Also while it is still in use somewhere: clients that look will refuse it there
     #[arg(long)]
     pub(crate) in_use: bool,

@@ -109,8 +109,24 @@ pub(crate) struct CaShow {
 pub(crate) enum IssuerCommand {
     /// Go on with the ACME account of certbot, acme.sh or lego
     Import(super::IssuerImport),
+    /// Give the account at an ACME CA another key (RFC 8555 section 7.3.5): the old one is worth nothing afterwards
+    Rollover(IssuerRollover),
     /// Give the certificate that a CA without an API sent, for the request that waits for it
     Reply(IssuerReply),
+}
+
+/// Another key for an account.
+#[derive(Args)]
+pub(crate) struct IssuerRollover {
+    /// The [[issuer]]'s name in the configuration
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Its kind: ecdsa-p256, ecdsa-p384, rsa-2048 ... [default: the issuer's account_key_type, else ecdsa-p256]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) key: Option<String>,
+    /// Without asking
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
 }
 
 /// A reply.

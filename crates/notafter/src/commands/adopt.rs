@@ -17,9 +17,7 @@ pub(crate) mod who;
 
 use std::path::Path;
 
-use notafter_core::clock::Clock;
 use notafter_core::location::Location;
-use notafter_engine::clock::SystemClock;
 use serde_json::json;
 
 use super::{End, Usage, no_rows};
@@ -61,10 +59,9 @@ pub(crate) fn run(global: &Global, args: &Adopt) -> Result<End, Usage> {
         .flat_map(|t| t.files.paths().map(|(_, path)| servers::may_write(path)))
         .filter_map(Result::err)
         .collect();
-    let now = SystemClock::new().now();
     let whole = missing.is_empty() && !plan.targets.is_empty();
     if whole {
-        change.check(&sheet, now)?;
+        change.check(&sheet)?;
     }
     let warnings = warnings(&known, &others, &found, &plan);
     let mut answer = json!({
@@ -192,10 +189,26 @@ fn warnings(known: &Known, others: &[who::Other], found: &Found, plan: &Plan) ->
             known.served.len()
         ));
     }
+    let is_ours = |place: &Location| place.ip().is_some_and(notafter_discover::local::is_ours);
+    let proved = |place: &Location| plan.targets.iter().flat_map(|t| &t.prove).any(|p| p == place.as_str());
+    let stray: Vec<&str> = known
+        .served
+        .iter()
+        .take(SERVED_MAX)
+        .filter(|place| is_ours(place) && !proved(place))
+        .map(Location::as_str)
+        .take(8)
+        .collect();
+    if !stray.is_empty() && !plan.targets.is_empty() {
+        out.push(format!(
+            "served on this machine too, by something whose configuration was not found: {}. Add it to the `prove` of the target that it reads, or a target of its own",
+            stray.join(", ")
+        ));
+    }
     let far: Vec<&str> = known
         .served
         .iter()
-        .filter(|place| place.ip().is_some_and(|ip| !notafter_discover::local::is_ours(ip)))
+        .filter(|place| place.ip().is_some() && !is_ours(place))
         .map(Location::as_str)
         .take(8)
         .collect();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notafter_act::deployers::pem;
-use notafter_act::issuers::ca::{Ca, Founding, Record, put};
+use notafter_act::issuers::ca::{Ca, Founding, Record, Revoking, put};
 use notafter_act::roots::Roots;
 use notafter_act::{issuers, request};
 use notafter_core::clock::Clock;
@@ -20,6 +20,7 @@ use notafter_core::review::names_of;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_engine::clock::SystemClock;
 use notafter_engine::renew::pass::tended;
+use notafter_engine::renew::told;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::container::{self, Content, Limits};
 use notafter_pki::csr::Csr;
@@ -431,7 +432,7 @@ fn revoke(global: &Global, args: &CaRevoke) -> Result<End, Usage> {
             found.leaf()?
         }
     };
-    let news = desk.ca.revoke_leaf(&leaf, reason, desk.now)?;
+    let Revoking { news, unlisted } = desk.ca.revoke_leaf(&leaf, reason, desk.now)?;
     let (serial, names) = match Certificate::parse(&leaf) {
         Ok(c) => (
             notafter_pki::fingerprint::hex(c.serial()),
@@ -454,9 +455,18 @@ fn revoke(global: &Global, args: &CaRevoke) -> Result<End, Usage> {
             lists.number, desk.name
         ),
     );
-    let document = json!({"serial": serial, "revoked": true, "new": news, "crl_number": lists.number});
+    let document = json!({
+        "serial": serial, "revoked": true, "new": news, "crl_number": lists.number,
+        "unlisted": unlisted.as_ref().map(told),
+    });
     say(global, paper, &document);
-    Ok(End::Done)
+    let Some(fault) = unlisted else { return Ok(End::Done) };
+    let hint = "the server writes it as soon as it can; or, once that is mended: notafter ca crl --out FILE";
+    print::error(
+        &format!("it is revoked, and the list that clients read does not say so yet: {fault}"),
+        Some(fault.hint.as_deref().unwrap_or(hint)),
+    );
+    Ok(End::Failed)
 }
 
 fn crl(global: &Global, args: &CaCrl) -> Result<End, Usage> {

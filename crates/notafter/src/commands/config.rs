@@ -62,7 +62,7 @@ fn check(global: &Global) -> Result<End, Usage> {
     }
     let setup = sheet.setup(&[]).map_err(explain)?;
     let now = SystemClock::new().now();
-    let kept = keeping::checked(&sheet, now).map_err(explain)?;
+    let kept = keeping::checked(&sheet).map_err(explain)?;
     let mut text = format!("{}: right\n", file.display());
     let mut line = |what: &str, names: Vec<String>| {
         let list = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };

@@ -4,6 +4,8 @@
 //! what lies there → which CA → [[issuer]] shown → asked → the CA asked, the key sealed → the table added
 //! ```
 //!
+//! `issuer rollover` gives such an account another key.
+//!
 //! The key is copied into the memory, sealed; the files of the other client stay as they are, and both may go on with the
 //! same account. Nothing is ordered.
 
@@ -13,8 +15,11 @@ use notafter_act::issuers::BuildCx;
 use notafter_act::issuers::acme::{self, Acme, FoundAccount};
 use notafter_act::roots::Roots;
 use notafter_core::clock::Clock;
-use notafter_core::joints::Cx;
+use notafter_core::issuance::KeyType;
+use notafter_core::joints::{Cx, Keep};
+use notafter_core::query::nearest;
 use notafter_engine::clock::SystemClock;
+use notafter_engine::renew::told;
 use notafter_pki::name::printable;
 use notafter_store::alerts::AuditLine;
 use serde_json::{Value, json};
@@ -24,11 +29,11 @@ use super::adopt::who::{PUBLIC, named_after};
 use super::{End, Usage, no_rows, runtime};
 use crate::amend::{self, Amendment, string};
 use crate::assemble;
-use crate::cli::{Format, Global, IssuerImport};
+use crate::cli::{Format, Global, IssuerImport, IssuerRollover};
 use crate::config::managed::settings;
 use crate::config::plan::Sheet;
-use crate::data::{Data, who};
-use crate::keeping;
+use crate::data::{Data, no_dumps, who};
+use crate::keeping::{self, Yard};
 use crate::print;
 use crate::print::paper::{Ink, Paper};
 
@@ -54,7 +59,7 @@ pub(crate) fn import(global: &Global, args: &IssuerImport) -> Result<End, Usage>
     let change = text.as_deref().map(|text| Amendment::append(&sheet, &path, text)).transpose()?;
     let clock = Arc::new(SystemClock::new());
     if let Some(change) = &change {
-        change.check(&sheet, clock.now())?;
+        change.check(&sheet)?;
     }
     let (name, given) = match &issuer {
         For::Known { name, table } => (name.clone(), table.clone()),
@@ -131,6 +136,81 @@ pub(crate) fn import(global: &Global, args: &IssuerImport) -> Result<End, Usage>
         let kept = backup.map(|b| format!("; what was there before is {}", b.display())).unwrap_or_default();
         print::out(format!("added to {}{kept}\n", change.path().display()).as_bytes());
     }
+    Ok(End::Done)
+}
+
+/// The ACME issuer of this name, ready to be asked.
+///
+/// # Errors
+/// There is none, or it is of another kind.
+pub(super) fn acme_of(sheet: &Sheet, name: &str, keep: Arc<dyn Keep>) -> Result<Acme, Usage> {
+    let acmes = || sheet.config.issuer.iter().filter(|t| t.kind == acme::NAME);
+    let Some(table) = acmes().find(|t| t.name.get_ref() == name) else {
+        if sheet.config.issuer.iter().any(|t| t.name.get_ref() == name) {
+            return Err(Usage::new(format!("the issuer `{}` speaks no ACME", name.escape_debug()))
+                .hint("only an ACME CA has accounts with keys"));
+        }
+        let known: Vec<&str> = acmes().map(|t| t.name.get_ref().as_str()).collect();
+        let hint = match (nearest(name, known.iter().copied()), known.is_empty()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, true) => "write an [[issuer]] table with kind = \"acme\"".to_owned(),
+            (None, false) => format!("there are {}", known.join(", ")),
+        };
+        return Err(Usage::new(format!("no issuer is called `{}`", name.escape_debug())).hint(hint));
+    };
+    let wrong = |what: String| {
+        let what = sheet.wrong(Some(table.name.span().start), format!("issuer `{name}`: {what}"));
+        assemble::explained(sheet, &what)
+    };
+    let cx = BuildCx { name: name.to_owned(), roots: Roots::read(), keep };
+    Acme::open(settings(&table.rest).map_err(wrong)?, &cx).map_err(wrong)
+}
+
+/// `issuer rollover`: another key for the account. The new one is kept before the CA hears of it.
+pub(crate) fn rollover(global: &Global, args: &IssuerRollover) -> Result<End, Usage> {
+    no_rows(global, "issuer rollover")?;
+    no_dumps();
+    let kind = args.key.as_deref().map(|text| {
+        KeyType::parse(text).ok_or_else(|| {
+            let known: Vec<&str> = KeyType::ALL.iter().map(|(name, _)| *name).collect();
+            Usage::new(format!("`{}` is no kind of key", text.escape_debug()))
+                .hint(format!("write one of {}", known.join(", ")))
+        })
+    });
+    let kind = kind.transpose()?;
+    let sheet = assemble::read_sheet(global.config.as_deref())?;
+    acme_of(&sheet, &args.name, Yard::checking().keep)?;
+    let clock = Arc::new(SystemClock::new());
+    let data = Data::find(global, &sheet)?;
+    let store = data.open_existing(clock.now())?;
+    let keep = keeping::keep(&sheet, &data, &store).map_err(|e| assemble::explain_plain(&e))?;
+    let acme = acme_of(&sheet, &args.name, keep)?;
+    print::note(&format!(
+        "the account at `{}` gets another key; whoever else uses the account (another client, another memory) is left out from then on",
+        args.name
+    ));
+    if !amend::agreed("Change it?", args.yes, "nothing was changed")? {
+        print::note("nothing was changed");
+        return Ok(End::Failed);
+    }
+    let audit = |what: &str, detail: String| {
+        let subject = format!("issuer:{}", args.name);
+        let line = AuditLine { at: clock.now(), who: who(), what: what.to_owned(), subject, detail };
+        store.audit(&line).map_err(|e| data.explain(&e))
+    };
+    audit("account-key-changing", String::new())?;
+    let cx = Cx::new(Arc::clone(&clock) as Arc<dyn Clock>, assemble::vantage());
+    if let Err(fault) = runtime()?.block_on(acme.roll_over(&cx, kind)) {
+        audit("account-key-kept", told(&fault))?;
+        let hint = "which key is in force is asked of the CA before the account is used again";
+        print::error(&format!("{}: {fault}", args.name), Some(fault.hint.as_deref().unwrap_or(hint)));
+        return Ok(End::Failed);
+    }
+    audit("account-key-changed", String::new())?;
+    match global.format() {
+        Format::Table => print::out(format!("the account at {} has another key\n", args.name).as_bytes()),
+        _ => print::out(format!("{}\n", json!({ "issuer": args.name, "changed": true })).as_bytes()),
+    };
     Ok(End::Done)
 }
 

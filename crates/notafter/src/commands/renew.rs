@@ -13,8 +13,7 @@ use notafter_core::query::nearest;
 use notafter_core::renew::{Renewal, State, TargetState, TargetWork};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_engine::clock::SystemClock;
-use notafter_engine::renew::{Managed, Renewer, Tools, Went, expectation, places};
-use notafter_pki::Certificate;
+use notafter_engine::renew::{Managed, Pushed, Renewer, Tools, Went, expectation, note_revoked, places};
 use notafter_store::alerts::AuditLine;
 use notafter_store::{Store, StoreError};
 use serde_json::{Value, json};
@@ -47,7 +46,7 @@ impl Bench {
         let clock = Arc::new(SystemClock::new());
         let now = clock.now();
         let sheet = assemble::read_sheet(global.config.as_deref())?;
-        let names = keeping::checked(&sheet, now).map_err(|e| explained(&sheet, &e))?;
+        let names = keeping::checked(&sheet).map_err(|e| explained(&sheet, &e))?;
         if let Some(name) = name.filter(|name| !names.iter().any(|n| n == name)) {
             return Err(unknown(name, &names));
         }
@@ -59,7 +58,7 @@ impl Bench {
         let store = data.open(now)?;
         let keep = keeping::keep(&sheet, &data, &store).map_err(|e| assemble::explain_plain(&e))?;
         let yard = Yard { keep: Arc::clone(&keep), rehearsal: false };
-        let managed = sheet.managed(&yard, now).map_err(|e| explained(&sheet, &e))?;
+        let managed = sheet.managed(&yard).map_err(|e| explained(&sheet, &e))?;
         let tools = keeping::tools(&sheet, &data, Arc::clone(&keep), &managed);
         let tools = tools.map_err(|e| explained(&sheet, &e))?;
         let cx = Cx::new(clock, assemble::vantage());
@@ -103,11 +102,25 @@ impl Bench {
         managed: &Managed,
         patience: Duration,
     ) -> Result<Option<Renewal>, Usage> {
+        self.go_on_with(managed, None, patience).await
+    }
+
+    /// The same with the installation beside a generation, where one is named.
+    async fn go_on_with(
+        &self,
+        managed: &Managed,
+        beside: Option<u64>,
+        patience: Duration,
+    ) -> Result<Option<Renewal>, Usage> {
         let begun = self.cx.clock.monotonic();
         let mut said = String::new();
         let mut held = false;
         loop {
-            let went = self.renewer().advance(managed).await.map_err(|e| self.data.explain(&e))?;
+            let went = match beside {
+                Some(generation) => self.renewer().advance_deployment(managed, generation).await,
+                None => self.renewer().advance(managed).await,
+            };
+            let went = went.map_err(|e| self.data.explain(&e))?;
             let renewal = match went {
                 Went::Nothing => return self.newest(managed),
                 Went::Held => {
@@ -163,18 +176,19 @@ impl Bench {
 
     /// Notes that a certificate was taken back, so that nobody installs it again.
     pub(super) fn note_revoked(&self, id: &Fingerprint) -> Result<(), StoreError> {
-        self.store.keep(&revoked_name(id), self.now().to_string().as_bytes(), None).map(drop)
+        note_revoked(&self.store, id, &self.now().to_string())
+    }
+
+    /// The newest that was issued.
+    pub(super) fn issued(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
+        let kept = self.store.works_of(&managed.name, 100).map_err(|e| self.data.explain(&e))?;
+        Ok(kept.into_iter().map(|w| w.renewal).find(|r| !r.chain.is_empty()))
     }
 
     pub(super) fn newest(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
         let kept = self.store.works_of(&managed.name, 1).map_err(|e| self.data.explain(&e))?;
         Ok(kept.into_iter().next().map(|w| w.renewal))
     }
-}
-
-/// Where it is noted that a certificate was revoked.
-fn revoked_name(id: &Fingerprint) -> String {
-    format!("revoked/{id}")
 }
 
 fn unknown(name: &str, known: &[String]) -> Usage {
@@ -195,25 +209,70 @@ pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
     bench.may_act(args.take_over)?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
-        let open = bench.newest(&managed)?.filter(|r| !r.state.is_over());
-        // One that waits for somebody was waiting for this.
-        if open.as_ref().is_some_and(|r| r.state == State::WaitsForPerson) {
-            bench
-                .renewer()
-                .abandon(&managed, &format!("a new one was asked for by {}", who()))
-                .await
-                .map_err(|e| bench.data.explain(&e))?;
-        }
-        let before = bench.renewer().current(&managed).await.map_err(|e| bench.data.explain(&e))?;
         let cause = format!("asked for by {}", who());
-        let begun =
-            bench.renewer().begin(&managed, &cause, before.as_deref()).map_err(|e| bench.data.explain(&e))?;
-        if !begun {
-            print::note("a renewal is under way already: it goes on");
-        }
+        let did = ask(&bench, &managed, args.anew, (&cause, None)).await?;
         let renewal = bench.go_on(&managed, args.wait()?).await?;
-        Ok(finish(global, renewal.as_ref()))
+        Ok(finish(global, renewal.as_ref(), did))
     })
+}
+
+/// What was made of the wish for a new certificate.
+const BEGUN: &str = "begun";
+const WENT_ON: &str = "went-on";
+const ANEW: &str = "begun-anew";
+
+/// Begins a renewal, or has the open one go on at once. What of both was done is said, and returned. `before`: what it takes
+/// the place of, where that is not what is in use.
+pub(super) async fn ask(
+    bench: &Bench,
+    managed: &Managed,
+    anew: bool,
+    (cause, before): (&str, Option<&[u8]>),
+) -> Result<&'static str, Usage> {
+    let told = |e: StoreError| bench.data.explain(&e);
+    let Some(open) = bench.newest(managed)?.filter(|r| !r.state.is_over()) else {
+        return begin(bench, managed, (cause, before)).await;
+    };
+    let which = format!("generation {} ({})", open.generation, open.state.as_str().replace('-', " "));
+    match if anew { Pushed::Other } else { bench.renewer().push(managed, cause).map_err(told)? } {
+        Pushed::On => {
+            print::note(&format!("{which} is open: it goes on now. --anew gives it up and begins another"));
+            Ok(WENT_ON)
+        }
+        Pushed::Held => {
+            print::note(&format!("{which} is open, and another process works on it: it goes on"));
+            Ok(WENT_ON)
+        }
+        Pushed::Nothing => begin(bench, managed, (cause, before)).await,
+        Pushed::Other => {
+            let why = format!("a new one was asked for by {}", who());
+            if !bench.renewer().abandon(managed, &why).await.map_err(told)? {
+                return Err(Usage::new(format!("another process works on {which}, and it was not given up"))
+                    .hint("wait until it is done, or stop that process"));
+            }
+            let because =
+                if anew { "" } else { ", because it asks for something else than the configuration now" };
+            print::note(&format!("{which} is given up{because}; a new one is begun"));
+            begin(bench, managed, (cause, before)).await.map(|_| ANEW)
+        }
+    }
+}
+
+async fn begin(
+    bench: &Bench,
+    managed: &Managed,
+    (cause, before): (&str, Option<&[u8]>),
+) -> Result<&'static str, Usage> {
+    let told = |e: StoreError| bench.data.explain(&e);
+    let before = match before {
+        Some(der) => Some(der.to_vec()),
+        None => bench.renewer().current(managed).await.map_err(told)?,
+    };
+    let began = bench.renewer().begin(managed, cause, before.as_deref()).map_err(told)?;
+    if !began {
+        print::note("a renewal was begun by another process at this moment: it goes on");
+    }
+    Ok(if began { BEGUN } else { WENT_ON })
 }
 
 pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
@@ -221,39 +280,47 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
     let bench = Bench::open(global, Some(&args.name))?;
     bench.may_act(false)?;
     let managed = bench.find(&args.name)?.clone();
-    let newest = bench.newest(&managed)?;
-    if let Some(end) = newest.as_ref().and_then(|r| ended(r, bench.now())) {
-        return Err(Usage::new(format!("what was issued for `{}` ended at {end}", managed.name))
-            .hint(format!("notafter renew {} issues a new one", managed.name)));
+    let name = &managed.name;
+    if managed.targets.is_empty() {
+        return Err(Usage::new(format!("`{name}` has no target: there is nowhere to install it"))
+            .hint("write a [[certificate.target]] below it"));
     }
-    if let Some(leaf) = newest.as_ref().and_then(|r| r.chain.first()) {
-        let revoked = bench.store.kept(&revoked_name(&Fingerprint::of(leaf)));
-        if revoked.map_err(|e| bench.data.explain(&e))?.is_some() {
-            return Err(Usage::new(format!("what was issued last for `{}` is revoked", managed.name))
-                .hint(format!("notafter renew {} issues another one", managed.name)));
-        }
+    let told = |e: StoreError| bench.data.explain(&e);
+    let found = bench.renewer().deployable(&managed).map_err(told)?;
+    let Some(chosen) = found.renewal else {
+        let renew = format!("notafter renew {name} issues one");
+        return Err(match found.passed_over.first() {
+            Some((_, why)) => Usage::new(format!("what was issued last for `{name}` {why}")).hint(renew),
+            None => Usage::new(format!("nothing was issued for `{name}` that could be deployed")).hint(renew),
+        });
+    };
+    for (generation, why) in &found.passed_over {
+        print::note(&format!("generation {generation} {why}: it is passed over"));
+    }
+    let generation = chosen.generation;
+    if let Some(open) = found.open {
+        print::note(&format!(
+            "generation {open} is open and was not issued yet: generation {generation} is installed meanwhile"
+        ));
     }
     runtime()?.block_on(async {
-        let put = bench
-            .renewer()
-            .redeploy(&managed, &format!("asked for by {}", who()))
-            .map_err(|e| bench.data.explain(&e))?;
+        let cause = format!("asked for by {}", who());
+        let busy = || {
+            Usage::new(format!("another process works on generation {generation}: nothing was installed"))
+                .hint("wait until it is done")
+        };
+        // One that is under way is installed by going on with it, and by nothing beside it.
+        let beside = chosen.state.is_over();
+        let put = match beside {
+            true => bench.renewer().deploy_again(&managed, generation, &cause).map_err(told)?,
+            false => bench.renewer().push(&managed, &cause).map_err(told)? == Pushed::On,
+        };
         if !put {
-            return Err(Usage::new(format!(
-                "nothing was issued for `{}` that could be deployed",
-                managed.name
-            ))
-            .hint(format!("notafter renew {} issues one", managed.name)));
+            return Err(busy());
         }
-        let renewal = bench.go_on(&managed, args.wait()?).await?;
-        Ok(finish(global, renewal.as_ref()))
+        let renewal = bench.go_on_with(&managed, beside.then_some(generation), args.wait()?).await?;
+        Ok(finish(global, renewal.as_ref(), "deployed"))
     })
-}
-
-/// When what was issued ended, if it has.
-fn ended(renewal: &Renewal, now: UnixTime) -> Option<UnixTime> {
-    let leaf = Certificate::parse(renewal.chain.first()?).ok()?;
-    leaf.not_after().filter(|end| *end <= now)
 }
 
 pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
@@ -269,8 +336,7 @@ pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
     let bench = Bench::open(global, Some(&args.name))?;
     let managed = bench.find(&args.name)?.clone();
     runtime()?.block_on(async {
-        let kept = bench.store.works_of(&managed.name, 50).map_err(|e| bench.data.explain(&e))?;
-        let issued = kept.into_iter().map(|w| w.renewal).find(|r| !r.chain.is_empty());
+        let issued = bench.issued(&managed)?;
         let Some((renewal, expected)) = issued.and_then(|r| expectation(&r).map(|e| (r, e))) else {
             return Err(Usage::new(format!("nothing was issued for `{}` yet", managed.name))
                 .hint(format!("notafter renew {}", managed.name)));
@@ -302,7 +368,7 @@ pub(crate) fn rehearse(global: &Global, args: &Rehearse) -> Result<End, Usage> {
         None => bench.managed.clone(),
     };
     let yard = Yard { keep: Arc::clone(&bench.keep), rehearsal: true };
-    let staged = bench.sheet.managed(&yard, bench.now()).map_err(|e| explained(&bench.sheet, &e))?;
+    let staged = bench.sheet.managed(&yard).map_err(|e| explained(&bench.sheet, &e))?;
     let (mut all, mut documents) = (true, Vec::new());
     let mut paper = Paper::new(print::colours(global.color), print::width());
     for managed in &chosen {
@@ -367,14 +433,20 @@ fn word(state: TargetState) -> &'static str {
     }
 }
 
-/// Says how it stands; proved is success, everything else is not.
-pub(super) fn finish(global: &Global, renewal: Option<&Renewal>) -> End {
+/// Says how it stands; proved is success, everything else is not. `did`: what was made of the wish.
+pub(super) fn finish(global: &Global, renewal: Option<&Renewal>, did: &str) -> End {
     let Some(renewal) = renewal else { return End::Failed };
     if global.format() == Format::Table {
         let mut paper = Paper::new(print::colours(global.color), print::width());
         let headline = match renewal.state {
-            State::Proved => "renewed: seen in use at every place".to_owned(),
+            State::Proved if renewal.targets.is_empty() => renewal.outcome().to_owned(),
+            State::Proved => {
+                format!("{}: {}", if did == "deployed" { did } else { "renewed" }, renewal.outcome())
+            }
             State::WaitsForPerson => "stopped: somebody has to look".to_owned(),
+            state if renewal.calls => {
+                format!("fails, and goes on trying ({}): somebody has to look", state.as_str())
+            }
             state => format!("not done yet: {}", state.as_str().replace('-', " ")),
         };
         let ink = if renewal.state == State::Proved { Ink::Green } else { Ink::Yellow };
@@ -391,12 +463,16 @@ pub(super) fn finish(global: &Global, renewal: Option<&Renewal>) -> End {
             }
             place_lines(&mut paper, &target.places);
         }
-        if !renewal.said.is_empty() {
+        // That it is installed nowhere stands in the headline.
+        let in_headline = renewal.targets.is_empty() && renewal.state.is_over();
+        if !renewal.said.is_empty() && !in_headline {
             paper.paragraph(Ink::Yellow, 2, &renewal.said);
         }
         print::out(paper.into_text().as_bytes());
     } else {
-        print::out(format!("{}\n", document(renewal)).as_bytes());
+        let mut document = document(renewal);
+        document["did"] = did.into();
+        print::out(format!("{document}\n").as_bytes());
     }
     if renewal.state == State::Proved { End::Done } else { End::Failed }
 }
@@ -410,6 +486,8 @@ pub(crate) fn document(renewal: &Renewal) -> Value {
         "cause": renewal.cause,
         "begun": UnixTime(renewal.begun).to_string(),
         "next": (renewal.next < i64::MAX).then(|| UnixTime(renewal.next).to_string()),
+        "outcome": (renewal.state == State::Proved).then(|| renewal.outcome()),
+        "calls": renewal.calls || renewal.state == State::WaitsForPerson,
         "said": renewal.said,
         "changes": renewal.changes,
         "targets": renewal.targets.iter().map(target_document).collect::<Vec<_>>(),

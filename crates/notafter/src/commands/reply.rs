@@ -12,6 +12,7 @@ use notafter_core::issuance::Request;
 use notafter_core::query::nearest;
 use notafter_core::renew::State;
 use notafter_engine::clock::SystemClock;
+use notafter_engine::renew::issuer_of;
 use notafter_pki::certificate::Certificate;
 use notafter_store::alerts::AuditLine;
 use notafter_store::works::subject;
@@ -48,11 +49,11 @@ pub(crate) fn run(global: &Global, args: &IssuerReply) -> Result<End, Usage> {
     let keep = keeping::keep(&sheet, &data, &store).map_err(|e| assemble::explain_plain(&e))?;
     let yard = Yard { keep, rehearsal: false };
     let mut waiting = Vec::new();
-    for managed in sheet.managed(&yard, now).map_err(|e| assemble::explained(&sheet, &e))? {
+    for managed in sheet.managed(&yard).map_err(|e| assemble::explained(&sheet, &e))? {
         let newest = store.works_of(&managed.name, 1).map_err(|e| data.explain(&e))?.into_iter().next();
         let open = newest.map(|w| w.renewal).filter(|r| r.state == State::WaitsForIssuer);
         let Some((renewal, issuer)) = open.and_then(|r| {
-            let issuer = managed.issuers.get(r.issuer)?.0.clone();
+            let issuer = issuer_of(&managed, &r)?.0.clone();
             Some((r, issuer))
         }) else {
             continue;

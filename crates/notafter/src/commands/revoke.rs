@@ -4,21 +4,25 @@
 //! a renewal is begun at once, with a new key. What is about to be done stands in the audit trail before it is done.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use notafter_act::issuers::acme::Acme;
 use notafter_core::Fingerprint;
+use notafter_core::deployment::Key;
 use notafter_core::inventory::Role;
 use notafter_core::issuance::RevocationReason;
 use notafter_core::observation::Seen;
 use notafter_core::query::nearest;
-use notafter_core::renew::{Renewal, State};
-use notafter_engine::renew::{Managed, told};
+use notafter_core::renew::{IssuedBy, Renewal, State};
+use notafter_engine::renew::{Managed, issuer_of, told};
 use notafter_pki::certificate::Certificate;
 use notafter_pki::fingerprint::hex;
 use notafter_store::alerts::AuditLine;
 use notafter_store::works;
 use serde_json::json;
 
-use super::renew::{Bench, finish};
+use super::issuer::acme_of;
+use super::renew::{Bench, ask, finish};
 use super::{End, Usage, no_rows, runtime};
 use crate::amend;
 use crate::assemble;
@@ -83,10 +87,18 @@ pub(crate) fn run(global: &Global, args: &Revoke) -> Result<End, Usage> {
         Usage::new("the certificate cannot be read, so no issuer can be told which one it is")
     })?;
     let (id, serial) = (parsed.fingerprint(), hex(parsed.serial()));
-    let issuer_at = subject.renewal.as_ref().map_or(0, |r| r.issuer);
-    let Some((issuer_name, issuer)) = managed.issuers.get(issuer_at).or(managed.issuers.first()) else {
-        return Err(Usage::new("it has no issuer that could be asked"));
+    // Only who issued it can take it back; what was not issued here is the first one's, as far as anybody knows.
+    let asked = match &subject.renewal {
+        Some(renewal) => issuer_of(&managed, renewal),
+        None => managed.issuers.first(),
     };
+    let Some((issuer_name, issuer)) = asked else {
+        return Err(Usage::new(
+            "who issued it is not among its issuers any more, and nobody else can take it back",
+        )
+        .hint(format!("write {} into `issuer` of `{}` again", issued_by(&subject), managed.name)));
+    };
+    let key = args.with_key.then(|| with_key(&bench, issuer_name, &subject)).transpose()?;
     let compromised = reason == RevocationReason::KeyCompromise;
     runtime()?.block_on(async {
         let in_use = seen_in_use(&bench, &managed, id).await?;
@@ -115,7 +127,9 @@ pub(crate) fn run(global: &Global, args: &Revoke) -> Result<End, Usage> {
         );
         print::note(&notafter_pki::name::printable(&what));
         print::note(&format!("{issuer_name} will be told that it is not to be trusted any more ({word}). That cannot be taken back"));
-        if compromised && subject.is_newest {
+        // One that is older and still in use somewhere is no better for being older.
+        let replaces = compromised && (subject.is_newest || !in_use.is_empty());
+        if replaces {
             print::note("a renewal with a new key is begun right after");
         }
         if !amend::agreed("Revoke it?", args.yes, "nothing was revoked")? {
@@ -133,7 +147,10 @@ pub(crate) fn run(global: &Global, args: &Revoke) -> Result<End, Usage> {
         }
         let detail = format!("serial {serial}, {word}, at {issuer_name}");
         audit(&bench, &managed, "revoking", &detail)?;
-        let asked = issuer.revoke(&bench.cx, &subject.der, reason).await;
+        let asked = match &key {
+            Some((acme, key)) => acme.revoke_with_key(&bench.cx, &subject.der, key.expose(), reason).await,
+            None => issuer.revoke(&bench.cx, &subject.der, reason).await,
+        };
         if let Err(fault) = asked {
             audit(&bench, &managed, "revocation-failed", &format!("{detail}: {}", told(&fault)))?;
             let usage = Usage::new(format!("{issuer_name}: {fault}"));
@@ -146,40 +163,58 @@ pub(crate) fn run(global: &Global, args: &Revoke) -> Result<End, Usage> {
         }
         audit(&bench, &managed, "revoked", &detail)?;
         bench.note_revoked(&id).map_err(|e| bench.data.explain(&e))?;
+        // A CA of one's own has a list to write, too.
+        let unlisted = issuer.tend(&bench.cx).await.err();
+        if let Some(fault) = &unlisted {
+            print::error(&format!("it is revoked, and {issuer_name}'s list does not say so yet: {fault}"), fault.hint.as_deref());
+        }
         let mut answer = json!({
             "name": managed.name, "fingerprint": id.to_string(), "serial": serial, "reason": word,
             "issuer": issuer_name, "generation": subject.renewal.as_ref().map(|r| r.generation),
-            "revoked": true, "in_use": in_use, "renewal": null,
+            "revoked": true, "in_use": in_use, "renewal": null, "unlisted": unlisted.as_ref().map(told),
         });
         let table = global.format() == Format::Table;
         if table {
             print::out(format!("revoked: {} at {issuer_name}, serial {serial} ({word})\n", managed.name).as_bytes());
         }
-        if !(compromised && subject.is_newest) {
+        if !replaces {
             if !table {
                 print::out(format!("{answer}\n").as_bytes());
             }
-            return Ok(End::Done);
+            return Ok(if unlisted.is_some() { End::Failed } else { End::Done });
         }
-        let open = bench.newest(&managed)?.filter(|r| !r.state.is_over());
-        // One that waits for somebody was waiting for this.
-        if open.is_some_and(|r| r.state == State::WaitsForPerson) {
-            let why = format!("a new one was asked for by {}", who());
-            bench.renewer().abandon(&managed, &why).await.map_err(|e| bench.data.explain(&e))?;
-        }
+        // An open one has a key of its own, and goes on at once.
         let cause = format!("its key is compromised, said {}", who());
-        let begun = bench.renewer().begin(&managed, &cause, Some(&subject.der)).map_err(|e| bench.data.explain(&e))?;
-        if !begun {
-            print::note("a renewal is under way already: it goes on");
-        }
+        let before = subject.is_newest.then_some(subject.der.as_slice());
+        ask(&bench, &managed, false, (&cause, before)).await?;
         let renewal = bench.go_on(&managed, wait).await?;
         if table {
-            return Ok(finish(global, renewal.as_ref()));
+            return Ok(finish(global, renewal.as_ref(), "revoked"));
         }
         answer["renewal"] = renewal.as_ref().map(super::renew::document).into();
         print::out(format!("{answer}\n").as_bytes());
         Ok(if renewal.is_some_and(|r| r.state == State::Proved) { End::Done } else { End::Failed })
     })
+}
+
+/// The issuer and the certificate's own key, for a revocation that the key signs.
+fn with_key(bench: &Bench, issuer: &str, subject: &Subject) -> Result<(Acme, Key), Usage> {
+    let acme = acme_of(&bench.sheet, issuer, Arc::clone(&bench.keep))?;
+    let name = subject.renewal.as_ref().map(Renewal::key_name);
+    let key = name.map(|name| bench.keep.kept(&name)).transpose()?.flatten();
+    let key = key.ok_or_else(|| {
+        Usage::new("its private key is not kept here, so it cannot sign the revocation")
+            .hint("the keys of the last two generations are kept; without --with-key the account asks for it")
+    })?;
+    Ok((acme, Key::new(key)))
+}
+
+/// Who issued it, in words.
+fn issued_by(subject: &Subject) -> String {
+    match subject.renewal.as_ref().map(|r| &r.issuer) {
+        Some(IssuedBy::Name(name)) => format!("\"{}\"", name.escape_debug()),
+        _ => "that issuer".to_owned(),
+    }
 }
 
 /// The certificate that is meant.

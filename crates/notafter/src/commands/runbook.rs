@@ -29,7 +29,8 @@ pub(crate) fn run(global: &Global, args: &Runbook) -> Result<End, Usage> {
     no_rows(global, "runbook")?;
     let bench = Bench::open(global, Some(&args.name))?;
     let managed = bench.find(&args.name)?.clone();
-    let newest = bench.newest(&managed)?;
+    // One that is open and was not issued yet has nothing that a person could install.
+    let newest = bench.issued(&managed)?;
     let expected = newest.as_ref().and_then(expectation);
     let seen: Vec<(String, Vec<PlaceProof>)> = match &expected {
         Some(expected) => runtime()?.block_on(bench.look(&managed, expected)),
@@ -49,7 +50,8 @@ pub(crate) fn run(global: &Global, args: &Runbook) -> Result<End, Usage> {
 }
 
 fn of_target(target: &ManagedTarget, renewal: Option<&Renewal>, places: &[PlaceProof]) -> Vec<Line> {
-    let work = renewal.and_then(|r| r.targets.iter().find(|t| t.label == target.label));
+    let targets = renewal.map(|r| r.deployed.as_ref().map_or(&r.targets, |again| &again.targets));
+    let work = targets.and_then(|all| all.iter().find(|t| t.label == target.label));
     let laid_out = work.is_some_and(|w| w.state == TargetState::Done);
     let proved = !places.is_empty() && places.iter().all(PlaceProof::is_settled);
     let line = |what, text: String, done, said: &str| Line {

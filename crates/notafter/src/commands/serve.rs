@@ -43,7 +43,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let store = data.open(clock.now())?;
     store.claim().map_err(|e| data.explain(&e))?;
     let (watched, version) = watches::read(&store).map_err(|e| data.explain(&e))?;
-    let setup = keeping::setup(&sheet, &watched, (&data, &store), clock.now());
+    let setup = keeping::setup(&sheet, &watched, (&data, &store));
     let setup = setup.map_err(|e| assemble::explained(&sheet, &e))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -239,7 +239,7 @@ impl Keeper {
         };
         let (watched, _) = watches::read(&self.store).unwrap_or_default();
         let with = (&self.data, &self.store);
-        match keeping::setup(&sheet, &watched, with, self.clock.now()) {
+        match keeping::setup(&sheet, &watched, with) {
             Ok(setup) => {
                 let waiting = match self.waiting(&sheet) {
                     Ok(keys) => keys,

@@ -4,11 +4,12 @@
 //! names are resolved and what belongs together is put together. Nothing is contacted.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use notafter_act::secret::Secret;
-use notafter_core::UnixTime;
 use notafter_core::issuance::{Identifier, KeyType};
 use notafter_core::query::nearest;
+use notafter_core::renew::NextWindow;
 use notafter_store::seal::Master;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -74,7 +75,7 @@ pub(crate) struct CertificateTable {
     pub(crate) preferred_chain: Option<String>,
     /// How long it shall live, where the issuer lets us choose.
     pub(crate) lifetime: Option<String>,
-    /// How long a server may take to show the new one [default: 1m].
+    /// How long a server may take to show the new one [default: 1m, and 30d where a person installs].
     pub(crate) grace: Option<String>,
     /// Revoke the one before, once it was seen nowhere any more.
     #[serde(default)]
@@ -100,6 +101,8 @@ pub(crate) struct TargetTable {
     /// Where it has to be seen in use, besides the files that are written.
     #[serde(default)]
     pub(crate) prove: Vec<String>,
+    /// How long its places may take to show the new one [default: the certificate's].
+    pub(crate) grace: Option<String>,
     /// Places that need not show it, and why.
     #[serde(default)]
     pub(crate) excuse: std::collections::BTreeMap<String, String>,
@@ -197,16 +200,17 @@ impl CertificateTable {
 }
 
 impl WindowTable {
-    /// Its windows from now on.
+    /// Its windows.
     ///
     /// # Errors
     /// The line of cron, the duration or the time zone.
-    pub(crate) fn windows(&self, now: UnixTime) -> Result<Vec<(i64, i64)>, String> {
+    pub(crate) fn windows(&self) -> Result<Arc<NextWindow>, String> {
         let cron = Cron::parse(self.cron.get_ref())?;
         let duration = notafter_core::query::span(&self.duration).filter(|d| *d > 0).ok_or_else(|| {
             format!("duration = \"{}\" is no length of time\nhint: write 2h", self.duration.escape_debug())
         })?;
-        Ok(cron.windows(&zone(self.timezone.as_deref())?, duration, now))
+        let zone = zone(self.timezone.as_deref())?;
+        Ok(Arc::new(move |at| cron.next(&zone, duration, at)))
     }
 }
 

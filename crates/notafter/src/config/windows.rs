@@ -7,12 +7,9 @@
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use notafter_core::UnixTime;
 
-/// So far ahead windows are laid out: nothing lives longer between two renewals.
-const AHEAD_DAYS: i64 = 400;
-/// So many windows at most: every minute of a day is no window.
-const WINDOWS_MAX: usize = 5_000;
+/// So far ahead a window is looked for: 29 February comes once in eight years at worst (1896 to 1904).
+const AHEAD_DAYS: i64 = 8 * 366 + 1;
 
 /// The instants of a line of cron, within fields of numbers.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,32 +63,26 @@ impl Cron {
         days && self.months.contains(&date.month())
     }
 
-    /// The windows that begin at its instants and last so many seconds: from a day before `now` on.
-    pub(crate) fn windows(&self, zone: &TimeZone, duration_s: i64, now: UnixTime) -> Vec<(i64, i64)> {
-        let mut out = Vec::new();
-        let Ok(from) = Timestamp::from_second(now.0 - duration_s) else { return out };
+    /// The first window that is not over at an instant. Windows begin at its instants and last so many seconds. `None`: there
+    /// is none within eight years.
+    pub(crate) fn next(&self, zone: &TimeZone, duration_s: i64, at: i64) -> Option<(i64, i64)> {
+        let from = Timestamp::from_second(at.checked_sub(duration_s)?).ok()?;
         let mut date = from.to_zoned(zone.clone()).date();
         for _ in 0..AHEAD_DAYS {
             if self.is_on(date) {
-                for (hour, minute) in
-                    self.hours.iter().flat_map(|h| self.minutes.iter().map(move |m| (*h, *m)))
-                {
-                    let Ok(time) = Time::new(hour, minute, 0, 0) else { continue };
-                    let Ok(begin) = zone.to_ambiguous_timestamp(date.to_datetime(time)).compatible() else {
-                        continue;
-                    };
-                    let begin = begin.as_second();
-                    if begin + duration_s > now.0 && out.len() < WINDOWS_MAX {
-                        out.push((begin, begin + duration_s));
-                    }
+                let times = self.hours.iter().flat_map(|h| self.minutes.iter().map(move |m| (*h, *m)));
+                let begin = |(hour, minute)| {
+                    let time = Time::new(hour, minute, 0, 0).ok()?;
+                    Some(zone.to_ambiguous_timestamp(date.to_datetime(time)).compatible().ok()?.as_second())
+                };
+                let open = times.filter_map(begin).filter(|begin| begin + duration_s > at).min();
+                if let Some(begin) = open {
+                    return Some((begin, begin + duration_s));
                 }
             }
-            match date.checked_add(1.day()) {
-                Ok(next) => date = next,
-                Err(_) => break,
-            }
+            date = date.checked_add(1.day()).ok()?;
         }
-        out
+        None
     }
 }
 
@@ -158,8 +149,14 @@ mod tests {
 
     fn begins(cron: &str, zone_name: &str, now: &str, n: usize) -> Vec<String> {
         let cron = Cron::parse(cron).expect("cron");
-        let windows = cron.windows(&zone(Some(zone_name)).expect("a zone"), 7_200, UnixTime(at(now)));
-        windows.iter().take(n).map(|w| Timestamp::from_second(w.0).expect("a time").to_string()).collect()
+        let zone = zone(Some(zone_name)).expect("a zone");
+        let mut from = at(now);
+        let mut out = Vec::new();
+        while let Some((begin, end)) = cron.next(&zone, 7_200, from).filter(|_| out.len() < n) {
+            out.push(Timestamp::from_second(begin).expect("a time").to_string());
+            from = end;
+        }
+        out
     }
 
     #[test]
@@ -181,7 +178,8 @@ mod tests {
             begins("30 4 1 * sun", "UTC", "2026-11-24T00:00:00Z", 3),
             ["2026-11-29T04:30:00Z", "2026-12-01T04:30:00Z", "2026-12-06T04:30:00Z"]
         );
-        assert_eq!(begins("*/30 8-9 * dec 7", "UTC", "2026-11-30T00:00:00Z", 5)[4], "2026-12-13T08:00:00Z");
+        assert_eq!(begins("0 8 * dec 7", "UTC", "2026-11-30T00:00:00Z", 2)[1], "2026-12-13T08:00:00Z");
+        assert_eq!(begins("*/30 8-9 * dec 7", "UTC", "2026-12-06T10:30:00Z", 1), ["2026-12-06T09:00:00Z"]);
         // The hour that is left out on 29 March 2026, and the one that comes twice on 25 October.
         assert_eq!(
             begins("30 2 29 3 *", "Europe/Berlin", "2026-03-28T00:00:00Z", 1),
@@ -191,6 +189,14 @@ mod tests {
             begins("30 2 25 10 *", "Europe/Berlin", "2026-10-24T00:00:00Z", 1),
             ["2026-10-25T00:30:00Z"]
         );
+    }
+
+    /// A server that runs for years still knows when.
+    #[test]
+    fn windows_never_end() {
+        assert_eq!(begins("0 2 * * 2", "UTC", "2029-11-22T00:00:00Z", 1), ["2029-11-27T02:00:00Z"]);
+        assert_eq!(begins("0 2 29 2 *", "UTC", "2026-11-22T00:00:00Z", 2)[1], "2032-02-29T02:00:00Z");
+        assert!(begins("0 2 30 2 *", "UTC", "2026-11-22T00:00:00Z", 1).is_empty());
     }
 
     #[test]

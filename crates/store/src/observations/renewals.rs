@@ -3,7 +3,7 @@
 //! Whatever lies in the folders of a lineage's certificates becomes due when its row changes: the rules about renewers
 //! judge certificates.
 
-use notafter_core::renewal::Renewal;
+use notafter_core::upkeep::Upkeep;
 
 use super::finish::Finishing;
 use super::intern::next_id;
@@ -77,7 +77,7 @@ impl Finishing<'_> {
     }
 }
 
-fn touch(ledger: &mut Ledger, renewal: &Renewal) {
+fn touch(ledger: &mut Ledger, renewal: &Upkeep) {
     for file in &renewal.certificates {
         ledger.folders.insert(places::group(file));
     }

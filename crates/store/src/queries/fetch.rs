@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use notafter_core::location::Location;
 use notafter_core::observation::Link;
-use notafter_core::renewal::Renewal;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
 use super::Sort;
@@ -274,7 +274,7 @@ pub(crate) fn links<'l>(
 pub(crate) fn renewals(
     c: &mut Conn<'_>,
     states: impl IntoIterator<Item = i64>,
-) -> Result<Vec<(Renewal, i64, i64)>> {
+) -> Result<Vec<(Upkeep, i64, i64)>> {
     let mut out = Vec::new();
     for state in states {
         let rows = c.query(

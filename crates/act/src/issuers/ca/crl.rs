@@ -108,11 +108,17 @@ impl Ca {
         Ok(Listed { number, at: now.0, next: next.0, der: hex(&signer.sign(&tbs)?) })
     }
 
-    /// Revokes a certificate that this CA issued, and makes the new list. `false`: it was revoked already, or has ended.
+    /// Revokes a certificate that this CA issued, and makes the new list. That the list could not be written where `crl_file`
+    /// says takes nothing back: it is said beside it.
     ///
     /// # Errors
-    /// It is not of this CA; the memory; the list could not be written where `crl_file` says.
-    pub fn revoke_leaf(&self, leaf: &[u8], reason: RevocationReason, now: UnixTime) -> Result<bool, Fault> {
+    /// It is not of this CA; the memory. Then nothing was revoked.
+    pub fn revoke_leaf(
+        &self,
+        leaf: &[u8],
+        reason: RevocationReason,
+        now: UnixTime,
+    ) -> Result<Revoking, Fault> {
         let made = self.made()?;
         let stranger = || {
             Fault::new(
@@ -131,8 +137,7 @@ impl Ca {
         }
         let news = certificate.not_after().is_none_or(|end| end > now)
             && self.book.revoke(&certificate, reason, now)?;
-        self.publish(now)?;
-        Ok(news)
+        Ok(Revoking { news, unlisted: self.publish(now).err() })
     }
 
     /// Makes the list anew where that is due, and writes it where `crl_file` says. When it wants to be asked again.
@@ -145,6 +150,15 @@ impl Ca {
         put(file, &lists)?;
         Ok(Some(UnixTime(lists.at.0 + (lists.next.0 - lists.at.0) / 2)))
     }
+}
+
+/// What came of revoking.
+#[derive(Debug)]
+pub struct Revoking {
+    /// `false`: it was revoked already, or has ended.
+    pub news: bool,
+    /// Why the list is not where `crl_file` says: whoever reads it there does not learn it before it is written.
+    pub unlisted: Option<Fault>,
 }
 
 /// None yet, half of its time over, or made at a time that is still to come.

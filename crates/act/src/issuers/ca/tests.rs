@@ -418,9 +418,13 @@ fn revoked_is_what_the_list_says() {
     assert_eq!((empty.number, empty.revoked), (1, 0));
     assert!(text(&empty.list, &house.lab, "crl").contains("No Revoked Certificates"));
     assert!(
-        ca.revoke_leaf(&bad_chain[0], RevocationReason::KeyCompromise, UnixTime(begun)).expect("revoked")
+        ca.revoke_leaf(&bad_chain[0], RevocationReason::KeyCompromise, UnixTime(begun))
+            .expect("revoked")
+            .news
     );
-    assert!(!ca.revoke_leaf(&bad_chain[0], RevocationReason::Superseded, UnixTime(begun)).expect("again"));
+    assert!(
+        !ca.revoke_leaf(&bad_chain[0], RevocationReason::Superseded, UnixTime(begun)).expect("again").news
+    );
     let lists = ca.lists(UnixTime(begun)).expect("lists");
     assert_eq!((lists.number, lists.revoked), (2, 1));
     assert_eq!(ca.lists(UnixTime(begun + 60)).expect("lists"), lists, "no new list without need");
@@ -461,7 +465,9 @@ fn revoked_is_what_the_list_says() {
     // What has ended needs no list any more.
     house.now = begun + 8 * DAY;
     assert!(
-        !ca.revoke_leaf(&bad_chain[0], RevocationReason::Unspecified, UnixTime(house.now)).expect("ended")
+        !ca.revoke_leaf(&bad_chain[0], RevocationReason::Unspecified, UnixTime(house.now))
+            .expect("ended")
+            .news
     );
 
     let stranger = House::founded("ca-crl-stranger", json!({}));
@@ -492,6 +498,17 @@ fn the_list_is_written_where_it_is_looked_for_and_nothing_else_is_touched() {
     let (_, chain) = issue(&house, &ca, &["a.internal.example"], None).expect("issued");
     runtime.block_on(ca.revoke(&cx, &chain[0], RevocationReason::Superseded)).expect("revoked");
     assert_eq!(Crl::parse(&std::fs::read(&der).expect("a file")).expect("a CRL").entry_count(), 1);
+    // The file cannot be written: it is revoked all the same, and both are said.
+    let (_, chain) = issue(&house, &ca, &["b.internal.example"], None).expect("issued");
+    std::fs::remove_file(&der).expect("removed");
+    std::fs::create_dir(&der).expect("in its way");
+    let revoking = ca.revoke_leaf(&chain[0], RevocationReason::KeyCompromise, next).expect("revoked");
+    assert!(revoking.news && revoking.unlisted.is_some(), "{revoking:?}");
+    assert_eq!(ca.lists(next).expect("lists").revoked, 2);
+    runtime.block_on(ca.tend(&cx)).expect_err("it is still in the way");
+    std::fs::remove_dir(&der).expect("out of its way");
+    runtime.block_on(ca.tend(&cx)).expect("written");
+    assert_eq!(Crl::parse(&std::fs::read(&der).expect("a file")).expect("a CRL").entry_count(), 2);
     std::fs::write(&other, "not a list").expect("written");
     let refused = put(&other, &ca.lists(next).expect("lists")).expect_err("left alone");
     assert!(refused.to_string().contains("is no revocation list"), "{refused}");

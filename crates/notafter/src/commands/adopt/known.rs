@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::location::Location;
 use notafter_core::observation::LinkKind;
-use notafter_core::renewal::Renewal;
+use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, KeyId};
 use notafter_pki::certificate::Certificate;
 use notafter_store::Store;
@@ -34,7 +34,7 @@ pub(super) struct Known {
     /// Configurations that were seen to name its files.
     pub(super) configurations: Vec<PathBuf>,
     /// Who keeps it alive, as far as the memory knows.
-    pub(super) renewals: Vec<Renewal>,
+    pub(super) renewals: Vec<Upkeep>,
 }
 
 impl Known {

@@ -148,8 +148,9 @@ impl Plan {
         out
     }
 
-    /// From places and endpoints to targets: each endpoint with the first whose server answers there. An endpoint that
-    /// none answers for is proved with the first target.
+    /// From places and endpoints to targets: each endpoint with the first whose server answers there. An endpoint of this
+    /// machine that none answers for belongs to files whose server is not known, if there are such; one of another machine
+    /// to none of them: nothing that is installed here is seen there.
     pub(super) fn targets(places: Vec<Place>, served: &[Location], more: &[String]) -> Vec<Target> {
         let mut out: Vec<Target> = Vec::new();
         for place in places {
@@ -163,8 +164,12 @@ impl Plan {
             out.push(Target { label, files: place.files, readers: place.readers, prove: Vec::new(), notes });
         }
         for place in served {
-            let at = out.iter().position(|t| t.readers.iter().any(|r| r.answers(place))).unwrap_or(0);
-            if let Some(target) = out.get_mut(at) {
+            let is_ours = place.ip().is_some_and(notafter_discover::local::is_ours);
+            let at = out.iter().position(|t| t.readers.iter().any(|r| r.answers(place)));
+            // A reader whose addresses are not known could be it as well.
+            let silent = |t: &Target| t.readers.iter().all(|r| r.listens.is_empty());
+            let unknown = || out.iter().position(silent).filter(|_| is_ours);
+            if let Some(target) = at.or_else(unknown).and_then(|at| out.get_mut(at)) {
                 target.prove.push(place.as_str().to_owned());
             }
         }

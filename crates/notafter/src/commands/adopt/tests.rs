@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use notafter_core::issuance::KeyType;
+use notafter_core::location::Location;
+use notafter_discover::configs::Listen;
 use proptest::prelude::*;
 
 use super::plan::{Issuer, Plan, Solver, Target};
-use super::servers::{Files, Reader, Ways};
+use super::servers::{Files, Place, Reader, Ways};
 use super::who;
 use crate::config;
 
@@ -173,4 +175,34 @@ fn solvers_as_a_person_writes_them() {
     for wrong in ["", "http-02", "http-01:relative", "tls-alpn-01:/x", "{}", "{ port = 1 }"] {
         check(wrong, None);
     }
+}
+
+/// A server is proved by what it shows itself: not by another machine, nor by another server of this one.
+#[test]
+fn each_place_is_proved_by_whoever_answers_there() {
+    let endpoint =
+        |text: &str| Location::endpoint("tls", text.parse().expect("an address"), Some("srv.test"));
+    let web = |listens: Vec<Listen>| Place {
+        files: Files::default(),
+        readers: vec![Reader {
+            server: "nginx",
+            at: "nginx.conf:3".into(),
+            ways: Ways::Preset("nginx"),
+            listens,
+            root: None,
+            socket: None,
+        }],
+        notes: Vec::new(),
+    };
+    let https = Listen { address: None, port: 443, protocol: "tls" };
+    let (ours, stray, far) =
+        (endpoint("127.0.0.1:443"), endpoint("127.0.0.1:8443"), endpoint("192.0.2.7:443"));
+    let served = [ours.clone(), stray.clone(), far];
+    let prove = |places: Vec<Place>| -> Vec<Vec<String>> {
+        Plan::targets(places, &served, &[]).into_iter().map(|t| t.prove).collect()
+    };
+    assert_eq!(prove(vec![web(vec![https])]), [vec![ours.as_str().to_owned()]]);
+    // Whose files nobody is known to read may be read by any server of this machine, and by none of another.
+    let unread = Place { files: Files::default(), readers: Vec::new(), notes: Vec::new() };
+    assert_eq!(prove(vec![unread]), [vec![ours.as_str().to_owned(), stray.as_str().to_owned()]]);
 }

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use notafter_core::renewal::Renewal;
+use notafter_core::upkeep::Upkeep;
 use notafter_discover::local;
 use notafter_discover::renewers::{self, Renewed};
 use notafter_discover::tree::Tree;
@@ -93,7 +93,7 @@ impl Other {
         }
     }
 
-    fn remembered(one: &Renewal) -> Self {
+    fn remembered(one: &Upkeep) -> Self {
         let path = |location: &notafter_core::location::Location| {
             PathBuf::from(String::from_utf8_lossy(&location.path().unwrap_or_default()).into_owned())
         };

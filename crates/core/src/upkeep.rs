@@ -12,7 +12,7 @@ use crate::location::Location;
 
 /// What a renewer keeps alive, and how it is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Renewal {
+pub struct Upkeep {
     /// The tool's name: `certbot`, `acme.sh`, ...
     pub tool: String,
     /// The tool's own name for it.
@@ -130,7 +130,7 @@ pub struct Credential {
     pub until: UnixTime,
 }
 
-impl Renewal {
+impl Upkeep {
     /// When a certificate with this life is to be renewed: by the plan, by the time before the end, by a third of its
     /// life. `usual`: so many seconds before their ends its predecessors were renewed.
     pub fn due(&self, not_before: UnixTime, not_after: UnixTime, usual: Option<i64>) -> UnixTime {
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn when_it_is_due() {
         let check = |life: i64, before: Option<Before>, usual: Option<i64>, left: i64| {
-            let one = Renewal { before, ..renewal() };
+            let one = Upkeep { before, ..renewal() };
             let (from, until) = (UnixTime(0), UnixTime(life * DAY));
             assert_eq!(until.0 - one.due(from, until, usual.map(|d| d * DAY)).0, left * 3600, "{before:?}");
         };
@@ -289,7 +289,7 @@ mod tests {
         check(90, None, Some(20), 480);
         check(90, None, None, 720);
         check(90, days(10), Some(20), 240);
-        let planned = Renewal { planned: Some(UnixTime(5)), ..renewal() };
+        let planned = Upkeep { planned: Some(UnixTime(5)), ..renewal() };
         assert_eq!(planned.due(UnixTime(0), UnixTime(100), None), UnixTime(5));
         // A plan of an earlier certificate says nothing about this one.
         assert_ne!(planned.due(UnixTime(10), UnixTime(100), None), UnixTime(5));
@@ -301,13 +301,13 @@ mod tests {
         assert_eq!(one.grace(90 * DAY), DAY + 6 * 3600);
         assert_eq!(one.grace(6 * DAY), DAY);
         let weekly = Starter { every: Some(7 * DAY), ..one.starter.clone().unwrap() };
-        let weekly = Renewal { starter: Some(weekly), last_run: Some(UnixTime(0)), ..one.clone() };
+        let weekly = Upkeep { starter: Some(weekly), last_run: Some(UnixTime(0)), ..one.clone() };
         assert_eq!(weekly.grace(90 * DAY), 7 * DAY + 6 * 3600);
         assert_eq!(weekly.dead_from(), Some(UnixTime(21 * DAY)));
-        assert_eq!(Renewal { resident: true, ..weekly }.dead_from(), None);
-        let none = Renewal { starter: None, ..one.clone() };
+        assert_eq!(Upkeep { resident: true, ..weekly }.dead_from(), None);
+        let none = Upkeep { starter: None, ..one.clone() };
         assert!(none.nothing_starts_it() && !one.nothing_starts_it());
-        assert!(!Renewal { starter_known: false, ..none }.nothing_starts_it());
+        assert!(!Upkeep { starter_known: false, ..none }.nothing_starts_it());
     }
 
     #[test]
@@ -322,7 +322,7 @@ mod tests {
         };
         let credential =
             Credential { place, what: "token".into(), from: Some(UnixTime(-1)), until: UnixTime(9) };
-        let full = Renewal {
+        let full = Upkeep {
             planned: Some(UnixTime(3)),
             last_run: Some(UnixTime(4)),
             failures: Some(failures),
@@ -331,7 +331,7 @@ mod tests {
         };
         for one in [full, renewal()] {
             let json = serde_json::to_string(&one).unwrap();
-            assert_eq!(serde_json::from_str::<Renewal>(&json).unwrap(), one, "{json}");
+            assert_eq!(serde_json::from_str::<Upkeep>(&json).unwrap(), one, "{json}");
         }
     }
 }

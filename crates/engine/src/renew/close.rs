@@ -1,0 +1,119 @@
+//! The end of a renewal: the one before is revoked where that is asked for, it is said what it came to, old keys are
+//! forgotten.
+
+use notafter_core::Fingerprint;
+use notafter_core::fault::Retry;
+use notafter_core::issuance::RevocationReason;
+use notafter_core::renew::{FAILURES, State};
+use notafter_store::{Store, StoreError};
+
+use super::{Bench, Did, Managed, Renewer, Stopped, issuer_of, told};
+
+/// So many renewals of one certificate are looked through, the newest first.
+pub(super) const LOOKED_THROUGH: usize = 100;
+
+/// Where it is noted that a certificate was revoked: nobody installs it again, and nothing is put back to it.
+fn revoked_name(fingerprint: &str) -> String {
+    format!("revoked/{fingerprint}")
+}
+
+impl Renewer<'_> {
+    pub(super) fn close(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
+        let beside = bench.beside.is_some();
+        let renewal = &mut bench.work.renewal;
+        if managed.revoke_old && !renewal.before.is_empty() && !beside {
+            renewal.state = State::WaitsForRevocation;
+            return bench.keep(&Did::silently());
+        }
+        self.done(managed, bench)
+    }
+
+    /// Asks the issuer of the one before, and no other: none else could.
+    pub(super) async fn revoke(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
+        let now = self.cx.clock.now();
+        let Some(before) = bench.work.renewal.before.first().cloned() else {
+            return self.done(managed, bench);
+        };
+        let issued = self.issued_as(managed, &before)?;
+        let issuer = match &issued {
+            Some(renewal) => issuer_of(managed, renewal),
+            // It was not issued here: by the first, as far as anybody knows.
+            None => managed.issuers.first(),
+        };
+        let Some((name, issuer)) = issuer else {
+            let said = "the issuer of the one before is not among those of the certificate any more";
+            bench.keep(&Did::of("revocation-failed", said))?;
+            return self.done(managed, bench);
+        };
+        match issuer.revoke(self.cx, &before, RevocationReason::Superseded).await {
+            Err(fault) => {
+                let renewal = &mut bench.work.renewal;
+                if fault.retry != Retry::Never && renewal.failures < FAILURES {
+                    renewal.again(fault.retry, told(&fault), now);
+                    return bench.keep(&Did::silently());
+                }
+                // The new one is in use: the rest is a note, not an open renewal.
+                bench.keep(&Did::of("revocation-failed", format!("{name}: {}", told(&fault))))?;
+            }
+            Ok(()) => {
+                note_revoked(self.store, &Fingerprint::of(&before), &now.to_string())?;
+                bench.keep(&Did::of("revoked", format!("the one before, at {name}")))?;
+                // A CA of one's own has a list to write, too. It is written again and again by whoever looks after it.
+                if let Err(fault) = issuer.tend(self.cx).await {
+                    bench.keep(&Did::of("revocation-unlisted", format!("{name}: {}", told(&fault))))?;
+                }
+            }
+        }
+        self.done(managed, bench)
+    }
+
+    fn done(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
+        let beside = bench.beside.is_some();
+        let renewal = &mut bench.work.renewal;
+        renewal.state = State::Proved;
+        renewal.went_well(self.cx.clock.now());
+        let outcome = renewal.outcome();
+        if renewal.targets.is_empty() {
+            renewal.said = outcome.to_owned();
+        }
+        let what = if beside { "deployed-again" } else { "renewed" };
+        let detail = format!("generation {}, {outcome}", renewal.generation);
+        bench.keep(&Did::of(what, detail))?;
+        if beside { Ok(()) } else { Ok(self.forget_keys(managed)?) }
+    }
+
+    /// Forgets the keys of all but the last two that were issued, the last that was seen in use, and whatever is open.
+    fn forget_keys(&self, managed: &Managed) -> Result<(), StoreError> {
+        let kept = self.store.works_of(&managed.name, LOOKED_THROUGH)?;
+        let issued = kept.iter().map(|w| &w.renewal).filter(|r| !r.chain.is_empty());
+        let mut needed: Vec<u64> = issued.clone().take(2).map(|r| r.generation).collect();
+        needed.extend(issued.filter(|r| r.state == State::Proved).take(2).map(|r| r.generation));
+        for renewal in kept.iter().map(|w| &w.renewal).filter(|r| r.state.is_over()) {
+            if needed.contains(&renewal.generation) {
+                continue;
+            }
+            // Forgotten one at a time; one that stays is found the next time.
+            let name = renewal.key_name();
+            if let Ok(Some(key)) = self.tools.keep.kept(&name) {
+                let _ = self.tools.keep.keep(&name, Some(&key), b"");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Notes that a certificate was revoked.
+///
+/// # Errors
+/// The store's.
+pub fn note_revoked(store: &Store, id: &Fingerprint, at: &str) -> Result<(), StoreError> {
+    store.keep(&revoked_name(&id.to_string()), at.as_bytes(), None).map(drop)
+}
+
+/// Was it revoked, by us or as we were told? `fingerprint`: as [`Fingerprint`] is shown.
+///
+/// # Errors
+/// The store's.
+pub fn is_revoked(store: &Store, fingerprint: &str) -> Result<bool, StoreError> {
+    Ok(store.kept(&revoked_name(fingerprint))?.is_some())
+}

@@ -1,0 +1,347 @@
+//! Installing in waves, seeing it in use, and putting back what was there before where it was not.
+//!
+//! A place that cannot be seen speaks neither for nor against what was installed: only what was *seen* to be wrong, or is
+//! silent where somebody answered before, is a reason to put something back. And nothing is put back that has ended, that
+//! was revoked, or that was not replaced.
+
+use std::sync::Arc;
+
+use notafter_core::deployment::{Before, Bundle, Key};
+use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_core::proof::{Expectation, PlaceProof};
+use notafter_core::renew::{FAILURES, Renewal, State, TargetState, TargetWork, install_at};
+use notafter_core::{Fingerprint, UnixTime};
+use notafter_pki::certificate::Certificate;
+use notafter_store::StoreError;
+
+use super::{Bench, Did, Managed, ManagedTarget, Renewer, Stopped, is_revoked, told};
+
+/// A place is looked at again so soon within the grace of slow reloaders.
+const LOOK_AGAIN_S: i64 = 2;
+/// The longest wait between two looks, where a person installs.
+const LOOK_AGAIN_MOST_S: i64 = 600;
+
+impl Renewer<'_> {
+    pub(super) fn window(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
+        let now = self.cx.clock.now();
+        let renewal = &mut bench.work.renewal;
+        let end =
+            renewal.before.first().and_then(|der| Certificate::parse(der).ok()).and_then(|c| c.not_after());
+        // Where nothing is changed, nothing has to wait for a time to change something.
+        let end = end.filter(|_| !managed.targets.is_empty());
+        let windows = managed.windows.as_deref();
+        let at = end.map_or(now, |end| install_at(windows, &self.tools.calendar, end, now));
+        if at > now {
+            (renewal.next, renewal.said) = (at.0, format!("ready, to be installed at {at}"));
+            return bench.keep(&Did::silently());
+        }
+        renewal.targets = targets(managed);
+        renewal.went_well(now);
+        if renewal.targets.is_empty() {
+            return self.close(managed, bench);
+        }
+        renewal.state = State::WaitsForTargets;
+        bench.keep(&Did::silently())
+    }
+
+    pub(super) async fn install(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
+        let now = self.cx.clock.now();
+        let Some(wave) = bench.work.renewal.wave() else {
+            bench.work.renewal.state = State::WaitsForProof;
+            return bench.keep(&Did::silently());
+        };
+        let bundle = match self.bundle(&bench.work.renewal) {
+            Ok(bundle) => bundle,
+            Err(fault) => return bench.failed(&fault, now),
+        };
+        let expected = expectation(&bench.work.renewal);
+        let mut faults: Vec<Fault> = Vec::new();
+        for n in 0..bench.work.renewal.targets.len() {
+            let target = &mut bench.work.renewal.targets[n];
+            if target.wave != wave || target.state == TargetState::Done {
+                continue;
+            }
+            let Some(known) = managed.targets.iter().find(|t| t.label == target.label) else {
+                target.said = "it is not configured any more".into();
+                faults.push(Fault::new(
+                    FaultKind::Invalid,
+                    format!("the target {} is not configured any more", target.label),
+                ));
+                continue;
+            };
+            if let Some(expected) = &expected {
+                self.look_before(target, expected).await;
+            }
+            target.state = TargetState::Begun;
+            let label = target.label.clone();
+            bench.keep(&Did::of("deploying", label.clone()))?;
+            let done = known.deployer.deploy(self.cx, &bundle).await;
+            let target = &mut bench.work.renewal.targets[n];
+            let did = match done {
+                Ok(receipt) => {
+                    (target.state, target.receipt) = (TargetState::Done, Some(receipt));
+                    target.prove_until = None;
+                    target.said.clear();
+                    Did::of("deployed", label)
+                }
+                Err(fault) => {
+                    (target.state, target.said) = (TargetState::Failed, told(&fault));
+                    let did = Did::of("deploy-failed", format!("{label}: {}", told(&fault)));
+                    faults.push(fault);
+                    did
+                }
+            };
+            bench.keep(&did)?;
+        }
+        let renewal = &mut bench.work.renewal;
+        let Some(worst) = worst(&faults) else {
+            let now = self.cx.clock.now();
+            renewal.went_well(now);
+            for target in renewal.targets.iter_mut().filter(|t| t.wave == wave) {
+                let known = managed.targets.iter().find(|t| t.label == target.label);
+                target.prove_until = known.map(|known| now.0 + known.grace_s);
+            }
+            renewal.state = State::WaitsForProof;
+            return bench.keep(&Did::silently());
+        };
+        // The others stay as they are: only what failed is tried again.
+        bench.failed(&worst, now)
+    }
+
+    /// Notes how the places of a target stand before anything is written for it; once for a renewal.
+    async fn look_before(&self, target: &mut TargetWork, expected: &Expectation) {
+        for place in target.places.iter_mut().filter(|p| p.excused.is_none() && p.stood.is_none()) {
+            let seen = self.tools.probe.probe(self.cx, &place.location).await.unwrap_or_default();
+            place.stand(expected, &seen, &self.cx.vantage);
+        }
+    }
+
+    fn bundle(&self, renewal: &Renewal) -> Result<Bundle, Fault> {
+        let key = self.tools.keep.kept(&renewal.key_name())?.ok_or_else(|| {
+            Fault::new(
+                FaultKind::NotFound,
+                format!("the private key of {} is not kept any more", renewal.name),
+            )
+            .retry(Retry::Never)
+            .hint(format!("notafter renew {} --anew makes a new one", renewal.name))
+        })?;
+        Ok(Bundle {
+            name: renewal.name.clone(),
+            generation: renewal.generation,
+            chain: renewal.chain.clone(),
+            key: Key::new(key),
+        })
+    }
+
+    pub(super) async fn prove(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
+        let Some(wave) = bench.work.renewal.wave() else { return self.close(managed, bench) };
+        let Some(expected) = expectation(&bench.work.renewal) else {
+            bench.work.renewal.needs_somebody("what was issued is not kept any more");
+            return bench.keep(&Did::of("renewal-stopped", "what was issued is not kept any more"));
+        };
+        let mut did = Did::of("", "");
+        let vantage = Arc::clone(&self.cx.vantage);
+        for target in bench.work.renewal.targets.iter_mut().filter(|t| t.wave == wave) {
+            for place in target.places.iter_mut().filter(|p| !p.is_settled()) {
+                match self.tools.probe.probe(self.cx, &place.location).await {
+                    Ok(seen) => {
+                        place.judge(&expected, &seen, &vantage);
+                        did.proofs.extend(place.proofs.iter().cloned());
+                    }
+                    Err(fault) => (place.last, place.against) = (told(&fault), false),
+                }
+            }
+        }
+        let now = self.cx.clock.now();
+        let renewal = &mut bench.work.renewal;
+        let waiting: Vec<&TargetWork> =
+            renewal.targets.iter().filter(|t| t.wave == wave && !t.is_proved()).collect();
+        let said = |targets: &[&TargetWork]| -> String {
+            let open = targets.iter().flat_map(|t| &t.places).filter(|p| !p.is_settled());
+            open.map(|p| p.last.as_str()).collect::<Vec<_>>().join("; ")
+        };
+        if waiting.is_empty() {
+            renewal.went_well(now);
+            match renewal.wave() {
+                Some(_) => renewal.state = State::WaitsForTargets,
+                None => {
+                    bench.keep(&did)?;
+                    return self.close(managed, bench);
+                }
+            }
+            return bench.keep(&did);
+        }
+        let late = |t: &&TargetWork| renewal.grace_of(t).is_none_or(|until| until <= now.0);
+        let overdue: Vec<&TargetWork> = waiting.iter().copied().filter(late).collect();
+        if overdue.is_empty() {
+            let soonest = waiting.iter().map(|t| look_again(renewal, t, managed, now)).min();
+            let next = now.0 + soonest.unwrap_or(LOOK_AGAIN_S);
+            (renewal.next, renewal.said) = (next, said(&waiting));
+            return bench.keep(&did);
+        }
+        let said = said(&overdue);
+        bench.keep(&did)?;
+        self.roll_back(managed, bench, wave, &said).await
+    }
+
+    /// It was not seen in use: what was there before is put back, where something speaks against the new one and the old
+    /// one still helps; and somebody is called.
+    async fn roll_back(
+        &self,
+        managed: &Managed,
+        bench: &mut Bench<'_>,
+        wave: u32,
+        open: &str,
+    ) -> Result<(), Stopped> {
+        let mut said = format!("not seen in use: {open}");
+        let of_wave = bench.work.renewal.targets.iter().filter(|t| t.wave == wave);
+        let against = of_wave.flat_map(|t| &t.places).any(|place| !place.is_settled() && place.against);
+        if !against {
+            said.push_str("; nothing was put back, because nothing was seen that speaks against the new one");
+        }
+        for n in 0..bench.work.renewal.targets.len() {
+            let target = &bench.work.renewal.targets[n];
+            if target.wave != wave || target.state != TargetState::Done || !against {
+                continue;
+            }
+            let known = managed.targets.iter().find(|t| t.label == target.label);
+            let (Some(known), Some(receipt)) = (known, target.receipt.clone()) else { continue };
+            // What a person installed, or did not, is for that person.
+            let by_hand = known.deployer.by_hand().is_some();
+            let before = receipt.before.clone().or_else(|| {
+                let leaf = bench.work.renewal.before.first().filter(|_| !by_hand)?;
+                before_of(leaf)
+            });
+            if let Some(why) = self.no_way_back(target, before.as_ref())? {
+                said.push_str(&format!("; {} was left as it is: {why}", target.label));
+                continue;
+            }
+            let label = target.label.clone();
+            let did = match known.deployer.roll_back(self.cx, &receipt).await {
+                Ok(()) => {
+                    bench.work.renewal.targets[n].state = TargetState::RolledBack;
+                    said.push_str(&format!("; {label} was put back to the one before"));
+                    Did::of("rolled-back", label)
+                }
+                Err(fault) => {
+                    said.push_str(&format!("; {label} could not be put back: {}", told(&fault)));
+                    Did::of("rollback-failed", format!("{label}: {}", told(&fault)))
+                }
+            };
+            bench.keep(&did)?;
+        }
+        bench.work.renewal.needs_somebody(said.clone());
+        bench.keep(&Did::of("renewal-stopped", said))
+    }
+
+    /// Why a target is left with what was installed.
+    fn no_way_back(
+        &self,
+        target: &TargetWork,
+        before: Option<&Before>,
+    ) -> Result<Option<&'static str>, StoreError> {
+        if target.was_in_force() {
+            return Ok(Some("it was in force before, and nothing was replaced"));
+        }
+        let Some(before) = before else { return Ok(Some("what was there before is not known")) };
+        if !before.is_usable(self.cx.clock.now()) {
+            return Ok(Some("what was there before has ended"));
+        }
+        if is_revoked(self.store, &before.fingerprint)? {
+            return Ok(Some("what was there before is revoked"));
+        }
+        Ok(None)
+    }
+}
+
+/// What of several faults decides: one that may pass, with what all of them say.
+fn worst(faults: &[Fault]) -> Option<Fault> {
+    let first = faults.iter().find(|f| f.retry != Retry::Never).or(faults.first())?;
+    let all: Vec<String> = faults.iter().map(told).collect();
+    Some(Fault { context: all.join("; "), hint: None, ..first.clone() })
+}
+
+impl Bench<'_> {
+    /// Something of ours failed: the memory, a key, a target. Tried again, later and later, and somebody is called after the
+    /// sixth time; but not where trying again cannot help.
+    pub(super) fn failed(&mut self, fault: &Fault, now: UnixTime) -> Result<(), Stopped> {
+        let renewal = &mut self.work.renewal;
+        let said = told(fault);
+        if fault.retry == Retry::Never {
+            renewal.needs_somebody(said.clone());
+            return self.keep(&Did::of("renewal-stopped", said));
+        }
+        renewal.again(fault.retry, said.clone(), now);
+        let did = match renewal.failures > FAILURES && renewal.call() {
+            true => Did::of("renewal-failing", format!("{said}; somebody has to look")),
+            false => Did::of("renewal-failed", said),
+        };
+        self.keep(&did)
+    }
+}
+
+fn before_of(leaf: &[u8]) -> Option<Before> {
+    let end = Certificate::parse(leaf).ok()?.not_after()?;
+    Some(Before { fingerprint: Fingerprint::of(leaf).to_string(), not_after: end.0 })
+}
+
+/// After how many seconds to look again: soon at first, for a server that reloads; later and later for a person who installs.
+fn look_again(renewal: &Renewal, target: &TargetWork, managed: &Managed, now: UnixTime) -> i64 {
+    let grace = managed.targets.iter().find(|t| t.label == target.label).map_or(0, |t| t.grace_s);
+    let begun = renewal.grace_of(target).map_or(now.0, |until| until.saturating_sub(grace));
+    (now.0.saturating_sub(begun) / 10).clamp(LOOK_AGAIN_S, LOOK_AGAIN_MOST_S)
+}
+
+/// What every place of a renewal has to show.
+pub fn expectation(renewal: &Renewal) -> Option<Expectation> {
+    let (leaf, above) = renewal.chain.split_first()?;
+    Some(Expectation {
+        leaf: Fingerprint::of(leaf),
+        chain: above.iter().map(|der| Fingerprint::of(der)).collect(),
+        before: renewal.before.first().map(|der| Fingerprint::of(der)),
+    })
+}
+
+/// The targets of a certificate, untouched.
+pub(super) fn targets(managed: &Managed) -> Vec<TargetWork> {
+    let fresh = |target: &ManagedTarget| TargetWork {
+        label: target.label.clone(),
+        wave: target.wave,
+        state: TargetState::Waits,
+        receipt: None,
+        places: places(target),
+        said: String::new(),
+        prove_until: None,
+    };
+    managed.targets.iter().map(fresh).collect()
+}
+
+/// The same for one that was begun: what was proved stays so, and how it all stood before is not forgotten.
+pub(super) fn targets_again(managed: &Managed, begun: &[TargetWork]) -> Vec<TargetWork> {
+    let again = |mut fresh: TargetWork| {
+        let Some(old) = begun.iter().find(|old| old.label == fresh.label) else { return fresh };
+        let same = old.places.len() == fresh.places.len()
+            && old.places.iter().zip(&fresh.places).all(|(a, b)| a.location == b.location);
+        if old.is_proved() && same {
+            return TargetWork { wave: fresh.wave, ..old.clone() };
+        }
+        fresh.receipt.clone_from(&old.receipt);
+        for place in &mut fresh.places {
+            let known = old.places.iter().find(|p| p.location == place.location);
+            place.stood = known.and_then(|p| p.stood.clone());
+        }
+        fresh
+    };
+    targets(managed).into_iter().map(again).collect()
+}
+
+/// Where a target's certificate has to be seen.
+pub fn places(target: &ManagedTarget) -> Vec<PlaceProof> {
+    let written = target.deployer.places();
+    let all = target.prove.iter().cloned().chain(written.iter().map(|l| l.as_str().to_owned()));
+    all.map(|location| {
+        let excused = target.excused.iter().find(|(place, _)| *place == location).map(|(_, why)| why.clone());
+        PlaceProof { excused, ..PlaceProof::of(location) }
+    })
+    .collect()
+}
