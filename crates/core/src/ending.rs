@@ -122,6 +122,20 @@ pub(crate) fn with_fact(verdict: Verdict, name: &'static str, value: impl Into<F
     }
 }
 
+/// The same findings with one more sentence about what to do.
+pub(crate) fn with_hint(verdict: Verdict, more: &str) -> Verdict {
+    match verdict {
+        Verdict::Found { mut findings, holds_until } => {
+            for finding in &mut findings {
+                finding.hint.push_str("; ");
+                finding.hint.push_str(more);
+            }
+            Verdict::Found { findings, holds_until }
+        }
+        other => other,
+    }
+}
+
 /// What is published anew all the time (lists, staples, metadata): half the period is left when it is late, a quarter
 /// when it is critical.
 pub(crate) fn published(lifetime: i64) -> Ladder {

@@ -160,6 +160,10 @@ pub(crate) fn by_hand(renewal: &Renewal) -> String {
         ("dehydrated", _) => "dehydrated --cron".to_owned(),
         ("lego", _) => "lego ... renew".to_owned(),
         ("caddy", _) => "caddy reload --force".to_owned(),
+        ("cert-manager", _) => {
+            let both = renewal.lineage.split_once('/').and_then(|(ns, name)| plain(ns).zip(plain(name)));
+            both.map_or_else(|| "cmctl renew".to_owned(), |(ns, name)| format!("cmctl renew -n {ns} {name}"))
+        }
         // It looks at its store once a day, and at every beginning.
         ("traefik", _) => "systemctl restart traefik".to_owned(),
         _ => format!("{} renew", renewal.tool),
@@ -174,12 +178,14 @@ mod tests {
     #[test]
     fn nothing_odd_gets_into_a_command() {
         let odd = Renewal { lineage: "a;reboot".into(), names: vec!["$(x)".into()], ..renewal() };
-        for tool in ["certbot", "acme.sh", "lego", "dehydrated", "caddy", "traefik"] {
+        for tool in ["certbot", "acme.sh", "lego", "dehydrated", "caddy", "traefik", "cert-manager"] {
             let one = Renewal { tool: tool.into(), ..odd.clone() };
             for command in [by_hand(&one), dry_run(&one)] {
                 assert!(!command.contains(['$', ';']), "{command}");
             }
         }
         assert_eq!(by_hand(&renewal()), "certbot renew --cert-name a.test");
+        let one = Renewal { tool: "cert-manager".into(), lineage: "shop/web".into(), ..renewal() };
+        assert_eq!(by_hand(&one), "cmctl renew -n shop web");
     }
 }

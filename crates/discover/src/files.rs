@@ -6,9 +6,12 @@
 //! opened; contents do. Nothing is written, not even access times where that can be avoided.
 
 pub mod archive;
+mod cloud_init;
 mod document;
 mod members;
+mod oci;
 mod open;
+mod packed;
 mod read;
 mod servers;
 mod zones;
@@ -71,6 +74,7 @@ impl Source for Files {
                     passwords: Arc::clone(&self.passwords),
                     met: Mutex::default(),
                     zones: Arc::clone(&zones),
+                    layouts: Mutex::default(),
                 },
             };
             let (done, finished) = tokio::sync::oneshot::channel();
@@ -108,6 +112,8 @@ struct Shared {
     met: Mutex<servers::Met>,
     /// The zones whose files were met.
     zones: Arc<Mutex<BTreeSet<String>>>,
+    /// Image layouts that were met, and the blobs of each: read after the walk, all layers together.
+    layouts: Mutex<oci::Layouts>,
 }
 
 impl Shared {
@@ -131,6 +137,7 @@ struct Walk {
 impl Walk {
     fn run(&self) {
         self.walk();
+        oci::report(&self.shared);
         if !self.shared.stop.load(Ordering::Relaxed) {
             servers::report(&self.shared);
         }
@@ -199,7 +206,9 @@ impl Walk {
         }
         let Some(kind) = entry.file_type() else { return WalkState::Continue };
         if kind.is_file() {
-            opener.walked(path);
+            if !oci::note(&self.shared, path, root) {
+                opener.walked(path);
+            }
         } else if kind.is_dir() {
             if entry.depth() > 0 && entry.metadata().is_ok_and(|m| m.dev() != device) {
                 self.shared.blind(path, Reason::OtherFilesystem, "another file system is mounted here");

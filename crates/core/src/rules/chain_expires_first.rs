@@ -1,5 +1,6 @@
 //! `chain-expires-first`: an issuer on the path ends before what it signed.
 //!
+//! Wherever that is served; and where it lies in files alone, to be used (with its chain or beside its key) and not replaced.
 //! On 4 April 2015 Gmail's SMTP failed for hours over an intermediate, while the leaves were fine. One
 //! finding for the dying issuer, with every leaf under it; certificates that are sent but stand on no
 //! path say nothing.
@@ -18,7 +19,8 @@ impl Rule for ChainExpiresFirst {
     fn info(&self) -> &RuleInfo {
         &RuleInfo {
             kind: Kind::ChainExpiresFirst,
-            doc: "an issuer on the path of a served certificate expires before that certificate",
+            doc: "an issuer on the path of a certificate that is served, or lies with its chain or its key in a file, expires before \
+                  that certificate",
             citation: "RFC 5280 section 6.1.3 (a)(2); Gmail SMTP, 4 April 2015",
         }
     }

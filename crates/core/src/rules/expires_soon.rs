@@ -78,12 +78,18 @@ impl Rule for ExpiresSoon {
                 None => format!("{} expires {WHEN}{spread}", view.title()),
                 Some(words) => format!("{} expires on {}{spread}, {words}", view.title(), end.date()),
             })
-            .hint(if listed {
-                "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
-            } else if places > 1 {
-                "renew it, install the new one at every place listed, reload, and look again"
-            } else {
-                "renew it, install the new one, reload, and look again"
+            .hint({
+                let now = if listed {
+                    "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
+                } else if places > 1 {
+                    "renew it, install the new one at every place listed, reload, and look again"
+                } else {
+                    "renew it, install the new one, reload, and look again"
+                };
+                match view.around.accepted.in_words() {
+                    Some(by) => format!("{now}; it may sign in as a client, too: {by} ask for certificates of its issuer"),
+                    None => now.to_owned(),
+                }
             })
             .evidence("lifetime_days", lifetime / 86_400)
             .evidence("page", step == Step::Page)
