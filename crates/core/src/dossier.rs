@@ -523,6 +523,12 @@ impl<'a> AssetView<'a> {
         }
     }
 
+    /// How long it lives, in seconds; nothing where its beginning or its end is not known.
+    pub fn lifetime(&self) -> i64 {
+        let (begin, end) = (self.asset.not_before, self.asset.not_after);
+        begin.zip(end).map_or(0, |(begin, end)| end.0.saturating_sub(begin.0))
+    }
+
     /// Is it in this role anywhere?
     pub fn has_role(&self, role: Role) -> bool {
         self.places.iter().any(|p| p.role == role)

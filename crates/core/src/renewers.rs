@@ -122,8 +122,7 @@ pub(crate) fn failures<'a>(
 /// Where on the ladder to its end the certificate is: warning at least, critical where it is near.
 pub(crate) fn severity(view: &AssetView<'_>, now: UnixTime) -> (Severity, Option<UnixTime>) {
     let Some(end) = view.asset.not_after else { return (Severity::Warning, None) };
-    let life = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
-    let ladder = Ladder::for_leaf(life);
+    let ladder = Ladder::for_leaf(view.lifetime());
     let critical = end.plus(-ladder.critical);
     match ladder.step(end, now).0 {
         Step::Quiet | Step::Warning => (Severity::Warning, Some(critical)),

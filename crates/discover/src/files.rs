@@ -242,6 +242,40 @@ impl Walk {
     }
 }
 
+/// Everything that is looked for within one file that is no archive, without a place to put it: for fuzzing. Gives how
+/// many octets there were in all.
+#[doc(hidden)]
+pub fn inside(bytes: &[u8]) -> usize {
+    struct Octets(usize);
+    impl archive::Visitor for Octets {
+        fn file(&mut self, place: &Location, bytes: &[u8]) {
+            assert_eq!(Location::parse(place.as_str()).as_ref(), Some(place));
+            self.0 += bytes.len();
+        }
+        fn blind(&mut self, _: &Location, _: Reason, _: String) {}
+        fn stopped(&self) -> bool {
+            false
+        }
+    }
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> UnixTime {
+            UnixTime(0)
+        }
+        fn monotonic(&self) -> std::time::Duration {
+            std::time::Duration::ZERO
+        }
+    }
+    let mut octets = Octets(0);
+    for path in ["/x.yaml", "/x"] {
+        octets.0 += document::values(path, bytes).iter().map(|value| value.bytes.len()).sum::<usize>();
+    }
+    let _ = (document::is_worth(bytes), document::references(bytes));
+    let place = Location::file(b"/x", "");
+    packed::open(bytes, &place, &packed::Budget::small(), &Still, &mut octets);
+    octets.0 + members::images_in(bytes)
+}
+
 /// The path from the root of the file system. Links stay as they were named, unless `..` makes the text
 /// depend on where they lead.
 fn absolute(path: &Path) -> PathBuf {

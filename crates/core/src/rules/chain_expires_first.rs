@@ -6,7 +6,7 @@
 //! path say nothing.
 
 use crate::UnixTime;
-use crate::deadline::{Ladder, Step};
+use crate::deadline::Ladder;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
@@ -32,19 +32,14 @@ impl Rule for ChainExpiresFirst {
             return Verdict::NotApplicable;
         }
         // An issuer takes days to replace wherever its leaves are, so it speaks 90 days ahead at least.
-        let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
-        let ca = Ladder::for_ca(lifetime);
+        let ca = Ladder::for_ca(view.lifetime());
         let ladder = Ladder {
             warning: ca.warning.max(90 * DAY),
             critical: ca.critical.clamp(14 * DAY, 30 * DAY),
             page: 7 * DAY,
         };
         let (step, next) = ladder.step(end, now);
-        let severity = match step {
-            Step::Quiet => Severity::Info,
-            Step::Warning => Severity::Warning,
-            Step::Critical | Step::Page => Severity::Critical,
-        };
+        let severity = step.severity().unwrap_or(Severity::Info);
         let leaves = view.outlived_by.len();
         let plural = if leaves == 1 { "" } else { "s" };
         let past = now > end;

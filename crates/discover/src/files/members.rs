@@ -203,6 +203,15 @@ struct Layer {
     files: HashSet<u64>,
 }
 
+/// How many layers the images have that these octets name as an index, for fuzzing.
+pub(super) fn images_in(bytes: &[u8]) -> usize {
+    let mut layers = Layers::default();
+    for name in ["/index.json", "/manifest.json", "/blobs/sha256/1", "/blobs/sha256/1!/etc/.wh.x"] {
+        layers.note(name, bytes);
+    }
+    layers.images().iter().map(|image| image.len()).sum()
+}
+
 /// The name behind the archive's.
 fn inner(behind: &str) -> Option<&str> {
     behind.strip_prefix("!/").or_else(|| behind.strip_prefix('/'))

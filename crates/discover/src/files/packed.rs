@@ -84,6 +84,11 @@ impl Budget {
         let inflated = size.saturating_mul(50).clamp(64 << 20, 2 << 30);
         Self { streams: Cell::new(STREAMS_MAX), inflated: Cell::new(inflated) }
     }
+
+    /// Little, for fuzzing.
+    pub(super) fn small() -> Self {
+        Self { streams: Cell::new(8), inflated: Cell::new(1 << 20) }
+    }
 }
 
 /// Opens every stream in these octets, which begin with none. Whether there was any.

@@ -49,7 +49,7 @@ pub(crate) fn may_begin(bytes: &[u8], at: usize) -> bool {
     let start: Vec<u8> = octets.take(5).collect();
     // At the end of a chunk it is given the benefit of the doubt.
     let cut = start.len() < 5 && bytes.len().saturating_sub(at) < super::sniff::OVERLAP;
-    cut || matches!(start.as_slice(), [0x30, 0x82, 1.., _, 0x30 | 2])
+    cut || matches!(start.as_slice(), [0x30, 0x82, 1..=255, _, 0x30 | 2])
 }
 
 /// The element that begins here, no longer than `most` octets, and where its text ends.
