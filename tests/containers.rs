@@ -249,7 +249,10 @@ fn an_image_by_buildah() {
     let found = f.scan();
     let places = f.places(&found);
     assert_eq!(places.len(), 1, "{places:?}");
-    assert!(places[0].starts_with("img/blobs/sha256/") && places[0].ends_with("!/opt/stays.der"), "{places:?}");
+    assert!(
+        places[0].starts_with("img/blobs/sha256/") && places[0].ends_with("!/opt/stays.der"),
+        "{places:?}"
+    );
     assert_eq!(found.blind_spots()[0]["reason"], "excluded", "{:?}", found.blind_spots());
 }
 
@@ -284,8 +287,11 @@ fn octets_in_the_source_of_a_program() {
         "c.rs#1",
     );
     // What merely begins like one.
-    fs::write(f.tree.join("table.c"), format!("int t[] = {{ 0x30, 0x82, 0x01, 0x00, {} }};\n", "0x30, ".repeat(300)))
-        .unwrap();
+    fs::write(
+        f.tree.join("table.c"),
+        format!("int t[] = {{ 0x30, 0x82, 0x01, 0x00, {} }};\n", "0x30, ".repeat(300)),
+    )
+    .unwrap();
     let found = f.scan();
     expected.sort();
     assert_eq!(f.places(&found), expected);

@@ -59,7 +59,8 @@ fn an_issuer_that_dies_before_what_is_bundled_with_it() {
         assert_eq!(of(&found, "chain-expires-first"), expected, "{name}: {:#}", found.0);
         found
     };
-    let (one, two) = (authority.issue(&Request::server().days(80)), authority.issue(&Request::server().days(90)));
+    let (one, two) =
+        (authority.issue(&Request::server().days(80)), authority.issue(&Request::server().days(90)));
     let found = check("bundles", &[(&one, "a/fullchain.pem"), (&two, "b/bundle.pem")], &["critical"]);
     let finding = found.finding("chain-expires-first");
     assert_eq!(finding["locations"].as_array().map(Vec::len), Some(2), "{finding:#}");
@@ -78,7 +79,8 @@ fn an_issuer_that_dies_before_what_is_bundled_with_it() {
 fn what_a_configuration_still_names_and_others_no_longer_trust() {
     let lab = Lab::new("filed-retired");
     let authority = Authority::new(&lab);
-    let request = |from: i64, until: i64| Request::new(&["writer.test"]).between(from_now(from), from_now(until));
+    let request =
+        |from: i64, until: i64| Request::new(&["writer.test"]).between(from_now(from), from_now(until));
     let (old, new) = (authority.issue(&request(-200, 160)), authority.issue(&request(-95, 265)));
     let build = |name: &str, used: &Leaf| {
         let tree = lab.subfolder(name);
@@ -178,7 +180,11 @@ fn who_asks_for_a_client_certificate() {
         let finding = found.finding("client-certificate-expires");
         let at = finding["evidence"]["accepted_at"].as_array().map_or(0, Vec::len);
         let hint = finding["hint"].as_str().unwrap_or_default();
-        assert_eq!((at > 0, hint.contains("ask for certificates of its issuer")), (accepted, accepted), "{finding:#}");
+        assert_eq!(
+            (at > 0, hint.contains("ask for certificates of its issuer")),
+            (accepted, accepted),
+            "{finding:#}"
+        );
         let shown = run::finished(notafter(&[&["show"], &words[..]].concat()).output().expect("it runs"));
         assert_eq!(shown.out.contains("may sign in"), accepted, "{}", shown.out);
     };
@@ -244,7 +250,12 @@ fn the_state_of_cert_manager_in_a_file() {
         found
     };
     check("healthy", (-20, 70, 40), false, &[]);
-    let found = check("failing", (-70, 20, -10), true, &[("renewal-failing", "warning"), ("renewal-overdue", "warning")]);
+    let found = check(
+        "failing",
+        (-70, 20, -10),
+        true,
+        &[("renewal-failing", "warning"), ("renewal-overdue", "warning")],
+    );
     let failing = found.finding("renewal-failing");
     let (summary, hint) = (failing["summary"].as_str().unwrap_or(""), failing["hint"].as_str().unwrap_or(""));
     assert!(summary.contains("failed 3 times") && summary.contains("wrong status code '404'"), "{failing:#}");

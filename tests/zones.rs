@@ -97,9 +97,7 @@ fn a_zone_that_wants_a_key() {
     let authority = Authority::new(&lab);
     let Some(web) = need(nginx::start(&lab, &authority.issue(&Request::server()))) else { return };
     let port = web.address().port();
-    let mut records = format!(
-        "www A 127.0.0.1\n_x._tcp SRV 0 0 {port} www\n_y._tcp SRV 0 0 {port} zzz\n"
-    );
+    let mut records = format!("www A 127.0.0.1\n_x._tcp SRV 0 0 {port} www\n_y._tcp SRV 0 0 {port} zzz\n");
     for n in 0..4000 {
         records += &format!("txt-{n} TXT \"{}\"\n", "x".repeat(80));
     }
@@ -133,7 +131,10 @@ fn a_zone_that_wants_a_key() {
         handed_out(&scan(&[&target, "--ports", "1", "--tsig-file", &good]));
         let secret = file("secret", format!("{}\n", key.secret));
         let table = |tsig: String| {
-            file("notafter.toml", format!("[[source]]\nkind = \"zone\"\nzones = [\"x.test\"]\ntsig = {tsig}\n"))
+            file(
+                "notafter.toml",
+                format!("[[source]]\nkind = \"zone\"\nzones = [\"x.test\"]\ntsig = {tsig}\n"),
+            )
         };
         let named = table(format!(
             "{{ name = \"{}\", algorithm = \"{algorithm}\", secret = {{ file = \"{secret}\" }} }}",
@@ -160,7 +161,11 @@ fn a_zone_that_wants_a_key() {
         assert_eq!(found.blind_spots()[0]["reason"], "permission-denied", "{:#}", found.0);
         let plain = table("{ name = \"acme\", secret = \"c2VjcmV0\" }".to_owned());
         let said = run::run(&["scan", "--config", &plain, &target]);
-        assert!(said.code == 2 && said.err.contains("`tsig`") && !said.err.contains("c2VjcmV0"), "{}", said.err);
+        assert!(
+            said.code == 2 && said.err.contains("`tsig`") && !said.err.contains("c2VjcmV0"),
+            "{}",
+            said.err
+        );
     }
 }
 

@@ -24,7 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = search::read(bytes);
     let path: Vec<[u8; 32]> = path_of(bytes).unwrap_or_else(|| bytes.as_chunks::<32>().0.to_vec());
     if let Some((sizes, _)) = bytes.split_first_chunk::<16>() {
-        let [first, second] = [0, 8].map(|at| u64::from_le_bytes(sizes[at..at + 8].try_into().unwrap_or_default()));
+        let [first, second] =
+            [0, 8].map(|at| u64::from_le_bytes(sizes[at..at + 8].try_into().unwrap_or_default()));
         // Nobody finds a path to roots of their own choice in this short a time.
         assert!(!is_beginning((first.max(1), &[1; 32]), (second.max(2), &[2; 32]), &path));
     }

@@ -8,7 +8,9 @@ use notafter_pki::dns::tsig::{Algorithm, Key};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = std::str::from_utf8(bytes).map(Key::of_file);
-    let Ok(key) = Algorithm::parse("hmac-sha256").and_then(|one| Key::new("fuzz", one, "c2VjcmV0")) else { return };
+    let Ok(key) = Algorithm::parse("hmac-sha256").and_then(|one| Key::new("fuzz", one, "c2VjcmV0")) else {
+        return;
+    };
     let asked = question(1, "fuzz.test", 252, false).unwrap_or_default();
     let Ok((_, mac)) = key.sign(&asked, 1_000_000) else { return };
     let mut exchange = key.exchange(&mac);

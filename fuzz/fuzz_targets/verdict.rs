@@ -11,7 +11,8 @@ use notafter_pki::verdict::{Profile, Purpose, Question, Rules, ServerName, judge
 
 fuzz_target!(|bytes: &[u8]| {
     let opened = open(bytes, &[], &Limits { found: 16, ..Limits::default() });
-    let all: Vec<Certificate<'_>> = opened.certificates().filter_map(|der| Certificate::parse(der).ok()).collect();
+    let all: Vec<Certificate<'_>> =
+        opened.certificates().filter_map(|der| Certificate::parse(der).ok()).collect();
     let Some((leaf, sent)) = all.split_first() else { return };
     let name = "a.test".parse::<ServerName>().ok();
     for profile in [Profile::Common, Profile::Rfc5280, Profile::WebPki] {

@@ -3,8 +3,8 @@
 //! Fixed days fail in both directions: 30 days is a false alarm for a healthy 47-day certificate and
 //! far too late for a root. So each step is a share of the lifetime with a cap in days.
 
-use crate::finding::Severity;
 use crate::UnixTime;
+use crate::finding::Severity;
 use notafter_pki::time::DAY;
 
 /// The three steps before a deadline, in seconds before it.

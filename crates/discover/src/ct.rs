@@ -38,8 +38,8 @@ use crate::named_file;
 use crate::sources::{Given, SourceKind};
 use filter::Watched;
 use head::Head;
-use proof::Doubt;
 use log::{Api, Log, TILE, failure, fetch};
+use proof::Doubt;
 
 /// The line in the list of sources.
 pub const KIND: SourceKind = SourceKind {

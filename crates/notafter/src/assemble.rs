@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use notafter_act::secret::Secret;
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::joints::{Cx, Source};

@@ -10,7 +10,7 @@ use notafter_pki::time::DAY;
 use crate::UnixTime;
 use crate::deadline::Ladder;
 use crate::dossier::{AnchorView, Dossier};
-use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::finding::{Finding, Kind, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 use crate::location::Location;
 

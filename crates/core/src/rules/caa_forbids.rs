@@ -84,11 +84,7 @@ const AUTHORITIES: &[Authority] = &[
         source: CCADB,
     },
     Authority { names: &["hellenic academic"], domains: &["harica.gr"], source: CCADB },
-    Authority {
-        names: &["identrust"],
-        domains: &["identrust.com", "www.identrust.com"],
-        source: CCADB,
-    },
+    Authority { names: &["identrust"], domains: &["identrust.com", "www.identrust.com"], source: CCADB },
     Authority {
         names: &["swisssign"],
         domains: &["swisssign.com", "swisssign.net", "swisssign.ch", "swisssign.li", "swisssign.org"],

@@ -266,8 +266,7 @@ pub(crate) mod tests {
     fn path(leaves: &[Hash], first: u64) -> Vec<Hash> {
         let hash = |(start, length): (u64, u64)| root(&leaves[start as usize..(start + length) as usize]);
         let joined_up = |run| {
-            let trees: Vec<Hash> =
-                trees(run).into_iter().map(|(h, n)| hash((n << h, 1 << h))).collect();
+            let trees: Vec<Hash> = trees(run).into_iter().map(|(h, n)| hash((n << h, 1 << h))).collect();
             joined(&trees).unwrap()
         };
         runs(first, leaves.len() as u64)

@@ -210,43 +210,48 @@ fn a_log_in_tiles_is_read_on_where_it_was_left() {
     assert_eq!(run(&[], settings, &note).iter().filter(|(_, seen)| seen.is_err()).count(), 0);
 }
 
-/// The tree that sunlight made of 300 entries, with its key; what it is the continuation of, and what not.
+/// The hashes of a real log (navigli2025h2, run by sunlight) at two times: when it had 778 entries, and 1024.
 #[test]
 fn a_tree_that_a_real_log_made() {
     let corpora = std::env::var_os("NOTAFTER_CORPORA").map(PathBuf::from);
-    let tree = corpora.map(|root| root.join("ct/cmd/skylight/testdata/tree")).filter(|tree| tree.is_dir());
+    let tree = corpora.map(|root| root.join("ct/testdata/navigli2025h2")).filter(|tree| tree.is_dir());
     let Some(tree) = tree else { return not_run() };
     let web = Web::default();
     let url = web.start();
-    let read = |path: &str| {
-        let bytes = std::fs::read(tree.join(path)).unwrap();
+    let hashes = |path: &str| -> Vec<proof::Hash> {
+        let bytes = std::fs::read(tree.join("tile/0").join(path)).unwrap();
         if !bytes.starts_with(&[0x1f, 0x8b]) {
-            return bytes;
+            return bytes.as_chunks::<32>().0.to_vec();
         }
         let mut out = Vec::new();
         flate2::read::MultiGzDecoder::new(&*bytes).read_to_end(&mut out).unwrap();
-        out
+        out.as_chunks::<32>().0.to_vec()
     };
-    for path in ["checkpoint", "tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"] {
-        web.put(path, read(path));
+    let full: Vec<Vec<proof::Hash>> = ["000", "001", "002", "003"].map(hashes).to_vec();
+    let earlier = [&full[..3].concat()[..], &hashes("003.p/10")].concat();
+    let leaves = full.concat();
+    assert_eq!((earlier.len(), leaves.len()), (778, 1024));
+    for (n, tile) in full.iter().enumerate() {
+        web.put(format!("tile/0/{n:03}"), tile.concat());
     }
-    let about: serde_json::Value = serde_json::from_slice(&read("log.v3.json")).unwrap();
-    let mut leaves: Vec<proof::Hash> = read("tile/0/000").as_chunks::<32>().0.to_vec();
-    leaves.extend(read("tile/0/001.p/44").as_chunks::<32>().0);
-    let settings = serde_json::json!({"domains": ["ours.test"], "logs": [{"url": url, "key": about["key"]}]});
+    let above: Vec<proof::Hash> = full.iter().map(|tile| proof::tests::root(tile)).collect();
+    web.put("tile/1/000.p/4", above.concat());
+    web.head(1024, &proof::tests::root(&leaves));
+    let settings = serde_json::json!({"domains": ["ours.test"], "logs": [{"url": url, "api": "static-ct"}]});
     let since = |size: usize, root: [u8; 32]| {
-        let place = serde_json::json!({"next": 300, "size": size, "root": hex(&root)});
+        let place = serde_json::json!({"next": 1024, "size": size, "root": hex(&root)});
         let memory = serde_json::json!({"logs": {url.clone(): place}});
         let note = Arc::new(Note(Mutex::new(Some(memory.to_string().into_bytes()))));
         run(&[], settings.clone(), &note)
     };
-    for size in [1, 2, 3, 255, 256, 257, 299, 300] {
+    assert_eq!(since(778, proof::tests::root(&earlier)), []);
+    for size in [1, 2, 3, 255, 256, 257, 513, 1023, 1024] {
         let begun = proof::tests::root(&leaves[..size]);
         assert_eq!(since(size, begun), [], "{size}");
         let mut other = begun;
         other[0] ^= 1;
         let found = since(size, other);
-        let sign = if size == 300 { "another tree" } else { "two histories" };
+        let sign = if size == 1024 { "another tree" } else { "two histories" };
         assert!(matches!(&found[..], [(_, Err(why))] if why.contains(sign)), "{size}: {found:?}");
     }
 }

@@ -104,10 +104,12 @@ impl TransferKey {
 /// # Errors
 /// A sentence and a hint.
 pub(crate) fn transfer_key(order: &Order<'_>) -> Result<Option<TransferKey>, NoTarget> {
-    let wrong = |message: String| NoTarget {
+    let wrong = |message: String| {
+        NoTarget {
         message: format!("`tsig`: {message}"),
         hint: r#"tsig = { name = "transfer", algorithm = "hmac-sha256", secret = { file = "/etc/notafter/tsig" } }"#
             .to_owned(),
+    }
     };
     let Some(table) = order.settings.get("tsig") else {
         return Ok(order.given.tsig.clone().map(TransferKey::Whole));
@@ -123,7 +125,8 @@ pub(crate) fn transfer_key(order: &Order<'_>) -> Result<Option<TransferKey>, NoT
         return Err(wrong(format!("`{}` is no key of it", other.escape_debug())));
     }
     let text = |key: &str| table.get(key).and_then(Value::as_str);
-    let name = text("name").ok_or_else(|| wrong("it needs `name`, the key's name at the name server".to_owned()))?;
+    let name =
+        text("name").ok_or_else(|| wrong("it needs `name`, the key's name at the name server".to_owned()))?;
     let algorithm = match table.get("algorithm") {
         None => "hmac-sha256",
         Some(value) => value.as_str().ok_or_else(|| wrong("`algorithm` is a text".to_owned()))?,

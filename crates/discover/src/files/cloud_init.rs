@@ -101,8 +101,7 @@ fn message(bytes: &[u8], depth: u32, out: &mut Vec<Part>) {
 
 /// The headers before the first empty line, and what comes behind it.
 fn split(bytes: &[u8]) -> (Headers, &[u8]) {
-    let mut headers =
-        Headers { kind: String::new(), boundary: None, name: None, encoding: String::new() };
+    let mut headers = Headers { kind: String::new(), boundary: None, name: None, encoding: String::new() };
     let mut rest = bytes;
     let mut field = String::new();
     loop {

@@ -117,8 +117,7 @@ fn document<'b>(path: &str, bytes: &'b [u8]) -> Option<&'b str> {
     }
     let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     let json = matches!(start.first(), Some(b'{' | b'['));
-    let named =
-        [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending)) || cloud_init::is_config(start);
+    let named = [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending)) || cloud_init::is_config(start);
     let object =
         || start.starts_with(b"apiVersion:") || memchr::memmem::find(bytes, b"\napiVersion:").is_some();
     let yaml = named || !start.starts_with(b"-----BEGIN") && object();

@@ -368,7 +368,8 @@ mod tests {
             &[("manifest.json", r#"[{"Config":"x","Layers":["1/layer.tar","2/layer.tar"]}]"#)],
             &[&["1/layer.tar", "2/layer.tar"]],
         );
-        let (manifest, other) = (r#"{"layers":[{"digest":"sha256:ab"}]}"#, r#"{"layers":[{"digest":"sha256:cd"}]}"#);
+        let (manifest, other) =
+            (r#"{"layers":[{"digest":"sha256:ab"}]}"#, r#"{"layers":[{"digest":"sha256:cd"}]}"#);
         check(&[("blobs/sha256/1", manifest)], &[&["blobs/sha256/ab"]]);
         // What the index does not lead to is left over from an earlier image.
         let list = r#"{"manifests":[{"digest":"sha256:3"}, {"digest":"sha256:3"}]}"#;

@@ -71,13 +71,8 @@ pub(super) fn report(shared: &Shared) {
     let all = std::mem::take(&mut *shared.layouts.lock().unwrap_or_else(PoisonError::into_inner));
     let markers = Markers::new();
     for (layout, mut blobs) in all.blobs {
-        let facts = FileFacts {
-            mode: 0,
-            uid: 0,
-            owner: None,
-            mtime: UnixTime(0),
-            reachable_by_others: false,
-        };
+        let facts =
+            FileFacts { mode: 0, uid: 0, owner: None, mtime: UnixTime(0), reachable_by_others: false };
         let place = Location::file(bytes_of(&layout), "");
         let mut members = Members::of_layout(shared, &markers, place, facts);
         let mut opener = Opener::new(shared);

@@ -246,8 +246,7 @@ impl<'s> Opener<'s> {
 
     /// A blob of an image layout: an archive is read as one of its layers, anything else noted and read as a file.
     pub(super) fn blob(&mut self, path: &Path, members: &mut Members<'_>) {
-        let flags =
-            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
         let opened = self.open(path, flags | self.no_atime);
         let stat = opened.and_then(|file| rustix::fs::fstat(&file).map(|stat| (file, stat)));
         let Ok((file, stat)) = stat else { return self.walked(path) };

@@ -110,7 +110,8 @@ pub(super) fn open(
         any = true;
         let (streams, inflated) = (budget.streams.get(), budget.inflated.get());
         if streams == 0 || inflated == 0 {
-            let detail = "there are more compressed streams in it than are opened: the rest was not looked at";
+            let detail =
+                "there are more compressed streams in it than are opened: the rest was not looked at";
             visitor.blind(place, Reason::TooLarge, detail.to_owned());
             return true;
         }

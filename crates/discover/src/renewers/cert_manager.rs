@@ -22,7 +22,9 @@ pub(super) const RENEWER: Renewer = Renewer {
     homes: &[],
     home_of: |path, start| {
         let named = path.extension().is_some_and(|e| matches!(e.to_str(), Some("yaml" | "yml" | "json")));
-        let state = named && says(start, &["cert-manager.io/"]) && says(start, &["renewalTime", "notAfter", "conditions"]);
+        let state = named
+            && says(start, &["cert-manager.io/"])
+            && says(start, &["renewalTime", "notAfter", "conditions"]);
         path.parent().filter(|_| state).map(Path::to_path_buf)
     },
     read,
@@ -125,7 +127,8 @@ fn certificate(state: &mut State<'_>, one: &Object, all: &[Object]) {
     let at = At { line: one.node.line.max(1), ..At::file(&one.file) };
     let mut out = Renewed::new("cert-manager", &format!("{namespace}/{name}"), at);
     let spec = one.node.get("spec");
-    let texts = |node: &Node| node.items().iter().filter_map(Node::text).map(str::to_owned).collect::<Vec<_>>();
+    let texts =
+        |node: &Node| node.items().iter().filter_map(Node::text).map(str::to_owned).collect::<Vec<_>>();
     out.names = texts(spec.get("dnsNames"));
     out.names.extend(texts(spec.get("ipAddresses")));
     if let Some(common) = spec.get("commonName").text().filter(|c| !out.names.iter().any(|n| n == c)) {
@@ -145,12 +148,15 @@ fn certificate(state: &mut State<'_>, one: &Object, all: &[Object]) {
         .iter()
         .filter(|o| o.is("CertificateRequest", "cert-manager.io") && o.namespace() == namespace)
         .filter(|o| {
-            o.is_owned_by("Certificate", one) || o.annotation("cert-manager.io/certificate-name") == Some(name)
+            o.is_owned_by("Certificate", one)
+                || o.annotation("cert-manager.io/certificate-name") == Some(name)
         })
         .collect();
     let holds = |o: &&Object| {
-        let of_secret =
-            o.kind() == "Secret" && o.namespace() == namespace && !secret.is_empty() && o.meta("name") == secret;
+        let of_secret = o.kind() == "Secret"
+            && o.namespace() == namespace
+            && !secret.is_empty()
+            && o.meta("name") == secret;
         of_secret && o.node.at(&["data", "tls.crt"]).is_some()
     };
     let issued = requests.iter().filter(|o| o.node.at(&["status", "certificate"]).is_some());
@@ -165,7 +171,10 @@ fn certificate(state: &mut State<'_>, one: &Object, all: &[Object]) {
             "cert-manager's {namespace}/{name} keeps a certificate in the Secret {secret}{}: none of the files here holds it, so that \
              it cannot be judged{}; write out secrets or certificaterequests beside it",
             ends.unwrap_or_default(),
-            out.failures.as_ref().map(|f| format!(" (its last attempt failed: {})", f.message)).unwrap_or_default()
+            out.failures
+                .as_ref()
+                .map(|f| format!(" (its last attempt failed: {})", f.message))
+                .unwrap_or_default()
         );
         state.out.blind.push(crate::configs::Blind { at: out.at.clone(), reason: Reason::NotFound, why });
     }
@@ -186,7 +195,8 @@ fn attempts(one: &Object, requests: &[&Object], all: &[Object]) -> (Option<Faile
                 let kind = challenge.node.at(&["spec", "type"]).text();
                 solver = solver.or_else(|| kind.map(|kind| kind.to_ascii_lowercase()));
                 let waits = challenge.node.at(&["status", "state"]).text() != Some("valid");
-                let said = challenge.node.at(&["status", "reason"]).text().filter(|text| waits && !text.is_empty());
+                let said =
+                    challenge.node.at(&["status", "reason"]).text().filter(|text| waits && !text.is_empty());
                 let since = challenge.instant(&["metadata", "creationTimestamp"]);
                 if let (Some(said), Some(since)) = (said, since) {
                     reason = reason.filter(|(at, _)| *at > since).or(Some((since, said.to_owned())));
@@ -222,7 +232,8 @@ fn attempts(one: &Object, requests: &[&Object], all: &[Object]) -> (Option<Faile
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let once = Failed::more(None, latest, &message, &one.file);
     let known = failed.iter().filter(|(at, _)| *at > valid_from).count() as u32;
-    let failures = Failed { count: count.unwrap_or(1).max(known).max(1), first: first.unwrap_or(latest), ..once };
+    let failures =
+        Failed { count: count.unwrap_or(1).max(known).max(1), first: first.unwrap_or(latest), ..once };
     (Some(failures), solver)
 }
 
@@ -238,7 +249,8 @@ fn broken(one: &Object, requests: &[&Object]) -> Vec<String> {
     if let Some(ready) = ready {
         let since = ready.since.map(|t| format!(" since {t}")).unwrap_or_default();
         // While the first one is on its way, nothing is broken.
-        let waits = matches!(ready.reason, "DoesNotExist" | "Pending" | "InProgress") && one.condition("Issuing").is_some_and(|c| c.is);
+        let waits = matches!(ready.reason, "DoesNotExist" | "Pending" | "InProgress")
+            && one.condition("Issuing").is_some_and(|c| c.is);
         if !waits {
             out.push(format!("it is not ready{since} ({}): {}", ready.reason, ready.message));
         }
@@ -267,14 +279,20 @@ mod tests {
     fn one_that_goes_well() {
         let found = of(&[("/d/certs.yaml", GOOD), ("/d/secrets.yaml", SECRET)]);
         let [one] = found.renewed.as_slice() else { panic!("{found:?}") };
-        assert_eq!((one.lineage.as_str(), one.names.join(" ").as_str()), ("shop/web", "web.test www.web.test"));
+        assert_eq!(
+            (one.lineage.as_str(), one.names.join(" ").as_str()),
+            ("shop/web", "web.test www.web.test")
+        );
         assert_eq!(one.planned, parse("2026-10-31T00:00:00Z"));
         assert_eq!(one.certificates, [PathBuf::from("/d/secrets.yaml")]);
         assert_eq!(one.server.as_deref(), Some("ClusterIssuer le"));
         assert!(one.failures.is_none() && one.broken.is_empty() && one.resident && found.blind.is_empty());
         // Without the certificate, that is said.
         let found = of(&[("/d/certs.yaml", GOOD)]);
-        assert!(found.blind[0].why.contains("web-tls") && found.blind[0].why.contains("2026-11-30"), "{found:?}");
+        assert!(
+            found.blind[0].why.contains("web-tls") && found.blind[0].why.contains("2026-11-30"),
+            "{found:?}"
+        );
         // A wish is no state.
         let wish = GOOD.split("  status:").next().unwrap();
         assert!(of(&[("/d/certs.yaml", wish)]).renewed.is_empty());
@@ -292,7 +310,10 @@ mod tests {
              - apiVersion: acme.cert-manager.io/v1\n  kind: Challenge\n  metadata:\n    name: c\n    namespace: shop\n    \
              creationTimestamp: \"2026-11-01T00:00:00Z\"\n    ownerReferences: [{{kind: Order, name: o}}]\n  spec: {{type: HTTP-01}}\n  \
              status: {{state: invalid, reason: \"wrong status code '404', expected '200'\"}}\n",
-            GOOD.replace("status: \"True\", reason: Ready, message: ok", "status: \"False\", reason: Failed, message: no")
+            GOOD.replace(
+                "status: \"True\", reason: Ready, message: ok",
+                "status: \"False\", reason: Failed, message: no"
+            )
         );
         let found = of(&[("/d/all.yaml", &failing)]);
         let [one] = found.renewed.as_slice() else { panic!("{found:?}") };

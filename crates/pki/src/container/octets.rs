@@ -118,7 +118,8 @@ impl Octets<'_> {
                 }
                 [b'\\', digits @ ..] if digits.first().is_some_and(|b| matches!(b, b'0'..=b'7')) => {
                     let digits = digits.iter().take(3).take_while(|b| matches!(b, b'0'..=b'7'));
-                    let (value, n) = digits.fold((0u32, 0), |(v, n), b| (v << 3 | u32::from(b - b'0'), n + 1));
+                    let (value, n) =
+                        digits.fold((0u32, 0), |(v, n), b| (v << 3 | u32::from(b - b'0'), n + 1));
                     (u8::try_from(value).ok()?, 1 + n)
                 }
                 [b'\\', letter, ..] => {
@@ -137,7 +138,8 @@ impl Octets<'_> {
                 }
                 // The next string goes on where this one ends.
                 [end, after @ ..] if *end == quote => {
-                    let blank = |b: &&u8| b.is_ascii_whitespace() || matches!(**b, b'\\' | b'+' | b'b' | b'(');
+                    let blank =
+                        |b: &&u8| b.is_ascii_whitespace() || matches!(**b, b'\\' | b'+' | b'b' | b'(');
                     let between = after.iter().take(64).take_while(blank).count();
                     if after.get(between) != Some(&quote) {
                         return None;

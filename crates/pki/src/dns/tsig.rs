@@ -77,7 +77,8 @@ impl Key {
         let bare: Zeroizing<String> = Zeroizing::new(secret.split_whitespace().collect());
         let octets = Zeroizing::new(base64::decode(bare.as_bytes()));
         // What is decoded passes over what is no base64.
-        let is_whole = Zeroizing::new(base64::encode(&octets)).trim_end_matches('=') == bare.trim_end_matches('=');
+        let is_whole =
+            Zeroizing::new(base64::encode(&octets)).trim_end_matches('=') == bare.trim_end_matches('=');
         if octets.is_empty() || !is_whole {
             return Err("the secret of the key is not base64\nhint: what stands behind `secret` in the name server's configuration".to_owned());
         }
