@@ -181,6 +181,187 @@ fn what_a_later_layer_deletes_is_not_in_the_image() {
     );
     let found = f.scan();
     assert_eq!(f.places(&found), ["image.tar!/1.tar!/etc/stays.pem#1", "image.tar!/2.tar!/opt/new.pem"]);
+    let [spot] = found.blind_spots() else { panic!("{:?}", found.blind_spots()) };
+    assert_eq!(spot["reason"], "excluded");
+    assert!(spot["location"].as_str().is_some_and(|l| l.ends_with("image.tar!/1.tar")), "{spot}");
+}
+
+/// The same in a layout as a folder, where each layer is a file of its own; beside it what is left of an earlier image.
+#[test]
+fn a_layout_is_judged_by_its_index() {
+    let f = Folder::new("layout");
+    let put = "put() { n=$(sha256sum < $1 | cut -d' ' -f1); mv $1 $T/img/blobs/sha256/$n; echo $n; }; \
+               mkdir -p $T/img/blobs/sha256 etc opt/app; cp c.pem etc/gone.pem; cp c.pem etc/stays.pem; cp c.pem opt/app/old.pem; \
+               tar -czf 1 etc opt; rm etc/*.pem opt/app/*; touch etc/.wh.gone.pem opt/app/.wh..wh..opq; cp c.der opt/app/new.der; \
+               tar -c etc opt | zstd -q > 2; rm -r etc opt; mkdir old; cp c.pem old/left.pem; tar -cf 3 old; \
+               A=$(put 1); B=$(put 2); C=$(put 3); \
+               image() { printf '{\"schemaVersion\":2,\"layers\":[{\"digest\":\"sha256:%s\"},{\"digest\":\"sha256:%s\"}]}' $1 $2; }; \
+               image $A $B > m; M=$(put m); image $A $C > o; put o > /dev/null; \
+               printf '{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"sha256:%s\",\"platform\":{\"os\":\"linux\"}}]}' $M > l; L=$(put l); \
+               echo '{\"imageLayoutVersion\":\"1.0.0\"}' > $T/img/oci-layout; \
+               printf '{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"sha256:%s\"}]}' $L > $T/img/index.json";
+    if !f.make("zstd", put) {
+        return;
+    }
+    let found = f.scan();
+    let places = f.places(&found);
+    let mut ends: Vec<&str> =
+        places.iter().filter_map(|place| place.split_once("!/").map(|(_, inner)| inner)).collect();
+    ends.sort_unstable();
+    assert_eq!(ends, ["etc/stays.pem#1", "old/left.pem#1", "opt/app/new.der"], "{places:?}");
+    // What the later layer takes away is said, at the layer that still has it.
+    let [spot] = found.blind_spots() else { panic!("{:?}", found.blind_spots()) };
+    let detail = spot["detail"].as_str().unwrap_or("");
+    assert_eq!(spot["reason"], "excluded");
+    assert!(detail.starts_with("2 things") && detail.contains("etc/gone.pem"), "{detail}");
+    assert!(spot["location"].as_str().is_some_and(|l| l.contains("/img/blobs/sha256/")), "{spot}");
+    // Without its index each manifest is an image, and in the other one they are still there.
+    fs::remove_file(f.tree.join("img/index.json")).unwrap();
+    let found = f.scan();
+    assert_eq!(f.places(&found).len(), 5, "{:?}", f.places(&found));
+}
+
+/// An image as buildah really makes one: a file that is there in the first layer and deleted in the second.
+#[test]
+fn an_image_by_buildah() {
+    let f = Folder::new("buildah");
+    let line = "B=\"buildah --root $PWD/store --runroot $PWD/run --storage-driver vfs\"; \
+                one=$($B from scratch); $B copy -q $one c.pem /etc/gone.pem > /dev/null; $B copy -q $one c.der /opt/stays.der > /dev/null; \
+                $B commit -q $one first > /dev/null; two=$($B from --pull-never localhost/first); m=$($B mount $two); rm $m/etc/gone.pem; \
+                $B umount $two > /dev/null; $B commit -q $two second > /dev/null; $B push -q localhost/second oci:$T/img:latest";
+    if !f.make("buildah", "true") {
+        return;
+    }
+    let script = f.work("build.sh");
+    fs::write(&script, line).unwrap();
+    let run = Command::new("sh")
+        .arg("-e")
+        .arg(&script)
+        .env("T", &f.tree)
+        .env("BUILDAH_ISOLATION", "chroot")
+        .current_dir(f.lab.path().join("work"))
+        .output()
+        .expect("a shell");
+    if !run.status.success() {
+        println!("NOT RUN: buildah does not work here: {}", String::from_utf8_lossy(&run.stderr));
+        return;
+    }
+    let found = f.scan();
+    let places = f.places(&found);
+    assert_eq!(places.len(), 1, "{places:?}");
+    assert!(
+        places[0].starts_with("img/blobs/sha256/") && places[0].ends_with("!/opt/stays.der"),
+        "{places:?}"
+    );
+    assert_eq!(found.blind_spots()[0]["reason"], "excluded", "{:?}", found.blind_spots());
+}
+
+#[test]
+fn octets_in_the_source_of_a_program() {
+    let f = Folder::new("octets");
+    let mut expected: Vec<String> = Vec::new();
+    let mut made = |program: &str, line: &str, place: &str| {
+        if f.make(program, line) {
+            expected.push(place.to_owned());
+        }
+    };
+    made("xxd", "xxd -i c.der > $T/xxd.h", "xxd.h#1");
+    made(
+        "xxd",
+        "(echo 'static const uint8_t CERT[] = {'; xxd -p c.der | tr -d '\\n' | sed 's/../0x&,/g'; echo '};') > $T/dense.c",
+        "dense.c#1",
+    );
+    made(
+        "xxd",
+        "(echo 'const char *cert ='; xxd -p -c 16 c.der | sed 's/../\\\\x&/g; s/.*/  \"&\"/'; echo ';') > $T/text.c",
+        "text.c#1",
+    );
+    made(
+        "python3",
+        "python3 -c \"print('CERT =', repr(open('c.der', 'rb').read()))\" > $T/cert.py",
+        "cert.py#1",
+    );
+    made(
+        "python3",
+        "python3 -c \"print('let c: [u8; _] = [' + ', '.join('0x%02x' % b for b in open('c.der', 'rb').read()) + '];')\" > $T/c.rs",
+        "c.rs#1",
+    );
+    // What merely begins like one.
+    fs::write(
+        f.tree.join("table.c"),
+        format!("int t[] = {{ 0x30, 0x82, 0x01, 0x00, {} }};\n", "0x30, ".repeat(300)),
+    )
+    .unwrap();
+    let found = f.scan();
+    expected.sort();
+    assert_eq!(f.places(&found), expected);
+    assert!(found.blind_spots().is_empty(), "{:?}", found.blind_spots());
+}
+
+#[test]
+fn streams_in_an_image_of_flash() {
+    let f = Folder::new("flash");
+    let mut line = "mkdir -p etc/ssl; cp c.pem etc/ssl/ca.pem; tar -cz etc > a; xz -kc c.der > b; zstd -qc c.der > c; \
+                    (cd etc && find . | cpio -o -H newc --quiet) | gzip -9 > d; z() { head -c $1 /dev/zero; }; \
+                    (z 4096; cat a; z 100; cat b; z 31; cat c; z 1; cat d; z 512) > $T/flash.img; \
+                    (z 64; head -c 3000000 /dev/urandom) > $T/noise.bin; \
+                    mkdir up; cp $T/flash.img up/; (cd up && zip -q $T/update.zip flash.img)"
+        .to_owned();
+    for program in ["cpio", "zip", "zstd"] {
+        if !f.make(program, "true") {
+            return;
+        }
+    }
+    line.push_str("; stat -c %s a b c d > sizes");
+    f.make("xz", &line);
+    let sizes = fs::read_to_string(f.work("sizes")).unwrap();
+    let sizes: Vec<usize> = sizes.lines().map(|size| size.parse().unwrap()).collect();
+    let (a, b) = (4096, 4096 + sizes[0] + 100);
+    let c = b + sizes[1] + 31;
+    let d = c + sizes[2] + 1;
+    let inside = |file: &str| {
+        vec![
+            format!("{file}@{a:#x}!/etc/ssl/ca.pem#1"),
+            format!("{file}@{b:#x}"),
+            format!("{file}@{c:#x}"),
+            format!("{file}@{d:#x}!/ssl/ca.pem#1"),
+        ]
+    };
+    let found = f.scan();
+    let mut expected = [inside("flash.img"), inside("update.zip!/flash.img")].concat();
+    expected.sort();
+    assert_eq!(f.places(&found), expected);
+    assert!(found.blind_spots().is_empty(), "{:?}", found.blind_spots());
+}
+
+/// As cloud-init's own `make-mime` writes it: with Python's library for mail.
+#[test]
+fn user_data_of_several_parts() {
+    let f = Folder::new("cloud");
+    let script = "import base64, gzip, sys\n\
+                  from email.mime.multipart import MIMEMultipart\n\
+                  from email.mime.text import MIMEText\n\
+                  pem = open('c.pem').read()\n\
+                  packed = base64.b64encode(gzip.compress(pem.encode())).decode()\n\
+                  config = '#cloud-config\\nwrite_files:\\n- path: /etc/a.pem\\n  encoding: gzip+base64\\n  content: ' + packed + '\\n'\n\
+                  config += '- path: /etc/b.pem\\n  content: |\\n' + ''.join('    ' + l + '\\n' for l in pem.splitlines())\n\
+                  whole = MIMEMultipart()\n\
+                  for kind, name, text in [('cloud-config', 'cloud.cfg', config), ('x-shellscript', 'run.sh', '#!/bin/sh\\ncat > /c.pem <<E\\n' + pem + 'E\\n')]:\n\
+                  \x20   part = MIMEText(text, kind, 'utf-8')\n\
+                  \x20   part.add_header('Content-Disposition', 'attachment', filename=name)\n\
+                  \x20   whole.attach(part)\n\
+                  open(sys.argv[1], 'w').write(whole.as_string())\n";
+    fs::write(f.work("make.py"), script).unwrap();
+    if !f.make("python3", "python3 make.py $T/user-data; gzip -c $T/user-data > $T/user-data.gz") {
+        return;
+    }
+    let found = f.scan();
+    let within = |file: &str| {
+        ["cloud.cfg.write_files[0].content", "cloud.cfg.write_files[1].content", "run.sh"]
+            .map(|value| format!("{file}#{value}"))
+    };
+    assert_eq!(f.places(&found), [within("user-data"), within("user-data.gz")].concat());
+    assert!(found.blind_spots().is_empty(), "{:?}", found.blind_spots());
 }
 
 #[test]

@@ -4,8 +4,9 @@ mod run;
 mod signed;
 
 use notafter_lab::calendar::DAY;
+use notafter_lab::dns::{self, Daemon, Role, Tsig};
 use notafter_lab::servers::nginx;
-use notafter_lab::{Authority, Lab, Request, need};
+use notafter_lab::{Authority, Lab, Port, Request, need};
 use run::scan;
 use signed::Zone;
 
@@ -87,6 +88,85 @@ fn hosts_of_a_zone_are_looked_at_by_name_and_a_refusal_is_said() {
     assert_eq!(found.leaves_at(&unasked).len(), 0, "{:#}", found.0);
     let refused = scan(&[&format!("zone:test@{}", zone.at())]);
     assert_eq!(refused.blind_spots()[0]["reason"], "refused", "{:#}", refused.0);
+}
+
+/// A zone that is only handed out with a key, at knot and at BIND; a long one, which comes in many messages.
+#[test]
+fn a_zone_that_wants_a_key() {
+    let lab = Lab::new("zone-tsig");
+    let authority = Authority::new(&lab);
+    let Some(web) = need(nginx::start(&lab, &authority.issue(&Request::server()))) else { return };
+    let port = web.address().port();
+    let mut records = format!("www A 127.0.0.1\n_x._tcp SRV 0 0 {port} www\n_y._tcp SRV 0 0 {port} zzz\n");
+    for n in 0..4000 {
+        records += &format!("txt-{n} TXT \"{}\"\n", "x".repeat(80));
+    }
+    // The last of all that is sent: only whoever has read every message knows it.
+    records += "zzz A 127.0.0.1\n";
+    for (daemon, algorithm) in
+        [(Daemon::Knot, "hmac-sha256"), (Daemon::Bind, "hmac-sha512"), (Daemon::Bind, "hmac-sha256")]
+    {
+        let zone = dns::Zone::new("guarded.test", &records);
+        let (key, reserved) = (Tsig::new(algorithm), Port::free());
+        let lab = Lab::new("zone-tsig-server");
+        let started = dns::start_at(&lab, daemon, reserved.local(), &[zone], &key, &Role::Guarded);
+        let Some(server) = need(started) else { continue };
+        let target = format!("zone:guarded.test@{}", server.address());
+        let file = |name: &str, text: String| {
+            let path = lab.path().join(name);
+            std::fs::write(&path, text).expect("a file");
+            path.display().to_string()
+        };
+        let written = |name: &str, secret: &str| {
+            format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{secret}\";\n}};\n")
+        };
+        let handed_out = |found: &run::Scan| {
+            for host in ["www", "zzz"] {
+                let place = format!("tls://127.0.0.1:{port}?sni={host}.guarded.test");
+                assert_eq!(found.leaves_at(&place).len(), 1, "{place}: {:#}", found.0);
+            }
+            assert!(found.blind_spots().is_empty(), "{daemon:?}: {:#}", found.0);
+        };
+        let good = file("good.key", written(&key.name, &key.secret));
+        handed_out(&scan(&[&target, "--ports", "1", "--tsig-file", &good]));
+        let secret = file("secret", format!("{}\n", key.secret));
+        let table = |tsig: String| {
+            file(
+                "notafter.toml",
+                format!("[[source]]\nkind = \"zone\"\nzones = [\"x.test\"]\ntsig = {tsig}\n"),
+            )
+        };
+        let named = table(format!(
+            "{{ name = \"{}\", algorithm = \"{algorithm}\", secret = {{ file = \"{secret}\" }} }}",
+            key.name
+        ));
+        handed_out(&scan(&["--config", &named, &target, "--ports", "1"]));
+        let whole = table(format!("{{ file = \"{good}\" }}"));
+        handed_out(&scan(&["--config", &whole, &target, "--ports", "1"]));
+        let refused = |words: &[&str], sign: &str| {
+            let found = scan(&[&[target.as_str(), "--ports", "1"], words].concat());
+            let [spot] = found.blind_spots() else { panic!("{daemon:?}: {:#}", found.0) };
+            let detail = spot["detail"].as_str().expect("a sentence");
+            assert_eq!(spot["reason"], "refused", "{daemon:?}: {:#}", found.0);
+            assert!(detail.contains(sign) && detail.contains("hosts of the zone are not known"), "{detail}");
+            assert!(!found.0.to_string().contains(&key.secret), "{:#}", found.0);
+        };
+        refused(&[], "--tsig-file");
+        let other = file("other.key", written(&key.name, "b3RoZXIgb3RoZXIgb3RoZXIgb3RoZXIgb3RoZXI="));
+        refused(&["--tsig-file", &other], "BADSIG");
+        let unknown = file("unknown.key", written("nobody", &key.secret));
+        refused(&["--tsig-file", &unknown], "BADKEY");
+        let gone = table("{ name = \"acme\", secret = { file = \"/nonexistent/tsig\" } }".to_owned());
+        let found = scan(&["--config", &gone, &target]);
+        assert_eq!(found.blind_spots()[0]["reason"], "permission-denied", "{:#}", found.0);
+        let plain = table("{ name = \"acme\", secret = \"c2VjcmV0\" }".to_owned());
+        let said = run::run(&["scan", "--config", &plain, &target]);
+        assert!(
+            said.code == 2 && said.err.contains("`tsig`") && !said.err.contains("c2VjcmV0"),
+            "{}",
+            said.err
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz [SECONDS]`: a short run of every fuzz target, and what it came to.
+//! `cargo xtask fuzz [SECONDS [TARGET...]]`: a short run of every fuzz target, or of those named, and what it came to.
 //!
 //! Installs cargo-fuzz where it is missing; a nightly compiler must be there. Seeds are copied from the folder
 //! that NOTAFTER_CORPORA names into the git-ignored `fuzz/corpus`, which also keeps what earlier runs found.
@@ -39,21 +39,30 @@ const TARGETS: &[(&str, Suits)] = &[
     ("target", |_| false),
     ("configs", |bytes| bytes.is_ascii()),
     ("renewers", |bytes| bytes.is_ascii()),
+    ("inside", |bytes| bytes.is_ascii() || bytes.starts_with(&[0x1f, 0x8b])),
+    ("sheet", |bytes| bytes.is_ascii() || bytes.starts_with(b"PK")),
+    ("registry", |bytes| bytes.is_ascii()),
+    ("tsig", |bytes| bytes.is_ascii()),
+    ("words", |_| false),
+    ("verdict", |bytes| is_der(bytes) || bytes.starts_with(b"-----BEGIN")),
     ("archive", |bytes| bytes.starts_with(b"PK") || bytes.starts_with(&[0x1f, 0x8b])),
 ];
 
 pub fn run(arguments: &[String]) -> Result<(), String> {
-    let seconds = match arguments {
-        [] => SECONDS,
-        [seconds] => seconds.parse().map_err(|e| format!("{seconds}: {e}"))?,
-        _ => return Err("cargo xtask fuzz [SECONDS]".to_owned()),
+    let (seconds, names) = match arguments {
+        [] => (SECONDS, &[][..]),
+        [seconds, names @ ..] => (seconds.parse().map_err(|e| format!("{seconds}: {e}"))?, names),
     };
+    if let Some(unknown) = names.iter().find(|name| TARGETS.iter().all(|(target, _)| target != name)) {
+        return Err(format!("no target is called {unknown}: cargo xtask fuzz [SECONDS [TARGET...]]"));
+    }
     ensure()?;
     seed()?;
     status(cargo_fuzz().arg("build"))?;
     let mut crashed = Vec::new();
     let mut lines = vec![format!("{:<16}{:>14}{:>10}{:>10}", "target", "executions", "a second", "crashes")];
-    for (target, _) in TARGETS {
+    let wanted = |target: &str| names.is_empty() || names.iter().any(|name| name == target);
+    for (target, _) in TARGETS.iter().filter(|(target, _)| wanted(target)) {
         let before = artifacts(target);
         let mut command = cargo_fuzz();
         let flags = [format!("-max_total_time={seconds}"), "-print_final_stats=1".to_owned()];

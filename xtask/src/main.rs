@@ -23,7 +23,7 @@ cargo xtask drill [WORDS]      play thirty outages and print what the program sa
 cargo xtask chaos [WORDS]      break things while certificates are renewed and count what came of it; --help has the words
 cargo xtask tidy               check the house rules alone
 cargo xtask bench [NAME...]    measure against peers, both sides in one run; --store[=COUNT] the memory alone
-cargo xtask fuzz [SECONDS]     a short run of every fuzz target";
+cargo xtask fuzz [SEC [TARGET]]  a short run of every fuzz target, or of these";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -4,6 +4,7 @@
 //! far too late for a root. So each step is a share of the lifetime with a cap in days.
 
 use crate::UnixTime;
+use crate::finding::Severity;
 use notafter_pki::time::DAY;
 
 /// The three steps before a deadline, in seconds before it.
@@ -29,6 +30,15 @@ pub enum Step {
 }
 
 impl Step {
+    /// How bad it is for most things; `None`: it is not time to speak.
+    pub fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Quiet => None,
+            Self::Warning => Some(Severity::Warning),
+            Self::Critical | Self::Page => Some(Severity::Critical),
+        }
+    }
+
     /// The word used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {

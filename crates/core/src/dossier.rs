@@ -234,7 +234,8 @@ impl ManagedView<'_> {
 pub struct Around<'a> {
     /// Beside it in the same metadata or the same key set, for the same use, and there for longer.
     pub next: Option<&'a Location>,
-    /// For the metadata of an entity: every copy of them that was seen, its own included, where there are several.
+    /// For the metadata of an entity, and its certificates in them: every copy that was seen, its own included, where there
+    /// are several.
     pub copies: Vec<CopyView<'a>>,
     /// For an OpenPGP key: other copies of the same key, which end later or never.
     pub extended: Vec<(&'a Asset, &'a Location)>,
@@ -244,6 +245,27 @@ pub struct Around<'a> {
     pub replaced_by: Option<&'a Location>,
     /// For a key of a key set, and its certificate: tokens that name it, each by one place.
     pub tokens: Vec<(&'a Asset, &'a Location)>,
+    /// For a certificate that may be shown as a client: who asks for such.
+    pub accepted: Accepted<'a>,
+}
+
+/// The endpoints that ask for client certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted<'a> {
+    /// Those that name an issuer of this one.
+    pub named: Vec<&'a Location>,
+    /// Those that name no CA: they may accept any, or tell them apart in another way.
+    pub any: Vec<&'a Location>,
+}
+
+impl Accepted<'_> {
+    /// The first endpoints that name its issuer, in a few words; `None` where there are none.
+    pub fn in_words(&self) -> Option<String> {
+        let first: Vec<&str> = self.named.iter().take(3).map(|place| place.as_str()).collect();
+        let more = self.named.len().saturating_sub(first.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!first.is_empty()).then(|| format!("{}{more}", first.join(", ")))
+    }
 }
 
 /// One copy of the metadata of an entity.
@@ -499,6 +521,12 @@ impl<'a> AssetView<'a> {
             logged: None,
             lapsed: None,
         }
+    }
+
+    /// How long it lives, in seconds; nothing where its beginning or its end is not known.
+    pub fn lifetime(&self) -> i64 {
+        let (begin, end) = (self.asset.not_before, self.asset.not_after);
+        begin.zip(end).map_or(0, |(begin, end)| end.0.saturating_sub(begin.0))
     }
 
     /// Is it in this role anywhere?

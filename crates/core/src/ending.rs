@@ -5,7 +5,7 @@
 
 use crate::UnixTime;
 use crate::calendar::Due;
-use crate::deadline::{Ladder, Step};
+use crate::deadline::Ladder;
 use crate::dossier::{AssetView, Dossier};
 use crate::finding::{Fact, Finding, Kind, Severity, WHEN};
 use crate::inventory::AssetKind;
@@ -73,11 +73,7 @@ pub(crate) fn judge_living(
     let due = due_of(dossier, begin, end);
     let (step, next) = (ending.ladder)(lifetime).step(due.at, now);
     let next = next.or(Some(end.plus(1)));
-    let severity = match step {
-        Step::Quiet => return Verdict::Pass { holds_until: next },
-        Step::Warning => Severity::Warning,
-        Step::Critical | Step::Page => Severity::Critical,
-    };
+    let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
     let summary = match moved(&due, now) {
         None => format!("{title} {} {WHEN}", ending.ends),
         Some(words) => format!("{title} {} on {}, {words}", ending.ends, end.date()),
@@ -116,6 +112,20 @@ pub(crate) fn with_fact(verdict: Verdict, name: &'static str, value: impl Into<F
         Verdict::Found { mut findings, holds_until } => {
             let value = value.into();
             findings.iter_mut().for_each(|finding| finding.evidence.push((name, value.clone())));
+            Verdict::Found { findings, holds_until }
+        }
+        other => other,
+    }
+}
+
+/// The same findings with one more sentence about what to do.
+pub(crate) fn with_hint(verdict: Verdict, more: &str) -> Verdict {
+    match verdict {
+        Verdict::Found { mut findings, holds_until } => {
+            for finding in &mut findings {
+                finding.hint.push_str("; ");
+                finding.hint.push_str(more);
+            }
             Verdict::Found { findings, holds_until }
         }
         other => other,

@@ -6,7 +6,9 @@
 use crate::UnixTime;
 use notafter_pki::time::DAY;
 
-/// Issued from this instant on: so many days at most, and by whose decision. Newest first.
+/// Issued from this instant on: so many days at most, and by whose decision. Newest first. All but the last stand in the
+/// table of the TLS Baseline Requirements, version 2.2.6 of 31 March 2026, section 6.3.2; that one in version 1.6.0,
+/// section 1.2.2.
 pub const LIMITS: &[(UnixTime, i64, &str)] = &[
     (UnixTime(1_868_227_200), 47, "SC-081v3, from 15 March 2029"),
     (UnixTime(1_805_068_800), 100, "SC-081v3, from 15 March 2027"),

@@ -81,22 +81,28 @@ impl Location {
     #[must_use]
     pub fn member(&self, name: &[u8]) -> Self {
         let mut text = String::with_capacity(self.0.len() + name.len() + 8);
-        text.push_str(self.container());
+        // Of an archive that was carved out of something, its offset tells which.
+        text.push_str(self.plain());
         text.push_str("!/");
         encode(trimmed(name), &mut text, true);
         Self(text.into())
     }
 
-    /// So many octets into the file or member at this place.
+    /// So many octets into the file or member at this place; into what was carved out of it, if that is the place.
     #[must_use]
     pub fn offset(&self, octets: u64) -> Self {
-        Self(format!("{}@{octets:#x}", self.container()).into())
+        Self(format!("{}@{octets:#x}", self.plain()).into())
+    }
+
+    /// All before the fragment.
+    fn plain(&self) -> &str {
+        self.0.split('#').next().unwrap_or("")
     }
 
     /// The entry of the file or member at this place with this fragment, percent-encoded already.
     #[must_use]
     pub fn entry(&self, fragment: &str) -> Self {
-        let plain = self.0.split('#').next().unwrap_or("");
+        let plain = self.plain();
         if fragment.is_empty() { Self(plain.into()) } else { Self(format!("{plain}#{fragment}").into()) }
     }
 
@@ -146,8 +152,9 @@ impl Location {
 
     /// The path of a file, percent-decoded, without the fragment; of an archive's member, the path of the archive.
     pub fn path(&self) -> Option<Vec<u8>> {
-        let rest = self.container().strip_prefix("file://")?;
-        Some(decode(rest.split("!/").next()?))
+        let rest = self.container().strip_prefix("file://")?.split("!/").next()?;
+        // An archive that was carved out of the file: no file's name has these octets as they are.
+        Some(decode(rest.split("@0x").next()?))
     }
 
     /// Is this a member of an archive?
@@ -162,7 +169,7 @@ impl Location {
 
     /// The location without its fragment or offset: the file, or the member of an archive, that holds this entry.
     pub fn container(&self) -> &str {
-        let plain = self.0.split('#').next().unwrap_or("");
+        let plain = self.plain();
         match plain.rsplit_once("@0x") {
             Some((file, octets)) if self.is_file() && octets.bytes().all(|b| b.is_ascii_hexdigit()) => file,
             _ => plain,
@@ -399,6 +406,12 @@ mod tests {
         check(&carved, "file:///srv/a.war!/fw.bin@0x1f40");
         assert_eq!(carved.container(), "file:///srv/a.war!/fw.bin");
         check(&carved.entry("1"), "file:///srv/a.war!/fw.bin@0x1f40#1");
+        let packed = Location::file(b"/srv/fw.bin", "").offset(64);
+        check(&packed.member(b"etc/ca.pem").entry("1"), "file:///srv/fw.bin@0x40!/etc/ca.pem#1");
+        check(&packed.offset(16), "file:///srv/fw.bin@0x40@0x10");
+        for inner in [packed.member(b"etc/ca.pem"), packed.offset(16), packed.entry("1"), packed] {
+            assert_eq!(inner.path().as_deref(), Some(&b"/srv/fw.bin"[..]), "{inner}");
+        }
         // What only looks like one is the name of a file.
         for (path, text) in [
             (&b"/srv/a!/b@0x10"[..], "file:///srv/a%21/b%400x10"),

@@ -122,8 +122,7 @@ pub(crate) fn failures<'a>(
 /// Where on the ladder to its end the certificate is: warning at least, critical where it is near.
 pub(crate) fn severity(view: &AssetView<'_>, now: UnixTime) -> (Severity, Option<UnixTime>) {
     let Some(end) = view.asset.not_after else { return (Severity::Warning, None) };
-    let life = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
-    let ladder = Ladder::for_leaf(life);
+    let ladder = Ladder::for_leaf(view.lifetime());
     let critical = end.plus(-ladder.critical);
     match ladder.step(end, now).0 {
         Step::Quiet | Step::Warning => (Severity::Warning, Some(critical)),
@@ -160,6 +159,10 @@ pub(crate) fn by_hand(renewal: &Upkeep) -> String {
         ("dehydrated", _) => "dehydrated --cron".to_owned(),
         ("lego", _) => "lego ... renew".to_owned(),
         ("caddy", _) => "caddy reload --force".to_owned(),
+        ("cert-manager", _) => {
+            let both = renewal.lineage.split_once('/').and_then(|(ns, name)| plain(ns).zip(plain(name)));
+            both.map_or_else(|| "cmctl renew".to_owned(), |(ns, name)| format!("cmctl renew -n {ns} {name}"))
+        }
         // It looks at its store once a day, and at every beginning.
         ("traefik", _) => "systemctl restart traefik".to_owned(),
         _ => format!("{} renew", renewal.tool),
@@ -174,12 +177,14 @@ mod tests {
     #[test]
     fn nothing_odd_gets_into_a_command() {
         let odd = Upkeep { lineage: "a;reboot".into(), names: vec!["$(x)".into()], ..renewal() };
-        for tool in ["certbot", "acme.sh", "lego", "dehydrated", "caddy", "traefik"] {
+        for tool in ["certbot", "acme.sh", "lego", "dehydrated", "caddy", "traefik", "cert-manager"] {
             let one = Upkeep { tool: tool.into(), ..odd.clone() };
             for command in [by_hand(&one), dry_run(&one)] {
                 assert!(!command.contains(['$', ';']), "{command}");
             }
         }
         assert_eq!(by_hand(&renewal()), "certbot renew --cert-name a.test");
+        let one = Renewal { tool: "cert-manager".into(), lineage: "shop/web".into(), ..renewal() };
+        assert_eq!(by_hand(&one), "cmctl renew -n shop web");
     }
 }

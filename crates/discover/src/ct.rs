@@ -10,6 +10,7 @@ pub mod entry;
 pub mod filter;
 pub mod head;
 pub mod log;
+pub mod proof;
 pub mod search;
 
 mod given;
@@ -38,6 +39,7 @@ use crate::sources::{Given, SourceKind};
 use filter::Watched;
 use head::Head;
 use log::{Api, Log, TILE, failure, fetch};
+use proof::Doubt;
 
 /// The line in the list of sources.
 pub const KIND: SourceKind = SourceKind {
@@ -60,6 +62,8 @@ const ENTRIES_MAX: u64 = 4 << 20;
 const FOUND_MAX: usize = 100_000;
 /// So many certificates are fetched one by one from a search service.
 const FETCHED_MAX: usize = 500;
+/// So many earlier heads are kept that are not proved.
+const UNPROVED_MAX: usize = 8;
 /// The answer of a search service, or a file, may have so many octets.
 const LIST_MAX: usize = 64 << 20;
 
@@ -102,6 +106,9 @@ struct Place {
     size: u64,
     /// The root at that size, in hex.
     root: String,
+    /// Sizes and roots of before, of which it is not proved yet that they are the beginning of that tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unproved: Vec<(u64, String)>,
 }
 
 impl Source for Logs {
@@ -195,11 +202,16 @@ impl Run<'_> {
         if let Some(why) = known.as_ref().and_then(|known| doubt(known, &head)) {
             return Err(failure(Reason::Malformed, format!("{}: {why}", log.name())));
         }
+        let unproved = match &known {
+            Some(known) => self.grown(log, api, known, &head).await?,
+            None => Vec::new(),
+        };
         let oldest = head.size.saturating_sub(self.source.newest);
         let mut place = Place {
             next: known.map_or(oldest, |known| known.next.min(head.size)),
             size: head.size,
             root: hex(&head.root),
+            unproved,
         };
         let end = head.size.min(place.next.saturating_add(ENTRIES_MAX));
         let mut found = 0;
@@ -247,6 +259,49 @@ impl Run<'_> {
             return Err(failure(Reason::Budget, detail));
         }
         Ok(())
+    }
+
+    /// Checks that what was shown before is the beginning of what is shown now. What could not be proved, because the log
+    /// did not answer, is said and given back: it has to be proved the next time.
+    async fn grown(
+        &self,
+        log: &Log,
+        api: Api,
+        known: &Place,
+        head: &Head,
+    ) -> Result<Vec<(u64, String)>, Failure> {
+        let own = (known.size, known.root.clone());
+        let shown = known.unproved.iter().cloned().chain([own]);
+        let mut left: Vec<(u64, String)> = Vec::new();
+        let mut said = false;
+        for (size, root) in shown {
+            let Some(octets) = unhex(&root) else { continue };
+            let now = self.cx.clock.now();
+            match log.grew(&self.client, api, (size, octets), head, now).await {
+                Ok(()) => {}
+                Err(Doubt::TwoHistories(why)) => {
+                    return Err(failure(Reason::Malformed, format!("{}: {why}", log.name())));
+                }
+                Err(Doubt::Unproved(why)) => {
+                    if !std::mem::replace(&mut said, true) {
+                        let detail = format!(
+                            "{}: that the {size} entries shown before are the beginning of the {} shown now could not \
+                             be proved ({}); it is asked for again the next time",
+                            log.name(),
+                            head.size,
+                            why.detail
+                        );
+                        self.failed(Location::logged(log.name(), None), failure(why.reason, detail));
+                    }
+                    left.push((size, root));
+                }
+            }
+        }
+        // The oldest and the newest say the most.
+        if left.len() > UNPROVED_MAX {
+            left.drain(1..left.len() + 1 - UNPROVED_MAX);
+        }
+        Ok(left)
     }
 
     /// Several tiles at once, in their order; what comes behind one that failed is left out.
@@ -363,6 +418,16 @@ impl Run<'_> {
             self.put(Location::logged(list, Some(&id)), der, "ct-search");
         }
     }
+}
+
+/// The octets of a hash in hex.
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut out = [0; 32];
+    let digits = text.as_bytes().as_chunks::<2>().0;
+    for (octet, pair) in out.iter_mut().zip(digits) {
+        *octet = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    (text.len() == 64).then_some(out)
 }
 
 /// Why a head cannot be of the log that was known.

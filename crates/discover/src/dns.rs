@@ -11,8 +11,10 @@ use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_pki::dns::message::{Message, question};
+use notafter_pki::dns::tsig::{self, Key};
 use notafter_pki::dns::{Data, Record, kind};
 
 /// A read waits so long at most before it looks whether to stop.
@@ -88,43 +90,64 @@ impl Asker<'_> {
         (message.id == id).then_some(message).ok_or_else(|| format!("{server} answered something else"))
     }
 
-    /// A whole zone, record by record; `false` from `each` ends it.
+    /// A whole zone, record by record; `false` from `each` ends it. With a key, what is handed on was signed with it
+    /// (RFC 8945 section 5.3.1); `now` is the system's time.
     ///
     /// # Errors
-    /// A sentence, also when the server ended in the middle: what came until then was handed on.
+    /// Why, also when the server ended in the middle: what came until then was handed on.
     pub(crate) fn transfer(
         &self,
         server: SocketAddr,
         zone: &str,
+        key: Option<&Key>,
+        now: UnixTime,
         mut each: impl FnMut(Record) -> bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Untransferred> {
         let id = id();
         let asked = question(id, zone, kind::AXFR, false).ok_or_else(|| format!("{zone:?} is no name"))?;
+        let (asked, mac) = match key {
+            Some(key) => key.sign(&asked, now.0)?,
+            None => (asked, Vec::new()),
+        };
+        let mut exchange = key.map(|key| key.exchange(&mac));
         let mut line = Line::open(self, server, self.patience * TRANSFER_PATIENCE)?;
         line.send(&asked)?;
         let mut begun = false;
+        // What came and is not vouched for yet: no more than the messages between two signatures.
+        let mut waiting = Vec::new();
         loop {
-            let message = line.message()?;
+            let bytes = line.bytes()?;
+            let message = line.parse(&bytes)?;
             if message.id != id {
-                return Err(format!("{server} answered something else"));
+                return Err(format!("{server} answered something else").into());
+            }
+            let seal = exchange.as_mut().map(|exchange| exchange.take(&bytes, now.0));
+            if let Some(Err(wrong)) = &seal
+                && (message.code == 0 || *wrong != tsig::Wrong::Unsigned)
+            {
+                return Err(Untransferred::key(server, zone, wrong));
             }
             match message.code {
                 0 => {}
-                5 | 9 => return Err(format!("{server} does not hand out the zone {zone} to us")),
-                3 => return Err(format!("{server} does not know the zone {zone}")),
-                code => return Err(format!("{server} answered with error {code}")),
+                5 | 9 => return Err(Untransferred::refused(server, zone, key.is_some())),
+                3 => return Err(format!("{server} does not know the zone {zone}").into()),
+                code => return Err(format!("{server} answered with error {code}").into()),
             }
             if message.answers.is_empty() {
-                return Err(format!("{server} sent an empty answer for the zone {zone}"));
+                return Err(format!("{server} sent an empty answer for the zone {zone}").into());
             }
-            for record in message.answers {
+            waiting.extend(message.answers);
+            if seal == Some(Ok(false)) {
+                continue;
+            }
+            for record in waiting.drain(..) {
                 // It begins and ends with the SOA of the zone.
                 let soa = matches!(record.data, Data::Soa(_)) && record.owner == zone;
                 if soa && std::mem::replace(&mut begun, true) {
                     return Ok(());
                 }
                 if !begun {
-                    return Err(format!("{server} sent something that is not the zone {zone}"));
+                    return Err(format!("{server} sent something that is not the zone {zone}").into());
                 }
                 if !each(record) {
                     return Ok(());
@@ -135,6 +158,47 @@ impl Asker<'_> {
 
     fn go_on(&self) -> Result<(), String> {
         if self.stop.load(Ordering::Relaxed) { Err("called off".to_owned()) } else { Ok(()) }
+    }
+}
+
+/// Why a zone was not handed out.
+#[derive(Debug)]
+pub(crate) struct Untransferred {
+    /// A sentence.
+    pub(crate) why: String,
+    /// Did the server say no, rather than nothing?
+    pub(crate) refused: bool,
+}
+
+impl From<String> for Untransferred {
+    fn from(why: String) -> Self {
+        Self { why, refused: false }
+    }
+}
+
+impl Untransferred {
+    fn refused(server: SocketAddr, zone: &str, with_key: bool) -> Self {
+        let hint = if with_key {
+            "the key is known there and may not have this zone: allow-transfer in BIND, acl with action transfer in Knot"
+        } else {
+            "where it wants a key, name it: `tsig` in the [[source]], or --tsig-file"
+        };
+        Self { why: format!("{server} does not hand out the zone {zone} to us; {hint}"), refused: true }
+    }
+
+    fn key(server: SocketAddr, zone: &str, wrong: &tsig::Wrong) -> Self {
+        use tsig::Wrong;
+        let hint = match wrong {
+            Wrong::BadTime(_) => "set the clocks of both machines",
+            Wrong::BadKey | Wrong::BadSignature => {
+                "name, algorithm and secret of `tsig` have to be those of the name server's configuration"
+            }
+            Wrong::Unsigned | Wrong::BadTruncation | Wrong::Forged => {
+                "something between us changes the answer, or it is another server"
+            }
+        };
+        let why = format!("{server} does not hand out the zone {zone} to us with this key: {wrong}; {hint}");
+        Self { why, refused: true }
     }
 }
 
@@ -164,11 +228,20 @@ impl<'a> Line<'a> {
     }
 
     fn message(&mut self) -> Result<Message, String> {
+        let bytes = self.bytes()?;
+        self.parse(&bytes)
+    }
+
+    fn bytes(&mut self) -> Result<Vec<u8>, String> {
         let mut length = [0u8; 2];
         self.fill(&mut length)?;
         let mut bytes = vec![0u8; usize::from(u16::from_be_bytes(length))];
         self.fill(&mut bytes)?;
-        Message::parse(&bytes).ok_or_else(|| format!("{} sent what is no answer", self.server))
+        Ok(bytes)
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Message, String> {
+        Message::parse(bytes).ok_or_else(|| format!("{} sent what is no answer", self.server))
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), String> {

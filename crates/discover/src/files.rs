@@ -6,9 +6,12 @@
 //! opened; contents do. Nothing is written, not even access times where that can be avoided.
 
 pub mod archive;
+mod cloud_init;
 mod document;
 mod members;
+mod oci;
 mod open;
+mod packed;
 mod quiet;
 mod read;
 mod servers;
@@ -78,6 +81,7 @@ impl Source for Files {
                     zones: Arc::clone(&zones),
                     quiet: Arc::clone(&quiet),
                     marks: Arc::clone(&marks),
+                    layouts: Mutex::default(),
                 },
             };
             let (done, finished) = tokio::sync::oneshot::channel();
@@ -123,6 +127,8 @@ struct Shared {
     quiet: Arc<Quiet>,
     /// Those in which there is nothing now.
     marks: Arc<Mutex<Vec<u64>>>,
+    /// Image layouts that were met, and the blobs of each: read after the walk, all layers together.
+    layouts: Mutex<oci::Layouts>,
 }
 
 impl Shared {
@@ -146,6 +152,7 @@ struct Walk {
 impl Walk {
     fn run(&self) {
         self.walk();
+        oci::report(&self.shared);
         if !self.shared.stop.load(Ordering::Relaxed) {
             servers::report(&self.shared);
         }
@@ -214,7 +221,9 @@ impl Walk {
         }
         let Some(kind) = entry.file_type() else { return WalkState::Continue };
         if kind.is_file() {
-            opener.walked(path);
+            if !oci::note(&self.shared, path, root) {
+                opener.walked(path);
+            }
         } else if kind.is_dir() {
             if entry.depth() > 0 && entry.metadata().is_ok_and(|m| m.dev() != device) {
                 self.shared.blind(path, Reason::OtherFilesystem, "another file system is mounted here");
@@ -246,6 +255,40 @@ impl Walk {
             None => self.shared.blind(path, Reason::Malformed, error.to_string()),
         }
     }
+}
+
+/// Everything that is looked for within one file that is no archive, without a place to put it: for fuzzing. Gives how
+/// many octets there were in all.
+#[doc(hidden)]
+pub fn inside(bytes: &[u8]) -> usize {
+    struct Octets(usize);
+    impl archive::Visitor for Octets {
+        fn file(&mut self, place: &Location, bytes: &[u8]) {
+            assert_eq!(Location::parse(place.as_str()).as_ref(), Some(place));
+            self.0 += bytes.len();
+        }
+        fn blind(&mut self, _: &Location, _: Reason, _: String) {}
+        fn stopped(&self) -> bool {
+            false
+        }
+    }
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> UnixTime {
+            UnixTime(0)
+        }
+        fn monotonic(&self) -> std::time::Duration {
+            std::time::Duration::ZERO
+        }
+    }
+    let mut octets = Octets(0);
+    for path in ["/x.yaml", "/x"] {
+        octets.0 += document::values(path, bytes).iter().map(|value| value.bytes.len()).sum::<usize>();
+    }
+    let _ = (document::is_worth(bytes), document::references(bytes));
+    let place = Location::file(b"/x", "");
+    packed::open(bytes, &place, &packed::Budget::small(), &Still, &mut octets);
+    octets.0 + members::images_in(bytes)
 }
 
 /// The path from the root of the file system. Links stay as they were named, unless `..` makes the text

@@ -7,6 +7,7 @@
 
 mod acme_sh;
 mod caddy;
+mod cert_manager;
 mod certbot;
 mod credentials;
 mod dates;
@@ -49,6 +50,7 @@ pub const RENEWERS: &[Renewer] = &[
     dehydrated::RENEWER,
     caddy::RENEWER,
     traefik::RENEWER,
+    cert_manager::RENEWER,
 ];
 
 /// What a renewer keeps alive, and how it is doing.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use notafter_core::joints::Source;
+use zeroize::Zeroizing;
 
 use crate::domain::Registries;
 use crate::network::Settings;
@@ -54,6 +55,18 @@ pub struct Given {
     pub beside: Arc<[NetworkTarget]>,
     /// Whom the configuration's sources of registrations ask: about zones that are met, too. Empty: nobody is asked.
     pub registries: Arc<Registries>,
+    /// Makes of a reference to a secret in a table (`{ file = "..." }`) what reads it.
+    pub secret: fn(&serde_json::Value) -> Result<Reveal, String>,
+    /// The key with which zones are asked for, where their table names none: the text of a file as `tsig-keygen` writes it.
+    pub tsig: Option<Reveal>,
+}
+
+/// Reads a secret where it lies now, or says in a sentence why it cannot be read.
+pub type Reveal = Arc<dyn Fn() -> Result<Zeroizing<String>, String> + Send + Sync>;
+
+/// For those who have no secrets: whoever refers to one is told so.
+pub fn no_secrets(_: &serde_json::Value) -> Result<Reveal, String> {
+    Err("no secrets are read here".to_owned())
 }
 
 /// Every kind, in the order of the reference page.

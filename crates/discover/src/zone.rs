@@ -1,5 +1,6 @@
 //! A zone of the DNS as the list of what there is to look at: `zone:example.com@SERVER` by AXFR (RFC 5936),
-//! `zone:example.com@FILE` from a zone file or from BIND's raw copy of one.
+//! `zone:example.com@FILE` from a zone file or from BIND's raw copy of one. Where the server wants it, the transfer is
+//! signed with a shared key (TSIG, RFC 8945).
 //!
 //! First what the zone itself says: when its signatures end, who may issue for its names. Then its hosts: every address
 //! on the chosen ports and on those that SRV, HTTPS and TLSA records name, and whatever is open there under every
@@ -28,7 +29,7 @@ use notafter_pki::dns::{Data, Record, name, raw, text};
 use notafter_pki::statement::Statement;
 use notafter_wire::starttls::Protocol;
 
-use crate::dns::given::{From, Named, zones};
+use crate::dns::given::{self, From, Named, zones};
 use crate::dns::{self, Asker};
 use crate::network::{Network, Settings};
 use crate::resolve::Resolver;
@@ -42,7 +43,7 @@ pub(crate) const KIND: SourceKind = SourceKind {
     doc: "zones of the DNS by transfer or file: their signatures and CAA records, and all hosts in them",
     every: 6 * 3600,
     outside: None,
-    keys: &["zones"],
+    keys: &["zones", "tsig"],
     build: |order| Ok(Box::new(Zones::new(&order)?)),
 };
 
@@ -54,12 +55,15 @@ const FILE_MAX: u64 = 256 << 20;
 /// Zones to look at.
 struct Zones {
     zones: Vec<Named>,
+    /// The key with which transfers are asked for.
+    key: Option<given::TransferKey>,
     given: Given,
 }
 
 impl Zones {
     fn new(order: &Order<'_>) -> Result<Self, NoTarget> {
-        Ok(Self { zones: zones(order, "zone", "zones")?, given: order.given.clone() })
+        let key = given::transfer_key(order)?;
+        Ok(Self { zones: zones(order, "zone", "zones")?, key, given: order.given.clone() })
     }
 }
 
@@ -159,10 +163,23 @@ impl Zones {
     ) -> Result<Found, Fault> {
         let (one, cx, patience) = (one.clone(), cx.clone(), self.given.network.timeout);
         let exclude = self.given.network.exclude.clone();
+        let key = self.key.clone();
         in_thread("zone", move |stop| {
             if let From::File(path) = &one.from {
                 return from_file(&cx, &one.zone, path, &*out);
             }
+            // Read anew for each run: a key that was changed needs no restart.
+            let key = match key.as_ref().map(given::TransferKey::read).transpose() {
+                Ok(key) => key,
+                Err(why) => {
+                    let detail = format!("{why}: the zone {} was not asked for", one.zone);
+                    for server in servers {
+                        let location = Location::zone(server, &one.zone);
+                        out.put(failed(&cx, location, Reason::PermissionDenied, detail.clone()));
+                    }
+                    return Found::default();
+                }
+            };
             let asker = Asker { patience, stop, clock: &*cx.clock };
             let mut best = Found::default();
             for server in servers {
@@ -173,7 +190,9 @@ impl Zones {
                     continue;
                 }
                 let mut reading = Reading::new(&one.zone);
-                let outcome = asker.transfer(server, &one.zone, |record| reading.see(record));
+                let now = cx.clock.now();
+                let outcome =
+                    asker.transfer(server, &one.zone, key.as_ref(), now, |record| reading.see(record));
                 match outcome {
                     Ok(()) => {
                         Progress::add(&cx.progress.attempted, 1);
@@ -183,9 +202,9 @@ impl Zones {
                     }
                     // Called off: that is no answer.
                     Err(_) if stop.load(Ordering::Relaxed) => return reading.found,
-                    Err(why) => {
-                        let reason = if why.contains("hand out") { Reason::Refused } else { Reason::Timeout };
-                        let detail = format!("{why}: the hosts of the zone are not known from here");
+                    Err(no) => {
+                        let reason = if no.refused { Reason::Refused } else { Reason::Timeout };
+                        let detail = format!("{}: the hosts of the zone are not known from here", no.why);
                         out.put(failed(&cx, location, reason, detail));
                         // What came before it broke off is better than nothing.
                         if reading.found.hosts.len() > best.hosts.len() {

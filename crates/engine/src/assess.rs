@@ -23,7 +23,8 @@ use notafter_core::blast::Blast;
 use notafter_core::census::{self, Member};
 use notafter_core::document;
 use notafter_core::dossier::{
-    Around, AssetView, ChainView, ClockView, Dependent, Dossier, KeyBeside, ManagedView, Subject,
+    Around, AssetView, ChainView, ClockView, CopyView, Dependent, Dossier, KeyBeside, ManagedView, Retired,
+    Subject,
 };
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
@@ -35,6 +36,7 @@ use notafter_pki::Crl;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::statement::{Statement, StatementKind};
 
+use crate::accepts::{Accepts, signs_in};
 use crate::pipeline::Judgment;
 use paths::{Paths, ServedPath};
 
@@ -258,6 +260,7 @@ struct Gathered<'i> {
     anchors: anchors::Index<'i>,
     beside: beside::Index<'i>,
     around: around::Index<'i>,
+    accepts: Accepts<'i>,
     keys: HashSet<KeyId>,
     zones: zones::Zones<'i>,
     logged: logged::Index<'i>,
@@ -284,6 +287,7 @@ impl<'i> Gathered<'i> {
             anchors: anchors::Index::new(inventory, found.standings),
             beside: beside::Index::new(inventory),
             around: around::Index::new(inventory),
+            accepts: Accepts::new(inventory),
             keys: inventory.keys().iter().filter_map(|k| k.key).collect(),
             managed: managed::Index::new(inventory),
             lines,
@@ -326,6 +330,12 @@ impl<'i> Gathered<'i> {
             let chains = self.chains_of(ix);
             let mut view = self.view(ix, asset, certificate, &chains, judgment);
             view.around = self.around.of(asset, certificate.as_ref(), statement.as_ref(), &view.places);
+            if view.certificate.is_some_and(|c| signs_in(&c, &view.places)) {
+                view.around.accepted = self.accepts.of(self.inventory, ix, &self.places[ix.0 as usize]);
+            }
+            if view.key_seen && !view.around.copies.is_empty() {
+                view.lineage.retired.extend(self.dropped(asset, &view.around.copies));
+            }
             view.zone = statement.as_ref().and_then(|statement| self.zones.view(ix, statement));
             view.statement = statement;
             let locations: Vec<_> = view.locations().cloned().collect();
@@ -445,12 +455,32 @@ impl<'i> Gathered<'i> {
 
     fn dependents(&self, asset: &Asset) -> Vec<Dependent<'i>> {
         let leaves = self.outlived.get(&asset.id).map(Vec::as_slice).unwrap_or_default();
-        let served = |(ix, _): &(AssetIx, UnixTime)| {
+        let in_use = |(ix, _): &(AssetIx, UnixTime)| {
             let mut dependent = self.dependent(*ix);
-            dependent.locations.retain(|location| location.is_endpoint());
-            dependent
+            if dependent.locations.iter().any(|location| location.is_endpoint()) {
+                dependent.locations.retain(|location| location.is_endpoint());
+                return Some(dependent);
+            }
+            // It lies in files alone. What a later one has taken the place of, nobody will miss.
+            let all = &self.places;
+            let places: Vec<_> = all[ix.0 as usize].iter().map(|n| self.placement(*n)).collect();
+            self.lines.superseded_by(*ix, &places, all).is_none().then_some(dependent)
         };
-        leaves.iter().map(served).collect()
+        leaves.iter().filter_map(in_use).collect()
+    }
+
+    /// Copies of the metadata of an entity that have the successor of one of its certificates and no longer it, while
+    /// the entity has the key of none that they have: whoever has such a copy believes nothing it signs.
+    fn dropped(&self, asset: &Asset, copies: &[CopyView<'i>]) -> Vec<Retired<'i>> {
+        let held = |one: &Asset| one.key.is_some_and(|key| self.keys.contains(&key));
+        let drops = |copy: &&CopyView<'i>| {
+            let has = copy.certificates.iter().any(|one| one.id == asset.id || held(one));
+            let later = copy.certificates.iter().any(|one| one.not_before > asset.not_before);
+            later && !has && !copy.place.is_published()
+        };
+        let dropping = copies.iter().filter(drops);
+        let because = "a copy of the metadata has its successor, and no longer it";
+        dropping.map(|copy| Retired { because: because.to_owned(), place: copy.place }).collect()
     }
 
     /// A leaf as what depends on a CA, with its places as such.

@@ -3,6 +3,7 @@
 //! Read `pipeline` first. Of providers it sees only the traits in `core::joints`; it opens no socket and
 //! no file of its own but the spool, and prints nothing.
 
+pub mod accepts;
 pub mod assess;
 pub mod clock;
 pub mod digest;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use notafter_act::secret::Secret;
 use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::joints::{Cx, Source};
@@ -19,7 +20,7 @@ use notafter_discover::domain::Registries;
 use notafter_discover::exclude::Exclude;
 use notafter_discover::files::{Files, SIZE_MAX};
 use notafter_discover::network::{Network, Rate, Settings};
-use notafter_discover::sources::{self, Given, Order};
+use notafter_discover::sources::{self, Given, Order, Reveal};
 use notafter_discover::target::{self, NetworkTarget, PortRange, Target};
 use notafter_engine::clock::SystemClock;
 use notafter_engine::pipeline::Judgment;
@@ -312,7 +313,25 @@ pub(crate) fn given(look: &Look, settings: &Settings, trust: &TrustStores) -> Re
         roots: roots.collect(),
         beside: Arc::new([]),
         registries: Arc::default(),
+        secret: reveal,
+        tsig: look.tsig_file.as_deref().map(key_file).transpose()?,
     })
+}
+
+/// What reads the secret that a table refers to.
+fn reveal(value: &serde_json::Value) -> Result<Reveal, String> {
+    let secret: Secret = serde_json::from_value(value.clone()).map_err(|e| e.to_string())?;
+    Ok(Arc::new(move || secret.read()))
+}
+
+/// A key for transfers that the user named; whether it can be read is told now, and it is read again at every use.
+fn key_file(path: &Path) -> Result<Reveal, Usage> {
+    let secret = Secret::file(path);
+    let text = secret.read().map_err(Usage::new)?;
+    if let Err(said) = notafter_pki::dns::tsig::Key::of_file(&text) {
+        return Err(Usage::new(format!("--tsig-file {}: {said}", path.display())));
+    }
+    Ok(Arc::new(move || secret.read()))
 }
 
 /// Whom the sources of registrations in a configuration ask.

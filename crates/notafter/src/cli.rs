@@ -607,6 +607,9 @@ pub(crate) struct Look {
     /// Passwords to try on keystores, one a line
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Vec<PathBuf>,
+    /// The key with which zones are asked for (TSIG), as tsig-keygen writes it
+    #[arg(long, value_name = "FILE", env = "NOTAFTER_TSIG_FILE")]
+    pub(crate) tsig_file: Option<PathBuf>,
     /// Never look at this path, host or range; @FILE for a list
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub(crate) exclude: Vec<String>,
@@ -629,6 +632,7 @@ impl Default for Look {
             roots: Vec::new(),
             owner_file: None,
             password_file: Vec::new(),
+            tsig_file: None,
             exclude: Vec::new(),
         }
     }

@@ -201,7 +201,7 @@ impl Sheet {
         for certificate in &self.config.certificate {
             for (n, table) in certificate.target.iter().enumerate() {
                 let label = table.label(n);
-                let places = target(table, label.clone(), &roots)?.deployer.places();
+                let places = deployer(table, &roots)?.places();
                 out.extend(places.into_iter().map(|place| Written {
                     place,
                     certificate: certificate.name.get_ref().clone(),

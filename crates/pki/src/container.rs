@@ -10,6 +10,7 @@ pub mod base64;
 mod carve;
 pub mod der;
 pub mod jks;
+mod octets;
 pub mod pbe;
 pub mod pem;
 pub mod pkcs12;

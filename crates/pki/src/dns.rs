@@ -1,13 +1,14 @@
 //! Records of the DNS as facts, from messages (`message.rs`), from zone files (`text.rs`) and from what BIND keeps of
-//! other servers' zones (`raw.rs`); what a zone's signatures say about its end (`zone.rs`).
+//! other servers' zones (`raw.rs`); what a zone's signatures say about its end (`zone.rs`); shared keys (`tsig.rs`).
 //!
 //! Only what tells where servers are or when something ends is taken apart (RFC 1035, 2782, 4034, 8659, 9460); the
-//! rest is [`Data::Other`]. It asks nobody, opens no file and checks no signature.
+//! rest is [`Data::Other`]. It asks nobody, opens no file and checks no signature of a zone.
 
 pub mod message;
 pub mod name;
 pub mod raw;
 pub mod text;
+pub mod tsig;
 pub mod zone;
 
 use std::net::{Ipv4Addr, Ipv6Addr};

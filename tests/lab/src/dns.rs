@@ -29,6 +29,8 @@ pub enum Role {
     Secondary(SocketAddr),
     /// It has what is written in its file, for ever.
     Frozen,
+    /// The same, and only who has the key is given the whole of it.
+    Guarded,
 }
 
 /// A key for updates (TSIG).
@@ -207,6 +209,10 @@ fn knot(folder: &Path, address: SocketAddr, zones: &[Zone], key: &Tsig, role: &R
             "  acl: be-told\n  master: r0\n".to_owned()
         }
         Role::Frozen => String::new(),
+        Role::Guarded => {
+            let _ = write!(out, "acl:\n- id: hand-out\n  key: {}\n  action: transfer\n", key.name);
+            "  acl: hand-out\n".to_owned()
+        }
     };
     out.push_str("zone:\n");
     for zone in zones {
@@ -251,6 +257,10 @@ fn bind(folder: &Path, address: SocketAddr, zones: &[Zone], key: &Tsig, role: &R
                 primary.port()
             ),
             Role::Frozen => format!("type primary; file \"{}.zone\"; notify no;", zone.name),
+            Role::Guarded => format!(
+                "type primary; file \"{}.zone\"; notify no; allow-transfer {{ key \"{}\"; }};",
+                zone.name, key.name
+            ),
         };
         let _ = writeln!(out, "zone \"{}\" {{ {own} }};", zone.name);
     }

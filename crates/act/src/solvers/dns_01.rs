@@ -15,7 +15,6 @@ mod rfc2136;
 mod rows;
 mod settings;
 mod trace;
-mod tsig;
 mod walk;
 
 use std::collections::HashMap;

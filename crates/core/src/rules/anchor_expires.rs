@@ -8,9 +8,9 @@
 use notafter_pki::time::DAY;
 
 use crate::UnixTime;
-use crate::deadline::{Ladder, Step};
+use crate::deadline::Ladder;
 use crate::dossier::{AnchorView, Dossier};
-use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::finding::{Finding, Kind, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
 use crate::location::Location;
 
@@ -41,13 +41,8 @@ impl Rule for AnchorExpires {
         if places.is_empty() || end >= UnixTime::NO_EXPIRY || (anchor.has_later_twin && now > end) {
             return Verdict::NotApplicable;
         }
-        let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
-        let (step, next) = ladder(lifetime).step(end, now);
-        let severity = match step {
-            Step::Quiet => return Verdict::Pass { holds_until: next },
-            Step::Warning => Severity::Warning,
-            Step::Critical | Step::Page => Severity::Critical,
-        };
+        let (step, next) = ladder(view.lifetime()).step(end, now);
+        let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
         let verb = if now > end { "expired" } else { "expires" };
         let leaves = anchor.dependents_total;
         let plural = if leaves == 1 { " stands" } else { "s stand" };

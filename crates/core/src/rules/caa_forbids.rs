@@ -13,15 +13,31 @@ use crate::joints::{Rule, RuleInfo, Verdict};
 /// The rule.
 pub struct CaaForbids;
 
-/// What the organisation in an issuer's name begins with, and the domains by which CAA records name that CA.
-///
-/// Source: "Recognized CAA Domains" in the Common CA Database (CCADB) and the CAs' practice statements, section 4.2.1.
-const AUTHORITIES: &[(&[&str], &[&str])] = &[
-    (&["let's encrypt", "internet security research group"], &["letsencrypt.org"]),
-    (&["google trust services"], &["pki.goog"]),
-    (
-        &["digicert", "geotrust", "thawte", "rapidssl", "symantec", "quovadis"],
-        &[
+/// One CA, or several of one house.
+struct Authority {
+    /// What the organisation in an issuer's name begins with.
+    names: &'static [&'static str],
+    /// The domains by which CAA records name it; the first is the one to write.
+    domains: &'static [&'static str],
+    /// Where the CA says so.
+    source: &'static str,
+}
+
+/// The report that the Common CA Database publishes of the practice statements (Mozilla's "CA Information Report", column
+/// "Recognized CAA Domains", as of 5 December 2018). Rows with this source were not looked up at the CA since.
+const CCADB: &str = "CCADB, CA Information Report, Recognized CAA Domains, December 2018";
+
+/// Whoever is listed. A domain too many costs a finding, one too few makes a false one: deprecated ones are listed, too.
+const AUTHORITIES: &[Authority] = &[
+    Authority {
+        names: &["let's encrypt", "internet security research group"],
+        domains: &["letsencrypt.org"],
+        source: "https://letsencrypt.org/docs/caa/, 16 August 2023",
+    },
+    Authority { names: &["google trust services"], domains: &["pki.goog", "google.com"], source: CCADB },
+    Authority {
+        names: &["digicert", "geotrust", "thawte", "rapidssl", "symantec", "quovadis"],
+        domains: &[
             "digicert.com",
             "www.digicert.com",
             "digicert.ne.jp",
@@ -29,26 +45,61 @@ const AUTHORITIES: &[(&[&str], &[&str])] = &[
             "thawte.com",
             "geotrust.com",
             "rapidssl.com",
+            "digitalcertvalidation.com",
             "quovadisglobal.com",
         ],
-    ),
-    (
-        &["sectigo", "comodo", "the usertrust network", "zerossl"],
-        &["sectigo.com", "comodo.com", "comodoca.com", "usertrust.com", "trust-provider.com"],
-    ),
-    (&["globalsign"], &["globalsign.com"]),
-    (&["amazon"], &["amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com", "aws.amazon.com"]),
-    (&["godaddy", "starfield"], &["godaddy.com", "starfieldtech.com"]),
-    (&["entrust"], &["entrust.net", "affirmtrust.com"]),
-    (&["ssl corp", "ssl.com"], &["ssl.com"]),
-    (&["buypass"], &["buypass.com", "buypass.no"]),
-    (&["actalis"], &["actalis.it"]),
-    (&["asseco data systems", "unizeto"], &["certum.pl", "certum.eu"]),
-    (&["hellenic academic"], &["harica.gr"]),
-    (&["identrust"], &["identrust.com"]),
-    (&["swisssign"], &["swisssign.com"]),
-    (&["d-trust"], &["d-trust.net", "dtrust.de", "d-trust.de", "dtrust.net"]),
-    (&["deutsche telekom security", "t-systems"], &["telesec.de", "pki.dfn.de", "dfn.de"]),
+        source: CCADB,
+    },
+    Authority {
+        names: &["sectigo", "comodo", "the usertrust network", "zerossl"],
+        domains: &[
+            "sectigo.com",
+            "usertrust.com",
+            "trust-provider.com",
+            "comodo.com",
+            "comodoca.com",
+            "entrust.net",
+            "affirmtrust.com",
+        ],
+        source: "Sectigo TLS CP/CPS 6.2.2, 22 April 2026, section 4.2.4",
+    },
+    Authority { names: &["globalsign"], domains: &["globalsign.com"], source: CCADB },
+    Authority {
+        names: &["amazon"],
+        domains: &["amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com", "aws.amazon.com"],
+        source: "https://docs.aws.amazon.com/acm/latest/userguide/setup-caa.html names four of them; CCADB all",
+    },
+    Authority {
+        names: &["godaddy", "starfield"],
+        domains: &["godaddy.com", "starfieldtech.com"],
+        source: "https://www.godaddy.com/help/using-caa-records-with-your-ssl-certificate-27227",
+    },
+    Authority { names: &["entrust"], domains: &["entrust.net", "affirmtrust.com"], source: CCADB },
+    Authority { names: &["ssl corp", "ssl.com"], domains: &["ssl.com"], source: CCADB },
+    Authority { names: &["buypass"], domains: &["buypass.com", "buypass.no"], source: CCADB },
+    Authority { names: &["actalis"], domains: &["actalis.it"], source: CCADB },
+    Authority {
+        names: &["asseco data systems", "unizeto"],
+        domains: &["certum.pl", "certum.eu"],
+        source: CCADB,
+    },
+    Authority { names: &["hellenic academic"], domains: &["harica.gr"], source: CCADB },
+    Authority { names: &["identrust"], domains: &["identrust.com", "www.identrust.com"], source: CCADB },
+    Authority {
+        names: &["swisssign"],
+        domains: &["swisssign.com", "swisssign.net", "swisssign.ch", "swisssign.li", "swisssign.org"],
+        source: CCADB,
+    },
+    Authority {
+        names: &["d-trust"],
+        domains: &["d-trust.net", "dtrust.de", "d-trust.de", "dtrust.net"],
+        source: CCADB,
+    },
+    Authority {
+        names: &["deutsche telekom security", "t-systems"],
+        domains: &["telesec.de", "pki.dfn.de", "dfn.de"],
+        source: CCADB,
+    },
 ];
 
 impl Rule for CaaForbids {
@@ -69,7 +120,9 @@ impl Rule for CaaForbids {
         let Some(organisation) = certificate.issuer_name().text_of(notafter_pki::oid::ORGANIZATION) else {
             return Verdict::NotApplicable;
         };
-        let Some(domains) = domains_of(&organisation) else { return Verdict::NotApplicable };
+        let Some(Authority { domains, source, .. }) = authority_of(&organisation) else {
+            return Verdict::NotApplicable;
+        };
         let forbidden: Vec<&CaaView<'_>> =
             view.caa.iter().filter(|policy| !allows(policy, domains)).collect();
         let Some(first) = forbidden.first() else {
@@ -93,6 +146,7 @@ impl Rule for CaaForbids {
                 first.records_of
             ))
             .evidence("allowed", first.allowed.clone())
+            .evidence("domains_by", *source)
             .evidence("names", forbidden.iter().map(|p| p.name.clone()).collect::<Vec<_>>());
         let holds = if soon { end.map(|end| end.plus(1)) } else { due };
         Verdict::found(finding, holds)
@@ -100,9 +154,12 @@ impl Rule for CaaForbids {
 }
 
 pub(super) fn domains_of(organisation: &str) -> Option<&'static [&'static str]> {
+    authority_of(organisation).map(|one| one.domains)
+}
+
+fn authority_of(organisation: &str) -> Option<&'static Authority> {
     let organisation = organisation.to_lowercase();
-    let known = |names: &[&str]| names.iter().any(|name| organisation.starts_with(name));
-    AUTHORITIES.iter().find(|(names, _)| known(names)).map(|(_, domains)| *domains)
+    AUTHORITIES.iter().find(|one| one.names.iter().any(|name| organisation.starts_with(name)))
 }
 
 /// Is one of the values for this CA? What stands behind a semicolon binds it to an account or a method.
@@ -132,7 +189,18 @@ mod tests {
         check("Let's Encrypt", &["digicert.com"], 60, Some(Severity::Info));
         check("Let's Encrypt", &[";"], 20, Some(Severity::Warning));
         check("DigiCert Inc", &["thawte.com"], 20, None);
+        // Sectigo may where Entrust may; not the other way round.
+        check("Sectigo Limited", &["entrust.net"], 20, None);
+        check("Entrust, Inc.", &["sectigo.com"], 20, Some(Severity::Warning));
         // A private CA asks nobody.
         check("Our own", &["digicert.com"], 20, None);
+    }
+
+    #[test]
+    fn every_row_has_a_source() {
+        for one in AUTHORITIES {
+            assert!(!one.source.is_empty() && !one.domains.is_empty(), "{:?}", one.names);
+            assert!(one.names.iter().all(|name| *name == name.to_lowercase()), "{:?}", one.names);
+        }
     }
 }

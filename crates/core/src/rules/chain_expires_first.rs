@@ -1,11 +1,12 @@
 //! `chain-expires-first`: an issuer on the path ends before what it signed.
 //!
+//! Wherever that is served; and where it lies in files alone, to be used (with its chain or beside its key) and not replaced.
 //! On 4 April 2015 Gmail's SMTP failed for hours over an intermediate, while the leaves were fine. One
 //! finding for the dying issuer, with every leaf under it; certificates that are sent but stand on no
 //! path say nothing.
 
 use crate::UnixTime;
-use crate::deadline::{Ladder, Step};
+use crate::deadline::Ladder;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
@@ -18,7 +19,8 @@ impl Rule for ChainExpiresFirst {
     fn info(&self) -> &RuleInfo {
         &RuleInfo {
             kind: Kind::ChainExpiresFirst,
-            doc: "an issuer on the path of a served certificate expires before that certificate",
+            doc: "an issuer on the path of a certificate that is served, or lies with its chain or its key in a file, expires before \
+                  that certificate",
             citation: "RFC 5280 section 6.1.3 (a)(2); Gmail SMTP, 4 April 2015",
         }
     }
@@ -30,19 +32,14 @@ impl Rule for ChainExpiresFirst {
             return Verdict::NotApplicable;
         }
         // An issuer takes days to replace wherever its leaves are, so it speaks 90 days ahead at least.
-        let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
-        let ca = Ladder::for_ca(lifetime);
+        let ca = Ladder::for_ca(view.lifetime());
         let ladder = Ladder {
             warning: ca.warning.max(90 * DAY),
             critical: ca.critical.clamp(14 * DAY, 30 * DAY),
             page: 7 * DAY,
         };
         let (step, next) = ladder.step(end, now);
-        let severity = match step {
-            Step::Quiet => Severity::Info,
-            Step::Warning => Severity::Warning,
-            Step::Critical | Step::Page => Severity::Critical,
-        };
+        let severity = step.severity().unwrap_or(Severity::Info);
         let leaves = view.outlived_by.len();
         let plural = if leaves == 1 { "" } else { "s" };
         let past = now > end;

@@ -50,6 +50,14 @@ impl Rule for ClientCertificateExpires {
                 by.iter().map(|b| (*b).to_owned()).collect::<Vec<_>>(),
             ),
         };
+        let verdict = match view.around.accepted.in_words() {
+            None => verdict,
+            Some(words) => {
+                let all: Vec<String> = view.around.accepted.named.iter().map(ToString::to_string).collect();
+                let more = format!("of what was seen, these ask for certificates of its issuer: {words}");
+                ending::with_fact(ending::with_hint(verdict, &more), "accepted_at", all)
+            }
+        };
         if let Some(later) = view.around.replaced_by {
             return ending::at_most(ending::with_fact(verdict, "replaced_by", later), Severity::Info);
         }

@@ -8,7 +8,7 @@ use notafter_pki::time::DAY;
 
 use super::anchor_expires::{exposed, named};
 use crate::UnixTime;
-use crate::deadline::{Ladder, Step};
+use crate::deadline::Ladder;
 use crate::dossier::Dossier;
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::inventory::Role;
@@ -41,16 +41,12 @@ impl Rule for EmbeddedAnchorExpires {
         if leaves == 0 && (!on_purpose || now > end) {
             return Verdict::NotApplicable;
         }
-        let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
+        let lifetime = view.lifetime();
         let ca = Ladder::for_ca(lifetime);
         let (step, next) =
             Ladder { warning: ca.warning.max((365 * DAY).min(lifetime / 2)), ..ca }.step(end, now);
-        let severity = match step {
-            Step::Quiet => return Verdict::Pass { holds_until: next },
-            _ if leaves == 0 && view.is_only_published() => Severity::Info,
-            Step::Warning => Severity::Warning,
-            Step::Critical | Step::Page => Severity::Critical,
-        };
+        let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
+        let severity = if leaves == 0 && view.is_only_published() { Severity::Info } else { severity };
         let verb = if now > end { "expired" } else { "expires" };
         let standing = match leaves {
             0 => String::new(),

@@ -35,7 +35,7 @@ impl Rule for ExpiresSoon {
         if !view.is_ours_to_renew() || only_client || now > end || end >= UnixTime::NO_EXPIRY {
             return Verdict::NotApplicable;
         }
-        let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
+        let lifetime = view.lifetime();
         // A self-signed server certificate often says that it is a CA; what it does decides.
         let issues = certificate.is_ca() && !view.has_role(Role::Leaf);
         // An anchor that others stand on, or that is built into something, has rules of its own.
@@ -55,11 +55,9 @@ impl Rule for ExpiresSoon {
             Ok(_) => return Verdict::Pass { holds_until: Some(end.plus(1)) },
             Err(begins) => next.into_iter().chain(begins).min(),
         };
-        let severity = match step {
-            Step::Quiet => return Verdict::Pass { holds_until: next },
-            Step::Warning if view.changes(now).is_some() => return Verdict::Pass { holds_until: next },
-            Step::Warning => Severity::Warning,
-            Step::Critical | Step::Page => Severity::Critical,
+        let by_itself = step == Step::Warning && view.changes(now).is_some();
+        let Some(severity) = step.severity().filter(|_| !by_itself) else {
+            return Verdict::Pass { holds_until: next };
         };
         // A CA certificate among a package's own files is the package's to renew.
         let severity = if issues && view.is_only_published() { Severity::Info } else { severity };
@@ -78,12 +76,18 @@ impl Rule for ExpiresSoon {
                 None => format!("{} expires {WHEN}{spread}", view.title()),
                 Some(words) => format!("{} expires on {}{spread}, {words}", view.title(), end.date()),
             })
-            .hint(if listed {
-                "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
-            } else if places > 1 {
-                "renew it, install the new one at every place listed, reload, and look again"
-            } else {
-                "renew it, install the new one, reload, and look again"
+            .hint({
+                let now = if listed {
+                    "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
+                } else if places > 1 {
+                    "renew it, install the new one at every place listed, reload, and look again"
+                } else {
+                    "renew it, install the new one, reload, and look again"
+                };
+                match view.around.accepted.in_words() {
+                    Some(by) => format!("{now}; it may sign in as a client, too: {by} ask for certificates of its issuer"),
+                    None => now.to_owned(),
+                }
             })
             .evidence("lifetime_days", lifetime / 86_400)
             .evidence("page", step == Step::Page)

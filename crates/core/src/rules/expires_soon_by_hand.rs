@@ -4,7 +4,7 @@
 //! writes the next one.
 
 use crate::UnixTime;
-use crate::deadline::{Ladder, Step};
+use crate::deadline::Ladder;
 use crate::dossier::Dossier;
 use crate::ending;
 use crate::finding::{Finding, Kind, Severity, WHEN};
@@ -48,11 +48,7 @@ impl Rule for ManualDate {
         let due = ending::due_of(dossier, view.asset.not_before.unwrap_or(end.plus(-365 * DAY)), end);
         let (step, next) = ladder.step(due.at, now);
         let next = next.or(Some(end.plus(1)));
-        let severity = match step {
-            Step::Quiet => return Verdict::Pass { holds_until: next },
-            Step::Warning => Severity::Warning,
-            Step::Critical | Step::Page => Severity::Critical,
-        };
+        let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .summary(match ending::moved(&due, now) {
                 None => format!("{title}: the date entered by hand comes {WHEN}"),

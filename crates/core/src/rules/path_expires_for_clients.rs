@@ -7,7 +7,7 @@
 use notafter_pki::time::DAY;
 
 use crate::UnixTime;
-use crate::deadline::{Ladder, Step};
+use crate::deadline::Ladder;
 use crate::dossier::{ClientPath, Dossier};
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
@@ -79,12 +79,7 @@ fn judge(path: &ClientPath, now: UnixTime) -> (Option<Severity>, Option<UnixTime
     // Nobody can mend old clients, only what they are sent: 90 days are little for that.
     let ladder = Ladder { warning: 90 * DAY, critical: 14 * DAY, page: 0 };
     let (step, next) = ladder.step(path.ends, now);
-    let severity = match step {
-        Step::Quiet => None,
-        Step::Warning => Some(Severity::Warning),
-        Step::Critical | Step::Page => Some(Severity::Critical),
-    };
-    (severity, next.or(Some(forgotten.plus(1))))
+    (step.severity(), next.or(Some(forgotten.plus(1))))
 }
 
 fn tell(path: &ClientPath, who: Vec<String>, severity: Severity, now: UnixTime) -> Finding {

@@ -1,7 +1,8 @@
 //! `policy-date`: a dated decision of a root program or of the CA/Browser Forum will catch it, or has.
 //!
 //! The decisions are data ([`DECISIONS`]), each with its source: dates move, and then a line changes and no code. They
-//! bind public certificates only. What is weak today (SHA-1, RSA of 1024 bits) is `weak-signature` and `weak-key`; what
+//! bind public certificates only. Chrome counts its notices by the earliest SCT of a certificate; here its first day
+//! counts, which lies within an hour or so of it. What is weak today (SHA-1, RSA of 1024 bits) is `weak-signature` and `weak-key`; what
 //! breaks the rules of the day it was issued on is `lifetime-exceeds-policy`. One finding a certificate and decision:
 //! all that one decision catches have the same cause.
 
@@ -56,7 +57,7 @@ const DECISIONS: &[Decision] = &[
         name: "sc-081-100",
         from: UnixTime(1_805_068_800),
         catches: Catches::LongerThan(100),
-        source: "CA/Browser Forum ballot SC-081v3: 100 days at most from 15 March 2027",
+        source: "CA/Browser Forum ballot SC-081v3: 100 days at most from 15 March 2027 (TLS Baseline Requirements 2.2.6, section 6.3.2)",
     },
     Decision {
         name: "chrome-client-auth",
@@ -68,7 +69,7 @@ const DECISIONS: &[Decision] = &[
         name: "sc-081-47",
         from: UnixTime(1_868_227_200),
         catches: Catches::LongerThan(47),
-        source: "CA/Browser Forum ballot SC-081v3: 47 days at most from 15 March 2029",
+        source: "CA/Browser Forum ballot SC-081v3: 47 days at most from 15 March 2029 (TLS Baseline Requirements 2.2.6, section 6.3.2)",
     },
 ];
 

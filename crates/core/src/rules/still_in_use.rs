@@ -1,12 +1,16 @@
 //! `still-in-use`: it was taken out of service, by whoever decides that, and a consumer still uses it.
 //!
 //! What says so is evidence, never a guess: a folder whose name says it, a list of what is trusted that holds its
-//! successor and no longer it. That others have moved on alone is a roll-out that is not at its end, and worth a line.
+//! successor and no longer it, a partner's copy of metadata that does. A consumer is an endpoint that serves it; where none
+//! was seen, a configuration that names it, and an entity whose key for signatures it is. That others have moved on alone
+//! is a roll-out that is not at its end, and worth a line.
 
 use crate::UnixTime;
-use crate::dossier::Dossier;
+use crate::dossier::{AssetView, Dossier};
 use crate::finding::{Finding, Kind, Severity};
 use crate::joints::{Rule, RuleInfo, Verdict};
+use crate::location::Location;
+use crate::observation::Whole;
 
 /// The rule.
 pub struct StillInUse;
@@ -15,7 +19,8 @@ impl Rule for StillInUse {
     fn info(&self) -> &RuleInfo {
         &RuleInfo {
             kind: Kind::StillInUse,
-            doc: "an endpoint serves a certificate that was retired, or that the others have left for its successor",
+            doc: "an endpoint serves, a configuration names or an entity signs with a certificate that was retired, or that \
+                  the others have left for its successor",
             citation: "Azure AD, 15 March 2021: a signing key was removed while it was in use",
         }
     }
@@ -23,6 +28,8 @@ impl Rule for StillInUse {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         let served: Vec<_> = view.served_at().collect();
+        let by_file = served.is_empty();
+        let served = if by_file { used_in_files(view) } else { served };
         // Past its end it is `expired-in-use`.
         if served.is_empty() || view.asset.not_after.is_some_and(|end| end < now) {
             return Verdict::NotApplicable;
@@ -32,9 +39,13 @@ impl Rule for StillInUse {
         let moved = view.lineage.moved.as_ref();
         let ahead = moved.filter(|(_, places)| places.len() > served.len());
         let title = view.title();
-        let still = match served.len() {
-            1 => "one endpoint still serves it".to_owned(),
-            n => format!("{n} endpoints still serve it"),
+        let still = match (by_file, served.len()) {
+            (true, _) => match view.lineage.used_by.first() {
+                Some(link) => format!("a configuration still names it ({})", link.evidence),
+                None => "its key is the one that is held".to_owned(),
+            },
+            (false, 1) => "one endpoint still serves it".to_owned(),
+            (false, n) => format!("{n} endpoints still serve it"),
         };
         let finding = match (retired.first(), ahead) {
             (Some(why), _) => Finding::new(Kind::StillInUse, Severity::Critical, Some(view.asset.id), "")
@@ -64,6 +75,21 @@ impl Rule for StillInUse {
         };
         Verdict::found(finding, holds_until)
     }
+}
+
+/// The files by which it is used where no endpoint was seen to serve it: those that a configuration names, and those of
+/// metadata whose key is held.
+fn used_in_files<'v>(view: &'v AssetView<'_>) -> Vec<&'v Location> {
+    let file = |l: &&Location| l.is_file() && !l.is_published();
+    if !view.lineage.used_by.is_empty() {
+        let ends = |l: &Location| {
+            let mut links = view.lineage.used_by.iter();
+            links.any(|link| link.from.container() == l.container() || link.to.container() == l.container())
+        };
+        return view.locations().filter(|l| ends(l)).filter(file).collect();
+    }
+    let held = view.key_seen && view.parts(Whole::Metadata).next().is_some();
+    if held { view.locations().filter(file).collect() } else { Vec::new() }
 }
 
 #[cfg(test)]

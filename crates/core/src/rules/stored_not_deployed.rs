@@ -38,7 +38,7 @@ impl Rule for StoredNotDeployed {
         let Some(first_end) = stored.iter().filter_map(|s| s.asset.not_after).min() else {
             return Verdict::NotApplicable;
         };
-        let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
+        let lifetime = view.lifetime();
         let (step, next) = Ladder::for_leaf(lifetime).step(end, now);
         let holds_until = next.into_iter().chain([first_end]).min();
         // Served elsewhere already: a roll-out, or a farm with a certificate for each node, until this one is due.

@@ -44,7 +44,7 @@ impl Rule for UnmonitoredEndpoint {
         if accounted_for(view) || served.iter().any(|p| looked_at(p)) {
             return Verdict::Pass { holds_until: None };
         }
-        let lifetime = end.0.saturating_sub(view.asset.not_before.unwrap_or(end).0);
+        let lifetime = view.lifetime();
         let ladder = Ladder::for_leaf(lifetime);
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
         let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };

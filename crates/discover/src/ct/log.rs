@@ -2,7 +2,8 @@
 //! read: static-ct tiles (c2sp.org/static-ct-api) and `get-entries` (RFC 6962 section 4.6).
 //!
 //! It fetches and hands over octets of entries; which of them matter is the filter's business. A log that wants to be
-//! asked less often is waited for a little and no longer. That the entries add up to the signed root is not computed.
+//! asked less often is waited for a little and no longer. That the entries add up to the signed root is not computed; that
+//! the log only grows is `proof.rs`'s.
 
 use std::io::Read as _;
 use std::time::Duration;

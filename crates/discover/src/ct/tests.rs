@@ -70,17 +70,30 @@ impl Web {
         self.files.lock().unwrap().insert(path.into(), body.into());
     }
 
+    fn head(&self, size: usize, root: &[u8; 32]) {
+        let root = STANDARD.encode(root);
+        self.put("checkpoint", format!("log.test\n{size}\n{root}\n\n\u{2014} log.test AAAAAAAA\n"));
+    }
+
     fn remove(&self, path: &str) {
         self.files.lock().unwrap().remove(path);
     }
 
-    /// A log of these certificates, in tiles: gzipped as some logs keep them.
+    /// A log of these certificates, in tiles: gzipped as some logs keep them; and its tree.
     fn tiles(&self, entries: &[Vec<u8>]) {
-        let root = STANDARD.encode([entries.len() as u8; 32]);
-        self.put(
-            "checkpoint",
-            format!("log.test\n{}\n{root}\n\n\u{2014} log.test AAAAAAAA\n", entries.len()),
-        );
+        let leaves: Vec<proof::Hash> = entries.iter().map(|der| proof::tests::leaf(der)).collect();
+        self.head(leaves.len(), &proof::tests::root(&leaves));
+        let (mut level, mut row) = (0, leaves);
+        while !row.is_empty() {
+            for (tile, hashes) in row.chunks(TILE as usize).enumerate() {
+                let path = format!("tile/{level}/{}", log::tile_path(tile as u64));
+                let partial = hashes.len() < TILE as usize;
+                let path = if partial { format!("{path}.p/{}", hashes.len()) } else { path };
+                self.put(path, hashes.concat());
+            }
+            let full = row.chunks_exact(TILE as usize);
+            (level, row) = (level + 1, full.map(proof::tests::root).collect());
+        }
         for (tile, list) in entries.chunks(TILE as usize).enumerate() {
             let leaf = |(n, der): (usize, &Vec<u8>)| tile_leaf(der, None, &[], (tile * 256 + n) as u64);
             let bytes = list.iter().enumerate().flat_map(leaf).collect::<Vec<u8>>();
@@ -109,6 +122,8 @@ fn run(
         roots: Arc::default(),
         beside: Arc::default(),
         registries: Arc::default(),
+        secret: crate::sources::no_secrets,
+        tsig: None,
     };
     let targets: Vec<String> = targets.iter().map(|t| (*t).to_owned()).collect();
     let source = (KIND.build)(Order { targets: &targets, settings: &settings, given: &given }).unwrap();
@@ -168,10 +183,112 @@ fn a_log_in_tiles_is_read_on_where_it_was_left() {
     assert_eq!(note.note(), before);
     // As large as before with another root.
     web.tiles(&entries);
-    let root = STANDARD.encode([9; 32]);
-    web.put("checkpoint", format!("log.test\n769\n{root}\n\n\u{2014} log.test AAAAAAAA\n"));
-    let found = run(&[], settings, &note);
+    web.head(769, &[9; 32]);
+    let found = run(&[], settings.clone(), &note);
     assert!(matches!(&found[..], [(_, Err(why))] if why.contains("another tree")));
+    // It has grown, and an entry of before is another one: two histories.
+    let mut others = entries.clone();
+    others[3] = certificate("changed.test");
+    others.extend([ours.clone(), ours.clone()]);
+    web.tiles(&others);
+    let found = run(&[], settings.clone(), &note);
+    assert!(matches!(&found[..], [(_, Err(why))] if why.contains("two histories")), "{found:?}");
+    assert_eq!(note.note(), before);
+    // It keeps its tree to itself: said, read all the same, and asked for again.
+    entries.extend([ours.clone(), ours.clone()]);
+    web.tiles(&entries);
+    web.remove("tile/0/003.p/3");
+    let found = run(&[], settings.clone(), &note);
+    assert!(found.len() == 3 && found[0].1.as_ref().is_err_and(|why| why.contains("could not be proved")));
+    entries.push(ours.clone());
+    let honest = entries.clone();
+    entries[769] = certificate("changed.test");
+    web.tiles(&entries);
+    let found = run(&[], settings.clone(), &note);
+    assert!(matches!(&found[..], [(_, Err(why))] if why.contains("two histories")), "{found:?}");
+    web.tiles(&honest);
+    assert_eq!(run(&[], settings, &note).iter().filter(|(_, seen)| seen.is_err()).count(), 0);
+}
+
+/// The hashes of a real log (navigli2025h2, run by sunlight) at two times: when it had 778 entries, and 1024.
+#[test]
+fn a_tree_that_a_real_log_made() {
+    let corpora = std::env::var_os("NOTAFTER_CORPORA").map(PathBuf::from);
+    let tree = corpora.map(|root| root.join("ct/testdata/navigli2025h2")).filter(|tree| tree.is_dir());
+    let Some(tree) = tree else { return not_run() };
+    let web = Web::default();
+    let url = web.start();
+    let hashes = |path: &str| -> Vec<proof::Hash> {
+        let bytes = std::fs::read(tree.join("tile/0").join(path)).unwrap();
+        if !bytes.starts_with(&[0x1f, 0x8b]) {
+            return bytes.as_chunks::<32>().0.to_vec();
+        }
+        let mut out = Vec::new();
+        flate2::read::MultiGzDecoder::new(&*bytes).read_to_end(&mut out).unwrap();
+        out.as_chunks::<32>().0.to_vec()
+    };
+    let full: Vec<Vec<proof::Hash>> = ["000", "001", "002", "003"].map(hashes).to_vec();
+    let earlier = [&full[..3].concat()[..], &hashes("003.p/10")].concat();
+    let leaves = full.concat();
+    assert_eq!((earlier.len(), leaves.len()), (778, 1024));
+    for (n, tile) in full.iter().enumerate() {
+        web.put(format!("tile/0/{n:03}"), tile.concat());
+    }
+    let above: Vec<proof::Hash> = full.iter().map(|tile| proof::tests::root(tile)).collect();
+    web.put("tile/1/000.p/4", above.concat());
+    web.head(1024, &proof::tests::root(&leaves));
+    let settings = serde_json::json!({"domains": ["ours.test"], "logs": [{"url": url, "api": "static-ct"}]});
+    let since = |size: usize, root: [u8; 32]| {
+        let place = serde_json::json!({"next": 1024, "size": size, "root": hex(&root)});
+        let memory = serde_json::json!({"logs": {url.clone(): place}});
+        let note = Arc::new(Note(Mutex::new(Some(memory.to_string().into_bytes()))));
+        run(&[], settings.clone(), &note)
+    };
+    assert_eq!(since(778, proof::tests::root(&earlier)), []);
+    for size in [1, 2, 3, 255, 256, 257, 513, 1023, 1024] {
+        let begun = proof::tests::root(&leaves[..size]);
+        assert_eq!(since(size, begun), [], "{size}");
+        let mut other = begun;
+        other[0] ^= 1;
+        let found = since(size, other);
+        let sign = if size == 1024 { "another tree" } else { "two histories" };
+        assert!(matches!(&found[..], [(_, Err(why))] if why.contains(sign)), "{size}: {found:?}");
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "a test that did not run says so")]
+fn not_run() {
+    println!("NOT RUN: no corpus ct");
+}
+
+#[test]
+fn a_proof_that_a_log_hands_out() {
+    let web = Web::default();
+    let url = web.start();
+    let leaves: Vec<proof::Hash> = (0..7u8).map(|n| proof::tests::leaf(&[n])).collect();
+    let root = |n: usize| proof::tests::root(&leaves[..n]);
+    let sth = |size: usize| {
+        let root = STANDARD.encode(root(size));
+        serde_json::json!({"tree_size": size, "timestamp": 1, "sha256_root_hash": root, "tree_head_signature": ""})
+    };
+    web.put("ct/v1/get-sth", sth(7).to_string());
+    let settings = serde_json::json!({"domains": ["ours.test"], "logs": [{"url": url, "api": "rfc6962"}]});
+    let since = |size: usize, shown: [u8; 32]| {
+        let place = serde_json::json!({"next": 7, "size": size, "root": hex(&shown)});
+        let memory = serde_json::json!({"logs": {url.clone(): place}});
+        run(&[], settings.clone(), &Arc::new(Note(Mutex::new(Some(memory.to_string().into_bytes())))))
+    };
+    // Section 2.1.3 of RFC 6962: PROOF(3, D[7]) = [c, d, g, l].
+    let hash = |from: usize, to: usize| STANDARD.encode(proof::tests::root(&leaves[from..to]));
+    let path = [hash(2, 3), hash(3, 4), hash(0, 2), hash(4, 7)];
+    let place = "ct/v1/get-sth-consistency?first=3&second=7";
+    let found = since(3, root(3));
+    assert!(matches!(&found[..], [(_, Err(why))] if why.contains("could not be proved")), "{found:?}");
+    web.put(place, serde_json::json!({"consistency": path}).to_string());
+    assert_eq!(since(3, root(3)), []);
+    assert!(matches!(&since(3, root(4))[..], [(_, Err(why))] if why.contains("two histories")));
+    web.put(place, serde_json::json!({"consistency": &path[1..]}).to_string());
+    assert!(matches!(&since(3, root(3))[..], [(_, Err(why))] if why.contains("two histories")));
 }
 
 #[test]
@@ -191,10 +308,7 @@ fn a_tile_that_fails_is_read_again_next_time() {
     assert_eq!(found.len(), 264);
     assert!(found[0].0.ends_with("/256"), "{}", found[0].0);
     // What is no tile is said, and costs nothing that was known.
-    web.put(
-        "checkpoint",
-        format!("log.test\n521\n{}\n\n\u{2014} log.test AAAAAAAA\n", STANDARD.encode([1; 32])),
-    );
+    web.tiles(&vec![ours.clone(); 521]);
     web.put("tile/data/002.p/9", b"nonsense");
     let found = run(&[], settings, &note);
     assert!(matches!(&found[..], [(_, Err(why))] if why.contains("tile 2 cannot be read")), "{found:?}");
@@ -264,6 +378,8 @@ fn what_is_refused() {
         roots: Arc::default(),
         beside: Arc::default(),
         registries: Arc::default(),
+        secret: crate::sources::no_secrets,
+        tsig: None,
     };
     for (targets, settings, expected) in [
         (&["ct:a.test"][..], serde_json::json!({}), "no log is named"),

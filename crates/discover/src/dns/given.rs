@@ -1,13 +1,15 @@
 //! What `zone:` and `dnssec:` name, and the settings of their tables: `example.com`, `example.com@SERVER`,
-//! `example.com@FILE`.
+//! `example.com@FILE`; the key of transfers.
 //!
-//! Text in, names and places out. Nothing is opened or asked.
+//! Text in, names and places out. Nothing is opened or asked, but the key, by whoever uses it.
 
 use std::path::PathBuf;
 
 use notafter_pki::dns::name;
+use notafter_pki::dns::tsig::{Algorithm, Key};
+use serde_json::Value;
 
-use crate::sources::Order;
+use crate::sources::{Order, Reveal};
 use crate::target::NoTarget;
 
 /// A zone and where to get it.
@@ -71,6 +73,67 @@ fn named(text: &str) -> Option<Named> {
     let ascii = idna::domain_to_ascii(zone).ok()?;
     let zone = name::from_text(if ascii.is_empty() { zone } else { &ascii }.as_bytes(), Some("."))?;
     (!zone.is_empty()).then_some(Named { zone, from })
+}
+
+/// The key with which a zone is asked for: `tsig = { name = "...", secret = { file = "..." } }`, or a file that holds
+/// all of it, as `tsig-keygen` writes them.
+#[derive(Clone)]
+pub(crate) enum TransferKey {
+    /// Its secret lies somewhere; the rest was said.
+    Named { name: String, algorithm: Algorithm, secret: Reveal },
+    /// All of it lies there.
+    Whole(Reveal),
+}
+
+impl TransferKey {
+    /// The key as it is now.
+    ///
+    /// # Errors
+    /// A sentence without a secret.
+    pub(crate) fn read(&self) -> Result<Key, String> {
+        match self {
+            Self::Named { name, algorithm, secret } => Key::new(name, *algorithm, &secret()?),
+            Self::Whole(text) => Key::of_file(&text()?),
+        }
+        .map_err(|said| format!("the key for transfers cannot be used: {}", said.replace("\nhint: ", "; ")))
+    }
+}
+
+/// The key that an order names, or that was given for all.
+///
+/// # Errors
+/// A sentence and a hint.
+pub(crate) fn transfer_key(order: &Order<'_>) -> Result<Option<TransferKey>, NoTarget> {
+    let wrong = |message: String| {
+        NoTarget {
+        message: format!("`tsig`: {message}"),
+        hint: r#"tsig = { name = "transfer", algorithm = "hmac-sha256", secret = { file = "/etc/notafter/tsig" } }"#
+            .to_owned(),
+    }
+    };
+    let Some(table) = order.settings.get("tsig") else {
+        return Ok(order.given.tsig.clone().map(TransferKey::Whole));
+    };
+    let table = table.as_object().ok_or_else(|| wrong("it is a table".to_owned()))?;
+    let known = ["name", "algorithm", "secret"];
+    let reference = |value: &Value| (order.given.secret)(value).map_err(&wrong);
+    // `tsig = { file = "..." }`: the whole key.
+    if table.len() == 1 && table.keys().all(|key| matches!(key.as_str(), "file" | "env" | "credential")) {
+        return Ok(Some(TransferKey::Whole(reference(&Value::Object(table.clone()))?)));
+    }
+    if let Some(other) = table.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(wrong(format!("`{}` is no key of it", other.escape_debug())));
+    }
+    let text = |key: &str| table.get(key).and_then(Value::as_str);
+    let name =
+        text("name").ok_or_else(|| wrong("it needs `name`, the key's name at the name server".to_owned()))?;
+    let algorithm = match table.get("algorithm") {
+        None => "hmac-sha256",
+        Some(value) => value.as_str().ok_or_else(|| wrong("`algorithm` is a text".to_owned()))?,
+    };
+    let algorithm = Algorithm::parse(algorithm).map_err(|said| wrong(said.replace("\nhint: ", "; ")))?;
+    let secret = table.get("secret").ok_or_else(|| wrong("it needs `secret`".to_owned()))?;
+    Ok(Some(TransferKey::Named { name: name.to_owned(), algorithm, secret: reference(secret)? }))
 }
 
 #[cfg(test)]

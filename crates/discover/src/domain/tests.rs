@@ -39,6 +39,8 @@ fn run(targets: &[&str], settings: serde_json::Value) -> SeenAt {
         roots: Arc::default(),
         beside: Arc::default(),
         registries: Arc::default(),
+        secret: crate::sources::no_secrets,
+        tsig: None,
     };
     let targets: Vec<String> = targets.iter().map(|t| (*t).to_owned()).collect();
     let source = (KIND.build)(Order { targets: &targets, settings: &settings, given: &given }).unwrap();
@@ -174,6 +176,8 @@ fn settings_that_make_no_sense() {
         roots: Arc::default(),
         beside: Arc::default(),
         registries: Arc::default(),
+        secret: crate::sources::no_secrets,
+        tsig: None,
     };
     for settings in [
         serde_json::json!({}),

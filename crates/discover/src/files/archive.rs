@@ -148,7 +148,7 @@ impl Kind {
     }
 }
 
-/// Opens a file that is such an archive and hands over what is in it.
+/// Opens a file that is such an archive and hands over what is in it. Gives how many octets came out of decompression.
 pub fn open(
     kind: Kind,
     source: &dyn Source,
@@ -156,7 +156,31 @@ pub fn open(
     limits: &Limits,
     clock: &dyn Clock,
     visitor: &mut dyn Visitor,
-) {
+) -> u64 {
+    opened(kind, source, place, limits, clock, visitor, false)
+}
+
+/// The same for one compressed stream behind which other octets may come.
+pub fn open_single(
+    kind: Kind,
+    bytes: &[u8],
+    place: &Location,
+    limits: &Limits,
+    clock: &dyn Clock,
+    visitor: &mut dyn Visitor,
+) -> u64 {
+    opened(kind, &bytes, place, limits, clock, visitor, true)
+}
+
+fn opened(
+    kind: Kind,
+    source: &dyn Source,
+    place: &Location,
+    limits: &Limits,
+    clock: &dyn Clock,
+    visitor: &mut dyn Visitor,
+    single: bool,
+) -> u64 {
     let inflated = source.size().saturating_mul(limits.ratio).clamp(limits.least, limits.most);
     let budget = Budget {
         clock,
@@ -167,6 +191,16 @@ pub fn open(
     };
     let mut work = Work { limits, budget: &budget, visitor, buffer: Vec::new(), said: None };
     let ended = match kind {
+        Kind::Gzip | Kind::Xz | Kind::Zstd if single => {
+            let from = From { source, at: 0 };
+            match self::single(kind, from) {
+                Ok(inner) => {
+                    let metered = Metered { inner, budget: &budget };
+                    work.look(&mut BufReader::with_capacity(64 << 10, metered), place, 1)
+                }
+                Err(error) => work.caught(place, |_| Err(Fault::Broken(error))),
+            }
+        }
         Kind::Zip => work.caught(place, |work| zip::walk(work, source, place, 1)),
         _ => {
             let mut stream = BufReader::with_capacity(64 << 10, From { source, at: 0 });
@@ -177,6 +211,23 @@ pub fn open(
         let why = budget.over.take().unwrap_or_default();
         work.visitor.blind(place, Reason::TooLarge, format!("{why}: what comes behind was not looked at"));
     }
+    inflated.saturating_sub(budget.inflated.get())
+}
+
+/// What comes out of one compressed stream, and nothing of what is behind it.
+pub(super) fn single<'r>(kind: Kind, stream: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    Ok(match kind {
+        Kind::Gzip => Box::new(flate2::read::GzDecoder::new(stream)),
+        Kind::Xz => {
+            Box::new(lzma_rust2::XzReader::new_mem_limit(BufReader::new(stream), false, WINDOW_MAX >> 10))
+        }
+        Kind::Zstd => {
+            let mut decoder = ::zstd::stream::read::Decoder::new(stream)?.single_frame();
+            decoder.window_log_max(WINDOW_MAX.ilog2())?;
+            Box::new(decoder)
+        }
+        _ => return Err(io::Error::other("it is no compressed stream")),
+    })
 }
 
 /// The work was ended: a limit was reached, or somebody said so.

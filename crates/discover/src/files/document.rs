@@ -16,6 +16,7 @@ use notafter_core::observation::LinkKind;
 use notafter_pki::container::base64;
 use notafter_pki::container::sniff::{Hint, Markers};
 
+use super::cloud_init;
 use crate::configs::value::{Data, Node};
 
 /// No larger document is taken apart, in octets.
@@ -44,10 +45,16 @@ pub(super) struct Value {
 
 /// The values of a document that may hold something; none where it is no document.
 pub(super) fn values(path: &str, bytes: &[u8]) -> Vec<Value> {
-    let Some(text) = document(path, bytes) else { return Vec::new() };
-    let documents = Node::yaml(text);
     let mut walk =
         Walk { markers: markers(), out: Vec::new(), octets: 0, objects: HashSet::new(), nested: 0 };
+    if bytes.len() <= SIZE_MAX && cloud_init::is_multipart(bytes) {
+        for part in cloud_init::parts(bytes) {
+            walk.part(&part);
+        }
+        return walk.out;
+    }
+    let Some(text) = document(path, bytes) else { return Vec::new() };
+    let documents = Node::yaml(text);
     let several = documents.len() > 1;
     for (n, node) in documents.iter().enumerate() {
         let mut path = match several {
@@ -110,8 +117,7 @@ fn document<'b>(path: &str, bytes: &'b [u8]) -> Option<&'b str> {
     }
     let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     let json = matches!(start.first(), Some(b'{' | b'['));
-    let named =
-        [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending)) || start.starts_with(b"#cloud-config");
+    let named = [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending)) || cloud_init::is_config(start);
     let object =
         || start.starts_with(b"apiVersion:") || memchr::memmem::find(bytes, b"\napiVersion:").is_some();
     let yaml = named || !start.starts_with(b"-----BEGIN") && object();
@@ -237,13 +243,42 @@ impl Walk {
         let _ = flate2::read::MultiGzDecoder::new(packed).take(room).read_to_end(&mut bytes);
         self.octets += bytes.len();
         let start = bytes.trim_ascii_start();
-        let document =
-            matches!(start.first(), Some(b'{' | b'[')) || is_kubeconfig(start) || is_manifest(start);
+        let document = matches!(start.first(), Some(b'{' | b'['))
+            || is_kubeconfig(start)
+            || is_manifest(start)
+            || cloud_init::is_config(start);
         if document && self.document(start, path) {
             return;
         }
         if Hint::of_start(&bytes).is_some() || self.markers.first(&bytes).is_some() {
             self.out.push(Value { path: path.to_owned(), bytes, role: role(key) });
+        }
+    }
+}
+
+impl Walk {
+    /// A part of a message to cloud-init: a document, or anything else by its looks.
+    fn part(&mut self, part: &cloud_init::Part) {
+        let path = encoded(&part.name);
+        if part.bytes.starts_with(&[0x1f, 0x8b, 8]) {
+            return self.inflate(&part.bytes, &path, "");
+        }
+        if let Some(text) = document(&part.name, &part.bytes) {
+            let before = self.out.len();
+            for node in &Node::yaml(text) {
+                self.node(node, &mut path.clone(), "");
+            }
+            if self.out.len() > before {
+                return;
+            }
+        }
+        let worth = Hint::of_start(&part.bytes).is_some() || self.markers.first(&part.bytes).is_some();
+        // One that lies in the message as it is, is found there.
+        if worth && part.encoded {
+            self.octets += part.bytes.len();
+            if self.octets <= OCTETS_MAX && self.out.len() < VALUES_MAX {
+                self.out.push(Value { path, bytes: part.bytes.clone(), role: None });
+            }
         }
     }
 }
@@ -279,14 +314,19 @@ fn is_encoded_document(text: &str) -> bool {
     text.trim_start().starts_with("YXBpVmVyc2lvbjog")
 }
 
+/// Is a file that begins like this to be read whole, although nothing in its beginning looks like a certificate?
+pub(super) fn is_worth(start: &[u8]) -> bool {
+    is_kubeconfig(start) || is_secret(start) || is_packed(start) || cloud_init::is_multipart(start)
+}
+
 /// Could a file that begins like this be instructions for cloud-init with a compressed value, or hold a release of Helm?
-pub(super) fn is_packed(start: &[u8]) -> bool {
+fn is_packed(start: &[u8]) -> bool {
     let has = |word: &str| memchr::memmem::find(start, word.as_bytes()).is_some();
-    start.starts_with(b"#cloud-config") && has(ONCE) || may_be_object(start) && has(TWICE) && has("release")
+    cloud_init::is_config(start) && has(ONCE) || may_be_object(start) && has(TWICE) && has("release")
 }
 
 /// Could a file that begins like this be a Secret? Whatever is in it is in base64, dates and tokens, too.
-pub(super) fn is_secret(start: &[u8]) -> bool {
+fn is_secret(start: &[u8]) -> bool {
     const WORDS: &[&[u8]] = &[b"kind: Secret", b"\"kind\":\"Secret\"", b"\"kind\": \"Secret\""];
     may_be_object(start) && WORDS.iter().any(|word| memchr::memmem::find(start, word).is_some())
 }

@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
 use super::archive::{self, Kind};
 use super::members::Members;
-use super::{Shared, document, read, why};
+use super::{Shared, document, packed, read, why};
 
 /// How much is read at once: most files whole.
 const CHUNK: usize = 128 << 10;
@@ -206,11 +206,11 @@ impl<'s> Opener<'s> {
             self.shared.blind(path, Reason::TooLarge, detail);
             return true;
         }
+        let binary = packed::is_binary(start);
         let mut worth = Hint::of_start(start).is_some()
             || self.markers.first(start).is_some()
-            || document::is_kubeconfig(start)
-            || document::is_secret(start)
-            || document::is_packed(start);
+            || document::is_worth(start)
+            || binary && packed::may_hold(start);
         if first as u64 >= size || first < self.buffer.len() {
             return worth && self.report(path, stat, None, first);
         }
@@ -227,7 +227,8 @@ impl<'s> Opener<'s> {
                 Err(error) => return self.failed(path, error),
             };
             offset += (first - keep) as u64;
-            worth = self.markers.first(&self.buffer[..first]).is_some();
+            let chunk = &self.buffer[..first];
+            worth = self.markers.first(chunk).is_some() || binary && packed::may_hold(chunk);
         }
         if !worth {
             return false;
@@ -274,12 +275,51 @@ impl<'s> Opener<'s> {
             put: &|place, seen| shared.put(place, seen),
         };
         let mut said = read::report(&holder, bytes, || self.reachable(path));
+        if packed::is_binary(bytes) && packed::may_hold(bytes) {
+            said |= self.carved(path, stat, bytes);
+        }
         for reference in document::references(bytes) {
             said = true;
             self.refers(path, &holder.place.entry(&reference.at), reference);
         }
         self.buffer = buffer;
         said
+    }
+
+    /// A blob of an image layout: an archive is read as one of its layers, anything else noted and read as a file.
+    pub(super) fn blob(&mut self, path: &Path, members: &mut Members<'_>) {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let opened = self.open(path, flags | self.no_atime);
+        let stat = opened.and_then(|file| rustix::fs::fstat(&file).map(|stat| (file, stat)));
+        let Ok((file, stat)) = stat else { return self.walked(path) };
+        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let Some(first) = fill(&file, &mut self.buffer, 0, 0).ok().filter(|_| regular) else {
+            return self.walked(path);
+        };
+        let start = &self.buffer[..first.min(archive::HEAD)];
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let place = Location::file(bytes_of(path), "");
+        let Some(kind) = Kind::of_start(start).filter(|kind| !matches!(kind, Kind::Foreign(_))) else {
+            if first as u64 == size {
+                members.document(&place, &self.buffer[..first]);
+            }
+            return self.walked(path);
+        };
+        Progress::add(&self.shared.progress.files, 1);
+        members.set_facts(FileFacts { reachable_by_others: self.reachable(path), ..facts(&stat) });
+        let limits = archive::Limits { member: self.shared.size_max, ..archive::Limits::default() };
+        let source = Handle { file: &file, size };
+        archive::open(kind, &source, &place, &limits, &*self.shared.clock, members);
+    }
+
+    /// Compressed streams in the middle of a file: whether there was anything to say.
+    fn carved(&mut self, path: &Path, stat: &Stat, bytes: &[u8]) -> bool {
+        let facts = FileFacts { reachable_by_others: self.reachable(path), ..facts(stat) };
+        let place = Location::file(bytes_of(path), "");
+        let mut members = Members::new(self.shared, &self.markers, place.clone(), facts, self.origin);
+        let budget = packed::Budget::of(bytes.len() as u64);
+        packed::open(bytes, &place, &budget, &*self.shared.clock, &mut members);
+        members.finish()
     }
 
     /// What a kubeconfig names, as a link; what is not there, as a gap.

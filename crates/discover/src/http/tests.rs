@@ -84,6 +84,8 @@ fn given(resolver: Option<SocketAddr>) -> Given {
         roots: Arc::default(),
         beside: Arc::default(),
         registries: Arc::default(),
+        secret: crate::sources::no_secrets,
+        tsig: None,
     }
 }
 

@@ -174,11 +174,12 @@ impl<'i> Index<'i> {
         };
         Around {
             next: parts.iter().find_map(|(part, location)| self.next(asset, part, location)),
-            copies: statement.map(|_| self.copies(&parts)).unwrap_or_default(),
+            copies: self.copies(&parts),
             extended: statement.map(|s| self.extended(asset, s)).unwrap_or_default(),
             presented,
             replaced_by,
             tokens: self.tokens(&parts),
+            ..Around::default()
         }
     }
 

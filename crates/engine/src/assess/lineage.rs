@@ -366,12 +366,20 @@ impl<'i> Lines<'i> {
         if self.shorts.contains_key(&ix) {
             out.renewals = self.renewals(ix, all, around);
         }
-        if let (true, Some((short, line))) = (served, self.of(ix)) {
+        let used = served || !out.used_by.is_empty();
+        if let (true, Some((short, line))) = (used, self.of(ix)) {
             let after =
                 |other: &AssetIx| *other != ix && self.shorts.get(other).is_some_and(|s| succeeds(short, s));
-            let moved = line.served.iter().find(|other| after(other));
-            out.moved = moved.map(|other| (self.inventory.asset(*other), self.endpoints(*other, all)));
+            if served {
+                let moved = line.served.iter().find(|other| after(other));
+                out.moved = moved.map(|other| (self.inventory.asset(*other), self.endpoints(*other, all)));
+            }
             out.retired = self.retired(places, line, &after);
+            if !served {
+                // A configuration that was put away names what was put away with it.
+                let named = |place: &Location| self.uses.contains_key(place.container());
+                out.retired.retain(|why| !named(why.place));
+            }
         }
         out
     }

@@ -81,7 +81,8 @@ impl Paths {
                 let at_endpoint = |n: &u32| inventory.placements()[*n as usize].location.is_endpoint();
                 let is_served = places.iter().any(at_endpoint);
                 let (path, view) = world.path(&leaf, &chain, is_served);
-                if let (Some((issuer, ..)), true) = (&view.dies_first, is_served) {
+                let counts = is_served || places.iter().any(|n| world.is_kept(*n, chain.len(), &keys));
+                if let (Some((issuer, ..)), true) = (&view.dies_first, counts) {
                     let leaves = out.outlived.entry(*issuer).or_default();
                     // Leaves come in order: a second chain of the same one can only be the last.
                     if leaves.last().is_none_or(|(known, _)| *known != ix) {
@@ -132,6 +133,14 @@ impl World<'_> {
             view.clients = self.clients(leaf, &sent, &path);
         }
         (path, view)
+    }
+
+    /// Does it lie in a file to be used: with its issuers behind it, or beside its key?
+    fn is_kept(&self, place: u32, members: usize, keys: &HashSet<KeyId>) -> bool {
+        let Some(place) = self.inventory.placements().get(place as usize) else { return false };
+        let own = matches!(place.role, Role::Leaf | Role::Client) && place.facts.part.is_none();
+        let key = || self.inventory.asset(place.asset).key.is_some_and(|key| keys.contains(&key));
+        own && place.location.is_file() && !place.location.is_published() && (members > 1 || key())
     }
 
     /// Whose ends matter to somebody here. Clients renew the public roots by themselves; a root of one's own dies with

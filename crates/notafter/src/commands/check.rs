@@ -178,6 +178,7 @@ fn look(args: &Check) -> Result<Look, Usage> {
         roots: args.roots.clone(),
         owner_file: None,
         password_file: args.password_file.clone(),
+        tsig_file: None,
         exclude: Vec::new(),
     })
 }

@@ -3,6 +3,7 @@
 use notafter_core::document::{AssetDocument, PlacementDocument};
 use notafter_core::inventory::{AssetIx, Placement, Role};
 use notafter_core::{UnixTime, dossier};
+use notafter_engine::accepts::Accepts;
 use notafter_engine::pipeline::Report;
 
 use super::{End, Usage};
@@ -50,6 +51,7 @@ pub(crate) fn run(global: &Global, args: Show) -> Result<End, Usage> {
 
 fn page(paper: &mut Paper, report: &Report, at: UnixTime, vantage: &str) {
     let inventory = &report.inventory;
+    let accepts = Accepts::new(inventory);
     for (ix, asset) in inventory.assets() {
         let places: Vec<&Placement> = inventory.placements().iter().filter(|p| p.asset == ix).collect();
         // Issuers are shown below the leaf they came with; a bundle's roots each for themselves.
@@ -62,6 +64,13 @@ fn page(paper: &mut Paper, report: &Report, at: UnixTime, vantage: &str) {
         facts(paper, &document, asset.not_after, at);
         for place in &places {
             location(paper, report, place, at, vantage);
+        }
+        let accepted = accepts.of_client(inventory, ix);
+        for place in &accepted.named {
+            row(paper, "may sign in", &format!("{place}  asks for certificates of its issuer"));
+        }
+        for place in &accepted.any {
+            row(paper, "may sign in", &format!("{place}  asks for a client certificate and names no CA"));
         }
         for finding in report.findings.iter().filter(|f| f.asset == Some(asset.id)) {
             paper.end();

@@ -2,7 +2,7 @@
 //!
 //! Files of their own, YAML with indentation, JSON with literal `\n`, scripts and here-documents, source
 //! code with one string a line, CRLF, UTF-16, base64 of PEM as in Kubernetes Secrets, and base64 of DER
-//! without armour as in SAML metadata. Reads from left to right, once: nothing is looked at twice, so that
+//! without armour as in SAML metadata; DER octet by octet in a program's source (`octets.rs`). Reads from left to right, once: nothing is looked at twice, so that
 //! time is linear in the octets. A block that breaks off is reported, and what can be read of it is kept.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use super::base64::{self, Decoder, is_base64};
 use super::der::{Kind, classify, place_element};
 use super::sniff::{Hint, MarkerKind, Markers, label_at};
 use super::{Content, Format, Found, Place, Reason, Session};
-use super::{carve, jks};
+use super::{carve, jks, octets};
 use crate::certificate::Certificate;
 use crate::private_key::{KeyFormat, PrivateKey};
 use crate::statement::openpgp;
@@ -124,6 +124,7 @@ impl Scan<'_> {
                 }
                 MarkerKind::Der if nesting == 0 => self.carve(bytes, marker.at),
                 MarkerKind::Der => marker.at,
+                MarkerKind::Octets => self.octets(bytes, marker.at),
                 // For the readers of statements, which come after.
                 MarkerKind::Statement => marker.at,
             }
@@ -265,6 +266,18 @@ impl Scan<'_> {
             self.blocks += 1;
             self.element(&decoded, kind, &place);
         }
+    }
+
+    /// What a program's source writes down octet by octet; where to look on.
+    fn octets(&mut self, bytes: &[u8], at: usize) -> usize {
+        let Some((der, end)) = octets::element(bytes, at, self.session.limits.body_octets) else {
+            return at + 1;
+        };
+        let Some(kind) = classify(&der) else { return at + 1 };
+        self.blocks += 1;
+        let place = Place::whole().numbered(self.blocks);
+        self.element(&der, kind, &place);
+        end
     }
 
     fn element(&mut self, decoded: &[u8], kind: Kind, place: &Place) {

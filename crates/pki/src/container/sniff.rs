@@ -5,7 +5,7 @@
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 
-use super::carve;
+use super::{carve, octets};
 use crate::der;
 use crate::oid;
 use crate::statement::openpgp::packet;
@@ -97,6 +97,8 @@ pub enum MarkerKind {
     BareBase64,
     /// The version of a certificate in DER, behind two headers that fit it.
     Der,
+    /// DER written down octet by octet, as the source of a program has it.
+    Octets,
     /// Something that only dated things other than certificates have in them (`statement/read.rs`).
     Statement,
 }
@@ -114,7 +116,7 @@ pub struct Marker {
 pub const OVERLAP: usize = 80;
 
 /// Base64 of `-----BEGIN ` at its three alignments: what does not depend on the octets around it.
-const PATTERNS: [(&[u8], MarkerKind); 22] = [
+const PATTERNS: [(&[u8], MarkerKind); 25] = [
     (b"-----BEGIN ", MarkerKind::Pem),
     (b"LS0tLS1CRUdJTi", MarkerKind::Base64Pem),
     (b"0tLS0tQkVHSU4g", MarkerKind::Base64Pem),
@@ -130,6 +132,9 @@ const PATTERNS: [(&[u8], MarkerKind); 22] = [
     (b"/u3+7QAAAA", MarkerKind::BareBase64),
     (b"zs7OzgAAAA", MarkerKind::BareBase64),
     (carve::MARKER, MarkerKind::Der),
+    (octets::MARKERS[0], MarkerKind::Octets),
+    (octets::MARKERS[1], MarkerKind::Octets),
+    (octets::MARKERS[2], MarkerKind::Octets),
     // Of dated things that are no certificates, only those without which a file would not be read at all: SAML
     // metadata and mail have `MII` in them. And of each the piece that begins with three rare octets: the vector
     // search raises a false alarm wherever three octets look like a beginning, and with whole words (`"expires_at"`,
@@ -203,6 +208,7 @@ impl Markers {
                     is_part_or_comment(chunk, found.start())
                 }
                 MarkerKind::Der => carve::begins(chunk, found.start()).is_some(),
+                MarkerKind::Octets => octets::may_begin(chunk, found.start()),
                 MarkerKind::Statement if found.len() == 3 => jwt::may_begin(chunk, found.start()),
                 MarkerKind::Base64Pem | MarkerKind::Utf16 | MarkerKind::Statement => true,
             };

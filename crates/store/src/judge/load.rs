@@ -394,10 +394,20 @@ impl<'l, 'c> Loader<'l, 'c> {
         let rows = self.c.query(
             "SELECT a.id FROM asset a WHERE a.issuer IN
                (SELECT o.id FROM dname d JOIN dname o ON o.alike = d.alike WHERE d.id = $1)
-             AND a.not_after > $2 AND a.served > 0 AND a.id <> $3 LIMIT $4",
+             AND a.not_after > $2 AND a.places > 0 AND a.id <> $3 ORDER BY a.served DESC LIMIT $4",
             args![subject, not_after, asset, DEPENDENTS_MAX],
         )?;
         let below = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>>>()?;
+        self.know(below.iter().copied())?;
+        // What lies in files alone counts with its chain or its key, and unless a later one has taken its place.
+        let abouts = |id: &i64| self.abouts.get(id).and_then(Option::as_ref);
+        let filed: BTreeSet<i64> =
+            below.iter().copied().filter(|id| abouts(id).is_some_and(|a| a.served == 0)).collect();
+        let names: BTreeSet<i64> = filed.iter().filter_map(|id| abouts(id)?.names6).collect();
+        let keys: Vec<i64> = filed.iter().filter_map(|id| abouts(id)?.key6).collect();
+        self.keys.extend(keys);
+        self.same_names(&names)?;
+        self.placements_of(&filed, SAME_NAMES_MAX)?;
         let sql = format!(
             "SELECT {PLACEMENT} FROM placement p
              WHERE p.asset = $1 AND p.gone IS NULL AND p.flags <> 0 LIMIT {DEPENDENTS_MAX}"

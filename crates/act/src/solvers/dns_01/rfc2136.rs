@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::{BoxFuture, Cx};
+use notafter_pki::dns::tsig::{Algorithm, Key, Wrong};
 use notafter_pki::dns::{kind, name};
 use serde_json::Value;
 
 use super::ask::{id, tcp, udp};
 use super::provider::{Plain, Provider, Record};
-use super::tsig::{Algorithm, Key};
 use super::walk::{Resolver, code, server};
 use crate::secret::Wiped;
 
@@ -140,9 +140,8 @@ fn judge(
     zone: &str,
     record: &Record,
     answer: &[u8],
-    seal: Option<Result<(), super::tsig::Wrong>>,
+    seal: Option<Result<(), Wrong>>,
 ) -> Result<(), Fault> {
-    use super::tsig::Wrong;
     let said = answer.get(3).map_or(1, |flags| flags & 15);
     let refused = |context: String, hint: &str| {
         Err(Fault::new(FaultKind::PermissionDenied, context).hint(hint.to_owned()))
@@ -284,11 +283,11 @@ mod tests {
         let answer = |code: u8| [0, 1, 0xa8, code, 0, 0, 0, 0, 0, 0, 0, 0];
         for (code, seal, sign) in [
             (0, None, ""),
-            (0, Some(Err(super::super::tsig::Wrong::Unsigned)), "is not signed"),
+            (0, Some(Err(Wrong::Unsigned)), "is not signed"),
             (5, None, "REFUSED"),
-            (5, Some(Err(super::super::tsig::Wrong::Unsigned)), "REFUSED"),
-            (9, Some(Err(super::super::tsig::Wrong::BadKey)), "BADKEY"),
-            (9, Some(Err(super::super::tsig::Wrong::BadTime(Some(3600)))), "3600 s ahead"),
+            (5, Some(Err(Wrong::Unsigned)), "REFUSED"),
+            (9, Some(Err(Wrong::BadKey)), "BADKEY"),
+            (9, Some(Err(Wrong::BadTime(Some(3600)))), "3600 s ahead"),
             (9, None, "NOTAUTH"),
             (2, None, "SERVFAIL"),
         ] {
