@@ -184,7 +184,7 @@ mod tests {
             }
         }
         assert_eq!(by_hand(&renewal()), "certbot renew --cert-name a.test");
-        let one = Renewal { tool: "cert-manager".into(), lineage: "shop/web".into(), ..renewal() };
+        let one = Upkeep { tool: "cert-manager".into(), lineage: "shop/web".into(), ..renewal() };
         assert_eq!(by_hand(&one), "cmctl renew -n shop web");
     }
 }
