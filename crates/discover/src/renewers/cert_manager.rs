@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use notafter_core::UnixTime;
 use notafter_core::observation::Reason;
-use notafter_core::renewal::Before;
+use notafter_core::upkeep::Before;
 
 use super::dates::parse;
 use super::{Failed, Renewed, Renewer, State, says};
