@@ -444,7 +444,7 @@ mod tests {
         let first = answer(&ours, &mac, 1000, 0, &[]);
         let first_mac = Seal::read(&first).expect("sealed").mac;
         let bare = vec![0, 7, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let (third, third_mac) = more(&ours, &[bare.clone()], &first_mac, 1001);
+        let (third, third_mac) = more(&ours, std::slice::from_ref(&bare), &first_mac, 1001);
         let (fourth, _) = more(&ours, &[], &third_mac, 1002);
         let mut exchange = ours.exchange(&mac);
         let taken: Vec<_> =
