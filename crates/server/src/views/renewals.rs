@@ -111,6 +111,7 @@ pub(crate) fn gather_one(look: &Look, name: &str) -> Result<Option<Gathered>, St
 fn urgency(renewal: &Renewal) -> u8 {
     match renewal.state {
         State::WaitsForPerson => 0,
+        _ if renewal.calls && !renewal.state.is_over() => 0,
         _ if renewal.failures > 0 && !renewal.state.is_over() => 1,
         State::Proved => 3,
         State::Abandoned => 4,
@@ -248,6 +249,7 @@ fn state_words(renewal: &Renewal) -> (&'static str, &'static str) {
         State::WaitsForProof => ("installed, not yet seen in use everywhere", "soon"),
         State::WaitsForRevocation => ("in use; the one before is being revoked", "proven"),
         State::WaitsForPerson => ("waits for a person", "now"),
+        State::Proved if renewal.targets.is_empty() => ("issued, installed nowhere", "plain"),
         State::Proved => ("seen in use", "proven"),
         State::Abandoned => ("given up", "stale"),
     }
