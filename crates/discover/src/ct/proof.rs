@@ -6,6 +6,7 @@
 //! depends on who made it. Whether the log's key signed the roots is `head.rs`'s.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -196,10 +197,10 @@ impl Log {
         let (level, within) = (height / TILE_LEVELS, height % TILE_LEVELS);
         let first = number << within;
         let tile = first / TILE_WIDTH;
-        if !tiles.contains_key(&(level, tile)) {
-            tiles.insert((level, tile), self.hashes(client, level, tile, size, now).await?);
-        }
-        let all = tiles.get(&(level, tile)).map(Vec::as_slice).unwrap_or_default();
+        let all = match tiles.entry((level, tile)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(self.hashes(client, level, tile, size, now).await?),
+        };
         let at = (first % TILE_WIDTH) as usize;
         let row = all.get(at..at + (1 << within)).map(<[Hash]>::to_vec);
         let mut row = row.ok_or_else(|| {
