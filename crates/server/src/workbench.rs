@@ -202,6 +202,7 @@ fn renewals(store: &Store) {
         wave: 0,
         state,
         receipt: None,
+        prove_until: None,
         places: vec![place],
         said: String::new(),
     };
