@@ -82,10 +82,6 @@ impl Deployer for FarDeployer {
         self.near.opens(place)
     }
 
-    fn opens(&self, place: &str) -> Vec<String> {
-        self.near.opens(place)
-    }
-
     fn deploy<'a>(&'a self, _: &'a Cx, bundle: &'a Bundle) -> BoxFuture<'a, Result<Receipt, Fault>> {
         Box::pin(async move {
             let key = handle(&bundle.key).ok_or_else(|| {
