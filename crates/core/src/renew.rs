@@ -397,6 +397,21 @@ impl Renewal {
         Turn::Round
     }
 
+    /// Nobody is asked before the instant that he named, whoever wishes it: the first of these issuers that may be asked
+    /// now, else the one that may be soonest.
+    pub fn heed(&mut self, issuers: &[&str], now: UnixTime) {
+        let until = |name: &str| self.barred.get(name).copied().unwrap_or(0).max(now.0);
+        let current = self.issuer.among(issuers.iter().copied()).and_then(|n| issuers.get(n));
+        if current.is_none_or(|name| until(name) <= now.0) {
+            return;
+        }
+        let Some(next) = issuers.iter().min_by_key(|name| until(name)) else { return };
+        self.next = until(next);
+        if current != Some(next) {
+            (self.issuer, self.ticket) = (IssuedBy::Name((*next).to_owned()), None);
+        }
+    }
+
     /// It was issued: whoever failed before does not matter any more.
     pub fn was_issued(&mut self, now: UnixTime) {
         self.went_well(now);

@@ -19,6 +19,7 @@ mod issue;
 pub mod pass;
 pub mod rehearsal;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use notafter_core::calendar::Calendar;
@@ -197,9 +198,14 @@ impl Renewer<'_> {
     pub fn begin(&self, managed: &Managed, cause: &str, before: Option<&[u8]>) -> Result<bool, StoreError> {
         let now = self.cx.clock.now();
         let newest = self.store.works_of(&managed.name, 1)?.into_iter().next();
-        let generation = newest.map_or(1, |w| w.renewal.generation + 1);
+        let (generation, barred) =
+            newest.map_or((1, BTreeMap::new()), |w| (w.renewal.generation + 1, w.renewal.barred));
         let mut renewal = Renewal::begin(&managed.name, generation, cause, now);
         renewal.before = before.map(<[u8]>::to_vec).into_iter().collect();
+        // A limit is the CA's, and not that of the renewal that met it.
+        renewal.barred = barred.into_iter().filter(|(_, until)| *until > now.0).collect();
+        let names: Vec<&str> = managed.issuers.iter().map(|(name, _)| name.as_str()).collect();
+        renewal.heed(&names, now);
         let note = Note { what: "renewal-begun", detail: cause.to_owned(), proofs: Vec::new() };
         self.store.begin_work(&renewal, &note, now)
     }

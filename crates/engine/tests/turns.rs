@@ -476,18 +476,30 @@ async fn one_that_waits_is_pushed() {
     let mut other = house.managed.clone();
     other.names.push(Identifier::parse("more.test").unwrap());
     assert_eq!(house.renewer().push(&other, "a test").unwrap(), Pushed::Other);
+    // A limit of the CA's is nobody's to shorten, nor to get around by another renewal.
+    let until = NOW.0 + 3_600;
+    *house.offices[0].says.lock().unwrap() = Some(Retry::At(UnixTime(until)));
+    assert_eq!(house.renewer().push(&house.managed, "a test").unwrap(), Pushed::On);
+    assert_eq!(house.go_on().await.next, until);
+    let limited = Pushed::NotBefore(UnixTime(until));
+    assert_eq!(house.renewer().push(&house.managed, "a test").unwrap(), limited);
+    assert!(house.renewer().abandon(&house.managed, "a test").await.unwrap());
+    assert!(house.renewer().begin(&house.managed, "a test", Some(&old[0])).unwrap());
+    assert_eq!(house.renewer().push(&house.managed, "a test").unwrap(), limited);
+    *house.offices[0].says.lock().unwrap() = None;
     assert!(house.renewer().abandon(&house.managed, "a test").await.unwrap());
     // For a window.
     house.managed.windows = Some(Arc::new(|_| Some((NOW.0 + 5 * DAY, NOW.0 + 6 * DAY))));
-    house.issued(2, State::WaitsForWindow, &new, Some(&old), "one");
+    house.issued(3, State::WaitsForWindow, &new, Some(&old), "one");
     assert_eq!(house.go_on().await.next, NOW.0 + 5 * DAY);
     assert_eq!(house.renewer().push(&house.managed, "a test").unwrap(), Pushed::On);
     assert_eq!(house.go_on().await.state, State::Proved);
-    assert_eq!(*machine.generations.lock().unwrap(), [2]);
+    assert_eq!(*machine.generations.lock().unwrap(), [3]);
     // Not before it is valid, whoever asks.
     let early = chain(-3 * DAY, 90 * DAY);
-    house.issued(3, State::WaitsForWindow, &early, Some(&new), "one");
-    assert_eq!(house.renewer().push(&house.managed, "a test").unwrap(), Pushed::On);
+    house.issued(4, State::WaitsForWindow, &early, Some(&new), "one");
+    let then = Pushed::NotBefore(NOW.plus(3 * DAY));
+    assert_eq!(house.renewer().push(&house.managed, "a test").unwrap(), then);
     assert_eq!(house.go_on().await.next, NOW.0 + 3 * DAY);
 }
 

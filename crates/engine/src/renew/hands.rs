@@ -3,8 +3,8 @@
 //! An installation by hand is kept beside the renewal that it is of. That one is over and stays so: whether and when it was
 //! renewed is not changed by it, and what is due is still judged by the certificate.
 
-use notafter_core::Fingerprint;
 use notafter_core::renew::{Deployment, FAILURES, Renewal, State};
+use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
 use notafter_store::StoreError;
 use notafter_store::works::{Note, Work};
@@ -19,6 +19,8 @@ use super::{Bench, HOLD_S, Managed, Renewer, Went, is_revoked};
 pub enum Pushed {
     /// It goes on now.
     On,
+    /// It goes on then: a CA said that it is not to be asked before, or nobody would accept yet what was issued.
+    NotBefore(UnixTime),
     /// It asks for something else than what is configured now: only a new one helps.
     Other,
     /// Somebody else works on it at this moment.
@@ -73,21 +75,33 @@ impl Renewer<'_> {
                 // What nobody would accept yet is not installed for anybody.
                 renewal.next = early.unwrap_or(now).0;
             }
-            State::WaitsForPerson => {
+            // Somebody was called, and comes: it begins anew, but for what was issued.
+            State::WaitsForPerson | State::WaitsForIssuer
+                if renewal.state == State::WaitsForPerson || renewal.calls =>
+            {
                 renewal.state = State::WaitsForIssuer;
                 renewal.went_well(now);
+                (renewal.tries, renewal.rounds, renewal.may_pass) = (0, 0, false);
             }
+            // What failed still counts: whoever pushes again and again comes to the next issuer, too.
+            State::WaitsForIssuer => renewal.went_on(now),
             _ => renewal.went_well(now),
         }
         if renewal.state == State::WaitsForIssuer {
-            (renewal.tries, renewal.rounds, renewal.may_pass) = (0, 0, false);
+            let names: Vec<&str> = managed.issuers.iter().map(|(name, _)| name.as_str()).collect();
+            renewal.heed(&names, now);
         }
+        let not_before = UnixTime(renewal.next);
         let generation = renewal.generation;
         let note = Note { what: "renewal-pushed", detail: why.to_owned(), proofs: Vec::new() };
         let until = (self.tools.holder.as_str(), now.plus(HOLD_S));
         let put = self.store.put_work(&work.renewal, work.version, until, &note, now)?.is_some();
         self.store.let_go_of_work(&managed.name, generation, &self.tools.holder)?;
-        Ok(if put { Pushed::On } else { Pushed::Held })
+        Ok(match put {
+            true if not_before > now => Pushed::NotBefore(not_before),
+            true => Pushed::On,
+            false => Pushed::Held,
+        })
     }
 
     /// The newest generation that was issued, was not revoked, has not ended, and whose key is kept.

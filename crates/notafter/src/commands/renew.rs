@@ -239,6 +239,11 @@ pub(super) async fn ask(
             print::note(&format!("{which} is open: it goes on now. --anew gives it up and begins another"));
             Ok(WENT_ON)
         }
+        Pushed::NotBefore(at) => {
+            let why = "a CA wants no question before, or it is not valid yet";
+            print::note(&format!("{which} is open and goes on at {at}: {why}"));
+            Ok(WENT_ON)
+        }
         Pushed::Held => {
             print::note(&format!("{which} is open, and another process works on it: it goes on"));
             Ok(WENT_ON)
@@ -313,7 +318,10 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
         let beside = chosen.state.is_over();
         let put = match beside {
             true => bench.renewer().deploy_again(&managed, generation, &cause).map_err(told)?,
-            false => bench.renewer().push(&managed, &cause).map_err(told)? == Pushed::On,
+            false => matches!(
+                bench.renewer().push(&managed, &cause).map_err(told)?,
+                Pushed::On | Pushed::NotBefore(_)
+            ),
         };
         if !put {
             return Err(busy());

@@ -39,8 +39,11 @@ const CONNECT_MAX: Duration = Duration::from_secs(30);
 const TRIES: usize = 3;
 
 /// What holds for every connection. No statement of ours takes minutes; one that does, or a transaction that a frozen
-/// process left open, must not hold up the rest for ever. The server looks whether we are still there, as we do.
-const SESSION: &str = "SET standard_conforming_strings = on; SET client_min_messages = warning;
+/// process left open, must not hold up the rest for ever. The server looks whether we are still there, as we do. A page of
+/// a hundred rows is estimated dearer than it is, and compiling it would cost more than it does
+/// (<https://www.postgresql.org/docs/current/jit-decision.html>).
+const SESSION: &str =
+    "SET jit = off; SET standard_conforming_strings = on; SET client_min_messages = warning;
     SET statement_timeout = '120s'; SET idle_in_transaction_session_timeout = '300s';
     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
