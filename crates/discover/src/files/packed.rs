@@ -12,6 +12,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use aho_corasick::AhoCorasick;
+use memchr::memmem::Finder;
 use notafter_core::clock::Clock;
 use notafter_core::location::Location;
 use notafter_core::observation::Reason;
@@ -40,7 +41,12 @@ pub(super) fn is_binary(start: &[u8]) -> bool {
 
 /// May there be a stream in this chunk? Judged by headers alone.
 pub(super) fn may_hold(chunk: &[u8]) -> bool {
-    next(chunk, 0).is_some()
+    static FINDERS: std::sync::OnceLock<[(Finder<'static>, Kind); 3]> = std::sync::OnceLock::new();
+    // One pass for each: every binary file of a walk comes through here, and a search for all at once stops at each of
+    // their first octets.
+    let finders = FINDERS.get_or_init(|| MAGICS.map(|(magic, kind)| (Finder::new(magic), kind)));
+    let fits = |at: usize, kind| chunk.get(at..).is_some_and(|rest| header_fits(rest, kind));
+    finders.iter().any(|(finder, kind)| finder.find_iter(chunk).any(|at| fits(at, *kind)))
 }
 
 /// The next place at or behind `from` where one may begin.

@@ -77,7 +77,8 @@ fn check(global: &Global) -> Result<End, Usage> {
     line("owner", setup.people.keys().cloned().collect());
     line("service", setup.services.iter().map(|s| s.name.clone()).collect());
     if !kept.is_empty() {
-        line("certificate kept alive", kept);
+        let many = if kept.len() == 1 { "" } else { "s" };
+        text.push_str(&format!("  {} certificate{many} kept alive: {}\n", kept.len(), kept.join(", ")));
     }
     for (is_well, said) in super::doctor::apart::visit(&sheet).map_err(explain)? {
         text.push_str(&format!("  act: {}{said}\n", if is_well { "" } else { "not well: " }));

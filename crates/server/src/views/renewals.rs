@@ -21,6 +21,8 @@ pub(crate) struct RenewalsView {
     pub(crate) frame: Frame,
     pub(crate) headline: String,
     pub(crate) subline: String,
+    /// the page of one
+    pub(crate) alone: bool,
     pub(crate) renewals: Vec<RenewalItem>,
     /// "" when all are shown
     pub(crate) more: String,
@@ -163,6 +165,7 @@ pub(crate) fn view(look: &Look, house: &House, found: &Gathered) -> RenewalsView
         frame: frame(look, house, &title, "Renewals"),
         headline,
         subline,
+        alone: found.alone,
         renewals,
         more: match all.saturating_sub(SHOWN) {
             0 => String::new(),
@@ -290,7 +293,11 @@ fn target(target: &TargetWork, now: UnixTime) -> TargetItem {
             (None, None) if place.last.is_empty() => {
                 ("not looked at yet".to_owned(), "plain", Stamp::never())
             }
-            (None, None) => (words::clean(&place.last), "now", Stamp::never()),
+            // Where it is, stands beside it.
+            (None, None) => {
+                let what = place.last.strip_prefix(&place.location).unwrap_or(&place.last).trim_start();
+                (words::clean(what), "now", Stamp::never())
+            }
         };
         ProofItem {
             name: Name::of(&place.location),
