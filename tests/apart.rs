@@ -470,3 +470,111 @@ fn one_target_at_a_time_and_a_hook_that_hangs_keeps_nobody_else() {
     assert!(last["deployed"].is_object(), "{last}");
     let _ = fs::remove_file(&trace);
 }
+
+/// The list that lies there, as openssl reads it.
+fn list(file: &std::path::Path) -> String {
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["crl", "-noout", "-text", "-inform", "DER", "-in"]).arg(file);
+    let ran = openssl.output().expect("openssl runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+#[test]
+fn the_revocation_list_is_written_by_act_where_only_root_may() {
+    let ca = "[[issuer]]\nname = \"house\"\nkind = \"ca\"\nnames = [\"*.test\"]\ncrl_file = \"WEBROOT/house.crl\"\n";
+    let mut house = House::new("apart-lists", ca);
+    let file = house.root.join("house.crl");
+    assert!(!house.shell_as(NOBODY, &format!("echo x > {}", file.display())).success());
+    let made = house.ask(&["ca", "init", "--json"]);
+    assert_eq!(made.code, 0, "{}\n{}", made.out, made.err);
+    // Nobody writes it as long as nobody is there who may.
+    let mut serving = house.serve();
+    let shown = || house.ask(&["ca", "show"]).out;
+    let begun = Instant::now();
+    while !shown().contains("`notafter act`, which installs here") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", shown());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(!file.exists());
+    let _ = serving.kill();
+    let _ = serving.wait();
+    house.start();
+    let mut serving = house.serve();
+    house.until("the list", |_| file.exists());
+    let _ = serving.kill();
+    let _ = serving.wait();
+    let about = fs::metadata(&file).expect("it is there");
+    assert_eq!((about.uid(), about.mode() & 0o777), (0, 0o644));
+    assert!(list(&file).contains("No Revoked Certificates"), "{}", list(&file));
+    let first = fs::read(&file).expect("the list");
+    // Lists are told apart by seconds.
+    std::thread::sleep(Duration::from_millis(1_100));
+    let folder = house.data.display().to_string();
+    let issued = house.ask(&["ca", "issue", "--names", "a.test", "--out", &folder, "--json"]);
+    assert_eq!(issued.code, 0, "{}\n{}", issued.out, issued.err);
+    let serial = json(&issued)["serial"].as_str().expect("a serial number").to_owned();
+    let revoked = house.ask(&["ca", "revoke", "--serial", &serial, "--reason", "superseded", "--json"]);
+    assert_eq!(revoked.code, 0, "{}\n{}", revoked.out, revoked.err);
+    assert!(list(&file).contains(&serial.to_uppercase()), "{serial}: {}", list(&file));
+    assert!(house.words().contains("publish house: done"), "{}", house.words());
+    // Whoever has the process without rights names no file, and brings nothing else and nothing older.
+    let now = fs::read(&file).expect("the list");
+    let hexed = |der: &[u8]| notafter_pki::fingerprint::hex(der);
+    let publish = |issuer: &str, lists: [&[u8]; 2]| json!({"do": "publish", "issuer": issuer, "lists": [hexed(lists[0]), hexed(lists[1])]});
+    let mut elsewhere = publish("house", [&now, &now]);
+    elsewhere["file"] = json!("/etc/cron.d/evil");
+    for (asked, why) in [
+        (publish("house", [b"* * * * * root touch /tmp/x\n", &now]), "is no revocation list"),
+        (publish("house", [&now, b"x"]), "is no revocation list"),
+        (publish("house", [&first, &first]), "is younger"),
+        (publish("../house", [&now, &now]), "no CA called"),
+        (elsewhere, "no order"),
+    ] {
+        let answer = order(&house.socket, &asked);
+        assert!(fault(&answer).contains(why), "{why}: {answer}");
+    }
+    assert_eq!(order(&house.socket, &publish("house", [&now, &now])), json!("done"), "the same again");
+    assert_eq!(fs::read(&file).expect("the list"), now);
+    // Where others could turn the folder, root does not write.
+    fs::set_permissions(&house.root, fs::Permissions::from_mode(0o777)).expect("opened");
+    let answer = order(&house.socket, &publish("house", [&now, &now]));
+    assert!(fault(&answer).contains("may be written to by others"), "{answer}");
+}
+
+#[test]
+fn with_two_processes_the_server_writes_nothing_outside_its_folder() {
+    let csr = "[[issuer]]\nname = \"office\"\nkind = \"csr\"\nfolder = \"WEBROOT/requests\"\n\
+               [[certificate]]\nname = \"web\"\nnames = [\"web.test\"]\nissuer = \"office\"\n";
+    let house = House::new("apart-inside", csr);
+    let refused = |arguments: &[&str], words: &str| {
+        let run = house.ask(arguments);
+        let all = run.err.replace('\n', " ");
+        assert!(run.code == 2 && all.contains(words) && all.contains("hint: "), "{arguments:?}: {}", run.err);
+    };
+    for arguments in [&["config", "check"][..], &["renew", "web"], &["serve"]] {
+        refused(arguments, "lies outside the data folder");
+    }
+    assert!(!house.root.join("requests").exists());
+    // Below the folder that the file names it may lie; not by way of `..`.
+    let text = fs::read_to_string(&house.config).expect("the configuration");
+    let data = house.data.display().to_string();
+    let set = |folder: &str| {
+        let outside = format!("{}/requests", house.root.display());
+        let text = text.replace(&outside, folder);
+        let text = text.replace("[server]\n", &format!("[server]\ndata = \"{data}\"\n"));
+        fs::write(&house.config, text).expect("written");
+    };
+    set(&format!("{data}/../webroot"));
+    refused(&["config", "check"], "lies outside the data folder");
+    set(&format!("{data}/requests"));
+    let right = house.ask(&["config", "check"]);
+    assert_eq!(right.code, 0, "{}\n{}", right.out, right.err);
+    // Nor is a token made elsewhere.
+    let token = house.root.join("token");
+    let text = fs::read_to_string(&house.config).expect("the configuration");
+    let text = text.replace("[server]\n", &format!("[server]\ntoken_file = \"{}\"\n", token.display()));
+    fs::write(&house.config, text).expect("written");
+    refused(&["serve"], "none is made outside the data folder");
+    assert!(!token.exists());
+}

@@ -5,6 +5,7 @@
 
 mod run;
 mod serving;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,6 +21,7 @@ use notafter_store::{Database, Store};
 use run::{Run, notafter, run};
 use serde_json::Value;
 use serving::Serving;
+use web::Browser;
 
 /// The table of a CA that may issue for what the servers of the lab are called.
 const HOUSE: &str = "[[issuer]]\nname = \"house\"\nkind = \"ca\"\nnames = [\"*.test\", \"localhost.test\"]\naddresses = [\"127.0.0.0/8\"]\nmax_days = 30\n";
@@ -659,4 +661,113 @@ fn a_reply_that_is_dropped_into_the_folder_is_found_by_the_server() {
         assert!(begun.elapsed() < Duration::from_secs(90), "{}", serving.words());
         std::thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// What the server answers to a reply for `web`: the status, and the document.
+fn bring(serving: &Serving, reply: &str) -> (u32, Value) {
+    let token = std::fs::read_to_string(serving.folder.join("token")).expect("the token");
+    let body = serde_json::json!({ "reply": reply }).to_string();
+    let bearer = format!("Authorization: Bearer {}", token.trim());
+    let ran = Command::new("curl")
+        .args(["-sS", "--max-time", "20", "-w", "\n%{http_code}", "-H", &bearer])
+        .args(["-H", "Content-Type: application/json", "-d", &body])
+        .arg(format!("{}/api/v1/renewals/web/reply", serving.url()))
+        .output()
+        .expect("curl runs");
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let (document, status) = text.rsplit_once('\n').expect("a status");
+    let document = serde_json::from_str(document).unwrap_or_else(|e| panic!("{e}: {text}"));
+    (status.parse().expect("a number"), document)
+}
+
+#[test]
+fn a_reply_that_is_brought_to_the_server_is_installed_and_seen_in_use() {
+    let Some(web) = Web::new("authority-brought", &by_hand, "issuer = \"office\"\n") else { return };
+    let (house, office) = (&web.house, Office::new(&web.house.lab));
+    let waits = house.ask(&["renew", "web", "--json", "--wait", "1s"]);
+    assert_eq!(json(&waits)["state"], "waits-for-issuer", "{}\n{}", waits.out, waits.err);
+    let request = the_request(house);
+    let printed = house.ask(&["issuer", "request", "office"]);
+    assert_eq!(printed.out, std::fs::read_to_string(&request).expect("the request"), "{}", printed.err);
+    let text = std::fs::read_to_string(&house.config).expect("the configuration");
+    let serving = Serving::start(&house.lab, &text);
+    // What somebody would carry to the CA is what the API says.
+    let shown = serving.until("the request in the API", || {
+        let url = format!("{}/api/v1/renewals?name=web", serving.url());
+        let ran = Command::new("curl").args(["-sS", &url]).output().expect("curl runs");
+        let list: Value = serde_json::from_slice(&ran.stdout).ok()?;
+        list["items"][0]["request"].as_str().map(str::to_owned)
+    });
+    assert_eq!(shown, std::fs::read_to_string(&request).expect("the request"));
+    // Another key, half of it, something else: each is told, and it waits on.
+    let other = office.0.join("other.csr");
+    let make =
+        ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=srv.test"];
+    let make = [&make[..], &["-keyout", "other.key", "-out", "other.csr"]].concat();
+    assert!(openssl(&office.0, &make).0);
+    for (reply, words) in [
+        (office.sign(&other), "is for another key than the one that asked"),
+        (office.sign(&request)[..300].to_owned(), "holds no certificate that can be read"),
+        (std::fs::read_to_string(office.0.join("ca.pem")).expect("a CA"), "CA certificates alone"),
+        ("\u{1b}[2J <script>".to_owned(), "holds no certificate that can be read"),
+    ] {
+        let (status, document) = bring(&serving, &reply);
+        assert!(
+            status == 400 && document["detail"].as_str().is_some_and(|d| d.contains(words)),
+            "{document}"
+        );
+        assert!(document["hint"].as_str().is_some_and(|h| h.contains("waits on")), "{document}");
+    }
+    let (status, document) = bring(&serving, &office.sign(&request));
+    assert!(status == 200 && document["issuer"] == "office", "{document}");
+    let root = office.0.join("ca.pem").to_string_lossy().into_owned();
+    serving.until("it in use", || web.shown(&root).contains("Verify return code: 0 (ok)").then_some(()));
+    serving.until("its end", || {
+        let (status, document) = bring(&serving, "again");
+        (status == 409 && document["detail"].as_str()?.contains("waits for no certificate")).then_some(())
+    });
+}
+
+#[test]
+fn a_reply_is_chosen_as_a_file_in_a_browser() {
+    let Some(web) = Web::new("authority-browser", &by_hand, "issuer = \"office\"\n") else { return };
+    let Some(browser) = need(Browser::start(390, false)) else { return };
+    let (house, office) = (&web.house, Office::new(&web.house.lab));
+    let waits = house.ask(&["renew", "web", "--json", "--wait", "1s"]);
+    assert_eq!(json(&waits)["state"], "waits-for-issuer", "{}\n{}", waits.out, waits.err);
+    let request = the_request(house);
+    let text = std::fs::read_to_string(&house.config).expect("the configuration");
+    let serving = Serving::start(&house.lab, &text);
+    let page = format!("{}/renewals/web", serving.url());
+    let words = || browser.script("return document.body.innerText").as_str().unwrap_or_default().to_owned();
+    serving.until("the request on its page", || {
+        browser.go(&page);
+        words().contains("-----BEGIN CERTIFICATE REQUEST-----").then_some(())
+    });
+    let count = "return document.querySelectorAll('input[type=file]').length";
+    assert_eq!(browser.script(count), 0, "only who signed in may bring it");
+    let printed = serving.words();
+    browser.go(printed.split_whitespace().find(|w| w.contains("/sign-in/")).expect("a link is printed"));
+    browser.click("main form button");
+    serving.until("the page behind the sign-in", || (!browser.at().contains("/sign-in/")).then_some(()));
+    let bring = |name: &str, text: &str| {
+        let file = house.path(name);
+        std::fs::write(&file, text).expect("written");
+        browser.go(&page);
+        browser.fill("input[type=file]", &file);
+        browser.click("form.reply button");
+    };
+    bring("the CA alone \"; x=.pem", &std::fs::read_to_string(office.0.join("ca.pem")).expect("a CA"));
+    serving.until("what is wrong with it", || words().contains("CA certificates alone").then_some(()));
+    // As DER, which no text field could have held.
+    std::fs::write(house.path("reply.pem"), office.sign(&request)).expect("written");
+    let (pem, der) = (house.path("reply.pem"), house.path("reply.p7b"));
+    let packed = ["crl2pkcs7", "-nocrl", "-certfile", &pem, "-outform", "DER", "-out", &der];
+    assert!(openssl(&office.0, &packed).0);
+    browser.go(&page);
+    browser.fill("input[type=file]", &der);
+    browser.click("form.reply button");
+    let root = office.0.join("ca.pem").to_string_lossy().into_owned();
+    serving.until("it in use", || web.shown(&root).contains("Verify return code: 0 (ok)").then_some(()));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }

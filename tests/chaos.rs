@@ -17,4 +17,4 @@ macro_rules! scenes {
     ($($scene:ident),*) => { $(#[test] fn $scene() { quick(stringify!($scene)); })* };
 }
 
-scenes!(kill, full, order, replicas, copy, clock, matrix, ca, hooks, others, secrets, cycles, fleet);
+scenes!(kill, apart, full, order, replicas, copy, clock, matrix, ca, hooks, others, secrets, cycles, fleet);

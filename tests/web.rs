@@ -189,13 +189,23 @@ impl Browser {
         self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// Clicks what a selector finds first.
-    pub(crate) fn click(&self, selector: &str) {
+    /// Does this to what a selector finds first.
+    fn with(&self, selector: &str, doing: &str, body: &Value) {
         let found = self.call("POST", "/element", &json!({ "using": "css selector", "value": selector }));
         let id = found.as_object().and_then(|o| o.values().next()).and_then(Value::as_str);
         let id = id.unwrap_or_else(|| panic!("{selector} is not on {}: {found}", self.at()));
-        let clicked = self.call("POST", &format!("/element/{id}/click"), &json!({}));
-        assert!(clicked.is_null(), "{selector}: {clicked}");
+        let done = self.call("POST", &format!("/element/{id}/{doing}"), body);
+        assert!(done.is_null(), "{selector}: {done}");
+    }
+
+    /// Clicks what a selector finds first.
+    pub(crate) fn click(&self, selector: &str) {
+        self.with(selector, "click", &json!({}));
+    }
+
+    /// Types into a field, or chooses this file where it asks for one.
+    pub(crate) fn fill(&self, selector: &str, text: &str) {
+        self.with(selector, "value", &json!({ "text": text }));
     }
 
     /// Types keys into the page.

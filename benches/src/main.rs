@@ -17,6 +17,7 @@ mod handshake;
 mod keystore;
 mod material;
 mod parse;
+mod renew;
 mod server;
 mod start;
 mod store;
@@ -45,8 +46,10 @@ tree FOLDER                          make the tree of files
 walk FOLDER                          walk it and open nothing
 start PROGRAM TIMES                  from exec to the first connection
 store DATABASE COUNT                 fill a memory and ask it
+ask DATABASE COUNT                   the questions alone, to one that was filled so
 assess FILE COUNT                    fill a memory and judge all of it from cold
-forecast FILE COUNT                  the same, and look ahead over 90 and 365 days";
+forecast FILE COUNT                  the same, and look ahead over 90 and 365 days
+renew COUNT                          passes over certificates that are kept alive and not due";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -80,8 +83,10 @@ fn run(words: &[&str]) -> Result<serde_json::Value> {
         ["walk", folder] => crawl::walk(folder),
         ["rescan", folder, database, times] => crawl::rescan(folder, database, times.parse()?),
         ["store", database, count] => store::run(database, count.parse()?),
+        ["ask", database, count] => store::ask(database, count.parse()?),
         ["assess", file, count] => store::assess(file, count.parse()?),
         ["forecast", file, count] => store::forecast(file, count.parse()?),
+        ["renew", count] => renew::run(count.parse()?),
         ["start", program, times] => start::run(program, times.parse()?),
         _ => Err(format!("not understood; one of:\n{USAGE}").into()),
     }

@@ -48,7 +48,7 @@ fuzz_target!(|bytes: &[u8]| {
     let kind = Kind::of_start(&bytes[..bytes.len().min(1024)]).or_else(|| Kind::of_end(&bytes));
     let Some(kind) = kind else { return };
     let mut count = Count::default();
-    open(kind, bytes, &Location::file(b"/x", ""), &limits, &Still, &mut count);
+    open(kind, &bytes, &Location::file(b"/x", ""), &limits, &Still, &mut count);
     // Stored members are the file's own octets, as often as its directory names them.
     assert!(count.octets <= (1 << 20) + 1000 * (1 << 16));
 });

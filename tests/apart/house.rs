@@ -73,10 +73,25 @@ impl House {
             )
         };
         format!(
-            "[[issuer]]\nname = \"by hand\"\nkind = \"csr\"\nfolder = \"/nonexistent\"\n{}{}",
+            "[[issuer]]\nname = \"by hand\"\nkind = \"csr\"\n{}{}",
             certificate("one", "hook", command),
             certificate("two", "hook two", &["true"])
         )
+    }
+
+    /// Puts another line in the place of the one that begins so.
+    pub(crate) fn change(&self, begins: &str, line: &str) {
+        let text = fs::read_to_string(&self.config).expect("the configuration");
+        assert!(text.lines().any(|l| l.starts_with(begins)), "{begins}: {text}");
+        let lines = text.lines().map(|l| if l.starts_with(begins) { line } else { l });
+        fs::write(&self.config, lines.collect::<Vec<_>>().join("\n") + "\n").expect("written");
+    }
+
+    /// Puts another target in the place of the one there is.
+    pub(crate) fn target(&self, lines: &str) {
+        let text = fs::read_to_string(&self.config).expect("the configuration");
+        let (before, _) = text.split_once("[[certificate.target]]").expect("a target");
+        fs::write(&self.config, format!("{before}[[certificate.target]]\n{lines}")).expect("written");
     }
 
     fn act(&self) -> Command {
@@ -214,7 +229,7 @@ impl Drop for House {
 
 /// A CA and an nginx that serves both the challenges and the certificate.
 pub(crate) struct Web {
-    _ca: Pebble,
+    pub(crate) ca: Pebble,
     nginx: Child,
     /// Its certificates: root's.
     pub(crate) tls: PathBuf,
@@ -224,10 +239,15 @@ pub(crate) struct Web {
 
 impl Web {
     pub(crate) fn house(name: &str, grace: &str) -> Option<(House, Self)> {
+        Self::with(name, grace, &pebble::Options::default())
+    }
+
+    /// With such a CA.
+    pub(crate) fn with(name: &str, grace: &str, options: &pebble::Options) -> Option<(House, Self)> {
         need(root_only())?;
         let mut house = House::new(name, "");
         let lab = &house.lab;
-        let ca = need(pebble::start(lab, &pebble::Options::default()))?;
+        let ca = need(pebble::start(lab, options))?;
         let nginx = need(program::find("nginx"))?;
         let (folder, tls, port) = (lab.subfolder("nginx"), lab.subfolder("tls"), Port::free());
         let leaf = Authority::new(lab)
@@ -278,7 +298,21 @@ impl Web {
         let before = fs::read_to_string(&house.config).expect("the configuration");
         fs::write(&house.config, before + &tables).expect("written");
         house.act = None;
-        Some((house, Self { _ca: ca, nginx, tls, root, port }))
+        Some((house, Self { ca, nginx, tls, root, port }))
+    }
+
+    /// The lines of the target that reload it and look at it.
+    pub(crate) fn reload_and_prove(&self) -> String {
+        format!(
+            "prove = [\"tls://{}?sni=srv.test\"]\nreload = [\"kill\", \"-HUP\", \"{}\"]\n",
+            self.port.local(),
+            self.nginx.id()
+        )
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.nginx.id()
     }
 
     /// The issuer of what is served, by openssl.

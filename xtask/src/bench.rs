@@ -6,6 +6,7 @@
 
 mod files;
 mod network;
+mod renew;
 mod side;
 mod store;
 mod table;
@@ -30,6 +31,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("start", network::start),
     ("assess", store::assess),
     ("store", store::store),
+    ("renew", renew::plan),
 ];
 
 pub fn run(names: &[String]) -> Result<(), String> {

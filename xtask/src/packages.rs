@@ -84,6 +84,7 @@ const TESTS: &[Package] = &[
     install("default-jre-headless", "keytool", "writes the JKS, JCEKS and PKCS#12 stores of the Java world"),
     install("openssh-server", "sshd", "the far host of the ssh deployer"),
     install("openssh-client", "ssh", "its way there, and the maker of its keys"),
+    install("busybox", "busybox", "all tools of a small far host"),
     // Other clients of CAs, whose accounts are taken over.
     install("certbot", "certbot", "makes an account at a CA, with an RSA key as a JWK"),
     install("lego", "lego", "makes an account at a CA, with a key in SEC1"),

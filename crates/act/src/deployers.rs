@@ -11,7 +11,6 @@ mod exec;
 mod files;
 mod hand;
 mod keystore;
-pub mod pem;
 pub mod presets;
 mod ssh;
 mod webhook;
@@ -40,6 +39,9 @@ pub fn find(name: &str) -> Option<&'static DeployerKind> {
 pub struct BuildCx {
     /// Whom connections trust, before a deployer's own `ca_file`.
     pub roots: Roots,
+    /// Is this the process that installs? Else what the table names as secret may be for the eyes of that one alone, and is
+    /// not looked at.
+    pub installs: bool,
 }
 
 /// May this account write into this folder, and nobody else who should not? The same refusals as when something is

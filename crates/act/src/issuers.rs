@@ -13,6 +13,7 @@ use std::sync::Arc;
 use notafter_core::joints::{Issuer, Keep};
 use serde_json::Value;
 
+use crate::privsep::Client;
 use crate::roots::Roots;
 
 /// Every issuer, by name.
@@ -59,6 +60,8 @@ pub struct BuildCx {
     pub roots: Roots,
     /// What it remembers.
     pub keep: Arc<dyn Keep>,
+    /// Who writes outside the data folder, where that is another process.
+    pub act: Option<Arc<Client>>,
 }
 
 /// An issuer, or a sentence for the person who wrote its table.

@@ -11,7 +11,7 @@ pub mod frame;
 pub mod message;
 
 pub use client::Client;
-pub use far::{FarDeployer, FarSolver, look, make, places};
+pub use far::{FarDeployer, FarSolver, look, make, places, publish};
 
 use notafter_core::deployment::Key;
 use notafter_core::fault::{Fault, FaultKind, Retry};

@@ -4,10 +4,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::UnixTime;
 
 /// What failed, in what context, and whether trying again can help.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// What kind of failure it was.
     pub kind: FaultKind,
@@ -20,7 +22,8 @@ pub struct Fault {
 }
 
 /// Whether trying again can help, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Retry {
     /// The same request will fail again until somebody changes something.
     Never,
@@ -31,7 +34,8 @@ pub enum Retry {
 }
 
 /// The closed list of ways in which the outside world fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// A name did not resolve, or a file is not there.
     NotFound,

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::deployment::{Bundle, Check, Receipt};
 use crate::dossier::Dossier;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind, Retry};
 use crate::finding::Kind;
 use crate::issuance::{
-    Challenge, ChallengeType, Cleanup, Identifier, Progress as Issuance, Request, RevocationReason,
+    Challenge, ChallengeType, Cleanup, Identifier, Issued, Progress as Issuance, Request, RevocationReason,
     Suggested, Ticket,
 };
 use crate::location::Location;
@@ -207,6 +207,25 @@ pub trait Issuer: Send + Sync {
 
     /// Would it work today? Looks, and orders nothing.
     fn rehearse<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Vec<Check>>;
+
+    /// Does a person bring what it issues?
+    fn is_by_hand(&self) -> bool {
+        false
+    }
+
+    /// What a person brought for a request: it is looked at, and what fits is kept until [`Issuer::advance`] hands it out.
+    /// What does not is refused, with the reason, and changes nothing.
+    fn reply<'a>(
+        &'a self,
+        cx: &'a Cx,
+        request: &'a Request,
+        octets: &'a [u8],
+    ) -> BoxFuture<'a, Result<Issued, Fault>> {
+        let _ = (cx, request, octets);
+        Box::pin(async {
+            Err(Fault::new(FaultKind::Invalid, "nobody brings what this issuer issues").retry(Retry::Never))
+        })
+    }
 }
 
 /// Shows what proves control of a name.
@@ -230,7 +249,8 @@ pub trait Solver: Send + Sync {
 /// Puts a key and its certificates where they are used.
 ///
 /// `deploy` is told a generation and is the same however often it is called with it: it looks at what is there, does what
-/// is missing, and ends with the receipt of the first time. Between any two of its effects on a disk the old pair or the
+/// is missing, and ends with the receipt of the first time. What is in place already is not written again, but checked and
+/// reloaded all the same: whoever asks again did not see it in use. Between any two of its effects on a disk the old pair or the
 /// new one is in force, never halves of both.
 pub trait Deployer: Send + Sync {
     /// The places it writes, to be read again when it is to be proved.

@@ -22,6 +22,11 @@ use crate::proof::PlaceProof;
 pub const FAILURES: u32 = 5;
 /// The longest wait before something is tried again, in seconds.
 const WAIT_MOST: i64 = 6 * 3_600;
+/// An issuer that issued something else than was asked for is asked again after so long, in seconds; the next time after the
+/// longest wait.
+const WRONG_WAIT: i64 = 3_600;
+/// So often it may do that: public CAs count what they issued, whether it was right or not (five of the same names a week).
+const WRONG_MOST: u32 = 3;
 
 /// One renewal, from the decision to the proof.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +61,12 @@ pub struct Renewal {
     /// Issuers that said when not to come before, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub barred: BTreeMap<String, i64>,
+    /// Issuers that issued something else than was asked for, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wrong: BTreeMap<String, Wrong>,
+    /// By which configuration they did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub wrong_under: String,
     /// May one that failed in this round succeed without anybody's doing?
     #[serde(default)]
     pub may_pass: bool,
@@ -86,6 +97,22 @@ pub struct Renewal {
     /// The last installation of it by hand after all was over. What stands above stays as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Box<Deployment>>,
+}
+
+/// An issuer issued something else than was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrong {
+    /// So often.
+    pub times: u32,
+    /// It is not asked before this instant; the end of time: before somebody pushes, or the configuration is another one.
+    pub until: i64,
+}
+
+impl Wrong {
+    /// Is it not asked again?
+    pub fn is_final(self) -> bool {
+        self.until == i64::MAX
+    }
 }
 
 /// Who issues or issued: the name in the configuration, whose order may change.
@@ -142,6 +169,8 @@ pub enum Turn {
     Next,
     /// All have failed: another round begins, after a wait.
     Round,
+    /// None may be asked again before somebody pushes, or the configuration is another one.
+    Stopped,
 }
 
 /// What a renewal waits for.
@@ -255,6 +284,8 @@ impl Renewal {
             tries: 0,
             rounds: 0,
             barred: BTreeMap::new(),
+            wrong: BTreeMap::new(),
+            wrong_under: String::new(),
             may_pass: false,
             calls: false,
             request: None,
@@ -373,11 +404,52 @@ impl Renewal {
             }
             return Turn::Later;
         }
-        let free = |name: &str, at: i64, barred: &BTreeMap<String, i64>| {
-            barred.get(name).is_none_or(|until| *until <= at)
+        self.pass_on(issuers, current, said, now)
+    }
+
+    /// Its issuer issued something else than was asked for. That counts with a public CA as if it had been right, so that it is
+    /// asked again once or twice, after long waits, and then not any more. `under`: the configuration.
+    pub fn issued_wrongly(&mut self, issuers: &[&str], said: String, under: &str, now: UnixTime) -> Turn {
+        let current = self.issuer.among(issuers.iter().copied()).unwrap_or(0);
+        let Some(name) = issuers.get(current) else {
+            self.again_later(said, now);
+            return Turn::Later;
         };
+        let most = self.most(now).unwrap_or(i64::MAX);
+        let wrong = self.wrong.entry((*name).to_owned()).or_default();
+        wrong.times = wrong.times.saturating_add(1);
+        wrong.until = match wrong.times {
+            1 => now.0 + WRONG_WAIT.min(most),
+            n if n < WRONG_MOST => now.0 + WAIT_MOST.min(most),
+            _ => i64::MAX,
+        };
+        self.may_pass |= !wrong.is_final();
+        under.clone_into(&mut self.wrong_under);
+        self.barred.retain(|_, until| *until > now.0);
+        self.pass_on(issuers, current, said, now)
+    }
+
+    /// Is an issuer passed over that may issue what is asked for now that the configuration is another one?
+    pub fn was_wrong_under_another(&self, configuration: &str) -> bool {
+        !self.wrong.is_empty() && self.wrong_under != configuration
+    }
+
+    /// Whoever issued something wrong is asked as if nothing had been.
+    pub fn forgive(&mut self) {
+        self.wrong.clear();
+        self.wrong_under.clear();
+    }
+
+    /// When an issuer may be asked.
+    fn free_at(&self, issuer: &str) -> i64 {
+        let barred = self.barred.get(issuer).copied().unwrap_or(0);
+        self.wrong.get(issuer).map_or(0, |wrong| wrong.until).max(barred)
+    }
+
+    /// The next of the issuers that may be asked, or another round of them.
+    fn pass_on(&mut self, issuers: &[&str], current: usize, said: String, now: UnixTime) -> Turn {
         self.tries = 0;
-        if let Some(next) = issuers.iter().skip(current + 1).find(|n| free(n, now.0, &self.barred)) {
+        if let Some(next) = issuers.iter().skip(current + 1).find(|n| self.free_at(n) <= now.0) {
             self.issuer = IssuedBy::Name((*next).to_owned());
             (self.next, self.said) = (now.0, said);
             return Turn::Next;
@@ -388,13 +460,13 @@ impl Renewal {
             // Until somebody changes something all will say the same; who does need not know of us.
             self.next = now.0 + self.most(now).unwrap_or(WAIT_MOST).min(WAIT_MOST);
         }
-        let first = issuers.iter().find(|n| free(n, self.next, &self.barred));
-        let soonest = || issuers.iter().min_by_key(|n| self.barred.get(**n).copied().unwrap_or(0));
+        let first = issuers.iter().find(|n| self.free_at(n) <= self.next);
+        let soonest = || issuers.iter().min_by_key(|n| self.free_at(n));
         if let Some(next) = first.or_else(soonest) {
-            self.next = self.next.max(self.barred.get(*next).copied().unwrap_or(0));
+            self.next = self.next.max(self.free_at(next));
             self.issuer = IssuedBy::Name((*next).to_owned());
         }
-        Turn::Round
+        if self.next == i64::MAX { Turn::Stopped } else { Turn::Round }
     }
 
     /// Nobody is asked before the instant that he named, whoever wishes it: the first of these issuers that may be asked
@@ -417,6 +489,7 @@ impl Renewal {
         self.went_well(now);
         (self.tries, self.rounds, self.may_pass) = (0, 0, false);
         self.barred.clear();
+        self.forgive();
     }
 
     /// Somebody is called, and it goes on. `true`: this is news.
@@ -626,6 +699,43 @@ mod tests {
         assert_eq!(asked(&["a"], &[Retry::At(UnixTime(700))]), [("a".to_owned(), 700, Turn::Later)]);
         let went = asked(&["a", "b"], &[Retry::At(UnixTime(90_000)), Retry::At(UnixTime(70_000))]);
         assert_eq!(went[1], ("b".to_owned(), 70_000, Turn::Round));
+    }
+
+    #[test]
+    fn whoever_issues_something_else_is_asked_three_times_and_not_again() {
+        let mut renewal = Renewal::begin("a", 1, "asked for", UnixTime(0));
+        let mut went = Vec::new();
+        let mut wrongly = |renewal: &mut Renewal, issuers: &[&str]| {
+            let now = UnixTime(renewal.next);
+            let turn = renewal.issued_wrongly(issuers, "no".into(), "one", now);
+            let at = renewal.issuer.among(issuers.iter().copied()).expect("one of them");
+            went.push((issuers[at].to_owned(), renewal.next.saturating_sub(now.0), turn));
+        };
+        for _ in 0..3 {
+            wrongly(&mut renewal, &["a"]);
+        }
+        assert_eq!(went[0], ("a".to_owned(), WRONG_WAIT, Turn::Round));
+        assert_eq!((went[1].1, went[1].2), (WAIT_MOST, Turn::Round));
+        assert_eq!((renewal.next, went[2].2), (i64::MAX, Turn::Stopped));
+        assert!(renewal.was_wrong_under_another("two") && !renewal.was_wrong_under_another("one"));
+        // The next one is asked at once, and the one that is given up is passed over for good.
+        let mut renewal = Renewal::begin("a", 1, "asked for", UnixTime(0));
+        let both = ["a", "b"];
+        let mut asked = vec!["a".to_owned()];
+        for _ in 0..12 {
+            let now = UnixTime(renewal.next);
+            let turn = match renewal.issuer.among(both.into_iter()) {
+                Some(0) => renewal.issued_wrongly(&both, "no".into(), "one", now),
+                _ => renewal.issuer_failed(&both, Retry::Never, "no".into(), now),
+            };
+            assert_ne!(turn, Turn::Stopped, "the other one is still asked");
+            let at = renewal.issuer.among(both.into_iter()).expect("one of them");
+            asked.push(both[at].to_owned());
+        }
+        assert_eq!(asked.iter().filter(|name| *name == "a").count(), 3, "{asked:?}");
+        assert!(renewal.next < i64::MAX && renewal.wrong["a"].is_final());
+        renewal.was_issued(UnixTime(0));
+        assert!(renewal.wrong.is_empty());
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Source for Files {
             let zones = Arc::new(Mutex::new(BTreeSet::new()));
             let begun = cx.clock.now();
             let quiet = Arc::new(Quiet::read(cx.resume.note().as_deref(), self.size_max, begun));
-            let marks = Arc::new(Mutex::new(Vec::new()));
+            let marks = Arc::new(Mutex::new(quiet::Marks::default()));
             let walk = Walk {
                 roots: self.roots.clone(),
                 exclude: self.exclude.clone(),
@@ -126,7 +126,7 @@ struct Shared {
     /// The files in which there was nothing the last time.
     quiet: Arc<Quiet>,
     /// Those in which there is nothing now.
-    marks: Arc<Mutex<Vec<u64>>>,
+    marks: Arc<Mutex<quiet::Marks>>,
     /// Image layouts that were met, and the blobs of each: read after the walk, all layers together.
     layouts: Mutex<oci::Layouts>,
 }

@@ -8,8 +8,10 @@
 //! crash asks the issuer and the deployers how things stand; both are the same however often they are asked. If the
 //! memory does not take a step (somebody else has the renewal now), nothing more is done. Which certificates there are,
 //! and what their issuers and targets are called, it is told; it knows no provider. The states are worked on in
-//! `renew/issue.rs`, `renew/install.rs` and `renew/close.rs`; what a person asks for in between is `renew/hands.rs`.
+//! `renew/issue.rs`, `renew/install.rs` and `renew/close.rs`; what a person asks for in between is `renew/hands.rs`, what one
+//! brings `renew/reply.rs`.
 
+mod advice;
 mod close;
 pub mod guard;
 mod hands;
@@ -18,6 +20,7 @@ mod install;
 mod issue;
 pub mod pass;
 pub mod rehearsal;
+mod reply;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +39,7 @@ pub use close::{is_revoked, note_revoked};
 pub use hands::{Deployable, Pushed};
 pub use install::{expectation, places};
 pub use issue::issuer_of;
+pub use reply::{Awaited, Replied, awaited};
 
 /// Whoever holds a renewal is given up after so many seconds without a word: longer than any one step takes.
 const HOLD_S: i64 = 900;
@@ -69,6 +73,8 @@ pub struct Managed {
     pub revoke_old: bool,
     /// How often it is rehearsed, in seconds; `None`: by hand alone.
     pub rehearse_s: Option<i64>,
+    /// Changes when the configuration says something else of what is asked, or of whom.
+    pub made_from: String,
 }
 
 /// Issuers with their names in the configuration, in the order in which they are asked.
@@ -238,8 +244,13 @@ impl Renewer<'_> {
     /// # Errors
     /// The store's. Whatever the world outside does wrong stands in the renewal.
     pub async fn advance(&self, managed: &Managed) -> Result<Went, StoreError> {
-        let newest = self.store.works_of(&managed.name, 1)?.into_iter().next();
-        let Some(open) = newest.filter(|w| !w.renewal.state.is_over()) else { return Ok(Went::Nothing) };
+        let newest = || Ok::<_, StoreError>(self.store.works_of(&managed.name, 1)?.into_iter().next());
+        let mut open = newest()?.filter(|w| !w.renewal.state.is_over());
+        if let Some(work) = open.as_ref().filter(|w| w.renewal.was_wrong_under_another(&managed.made_from)) {
+            self.ask_otherwise(managed, &work.renewal).await?;
+            open = newest()?.filter(|w| !w.renewal.state.is_over());
+        }
+        let Some(open) = open else { return Ok(Went::Nothing) };
         let now = self.cx.clock.now();
         if open.renewal.next > now.0 {
             return Ok(Went::To(Box::new(open.renewal)));

@@ -82,6 +82,16 @@ impl World {
         self.put(place, Seen::Chain { chain: vec![Arc::clone(der)], role, leads: true, facts });
     }
 
+    /// An endpoint that asks for certificates of these CAs.
+    fn asks(&mut self, endpoint: &str, cas: &[&str]) {
+        let client_cas = Some(cas.iter().map(|ca| (*ca).to_owned()).collect());
+        let location = Location::parse(endpoint).expect("a place");
+        let chain = vec![certificate(endpoint, -5, 60)];
+        let facts = Facts { client_cas, ..Facts::default() };
+        let seen = Seen::Chain { chain, role: Some(Role::Leaf), leads: true, facts };
+        self.0.push(Observation { at: NOW, location, seen });
+    }
+
     fn key(&mut self, place: &str, until: i64) {
         let statement = Statement::new(StatementKind::OpenpgpKey, "Archive <a@b>")
             .dated(Some(NOW.plus(-300 * DAY)), Some(NOW.plus(until * DAY)))
@@ -119,8 +129,14 @@ fn shown(finding: &Finding) -> String {
     )
 }
 
-/// Judges by both ways and holds them against each other; gives what was found.
+/// Judges by both ways and holds them against each other, with what they advise; gives what was found.
 fn judged(world: &World) -> Vec<String> {
+    advised(world).into_iter().map(|(found, _)| found).collect()
+}
+
+/// The same with the hints.
+fn advised(world: &World) -> Vec<(String, String)> {
+    let shown = |finding: &Finding| (shown(finding), finding.hint.clone());
     let mut all: Vec<_> = assess_all(&mut world.inventory(), &judgment()).iter().map(shown).collect();
     let store = Store::open(&Database::Memory, NOW).expect("a store");
     let mut run = store.begin("test", "here", NOW).expect("a run");
@@ -131,7 +147,7 @@ fn judged(world: &World) -> Vec<String> {
         let mut part = store.load(vec![due.clone()], NOW).expect("a part");
         let subjects = BTreeSet::from([due.subject]);
         let verdicts = assess_part(&mut part.inventory, &judgment(), &subjects, &HashMap::new());
-        kept.extend(verdicts.into_values().flat_map(|v| v.findings).map(|f| shown(&f)));
+        kept.extend(verdicts.into_values().flat_map(|v| v.findings.iter().map(shown).collect::<Vec<_>>()));
     }
     all.sort();
     kept.sort();
@@ -283,4 +299,17 @@ fn a_scan_and_the_server_say_the_same() {
              file:///sp/deep/copy.xml#e/idp/signing/1",
         ]
     );
+}
+
+#[test]
+fn where_a_client_may_sign_in_is_told_wherever_that_is() {
+    let mut world = World::default();
+    world.client("/home/robot/client.pem", &certificate("robot", -80, 6));
+    world.asks("tls://192.0.2.7:443", &["CN=somebody else", "CN=robot"]);
+    world.asks("tls://192.0.2.8:443", &["CN=somebody else"]);
+    world.asks("tls://192.0.2.9:8443?sni=any.test", &[]);
+    let found = advised(&world);
+    let hint = found.iter().find(|(what, _)| what.contains("expires-soon") && what.contains("client.pem"));
+    let hint = &hint.unwrap_or_else(|| panic!("{found:?}")).1;
+    assert!(hint.contains("tls://192.0.2.7:443") && !hint.contains("192.0.2.8"), "{hint}");
 }

@@ -5,18 +5,23 @@
 
 #![allow(missing_docs)]
 
+#[path = "idle/nothing.rs"]
+mod idle;
+#[path = "turns/wrongly.rs"]
+mod wrongly;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use idle::Nothing;
 use notafter_core::calendar::Calendar;
 use notafter_core::clock::Clock;
 use notafter_core::deployment::{Before, Bundle, Check, Key, Receipt};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{
-    Challenge, ChallengeType, Cleanup, Identifier, KeyType, Progress, Request, RevocationReason, Suggested,
-    Ticket,
+    Identifier, Issued, KeyType, Progress, Request, RevocationReason, Suggested, Ticket,
 };
 use notafter_core::joints::{BoxFuture, Cx, Deployer, Issuer, Keep, Probe, Solver};
 use notafter_core::location::Location;
@@ -40,6 +45,8 @@ fn fault(retry: Retry) -> Fault {
 struct Office {
     name: &'static str,
     says: Mutex<Option<Retry>>,
+    /// What it hands out, whatever was asked for.
+    issues: Mutex<Option<Vec<Vec<u8>>>>,
     asked: Arc<Mutex<Vec<&'static str>>>,
     revoked: Mutex<Vec<Vec<u8>>>,
     suggested: AtomicUsize,
@@ -59,6 +66,9 @@ impl Issuer for Office {
     ) -> BoxFuture<'a, Result<Progress, Fault>> {
         self.asked.lock().unwrap().push(self.name);
         let says = *self.says.lock().unwrap();
+        if let Some(chain) = self.issues.lock().unwrap().clone() {
+            return Box::pin(async { Ok(Progress::Issued(Issued { chain, reference: None })) });
+        }
         Box::pin(async move {
             match says {
                 Some(retry) => Err(fault(retry)),
@@ -96,30 +106,6 @@ impl Issuer for Office {
     }
 
     fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
-        Box::pin(async { Vec::new() })
-    }
-}
-
-struct Unasked;
-
-impl Solver for Unasked {
-    fn kind(&self) -> ChallengeType {
-        ChallengeType::Http01
-    }
-
-    fn present<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<Cleanup, Fault>> {
-        Box::pin(async { Err(fault(Retry::Never)) })
-    }
-
-    fn is_visible<'a>(&'a self, _: &'a Cx, _: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>> {
-        Box::pin(async { Ok(false) })
-    }
-
-    fn clean_up<'a>(&'a self, _: &'a Cx, _: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Identifier) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async { Vec::new() })
     }
 }
@@ -275,6 +261,7 @@ fn house(name: &str, issuers: &[&'static str]) -> House {
         Arc::new(Office {
             name,
             says: Mutex::new(None),
+            issues: Mutex::new(None),
             asked: Arc::clone(&asked),
             revoked: Mutex::default(),
             suggested: AtomicUsize::new(0),
@@ -290,11 +277,12 @@ fn house(name: &str, issuers: &[&'static str]) -> House {
         preferred_chain: None,
         lifetime_s: None,
         issuers: offices.iter().map(named).collect(),
-        solver: Arc::new(Unasked),
+        solver: Arc::new(Nothing),
         targets: Vec::new(),
         windows: None,
         revoke_old: false,
         rehearse_s: None,
+        made_from: "one".to_owned(),
     };
     let (drawer, eyes) = (Arc::new(Drawer::default()), Arc::new(Eyes::default()));
     let tools = Tools {

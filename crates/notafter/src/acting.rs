@@ -8,11 +8,12 @@
 pub(crate) mod porch;
 mod shelf;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use notafter_act::issuers::ca::put_for;
 use notafter_act::privsep::message::{Answer, Chain, Order};
 use notafter_act::request;
 use notafter_core::deployment::{Bundle, Key};
@@ -44,6 +45,8 @@ struct Tables {
     managed: Arc<Vec<Managed>>,
     /// Reads the files that are written here.
     places: Arc<Places>,
+    /// Where the revocation lists of CAs are written.
+    lists: Arc<BTreeMap<String, PathBuf>>,
     /// Who may ask, besides root.
     user: u32,
 }
@@ -135,7 +138,7 @@ impl Desk {
             let fault = Fault::new(FaultKind::PermissionDenied, plain.message);
             fault.hint(plain.hint.unwrap_or_default())
         })?;
-        let Tables { managed: tables, places, .. } = self.now();
+        let Tables { managed: tables, places, lists: files, .. } = self.now();
         match order {
             Order::Greet => Ok(Answer::Done),
             Order::Key { names, key } => self.make(&tables, names, key, None).await,
@@ -199,6 +202,17 @@ impl Desk {
                     self.shelf.taken_back(&certificate, &handle)?;
                 }
                 Ok(Answer::Done)
+            }
+            Order::Publish { issuer, lists: Chain(lists) } => {
+                let file = files.get(&issuer).cloned().ok_or_else(|| {
+                    let said = format!("no CA called `{}` has a `crl_file` here", issuer.escape_debug());
+                    Fault::new(FaultKind::NotFound, said).retry(Retry::Never).hint(SAME_TABLES)
+                })?;
+                let turn = self.turn(&issuer, "crl_file");
+                let _asked = turn.ask()?;
+                let _turn = turn.lock.lock().await;
+                let written = tokio::task::spawn_blocking(move || put_for(&file, &lists)).await;
+                written.map_err(|e| Fault::new(FaultKind::System, e.to_string()))?.map(|()| Answer::Done)
             }
             Order::RehearseSolver { certificate, name } => {
                 let known = certificate_of(&tables, &certificate)?;
@@ -325,10 +339,11 @@ fn read(file: &std::path::Path, keep: &Arc<dyn Keep>) -> Result<Tables, String> 
     let sheet = assemble::read_sheet(Some(&real)).map_err(told)?;
     let yard = Yard { keep: Arc::clone(keep), rehearsal: false };
     let managed = sheet.at_hand(&yard).map_err(|e| told(assemble::explained(&sheet, &e)))?;
+    let lists = sheet.lists().map_err(|e| told(assemble::explained(&sheet, &e)))?;
     let user = sheet.may_ask().map_err(|e| told(assemble::explained(&sheet, &e)))?;
     let deployers = managed.iter().flat_map(|m| &m.targets).map(|t| Arc::clone(&t.deployer)).collect();
     let places = Arc::new(Places::near(&sheet, deployers));
-    Ok(Tables { managed: Arc::new(managed), places, user })
+    Ok(Tables { managed: Arc::new(managed), places, lists: Arc::new(lists), user })
 }
 
 fn certificate_of<'a>(tables: &'a [Managed], name: &str) -> Result<&'a Managed, Fault> {

@@ -25,6 +25,8 @@ pub(crate) struct Data {
     pub(crate) folder: PathBuf,
     pub(crate) database: Database,
     pub(crate) token_file: PathBuf,
+    /// Does another process write whatever lies outside the folder?
+    pub(crate) inside_only: bool,
 }
 
 impl Data {
@@ -44,7 +46,7 @@ impl Data {
             None => Database::File(folder.join("notafter.db")),
         };
         let token_file = server.token_file.clone().unwrap_or_else(|| folder.join("token"));
-        Ok(Self { folder, database, token_file })
+        Ok(Self { folder, database, token_file, inside_only: sheet.config.act.socket.is_some() })
     }
 
     /// The keys of the configuration by which another one lies elsewhere.
@@ -166,6 +168,13 @@ impl Data {
                     .hint("delete the file: a new one is made at the next start"));
             }
             return Ok(token);
+        }
+        if self.inside_only && !path.starts_with(&self.folder) {
+            let said = format!(
+                "there is no token file {}, and with [act] none is made outside the data folder",
+                path.display()
+            );
+            return Err(Usage::new(said).hint("leave token_file out, or make it: openssl rand -hex 32, mode 0600, readable for this account"));
         }
         let (token, _) = notafter_engine::notify::new_secret();
         let mut options = OpenOptions::new();

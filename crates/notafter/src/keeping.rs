@@ -22,11 +22,12 @@ use notafter_engine::renew::pass::Keeping;
 use notafter_engine::renew::rehearsal;
 use notafter_engine::renew::{Issuers, MakeRequest, Managed, ManagedTarget, Tools};
 use notafter_engine::setup::{Planned, Setup};
+use notafter_pki::fingerprint::{hex, sha256};
 use notafter_store::Store;
 use notafter_store::seal::Sealed;
 
 use crate::cli::Look;
-use crate::config::managed::{CertificateTable, TargetTable, settings};
+use crate::config::managed::{CertificateTable, IssuerTable, TargetTable, settings};
 use crate::config::plan::Sheet;
 use crate::data::Data;
 use crate::home::Home;
@@ -69,7 +70,8 @@ impl Yard {
 
     /// For an issuer of this name.
     pub(crate) fn cx(&self, name: &str, roots: &Roots) -> issuers::BuildCx {
-        issuers::BuildCx { name: name.to_owned(), roots: roots.clone(), keep: Arc::clone(&self.keep) }
+        let keep = Arc::clone(&self.keep);
+        issuers::BuildCx { name: name.to_owned(), roots: roots.clone(), keep, act: None }
     }
 }
 
@@ -87,6 +89,7 @@ impl Sheet {
 
     /// Everybody who issues, by name.
     fn issuers(&self, yard: &Yard, roots: &Roots) -> Result<ByName<'_>, String> {
+        let act = self.apart()?;
         let mut by_name = ByName::new();
         for table in &self.config.issuer {
             let name = table.name.get_ref().as_str();
@@ -95,7 +98,8 @@ impl Sheet {
             let kind = issuers::find(&table.kind).ok_or_else(|| {
                 wrong(unknown("issuer", &table.kind, issuers::ISSUERS.iter().map(|k| k.name)))
             })?;
-            let cx = yard.cx(name, roots);
+            self.writes_inside(table).map_err(&wrong)?;
+            let cx = issuers::BuildCx { act: act.clone(), ..yard.cx(name, roots) };
             let table = settings(&table.rest).map_err(&wrong)?;
             let built = if yard.rehearsal {
                 (kind.rehearsal)(table, &cx).transpose().map_err(&wrong)?
@@ -144,6 +148,7 @@ impl Sheet {
                 |matches: &[Match]| matches.is_empty() || matches.iter().any(|m| fits(m, &managed.names));
             let its = windows.iter().filter(|(matches, _)| speaks(matches)).map(|(_, w)| Arc::clone(w));
             managed.windows = any_of(its.collect());
+            managed.made_from = made_from(table, &config.issuer);
             out.push(managed);
         }
         let all = by_name.into_iter().filter_map(|(name, (_, issuer))| Some((name.to_owned(), issuer?)));
@@ -201,7 +206,7 @@ impl Sheet {
         for certificate in &self.config.certificate {
             for (n, table) in certificate.target.iter().enumerate() {
                 let label = table.label(n);
-                let places = deployer(table, &roots)?.places();
+                let places = deployer(table, &roots, false)?.places();
                 out.extend(places.into_iter().map(|place| Written {
                     place,
                     certificate: certificate.name.get_ref().clone(),
@@ -324,7 +329,7 @@ fn one(
             return Err(format!("two targets are called `{label}`\nhint: call one of them otherwise"));
         }
         let mut target =
-            target(table, label.clone(), grace, here.roots).map_err(|e| format!("target `{label}`: {e}"))?;
+            target(table, label.clone(), grace, here).map_err(|e| format!("target `{label}`: {e}"))?;
         if let Process::Asks(client) = here.process {
             let far = FarDeployer::new(Arc::clone(client), target.deployer, name, &label);
             target.deployer = Arc::new(far);
@@ -348,7 +353,17 @@ fn one(
             Some("never") => None,
             _ => Some(length("rehearse", table.rehearse.as_ref())?.unwrap_or(rehearsal::EVERY)),
         },
+        made_from: String::new(),
     })
+}
+
+/// What is asked and of whom, in one line that tells two apart. Secrets are references in it.
+fn made_from(table: &CertificateTable, issuers: &[IssuerTable]) -> String {
+    let asked = issuers.iter().filter(|i| table.issuer.list().contains(i.name.get_ref()));
+    let asked: Vec<_> = asked.map(|i| (i.name.get_ref(), &i.kind, &i.rest)).collect();
+    let of_ca = (&table.profile, table.profile_required, &table.preferred_chain, &table.lifetime);
+    let all = (&table.names, table.issuer.list(), &table.key, &table.solver, of_ca, asked);
+    hex(&sha256(format!("{all:?}").as_bytes()))
 }
 
 fn length(key: &str, text: Option<&String>) -> Result<Option<i64>, String> {
@@ -360,18 +375,18 @@ fn length(key: &str, text: Option<&String>) -> Result<Option<i64>, String> {
 }
 
 /// What installs for a target.
-fn deployer(table: &TargetTable, roots: &Roots) -> deployers::Built {
+fn deployer(table: &TargetTable, roots: &Roots, installs: bool) -> deployers::Built {
     let kind = table.kind.get_ref();
     let kind = deployers::find(kind)
         .ok_or_else(|| unknown("target", kind, deployers::DEPLOYERS.iter().map(|k| k.name)))?;
-    (kind.build)(settings(&table.rest)?, &deployers::BuildCx { roots: roots.clone() })
+    (kind.build)(settings(&table.rest)?, &deployers::BuildCx { roots: roots.clone(), installs })
 }
 
 /// What installs for every target, for whoever only looks at what they wrote. One with a mistake in it opens nothing.
 pub(crate) fn deployers_of(sheet: &Sheet) -> Vec<Arc<dyn Deployer>> {
     let roots = Roots::read();
     let tables = sheet.config.certificate.iter().flat_map(|certificate| &certificate.target);
-    tables.filter_map(|table| Some(Arc::from(deployer(table, &roots).ok()?))).collect()
+    tables.filter_map(|table| Some(Arc::from(deployer(table, &roots, false).ok()?))).collect()
 }
 
 /// `grace`: the certificate's, where it names one.
@@ -379,9 +394,9 @@ fn target(
     table: &TargetTable,
     label: String,
     grace: Option<i64>,
-    roots: &Roots,
+    here: &Where<'_>,
 ) -> Result<ManagedTarget, String> {
-    let deployer = deployer(table, roots)?;
+    let deployer = deployer(table, here.roots, !matches!(here.process, Process::Asks(_)))?;
     if table.prove.is_empty() && deployer.places().is_empty() {
         return Err("what it installs is seen nowhere\nhint: prove = [\"tls://10.0.0.5:443\"]: what is seen there ticks it off".into());
     }

@@ -62,6 +62,9 @@ fn main() -> ExitCode {
         Command::Runbook(runbook) => commands::runbook::run(&cli.global, &runbook),
         Command::Rehearse(rehearse) => commands::renew::rehearse(&cli.global, &rehearse),
         Command::Ca { command } => commands::ca::run(&cli.global, &command),
+        Command::Issuer { command: cli::IssuerCommand::Request(request) } => {
+            commands::reply::request(&cli.global, &request)
+        }
         Command::Issuer { command: cli::IssuerCommand::Reply(reply) } => {
             commands::reply::run(&cli.global, &reply)
         }

@@ -234,7 +234,15 @@ impl<'a> Opened<'a> {
 /// Opens whatever these bytes are. `passwords` are tried in their order, after them `changeit`, Java's
 /// default, none, and the empty one. Never fails: what could not be opened is among the problems.
 pub fn open<'a>(bytes: &'a [u8], passwords: &[&str], limits: &Limits) -> Opened<'a> {
-    let mut session = Session::new(passwords, *limits);
+    open_in(bytes, Session::new(Passwords::new(passwords, limits.total_iterations), *limits))
+}
+
+/// The same with these passwords and no others: for whoever has to know which one it is.
+pub fn open_with<'a>(bytes: &'a [u8], passwords: &[&str], limits: &Limits) -> Opened<'a> {
+    open_in(bytes, Session::new(Passwords::only(passwords, limits.total_iterations), *limits))
+}
+
+fn open_in(bytes: &[u8], mut session: Session) -> Opened<'_> {
     let whole = Place::whole();
     let (format, found) = match Hint::of_start(bytes) {
         Some(Hint::Jks) => (Format::Jks, jks::open(bytes, &whole, &mut session)),
@@ -277,14 +285,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(passwords: &[&str], limits: Limits) -> Self {
-        Self {
-            limits,
-            passwords: Passwords::new(passwords, limits.total_iterations),
-            problems: Vec::new(),
-            kept: 0,
-            said_full: false,
-        }
+    pub(crate) fn new(passwords: Passwords, limits: Limits) -> Self {
+        Self { limits, passwords, problems: Vec::new(), kept: 0, said_full: false }
     }
 
     /// Notes a problem; a thousand from one file are enough.

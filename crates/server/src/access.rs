@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, head
 use axum::middleware::Next;
 
 use crate::app::App;
+use crate::parts;
 use crate::problem::Problem;
 use crate::session::{COOKIE, csrf_of, same};
 
@@ -303,14 +304,17 @@ async fn caller(app: &Arc<App>, headers: &HeaderMap) -> Result<Caller, Problem> 
 
 /// Reads the form for its `csrf`, or the header `X-CSRF-Token`, and puts the body back.
 async fn check_csrf(request: Request, expected: &str) -> Result<Request, Problem> {
-    let (parts, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let bytes =
         to_bytes(body, BODY_MAX).await.map_err(|_| Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE))?;
-    // The token is hex: nothing in it is ever percent-encoded.
-    let field = bytes.split(|b| *b == b'&').find_map(|pair| pair.strip_prefix(b"csrf="));
-    let given = parts.headers.get("x-csrf-token").map(HeaderValue::as_bytes).or(field);
+    let field = match parts::boundary(&head.headers) {
+        Some(boundary) => parts::field(&parts::parts(&bytes, &boundary), "csrf"),
+        // The token is hex: nothing in it is ever percent-encoded.
+        None => bytes.split(|b| *b == b'&').find_map(|pair| pair.strip_prefix(b"csrf=")),
+    };
+    let given = head.headers.get("x-csrf-token").map(HeaderValue::as_bytes).or(field);
     if given.is_some_and(|given| same(given, expected.as_bytes())) {
-        return Ok(Request::from_parts(parts, Body::from(bytes)));
+        return Ok(Request::from_parts(head, Body::from(bytes)));
     }
     Err(Problem::new(
         StatusCode::FORBIDDEN,

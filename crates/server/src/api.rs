@@ -63,6 +63,7 @@ pub(crate) fn routes() -> Router<State> {
         .route(&at("/blind-spots"), get(lists::blind_spots))
         .route(&at("/services"), get(lists::services))
         .route(&at("/renewals"), get(lists::renewals))
+        .route(&at("/renewals/{name}/reply"), post(deeds::reply))
         .route(&at("/forecast"), get(lists::forecast))
         .route(&at("/totals"), get(lists::totals))
         .route(&at("/audit"), get(lists::audit))

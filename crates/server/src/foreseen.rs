@@ -1,8 +1,8 @@
 //! Forecasts, kept: looking ahead over very many takes longer than a page may.
 //!
-//! One is worked out at a time for each question, beside the requests; who asks waits a little and is told "not yet"
-//! after that. What was cheap is worked out anew each time, so that a small house always sees what is. It judges
-//! nothing: that is `notafter_engine::forecast`.
+//! One is worked out at a time for each question, beside the requests; who asks waits a little for it, and only while it
+//! is young: later ones get the answer before it, or "not yet", at once. What was cheap is worked out anew each time, so
+//! that a small house always sees what is. It judges nothing: that is `notafter_engine::forecast`.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,8 +23,22 @@ const FRESH: Duration = Duration::from_secs(3600);
 type Question = (i64, Vec<u32>);
 
 enum Answer {
-    Working,
-    Done { at: Duration, good_for: Duration, forecast: Arc<Forecast> },
+    /// Until it is there, the one before it serves.
+    Working {
+        since: Duration,
+        before: Option<Arc<Forecast>>,
+    },
+    Done {
+        at: Duration,
+        good_for: Duration,
+        forecast: Arc<Forecast>,
+    },
+}
+
+impl Answer {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done { .. })
+    }
 }
 
 /// What is known by now.
@@ -46,35 +60,37 @@ pub(crate) fn ask(
     let mono = app.handle.clock.monotonic();
     let foreseen = &app.cache.foreseen;
     let mut kept = foreseen.kept.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = kept.iter().position(|(asked, _)| *asked == question);
-    let start = match known.map(|n| &kept[n].1) {
-        Some(Answer::Done { at, good_for, forecast }) if mono.saturating_sub(*at) < *good_for => {
-            return Some(Arc::clone(forecast));
+    let known = kept.iter().position(|(asked, _)| *asked == question).map(|n| kept.remove(n).1);
+    let (since, before) = match known {
+        Some(Answer::Done { at, good_for, forecast }) if mono.saturating_sub(at) < good_for => {
+            kept.push((question, Answer::Done { at, good_for, forecast: Arc::clone(&forecast) }));
+            return Some(forecast);
         }
-        Some(Answer::Working) => false,
-        Some(Answer::Done { .. }) | None => true,
+        Some(Answer::Working { since, before }) => (since, before),
+        other => {
+            let old = kept.iter().position(|(_, answer)| answer.is_done()).filter(|_| kept.len() >= KEPT);
+            old.map(|old| kept.remove(old));
+            let (app, question) = (Arc::clone(app), question.clone());
+            tokio::runtime::Handle::current().spawn_blocking(move || work(&app, &question, now));
+            // One that took longer than anybody waits for will do so again.
+            match other {
+                Some(Answer::Done { good_for, forecast, .. }) if good_for > wait * WORTH => {
+                    (mono.saturating_sub(wait), Some(forecast))
+                }
+                _ => (mono, None),
+            }
+        }
     };
-    if start {
-        if let Some(known) = known {
-            kept.remove(known);
-        }
-        if kept.len() >= KEPT
-            && let Some(old) = kept.iter().position(|(_, answer)| matches!(answer, Answer::Done { .. }))
-        {
-            kept.remove(old);
-        }
-        kept.push((question.clone(), Answer::Working));
-        let (app, question) = (Arc::clone(app), question.clone());
-        tokio::runtime::Handle::current().spawn_blocking(move || work(&app, &question, now));
-    }
+    kept.push((question.clone(), Answer::Working { since, before }));
     let working = |kept: &mut Vec<(Question, Answer)>| {
-        kept.iter().any(|(asked, answer)| *asked == question && matches!(answer, Answer::Working))
+        kept.iter().any(|(asked, answer)| *asked == question && !answer.is_done())
     };
+    let left = (since + wait).saturating_sub(mono);
     let (kept, _) =
-        foreseen.done.wait_timeout_while(kept, wait, working).unwrap_or_else(PoisonError::into_inner);
+        foreseen.done.wait_timeout_while(kept, left, working).unwrap_or_else(PoisonError::into_inner);
     kept.iter().find(|(asked, _)| *asked == question).and_then(|(_, answer)| match answer {
         Answer::Done { forecast, .. } => Some(Arc::clone(forecast)),
-        Answer::Working => None,
+        Answer::Working { before, .. } => before.clone(),
     })
 }
 

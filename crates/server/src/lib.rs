@@ -17,8 +17,10 @@ mod foreseen;
 mod health;
 mod metrics;
 mod pages;
+mod parts;
 pub mod probe;
 mod problem;
+mod replies;
 pub mod saved;
 mod session;
 pub mod status_export;
@@ -28,6 +30,8 @@ mod words;
 
 #[cfg(test)]
 mod machines_tests;
+#[cfg(test)]
+mod replies_tests;
 #[cfg(test)]
 mod workbench;
 

@@ -49,6 +49,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/forecast", get(forecast_page))
         .route("/renewals", get(renewals_page))
         .route("/renewals/{name}", get(renewal_page))
+        .route("/renewals/{name}/reply", post(deeds::reply))
         .route("/sources", get(sources_page))
         .route("/alerts", get(alerts_page))
         .route("/alerts/{id}", get(alert_page))

@@ -1,5 +1,7 @@
 //! For tests: a server with a seeded memory, a clock that stands still, and a client without a network.
 
+pub(crate) mod clerk;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,6 +46,7 @@ pub(crate) struct Bench {
     pub(crate) handle: Arc<Handle>,
     engine: Engine,
     router: Router,
+    pub(crate) access: Arc<crate::Access>,
 }
 
 /// A certificate with these names that ends in so many days.
@@ -184,7 +187,7 @@ pub(crate) fn setup(trust: TrustStores) -> Setup {
         public_url: Some("https://certs.example.test".to_owned()),
         digest: None,
         patience: notafter_core::alert::decide::Patience { settle: 0, settle_most: 0, mended: 0 },
-        keeping: None,
+        keeping: Some(clerk::keeping()),
         judgment_key: "1".to_owned(),
     }
 }
@@ -249,8 +252,9 @@ impl Bench {
             engine.settle();
         }
         renewals(&handle.store);
-        let router = App::new(Arc::clone(&handle), settings, prober).router();
-        Self { handle, engine, router }
+        clerk::waits(&handle.store);
+        let app = App::new(Arc::clone(&handle), settings, prober);
+        Self { handle, engine, router: app.router(), access: Arc::clone(app.access()) }
     }
 
     /// Lets the engine do what is due.

@@ -229,8 +229,9 @@ impl Db {
         }
     }
 
-    /// Reads: a connection of its own, beside the writer. One snapshot for all of it.
-    pub(crate) fn read<T>(&self, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<T> {
+    /// Reads: a connection of its own, beside the writer. One snapshot for all of it. The work begins anew when the
+    /// connection turns out to have gone before anything was answered.
+    pub(crate) fn read<T>(&self, mut work: impl FnMut(&mut Conn<'_>) -> Result<T>) -> Result<T> {
         let done = match &self.engine {
             Engine::Sqlite(pool) => pool.read(|c| work(&mut Conn::sqlite(c))),
             #[cfg(feature = "postgres")]

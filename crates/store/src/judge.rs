@@ -24,6 +24,9 @@ pub struct Due {
     pub token: i64,
 }
 
+/// Whom a person named, by asset.
+pub type Hands = std::collections::HashMap<notafter_core::Fingerprint, String>;
+
 /// What judges one part of the inventory: the subjects, and all that stands beside them.
 pub struct Part {
     /// Loaded: the subjects, everything at the same server names and in the same folders, the chains, candidate
@@ -32,7 +35,7 @@ pub struct Part {
     /// What is to be judged in it.
     pub due: Vec<Due>,
     /// Whom a person named for an asset among these: a rule's answer does not count there.
-    pub hands: std::collections::HashMap<notafter_core::Fingerprint, String>,
+    pub hands: Hands,
 }
 
 /// A verdict.
@@ -184,7 +187,8 @@ impl Store {
     /// The store's.
     pub fn load(&self, due: Vec<Due>, now: UnixTime) -> Result<Part, StoreError> {
         let _ = now;
-        self.db.read(|c| load::Loader::new(&self.shelf, c).part(due))
+        let (inventory, hands) = self.db.read(|c| load::Loader::new(&self.shelf, c).part(&due))?;
+        Ok(Part { inventory, due, hands })
     }
 
     /// Keeps verdicts: findings open, change and resolve; owners and next instants are noted. One transaction.

@@ -33,7 +33,18 @@ impl Store {
         self.db.write(|c| put(c, name, value, expected))
     }
 
-    /// The same, and on the disk when it returns.
+    /// Keeps several, whatever stood there; all of them or none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn keep_all(&self, all: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.db.write(|c| all.iter().try_for_each(|(name, value)| put(c, name, value, None).map(|_| ())))
+    }
+
+    /// [`Self::keep`], and on the disk when it returns.
     ///
     /// # Errors
     /// The store's.

@@ -25,6 +25,8 @@ const ABOVE_MAX: usize = 4;
 pub(crate) const AT_ENDPOINT: i64 = 1;
 /// The server proved that it holds the key.
 pub(crate) const PROVED: i64 = 2;
+/// The endpoint asks for a client certificate. Migration 8 has an index of those.
+pub(crate) const ASKS: i64 = 4;
 
 /// What changes.
 #[derive(Default)]

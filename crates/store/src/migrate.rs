@@ -29,6 +29,7 @@ pub(crate) const STEPS: &[Step] = &[
     step!(5, "0005_works"),
     step!(6, "0006_bundles"),
     step!(7, "0007_weight"),
+    step!(8, "0008_asks"),
 ];
 
 /// Brings the schema up to date; the number of its newest step.

@@ -1,6 +1,8 @@
 //! One house: a CA, a web server, a configuration that keeps its certificate alive, and the program run in it.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,6 +75,10 @@ pub(crate) struct House {
     pub(crate) ca: Pebble,
     pub(crate) config: PathBuf,
     pub(crate) data: PathBuf,
+    /// The account that runs the program; ours, where there is none.
+    pub(crate) account: Option<u32>,
+    /// What a second process keeps, where there are two.
+    pub(crate) state: Option<PathBuf>,
     template: PathBuf,
     pub(crate) lab: Lab,
 }
@@ -92,6 +98,8 @@ impl House {
             program: options.program.clone(),
             config: lab.path().join("notafter.toml"),
             data: lab.path().join("data"),
+            account: None,
+            state: None,
             template: lab.path().join("template"),
             web,
             ca,
@@ -156,6 +164,25 @@ impl House {
     fn dressed(&self, mut command: Command, words: &[&str]) -> Command {
         command.args(words).arg("--config").arg(&self.config).arg("--data").arg(&self.data);
         command.env("NO_COLOR", "1").env("COLUMNS", "120").env_remove("RUST_BACKTRACE");
+        if let Some(account) = self.account {
+            command.uid(account).gid(account).current_dir("/");
+        }
+        command
+    }
+
+    /// The second process, which installs; behind another program that runs it, where there is one.
+    pub(crate) fn act(&self, outer: Option<Command>) -> Command {
+        let mut command = outer.map_or_else(
+            || Command::new(&self.program),
+            |mut outer| {
+                outer.arg(&self.program);
+                outer
+            },
+        );
+        command.arg("act").arg("--config").arg(&self.config);
+        command.arg("--data").args(&self.state).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE");
+        // One worker: the same calls come from the same thread each time.
+        command.env("TOKIO_WORKER_THREADS", "1");
         command
     }
 
@@ -179,33 +206,33 @@ impl House {
         Running::start(self.command(words), &self.lab.path().join(log))
     }
 
+    /// What the processes keep, and its name in the template.
+    fn folders(&self) -> Vec<(&Path, &'static str)> {
+        let state = self.state.iter().map(|state| (state.as_path(), "state"));
+        std::iter::once((self.data.as_path(), "data")).chain(state).collect()
+    }
+
     /// Keeps data and files as they are, to come back to.
     pub(crate) fn keep(&self) {
         let _ = fs::remove_dir_all(&self.template);
         fs::create_dir_all(&self.template).expect("a folder");
-        if self.data.exists() {
-            copy(&self.data, &self.template.join("data"));
+        for (folder, name) in self.folders() {
+            if folder.exists() {
+                copy(folder, &self.template.join(name));
+            }
         }
         copy(&self.tls(), &self.template.join("tls"));
     }
 
     /// Goes back to what was kept, and lets the server show it.
     pub(crate) fn back(&mut self) -> Result<(), String> {
-        let (data, tls) = (self.template.join("data"), self.tls());
-        // In its own files: a memory in another file is a copy, which renews nothing.
-        for entry in fs::read_dir(&self.data).into_iter().flatten().flatten() {
-            if !data.join(entry.file_name()).exists() {
-                let _ = fs::remove_file(entry.path());
-            }
+        for (folder, name) in self.folders() {
+            restore(folder, &self.template.join(name))?;
         }
-        if data.exists() {
-            for entry in fs::read_dir(&data).into_iter().flatten().flatten() {
-                let copied = fs::copy(entry.path(), self.data.join(entry.file_name()));
-                copied.map_err(|error| format!("{}: {error}", entry.path().display()))?;
-            }
-        } else {
-            let _ = fs::remove_dir_all(&self.data);
+        if let Some(account) = self.account {
+            give(&self.data, account)?;
         }
+        let tls = self.tls();
         let _ = fs::remove_dir_all(&tls);
         copy(&self.template.join("tls"), &tls);
         self.web.reload().map_err(|error| error.to_string())?;
@@ -245,6 +272,35 @@ impl House {
         names.sort();
         names
     }
+}
+
+/// Makes a folder what it was, in its own files: a memory in another file is a copy, which renews nothing.
+fn restore(folder: &Path, kept: &Path) -> Result<(), String> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !kept.join(entry.file_name()).exists() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    if !kept.exists() {
+        let _ = fs::remove_dir_all(folder);
+    }
+    for entry in fs::read_dir(kept).into_iter().flatten().flatten() {
+        let copied = fs::copy(entry.path(), folder.join(entry.file_name()));
+        copied.map_err(|error| format!("{}: {error}", entry.path().display()))?;
+    }
+    Ok(())
+}
+
+/// Gives a folder and the files in it to an account, closed to others.
+pub(crate) fn give(folder: &Path, account: u32) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(folder).map_err(failed)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    let files = fs::read_dir(folder).map_err(failed)?.flatten().map(|entry| entry.path());
+    for path in files.chain([folder.to_owned()]) {
+        chown(&path, Some(account), Some(account)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn walk(root: &Path, folder: &Path, names: &mut Vec<String>) {

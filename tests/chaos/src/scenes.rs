@@ -1,5 +1,6 @@
 //! The scenes, in the order in which they are played.
 
+mod apart;
 mod ca;
 mod clock;
 mod copy;
@@ -18,6 +19,11 @@ use crate::Scene;
 /// All of them.
 pub const SCENES: &[Scene] = &[
     Scene { name: "kill", doc: "killed at system calls of a renewal, then gone on with", play: kill::play },
+    Scene {
+        name: "apart",
+        doc: "two processes: the one that installs killed at its system calls, then the server while it installs",
+        play: apart::play,
+    },
     Scene { name: "full", doc: "a disk that is full at each write", play: disk::full },
     Scene {
         name: "order",

@@ -138,7 +138,8 @@ pub(crate) fn is_there() -> Result<(), String> {
     }
 }
 
-fn strace(lens: &Lens, out: &Path, more: &[String]) -> Command {
+/// strace over whatever is run behind it, with its trace in a file.
+pub(crate) fn over(lens: &Lens, out: &Path, more: &[String]) -> Command {
     let mut command = Command::new("strace");
     // The numbers of threads and children are told by what begins them.
     let names = lens.names().join(",?");
@@ -155,7 +156,7 @@ fn strace(lens: &Lens, out: &Path, more: &[String]) -> Command {
 pub(crate) fn trace(house: &House, words: &[&str], lens: &Lens, more: &[&str]) -> (Run, Vec<Call>) {
     let out = house.lab.path().join("trace");
     let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
-    let run = finish(house.behind(strace(lens, &out, &more), words), PATIENCE);
+    let run = finish(house.behind(over(lens, &out, &more), words), PATIENCE);
     (run, read(&fs::read_to_string(&out).unwrap_or_default()))
 }
 
@@ -206,10 +207,18 @@ pub(crate) fn broken(
     (fault, lasts): (&str, bool),
 ) -> (Run, bool) {
     let out = house.lab.path().join("trace-broken");
-    let inject =
-        format!("inject={}:{fault}:when={}{}", point.name, point.number, if lasts { "+" } else { "" });
-    let run = finish(house.behind(strace(lens, &out, &["-e".to_owned(), inject]), words), PATIENCE);
-    let trace = fs::read_to_string(&out).unwrap_or_default();
-    let met = trace.contains("(INJECTED)") || trace.contains("+++ killed by SIGKILL +++");
-    (run, met)
+    let run = finish(house.behind(over(lens, &out, &inject(point, (fault, lasts))), words), PATIENCE);
+    (run, is_met(&out))
+}
+
+/// The words that break something at a point, or from there on.
+pub(crate) fn inject(point: &Point, (fault, lasts): (&str, bool)) -> Vec<String> {
+    let from = if lasts { "+" } else { "" };
+    vec!["-e".to_owned(), format!("inject={}:{fault}:when={}{from}", point.name, point.number)]
+}
+
+/// Did a run come as far as its point?
+pub(crate) fn is_met(out: &Path) -> bool {
+    let trace = fs::read_to_string(out).unwrap_or_default();
+    trace.contains("(INJECTED)") || trace.contains("+++ killed by SIGKILL +++")
 }

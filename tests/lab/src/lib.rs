@@ -24,6 +24,7 @@
 
 pub mod authority;
 pub mod base64;
+pub mod booted;
 pub mod calendar;
 pub mod dns;
 pub mod hostile;
@@ -39,6 +40,7 @@ pub mod relay;
 pub mod server;
 pub mod servers;
 pub mod sinks;
+pub mod sshd;
 pub mod stores;
 
 use std::fmt;

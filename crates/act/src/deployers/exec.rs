@@ -1,8 +1,9 @@
 //! A program of the user's that installs: for whatever has no deployer here.
 //!
 //! It finds the files in a folder of its own that nobody else can read and that is gone when it ends, and the names in
-//! the environment, as certbot's and lego's hooks do. Exit code 0 says that it is installed. It may be run twice for one
-//! generation, when we were killed before we could note its end: it should then do nothing. The way back is a command of
+//! the environment, as certbot's and lego's hooks do. Exit code 0 says that it is installed. It may be run again for one
+//! generation: when we were killed before we could note its end, and when somebody asks again because the new one is not seen
+//! in use. It need not write again then, but check and reload. The way back is a command of
 //! its own, which is told what to take back and given no files: what was there before is with whoever replaced it.
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use notafter_core::joints::{BoxFuture, Cx, Deployer};
 use notafter_core::location::Location;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
+use notafter_pki::container::pem;
 use notafter_pki::container::{Limits, open};
 use rustix::process::{Pid, geteuid, test_kill_process};
 use schemars::JsonSchema;
@@ -25,7 +27,7 @@ use zeroize::Zeroizing;
 use super::command::{Argv, check_argv, program, run};
 use super::environment::{Paths, variables};
 use super::files::{Goods, KeyForm};
-use super::{BuildCx, Built, back, keystore, pem};
+use super::{BuildCx, Built, back, keystore};
 use crate::settings::{self, Span};
 
 pub(super) const NAME: &str = "exec";

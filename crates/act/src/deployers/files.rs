@@ -2,8 +2,9 @@
 //!
 //! The heart of deploying. `settings.rs` is the table, `render.rs` makes octets, `guard.rs` opens folders, `disk.rs` has
 //! every effect on them, `outlet.rs` finds where a file is, `store.rs` keeps the generations, `switch.rs` puts one in
-//! force. Here is the order of it: settle what was left, write, switch, check, reload, note. Everything that touches the
-//! disk runs on a thread for blocking work, under a lock that lasts to the end.
+//! force. Here is the order of it: settle what was left, write, switch, check, reload, note. What is in place already is
+//! not written again, and is checked and reloaded all the same. Everything that touches the disk runs on a thread for
+//! blocking work, under a lock that lasts to the end.
 
 mod disk;
 mod guard;
@@ -33,7 +34,7 @@ use super::environment::{Paths, variables};
 use super::{BuildCx, Built, command};
 use disk::{Steps, Unhindered};
 pub(super) use install::ended;
-use install::{Session, back, carry_on};
+use install::{Session, back, carry_on, in_place};
 pub(super) use newer::{is_newer, refused as is_older};
 pub(super) use plain::{Plain, Rendered};
 pub(super) use render::{Goods, secret};
@@ -120,10 +121,11 @@ impl Files {
                 Ok((session, installed))
             })
             .await?;
+        let environment = self.environment(&goods, &session.path(&installed.set), "deploy");
         if installed.is_loaded {
+            self.again(session, &environment).await?;
             return Ok(installed.receipt);
         }
-        let environment = self.environment(&goods, &session.path(&installed.set), "deploy");
         if let Err(fault) = self.check(&environment).await {
             let set = installed.before.clone();
             let undone = self.blocking(move |_, _| session.put_back(set.as_deref())).await;
@@ -151,6 +153,19 @@ impl Files {
         let set = installed.set.clone();
         self.blocking(move |_, _| session.finish(&set)).await?;
         Ok(installed.receipt)
+    }
+
+    /// Checks and reloads what is in place and was loaded once: whoever asks again did not see it in use. There is nothing to
+    /// go back to when that fails, because nothing was replaced.
+    async fn again(
+        &self,
+        session: Session,
+        environment: &[(String, std::ffi::OsString)],
+    ) -> Result<(), Fault> {
+        self.check(environment).await.map_err(|fault| in_place(fault, "the check"))?;
+        // The lock lasts until the servers have read the files.
+        let (_session, reloaded) = self.reload(environment, session).await;
+        reloaded.map_err(|fault| in_place(fault, "the reload"))
     }
 
     async fn restore(&self, receipt: Receipt, now: notafter_core::UnixTime) -> Result<(), Fault> {

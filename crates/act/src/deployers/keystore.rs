@@ -4,18 +4,18 @@
 //! tests. Nothing here touches a disk. Plain keys are in buffers that are wiped.
 
 pub(super) mod jks;
+pub(super) mod password;
 pub(super) mod pkcs12;
 pub(super) mod pkcs7;
 
-use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_core::fault::{Fault, FaultKind};
 use notafter_pki::certificate::Certificate;
-use notafter_pki::container::{self, Content, Limits, Reason};
+use notafter_pki::container::{self, Content, Limits, pem};
 use notafter_pki::der::{Reader, encode, tag};
 use notafter_pki::oid;
 use zeroize::Zeroizing;
 
 use super::files::KeyForm;
-use super::pem;
 
 /// What a keystore that is there says about itself.
 pub(super) struct There {
@@ -26,13 +26,8 @@ pub(super) struct There {
 }
 
 /// Looks into a keystore.
-pub(super) fn look(bytes: &[u8], password: &str, setting: &str) -> Result<There, Fault> {
-    let opened = container::open(bytes, &[password], &Limits::default());
-    if opened.problems.iter().any(|p| p.reason == Reason::WrongPassword) {
-        return Err(Fault::new(FaultKind::Refused, "the password does not open the keystore that is there")
-            .retry(Retry::Never)
-            .hint(format!("set the password that the server has in `{setting}`, or remove the file first")));
-    }
+pub(super) fn look(bytes: &[u8], password: &str) -> There {
+    let opened = container::open_with(bytes, &[password], &Limits::default());
     let mut there = There { alias: None, keys: 0 };
     for found in &opened.found {
         match &found.content {
@@ -49,7 +44,7 @@ pub(super) fn look(bytes: &[u8], password: &str, setting: &str) -> Result<There,
             _ => {}
         }
     }
-    Ok(there)
+    there
 }
 
 /// Takes the percent-encoding of a place away.

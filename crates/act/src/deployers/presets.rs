@@ -194,7 +194,7 @@ pub const PRESETS: &[Preset] = &[
         check: &[],
         reload: &["mysql", "-e", "ALTER INSTANCE RELOAD TLS"],
         pick_up: PickUp::Reload,
-        note: "needs the CONNECTION_ADMIN privilege; open connections keep the old certificate",
+        note: "needs the CONNECTION_ADMIN privilege; open connections keep the old certificate; a pair that does not fit is refused and the old one stays in use; measured with 9.7",
         doc: "https://dev.mysql.com/doc/refman/8.0/en/alter-instance.html",
     },
     Preset {

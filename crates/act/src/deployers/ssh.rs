@@ -2,7 +2,7 @@
 //!
 //! `ssh` is run by an argument list, never asks, and refuses a host whose key it does not know. On the far side one
 //! constant script (`ssh.sh`) does the steps; the values follow it on the connection, as data. The far host needs sh,
-//! base64, cp, mv -T, readlink, sha256sum and sync of GNU coreutils. The key is in no argument and no environment. A keystore
+//! base64, cp, mv -T, readlink, sha256sum and sync of GNU coreutils or BusyBox. The key is in no argument and no environment. A keystore
 //! comes here to be written anew, because its alias and its other entries are kept; the password stays here.
 
 use std::collections::BTreeMap;
@@ -227,6 +227,13 @@ impl Ssh {
                 .hint("run the commands there by hand"),
             Some(18) => Fault::new(FaultKind::Refused, format!("what is in place on {host} was changed while it was looked at"))
                 .hint("it is tried again; does another tool write there?"),
+            Some(code @ (19 | 21)) => {
+                let what = if code == 19 { "check" } else { "reload" };
+                refused(format!(
+                    "the {what} on {host} failed; this very pair was in place and loaded before, and the files are left as they are{said}"
+                ))
+                .hint("run the command there by hand: it passed with the same files before")
+            }
             Some(code) => refused(format!("{host}: the deployment ended with {code}{said}"))
                 .hint("the message is the far host's; what was in use before still is, unless it says otherwise"),
             None => Fault::new(FaultKind::Unreachable, format!("ssh to {host} was ended by a signal{said}")),

@@ -149,7 +149,11 @@ case $op in
     each look_one
     ;;
   deploy)
-    if ! is_same "$set" || ! loaded "$set"; then
+    if is_same "$set" && loaded "$set"; then
+      # Asked for once more, it was not seen in use. Nothing was replaced, and there is nothing to go back to.
+      run check || exit 19
+      run reload || exit 21
+    else
       if is_same "$set"; then from=$(cat -- "$store/$set/replaces"); else
         changed=no; each seen_one
         [ "$changed" = no ] || exit 18
@@ -193,8 +197,15 @@ case $op in
     printf 'back\n'
     ;;
   rehearse)
-    : >"$store/scratch" || fail "$store could not be written"
-    rm -f -- "$store/scratch"
+    for tool in base64 cat chmod chown cmp cp find head ln mkdir mv readlink rm sha256sum sync touch tr; do
+      command -v "$tool" >/dev/null || fail "there is no $tool on this host"
+    done
+    rm -rf -- "$store/scratch"
+    mkdir -- "$store/scratch" && ln -s -- file "$store/scratch/a" && ln -s -- . "$store/scratch/b" ||
+      fail "$store could not be written"
+    mv -fT -- "$store/scratch/a" "$store/scratch/b" && [ "$(readlink -- "$store/scratch/b")" = file ] ||
+      fail 'mv of this host cannot put one link in the place of another (mv -T)'
+    rm -rf -- "$store/scratch"
     run check || exit 10
     printf 'works\n'
     ;;

@@ -1,7 +1,7 @@
 //! A service that is told over HTTP: what was issued, signed, and the key only where that is asked for.
 //!
 //! The signatures are those of the webhook notifier. The id of a message is the certificate's name and generation: a
-//! receiver that has seen it has nothing to do. Any answer of 200 to 299 says that it is installed. It is asked to go
+//! receiver that has seen it need not write again, and makes sure that what it has is in use. Any answer of 200 to 299 says that it is installed. It is asked to go
 //! back only where the configuration says that it can: a 200 from one that does not know the word would be a false word.
 
 use base64::Engine as _;
@@ -11,13 +11,14 @@ use notafter_core::joints::{BoxFuture, Cx, Deployer};
 use notafter_core::location::Location;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
+use notafter_pki::container::pem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::environment::names;
 use super::files::{Goods, KeyForm, secret};
-use super::{BuildCx, Built, back, keystore, pem};
+use super::{BuildCx, Built, back, keystore};
 use crate::http::{Client, ClientSettings, HeaderName, HeaderValue, Request, Url, address, place};
 use crate::notifiers::{signatures, signing_key};
 use crate::secret::{MaybeSecret, Secret};
@@ -52,15 +53,19 @@ pub(super) fn schema() -> Value {
 
 pub(super) fn build(table: Value, cx: &BuildCx) -> Built {
     let (settings, shared): (Settings, ClientSettings) = settings::read_joined(table)?;
-    let url = settings.url()?;
-    if settings.send_key && url.scheme() != "https" {
-        return Err(format!(
-            "`send_key` would send the private key unencrypted to {}\nhint: use https://, or leave send_key out",
-            place(&url)
-        ));
+    if cx.installs || matches!(settings.url, MaybeSecret::Plain(_)) {
+        let url = settings.url()?;
+        if settings.send_key && url.scheme() != "https" {
+            return Err(format!(
+                "`send_key` would send the private key unencrypted to {}\nhint: use https://, or leave send_key out",
+                place(&url)
+            ));
+        }
     }
-    settings.token.as_ref().map(Secret::read).transpose()?;
-    settings.secret.as_ref().map(|s| signing_key(&s.read()?)).transpose()?;
+    if cx.installs {
+        settings.token.as_ref().map(Secret::read).transpose()?;
+        settings.secret.as_ref().map(|s| signing_key(&s.read()?)).transpose()?;
+    }
     Ok(Box::new(Webhook { client: Client::new(&shared, &cx.roots)?, settings }))
 }
 

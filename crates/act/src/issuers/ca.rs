@@ -18,6 +18,8 @@ mod subject;
 mod tests;
 mod write;
 
+use std::sync::Arc;
+
 use notafter_core::UnixTime;
 use notafter_core::deployment::Check;
 use notafter_core::fault::{Fault, FaultKind};
@@ -27,10 +29,12 @@ use notafter_pki::certificate::Certificate;
 use serde_json::Value;
 
 pub use book::{Record, Revocation};
-pub use crl::{Lists, Revoking, put};
+pub use crl::{Lists, Revoking, put, put_for};
 pub use make::Founding;
+pub use settings::crl_file;
 
 use super::BuildCx;
+use crate::privsep::Client;
 use book::{Book, Made};
 use issue::Slip;
 use policy::Asked;
@@ -49,6 +53,8 @@ pub struct Ca {
     name: String,
     plan: Plan,
     book: Book,
+    /// Who writes the lists, where that is another process.
+    act: Option<Arc<Client>>,
 }
 
 /// A CA as people look at it.
@@ -96,7 +102,8 @@ impl Ca {
                     .into(),
             );
         }
-        Ok(Self { name: name.clone(), plan, book: Book::new(std::sync::Arc::clone(&cx.keep), name) })
+        let book = Book::new(Arc::clone(&cx.keep), name);
+        Ok(Self { name: name.clone(), plan, book, act: cx.act.clone() })
     }
 
     fn made(&self) -> Result<Made, Fault> {

@@ -1,7 +1,7 @@
-//! A CA without an API: the request is written into a folder, a person carries it there, and the certificate that comes back
-//! days later is found by its key.
+//! A CA without an API: the request is written into a folder or shown, a person carries it there, and the certificate that
+//! comes back days later is found by its key.
 //!
-//! It may be dropped into the folder or given to `notafter issuer reply`; in which form, under which name and with how much
+//! It may be dropped into the folder, given to `notafter issuer reply`, or pasted into a page; in which form, under which name and with how much
 //! of its chain is all the same (`csr/reply.rs`). Whatever does not fit is told and left alone, and it waits on.
 //! `csr/folder.rs` is the only part that touches a disk. Files have names of ours: nothing of a certificate becomes a path.
 
@@ -50,8 +50,9 @@ const LATER_S: i64 = 60;
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// Where requests are written and replies are looked for.
-    folder: PathBuf,
+    /// Where requests are written and replies are looked for. Default: nowhere; the request is shown on the page of the renewal
+    /// and by `notafter issuer request`, and its answer is brought there or by `notafter issuer reply`.
+    folder: Option<PathBuf>,
     /// A PEM file with the CA's own certificates: they complete a chain that came without, and a reply that leads to none
     /// of them is not taken.
     chain: Option<PathBuf>,
@@ -60,7 +61,7 @@ struct Settings {
 /// An issuer that is a person.
 pub struct ByHand {
     name: String,
-    folder: Folder,
+    folder: Option<Folder>,
     chain: Option<PathBuf>,
     keep: Arc<dyn Keep>,
 }
@@ -97,18 +98,23 @@ impl ByHand {
     /// A sentence for the person who wrote the table.
     pub fn open(table: Value, cx: &BuildCx) -> Result<Self, String> {
         let read: Settings = settings::read(table, &schema())?;
-        if !read.folder.is_absolute() {
+        if let Some(folder) = read.folder.as_deref().filter(|folder| !folder.is_absolute()) {
             return Err(format!(
                 "`folder` = {} depends on where the program is started\nhint: folder = \"/var/lib/notafter-requests\"",
-                read.folder.display()
+                folder.display()
             ));
         }
         Ok(Self {
             name: cx.name.clone(),
-            folder: Folder::new(read.folder),
+            folder: read.folder.map(Folder::new),
             chain: read.chain,
             keep: Arc::clone(&cx.keep),
         })
+    }
+
+    /// Takes a request away again, where one was written.
+    fn forget(&self, id: &str) -> Result<(), Fault> {
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.forget(id))
     }
 
     fn shelf(&self) -> String {
@@ -140,10 +146,7 @@ impl ByHand {
     }
 
     /// Does this reply fit a request? What it came to, ready to be handed out.
-    ///
-    /// # Errors
-    /// Why not, for a person.
-    pub fn fits(&self, request: &Request, octets: &[u8], now: UnixTime) -> Result<Issued, Fault> {
+    fn fits(&self, request: &Request, octets: &[u8], now: UnixTime) -> Result<Issued, Fault> {
         let offers = [Offer { label: "it".to_owned(), certificates: reply::certificates(octets) }];
         match reply::judge(request, &offers, &self.known()?, now) {
             Judged::Fits(issued) => Ok(issued),
@@ -156,10 +159,7 @@ impl ByHand {
     }
 
     /// Keeps a reply that fits, until its renewal goes on.
-    ///
-    /// # Errors
-    /// The memory's.
-    pub fn take(&self, issued: &Issued) -> Result<(), Fault> {
+    fn take(&self, issued: &Issued) -> Result<(), Fault> {
         let entry: Pasted = issued.chain.iter().map(|der| hex(der)).collect();
         for _ in 0..TRIES {
             let (mut list, before) = self.pasted()?;
@@ -199,14 +199,23 @@ impl ByHand {
             })
             .collect();
         if let Judged::Fits(issued) = reply::judge(request, &given, &known, now) {
-            let _ = self.folder.forget(&slip.id);
+            let _ = self.forget(&slip.id);
             return Ok(Progress::Issued(issued));
         }
-        let path = self.folder.write(&slip.id, &request.csr)?;
-        let seen = self.folder.look(slip.since)?;
+        let every = if now.0 < slip.since + BEGINNING_S { SOON_S } else { LATER_S };
+        let Some(folder) = &self.folder else {
+            let what = format!(
+                "waits for a certificate, since {}: `notafter issuer request {name}` and the page of the renewal show the request; give the answer there, or with: notafter issuer reply {name} FILE",
+                UnixTime(slip.since),
+                name = self.name,
+            );
+            return Ok(Progress::Waits { ticket: ticket(slip)?, until: now.plus(every), what });
+        };
+        let path = folder.write(&slip.id, &request.csr)?;
+        let seen = folder.look(slip.since)?;
         let mut reasons = match reply::judge(request, &seen.offers, &known, now) {
             Judged::Fits(issued) => {
-                let _ = self.folder.forget(&slip.id);
+                let _ = self.forget(&slip.id);
                 return Ok(Progress::Issued(issued));
             }
             Judged::Not(reasons) => reasons,
@@ -222,7 +231,7 @@ impl ByHand {
             "waits for the certificate of {}, since {}: put it into {}, or give it with: notafter issuer reply {} FILE",
             path.display(),
             UnixTime(slip.since),
-            self.folder.path().display(),
+            folder.path().display(),
             self.name,
         );
         if !words.is_empty() {
@@ -231,7 +240,6 @@ impl ByHand {
         if more > 0 {
             what.push_str(&format!("; and {more} more"));
         }
-        let every = if now.0 < slip.since + BEGINNING_S { SOON_S } else { LATER_S };
         Ok(Progress::Waits { ticket: ticket(slip)?, until: now.plus(every), what })
     }
 }
@@ -245,7 +253,9 @@ impl Issuer for ByHand {
     fn begin<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Result<Ticket, Fault>> {
         Box::pin(async move {
             let slip = Slip { issuer: self.name.clone(), id: id_of(&request.csr), since: cx.clock.now().0 };
-            self.folder.write(&slip.id, &request.csr)?;
+            if let Some(folder) = &self.folder {
+                folder.write(&slip.id, &request.csr)?;
+            }
             ticket(&slip)
         })
     }
@@ -266,7 +276,7 @@ impl Issuer for ByHand {
         ticket: &'a Ticket,
         _: &'a dyn Solver,
     ) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async move { self.folder.forget(&self.slip(ticket)?.id) })
+        Box::pin(async move { self.forget(&self.slip(ticket)?.id) })
     }
 
     fn revoke<'a>(
@@ -289,11 +299,20 @@ impl Issuer for ByHand {
             let told = |what: &str, fault: Fault| {
                 Check::fails(what, fault.context, fault.hint.unwrap_or_else(|| "see `folder`".into()))
             };
-            let what = format!("the folder {}", self.folder.path().display());
-            let mut checks = vec![match self.folder.probe() {
-                Ok(()) => Check::works(what, "can be written; a person brings the certificate"),
-                Err(fault) => told(&what, fault),
-            }];
+            let mut checks = Vec::new();
+            checks.push(match self.folder.as_ref().map(|folder| (folder, folder.probe())) {
+                None => Check::works(
+                    "the request",
+                    "is shown on the page of the renewal; a person brings the certificate",
+                ),
+                Some((folder, probed)) => {
+                    let what = format!("the folder {}", folder.path().display());
+                    match probed {
+                        Ok(()) => Check::works(what, "can be written; a person brings the certificate"),
+                        Err(fault) => told(&what, fault),
+                    }
+                }
+            });
             if self.chain.is_some() {
                 checks.push(match self.known() {
                     Ok(known) => Check::works("the CA's certificates", format!("{} in `chain`", known.len())),
@@ -301,6 +320,23 @@ impl Issuer for ByHand {
                 });
             }
             checks
+        })
+    }
+
+    fn is_by_hand(&self) -> bool {
+        true
+    }
+
+    fn reply<'a>(
+        &'a self,
+        cx: &'a Cx,
+        request: &'a Request,
+        octets: &'a [u8],
+    ) -> BoxFuture<'a, Result<Issued, Fault>> {
+        Box::pin(async move {
+            let issued = self.fits(request, octets, cx.clock.now())?;
+            self.take(&issued)?;
+            Ok(issued)
         })
     }
 }

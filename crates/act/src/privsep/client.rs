@@ -65,7 +65,7 @@ impl Client {
             .map_err(|_| self.mute(&format!("there was no answer within {} s", limit.as_secs())))?
             .map_err(|e| self.mute(&format!("the connection broke off: {e}")))?;
         match serde_json::from_slice(&answer) {
-            Ok(Answer::Refused(trouble)) => Err(trouble.into()),
+            Ok(Answer::Refused(fault)) => Err(fault),
             Ok(answer) => Ok(answer),
             Err(e) => Err(self
                 .mute(&format!("what it answered is not understood: {e}"))

@@ -73,6 +73,14 @@ pub async fn look(client: &Client, certificate: &str, target: &str) -> Result<Ve
     }
 }
 
+/// Has the revocation lists of a CA written, where the configuration of the process that installs says. Blocks.
+///
+/// # Errors
+/// It cannot be asked, knows no such CA, or cannot write them.
+pub fn publish(client: &Client, issuer: &str, lists: Vec<Vec<u8>>) -> Result<(), Fault> {
+    done(client.ask_now(&Order::Publish { issuer: issuer.to_owned(), lists: Chain(lists) })?)
+}
+
 impl Deployer for FarDeployer {
     fn places(&self) -> Vec<Location> {
         self.near.places()

@@ -4,8 +4,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// No order is longer: a chain of sixteen large certificates has a third of it.
-pub const ORDER_MAX: usize = 256 * 1024;
+/// No order is longer: the revocation list of a CA that revoked twenty-five thousand fits, in hexadecimal.
+pub const ORDER_MAX: usize = 2 * 1024 * 1024;
 /// No answer is longer.
 pub const ANSWER_MAX: usize = 1024 * 1024;
 

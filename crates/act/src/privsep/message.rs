@@ -4,7 +4,6 @@
 //! read, and whether there is such a certificate, target or name is asked of a configuration that is not the asker's. Nothing
 //! in it is ever taken as a path or a command.
 
-use notafter_core::UnixTime;
 use notafter_core::deployment::{Before, Check};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{Challenge, Identifier, KeyType};
@@ -106,6 +105,13 @@ pub enum Order {
         /// What [`Answer::Shown`] called it.
         handle: String,
     },
+    /// Write the revocation lists of a CA where this configuration says.
+    Publish {
+        /// An issuer's name in the configuration.
+        issuer: String,
+        /// Its list, and that of its root; DER.
+        lists: Chain,
+    },
     /// Could it be shown today?
     RehearseSolver {
         /// A certificate's name.
@@ -161,6 +167,7 @@ impl Order {
             Self::Present { certificate, .. } => ("present", certificate, ""),
             Self::IsVisible { certificate, .. } => ("is-visible", certificate, ""),
             Self::CleanUp { certificate, .. } => ("clean-up", certificate, ""),
+            Self::Publish { issuer, .. } => ("publish", issuer, ""),
             Self::RehearseSolver { certificate, .. } => ("rehearse-solver", certificate, ""),
         }
     }
@@ -185,6 +192,10 @@ impl Order {
             Self::RollBack { generation, .. } => nth(*generation),
             Self::Present { challenge, .. } | Self::IsVisible { challenge, .. } => sound(challenge),
             Self::CleanUp { handle, .. } => word("handle", handle),
+            Self::Publish { lists, .. } => match lists.0.len() {
+                2 => Ok(()),
+                n => Err(format!("{n} revocation lists, and a CA has two")),
+            },
             Self::RehearseSolver { name, .. } => names_of(std::slice::from_ref(name)),
             Self::Greet | Self::Rehearse { .. } | Self::Places { .. } | Self::Look { .. } => Ok(()),
         }
@@ -267,76 +278,12 @@ pub enum Answer {
     /// What a rehearsal found.
     Checks(Vec<Check>),
     /// It was not done.
-    Refused(Trouble),
-}
-
-/// A fault on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    kind: Kind,
-    context: String,
-    hint: Option<String>,
-    retry: Again,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kind {
-    NotFound,
-    PermissionDenied,
-    Unreachable,
-    Refused,
-    Exhausted,
-    Invalid,
-    System,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Again {
-    Never,
-    At(i64),
-    Later,
-}
-
-/// What each is called on the way.
-const KINDS: [(Kind, FaultKind); 7] = [
-    (Kind::NotFound, FaultKind::NotFound),
-    (Kind::PermissionDenied, FaultKind::PermissionDenied),
-    (Kind::Unreachable, FaultKind::Unreachable),
-    (Kind::Refused, FaultKind::Refused),
-    (Kind::Exhausted, FaultKind::Exhausted),
-    (Kind::Invalid, FaultKind::Invalid),
-    (Kind::System, FaultKind::System),
-];
-
-impl From<Fault> for Trouble {
-    fn from(fault: Fault) -> Self {
-        let kind = KINDS.iter().find(|(_, kind)| *kind == fault.kind).map_or(Kind::System, |(kind, _)| *kind);
-        let retry = match fault.retry {
-            Retry::Never => Again::Never,
-            Retry::At(at) => Again::At(at.0),
-            Retry::Backoff => Again::Later,
-        };
-        Self { kind, context: fault.context, hint: fault.hint, retry }
-    }
-}
-
-impl From<Trouble> for Fault {
-    fn from(trouble: Trouble) -> Self {
-        let kind =
-            KINDS.iter().find(|(kind, _)| *kind == trouble.kind).map_or(FaultKind::System, |(_, kind)| *kind);
-        let retry = match trouble.retry {
-            Again::Never => Retry::Never,
-            Again::At(at) => Retry::At(UnixTime(at)),
-            Again::Later => Retry::Backoff,
-        };
-        Self { kind, context: trouble.context, hint: trouble.hint, retry }
-    }
+    Refused(Fault),
 }
 
 #[cfg(test)]
 mod tests {
+    use notafter_core::UnixTime;
     use notafter_core::issuance::ChallengeType;
 
     use super::*;
@@ -372,6 +319,7 @@ mod tests {
             },
             Order::RollBack { certificate: certificate.clone(), target, generation: 1 },
             Order::Present { certificate: certificate.clone(), challenge: shown },
+            Order::Publish { issuer: "house".into(), lists: Chain(vec![vec![1], vec![2]]) },
             Order::RehearseSolver { certificate, name: names[1].clone() },
         ] {
             assert_eq!(read(&order).expect("read"), order);
@@ -408,6 +356,8 @@ mod tests {
             Order::Key { names: vec![], key: KeyType::EcdsaP256 },
             Order::Key { names: vec![Identifier::Dns("../x".into())], key: KeyType::EcdsaP256 },
             Order::Key { names: vec![Identifier::Dns("A.test".into())], key: KeyType::EcdsaP256 },
+            Order::Publish { issuer: "a\0b".into(), lists: Chain(vec![vec![1], vec![2]]) },
+            Order::Publish { issuer: "house".into(), lists: Chain(vec![vec![1]; 3]) },
             Order::Rehearse { certificate: "a\nb".into(), target: String::new() },
             Order::Rehearse { certificate: "a".repeat(513), target: String::new() },
         ] {
@@ -432,11 +382,10 @@ mod tests {
     #[test]
     fn faults_arrive_as_they_were() {
         for retry in [Retry::Never, Retry::At(UnixTime(7)), Retry::Backoff] {
-            for (_, kind) in KINDS {
-                let fault = Fault { kind, context: "why".into(), hint: Some("what".into()), retry };
-                let sent = serde_json::to_vec(&Answer::Refused(fault.clone().into())).expect("JSON");
-                let Ok(Answer::Refused(came)) = serde_json::from_slice(&sent) else { panic!("no refusal") };
-                assert_eq!(Fault::from(came), fault);
+            for kind in [FaultKind::NotFound, FaultKind::Refused, FaultKind::System] {
+                let refused = Answer::Refused(Fault { retry, ..Fault::new(kind, "why").hint("what") });
+                let sent = serde_json::to_vec(&refused).expect("JSON");
+                assert_eq!(serde_json::from_slice::<Answer>(&sent).expect("an answer"), refused);
             }
         }
     }

@@ -94,7 +94,7 @@ pub(crate) fn table(ca: &Pebble, more: Value) -> Value {
 
 pub(crate) fn issuer(table: Value, keep: &Arc<Memory>) -> Acme {
     let keep: Arc<dyn Keep> = keep.clone();
-    Acme::open(table, &BuildCx { name: "acme".into(), roots: roots(), keep })
+    Acme::open(table, &BuildCx { name: "acme".into(), roots: roots(), keep, act: None })
         .unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -10,6 +10,7 @@ mod presets;
 mod race;
 mod room;
 mod servers;
+mod small;
 mod told;
 
 use std::path::Path;
@@ -51,7 +52,7 @@ fn deployer(kind: &str, table: Value) -> Box<dyn Deployer> {
 
 fn built(kind: &str, table: Value) -> Result<Box<dyn Deployer>, String> {
     let kind = find(kind).unwrap_or_else(|| panic!("no kind {kind}"));
-    (kind.build)(table, &BuildCx { roots: Roots::read() })
+    (kind.build)(table, &BuildCx { roots: Roots::read(), installs: true })
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {

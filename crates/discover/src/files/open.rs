@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
 use super::archive::{self, Kind};
 use super::members::Members;
-use super::{Shared, document, packed, read, why};
+use super::{Shared, document, packed, quiet, read, why};
 
 /// How much is read at once: most files whole.
 const CHUNK: usize = 128 << 10;
@@ -34,11 +34,18 @@ pub(super) struct Opener<'s> {
     /// Can everyone get into this folder?
     open_folders: HashMap<PathBuf, bool>,
     /// The folder of the last file: its neighbours are opened from there, without the way from the root.
-    folder: Option<(PathBuf, OwnedFd)>,
+    folder: Option<Near>,
     /// Is the file one that is read after the walk, with others?
     noted: bool,
     /// The files in which there was nothing.
-    marks: Vec<u64>,
+    marks: quiet::Marks,
+}
+
+/// A folder, opened.
+struct Near {
+    path: Vec<u8>,
+    opened: OwnedFd,
+    quiet: quiet::Folder,
 }
 
 impl Drop for Opener<'_> {
@@ -61,7 +68,7 @@ impl<'s> Opener<'s> {
             open_folders: HashMap::new(),
             folder: None,
             noted: false,
-            marks: Vec::new(),
+            marks: quiet::Marks::default(),
         }
     }
 
@@ -110,15 +117,15 @@ impl<'s> Opener<'s> {
         if !shared.quiet.knows_any() {
             return false;
         }
-        let (Ok(Some(folder)), Some(name)) = (self.folder(path), path.file_name()) else { return false };
+        let Ok(Some((folder, name))) = near(&mut self.folder, shared, path) else { return false };
         let follow =
             if more.contains(OFlags::NOFOLLOW) { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
-        let Ok(stat) = rustix::fs::statat(folder, name, follow) else { return false };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !shared.quiet.has(path, &stat) {
+        let Ok(stat) = rustix::fs::statat(&folder.opened, name, follow) else { return false };
+        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if !regular || !shared.quiet.has(&folder.quiet, name, &stat, &mut self.marks) {
             return false;
         }
         Progress::add(&shared.progress.files, 1);
-        self.marks.extend(shared.quiet.mark(path, &stat));
         true
     }
 
@@ -151,27 +158,20 @@ impl<'s> Opener<'s> {
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         self.noted = false;
         let said = size >= SIZE_MIN && self.contents(path, &file, &stat, size);
-        if !said && !self.noted {
-            self.marks.extend(self.shared.quiet.mark(path, &stat));
+        if !said
+            && !self.noted
+            && let Ok(Some((folder, name))) = near(&mut self.folder, self.shared, path)
+        {
+            self.shared.quiet.leave(&folder.quiet, name, &stat, &mut self.marks);
         }
         said
     }
 
     fn open(&mut self, path: &Path, flags: OFlags) -> Result<OwnedFd, rustix::io::Errno> {
-        match (self.folder(path)?, path.file_name()) {
-            (Some(folder), Some(name)) => rustix::fs::openat(folder, name, flags, Mode::empty()),
-            _ => rustix::fs::open(path, flags, Mode::empty()),
+        match near(&mut self.folder, self.shared, path)? {
+            Some((folder, name)) => rustix::fs::openat(&folder.opened, name, flags, Mode::empty()),
+            None => rustix::fs::open(path, flags, Mode::empty()),
         }
-    }
-
-    /// The folder that a file is in, opened.
-    fn folder(&mut self, path: &Path) -> Result<Option<&OwnedFd>, rustix::io::Errno> {
-        let Some(folder) = path.parent() else { return Ok(None) };
-        if self.folder.as_ref().is_none_or(|(known, _)| known != folder) {
-            let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            self.folder = Some((folder.to_owned(), rustix::fs::open(folder, way, Mode::empty())?));
-        }
-        Ok(self.folder.as_ref().map(|(_, folder)| folder))
     }
 
     fn contents(&mut self, path: &Path, file: &OwnedFd, stat: &Stat, size: u64) -> bool {
@@ -348,6 +348,23 @@ impl<'s> Opener<'s> {
         self.open_folders.insert(folder.to_owned(), open);
         open
     }
+}
+
+/// The folder that a file is in, opened, and the file's name there.
+fn near<'n, 'p>(
+    last: &'n mut Option<Near>,
+    shared: &Shared,
+    path: &'p Path,
+) -> Result<Option<(&'n Near, &'p [u8])>, rustix::io::Errno> {
+    let path = bytes_of(path);
+    let Some(slash) = path.iter().rposition(|octet| *octet == b'/') else { return Ok(None) };
+    let (folder, name) = (&path[..slash.max(1)], &path[slash + 1..]);
+    if last.as_ref().is_none_or(|known| known.path != folder) {
+        let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(folder, way, Mode::empty())?;
+        *last = Some(Near { path: folder.to_owned(), opened, quiet: shared.quiet.folder(folder) });
+    }
+    Ok(last.as_ref().map(|folder| (folder, name)))
 }
 
 /// An open file, read from anywhere.

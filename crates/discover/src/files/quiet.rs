@@ -5,41 +5,68 @@
 //! file that held anything, or of which anything had to be said, is never in it: it is read each time. So is one that
 //! was changed just before it was read, as a later change could carry the same time.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
-use std::os::unix::ffi::OsStrExt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use notafter_core::UnixTime;
 use rustix::fs::Stat;
 
 /// What a note begins with.
-const MAGIC: &[u8; 8] = b"quiet 1\n";
+const MAGIC: &[u8; 8] = b"quiet 2\n";
 /// So many marks are kept, of 8 octets each; files beyond them are opened each time.
 const MOST: usize = 4_000_000;
+/// The upper bits of a mark are those of its folder's hash, so that the marks of one folder lie together.
+const OF_FOLDER: u64 = 0xffff << 48;
 /// Times are this coarse on the file systems that are met, and clocks this far apart, in seconds.
 const COARSE: i64 = 3;
 
 /// The marks of an earlier look, and how new ones are made.
 pub(super) struct Quiet {
-    known: HashSet<u64, BuildHasherDefault<Itself>>,
+    /// In order, each once.
+    known: Vec<u64>,
     /// Who reads, and how far; `None`: it cannot be told, and nothing is passed by.
     reader: Option<u64>,
     /// When this look began.
     begun: UnixTime,
 }
 
+/// One folder, as far as the marks of its files have it in common.
+pub(super) struct Folder {
+    path: DefaultHasher,
+    bits: u64,
+    /// Where its marks lie among those that are known.
+    known: Range<usize>,
+}
+
+/// The marks of a look, thread by thread.
+#[derive(Default)]
+pub(super) struct Marks {
+    all: Vec<u64>,
+    /// So many of them were known.
+    old: usize,
+}
+
+impl Marks {
+    pub(super) fn append(&mut self, more: &mut Self) {
+        self.all.append(&mut more.all);
+        self.old += std::mem::take(&mut more.old);
+    }
+}
+
 impl Quiet {
     /// From the note of an earlier look. What is no note of ours, or another program's, says nothing.
     pub(super) fn read(note: Option<&[u8]>, size_max: u64, begun: UnixTime) -> Self {
         let reader = reader(size_max);
-        let mut known = HashSet::default();
+        let mut known = Vec::new();
         let marks = note.and_then(|note| note.strip_prefix(MAGIC)).map(|rest| rest.as_chunks::<8>().0);
         if let Some(([who, marks @ ..], reader)) = marks.zip(reader)
             && u64::from_le_bytes(*who) == reader
         {
             known.extend(marks.iter().take(MOST).map(|mark| u64::from_le_bytes(*mark)));
+            if !known.is_sorted() {
+                known.clear();
+            }
         }
         Self { known, reader, begun }
     }
@@ -49,37 +76,74 @@ impl Quiet {
         !self.known.is_empty()
     }
 
-    /// Is this file as it was when nothing was found in it?
-    pub(super) fn has(&self, path: &Path, stat: &Stat) -> bool {
-        self.known.contains(&mark(path, stat))
+    /// The folder of this path.
+    pub(super) fn folder(&self, path: &[u8]) -> Folder {
+        let mut hasher = DefaultHasher::new();
+        path.hash(&mut hasher);
+        let bits = hasher.finish() & OF_FOLDER;
+        let from = self.known.partition_point(|mark| *mark < bits);
+        let length = self.known[from..].partition_point(|mark| mark & OF_FOLDER == bits);
+        Folder { path: hasher, bits, known: from..from + length }
     }
 
-    /// The mark of a file in which nothing was found; `None` if it cannot be relied upon.
-    pub(super) fn mark(&self, path: &Path, stat: &Stat) -> Option<u64> {
-        let settled = stat.st_ctime.saturating_add(COARSE) < self.begun.0;
-        (self.reader.is_some() && settled).then(|| mark(path, stat))
+    /// Is this file as it was when nothing was found in it? Then its mark stays.
+    pub(super) fn has(&self, folder: &Folder, name: &[u8], stat: &Stat, marks: &mut Marks) -> bool {
+        let mark = mark(folder, name, stat);
+        let known = self.known.get(folder.known.clone()).is_some_and(|of| of.binary_search(&mark).is_ok());
+        if known && self.is_settled(stat) {
+            marks.all.push(mark);
+            marks.old += 1;
+        }
+        known
+    }
+
+    /// Nothing was found in this file: leaves its mark, unless that cannot be relied upon.
+    pub(super) fn leave(&self, folder: &Folder, name: &[u8], stat: &Stat, marks: &mut Marks) {
+        if self.reader.is_some() && self.is_settled(stat) {
+            marks.all.push(mark(folder, name, stat));
+        }
+    }
+
+    /// Was it left alone for a while?
+    fn is_settled(&self, stat: &Stat) -> bool {
+        stat.st_ctime.saturating_add(COARSE) < self.begun.0
     }
 
     /// The note for the next look; `None` where it says what the last one said.
-    pub(super) fn note(&self, mut marks: Vec<u64>) -> Option<Vec<u8>> {
-        let reader = self.reader?;
-        marks.sort_unstable();
-        marks.dedup();
-        marks.truncate(MOST);
-        if marks.len() == self.known.len() && marks.iter().all(|mark| self.known.contains(mark)) {
+    pub(super) fn note(&self, marks: Marks) -> Option<Vec<u8>> {
+        let (reader, Marks { mut all, old }) = (self.reader?, marks);
+        if all.len() == old && old == self.known.len() {
             return None;
         }
-        let parts = [reader].into_iter().chain(marks).flat_map(u64::to_le_bytes);
+        all.sort_unstable();
+        all.dedup();
+        all.truncate(MOST);
+        if all == self.known {
+            return None;
+        }
+        let parts = [reader].into_iter().chain(all).flat_map(u64::to_le_bytes);
         Some(MAGIC.iter().copied().chain(parts).collect())
     }
 }
 
-fn mark(path: &Path, stat: &Stat) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(path.as_os_str().as_bytes());
-    (stat.st_dev, stat.st_ino, stat.st_size).hash(&mut hasher);
-    (stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec).hash(&mut hasher);
-    hasher.finish()
+fn mark(folder: &Folder, name: &[u8], stat: &Stat) -> u64 {
+    let mut hasher = folder.path.clone();
+    let numbers = [
+        stat.st_dev,
+        stat.st_ino,
+        stat.st_size.cast_unsigned(),
+        stat.st_mtime.cast_unsigned(),
+        stat.st_mtime_nsec,
+        stat.st_ctime.cast_unsigned(),
+        stat.st_ctime_nsec,
+    ];
+    let mut octets = [0; 56];
+    for (into, number) in octets.as_chunks_mut::<8>().0.iter_mut().zip(numbers) {
+        *into = number.to_le_bytes();
+    }
+    hasher.write(&octets);
+    hasher.write(name);
+    folder.bits | hasher.finish() & !OF_FOLDER
 }
 
 /// This very program, and how much it reads of a file: another one may find what this one does not.
@@ -91,30 +155,26 @@ fn reader(size_max: u64) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// A mark is a hash already.
-#[derive(Default)]
-struct Itself(u64);
-
-impl Hasher for Itself {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, mark: u64) {
-        self.0 = mark;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn stat(path: &Path) -> Stat {
         rustix::fs::stat(path).expect("a file")
+    }
+
+    fn left(quiet: &Quiet, folder: &[u8], name: &[u8], stat: &Stat) -> Marks {
+        let mut marks = Marks::default();
+        quiet.leave(&quiet.folder(folder), name, stat, &mut marks);
+        marks
+    }
+
+    /// Is it known, and what stays of it?
+    fn met(quiet: &Quiet, folder: &[u8], name: &[u8], stat: &Stat) -> (bool, Marks) {
+        let mut marks = Marks::default();
+        (quiet.has(&quiet.folder(folder), name, stat, &mut marks), marks)
     }
 
     #[test]
@@ -126,11 +186,19 @@ mod tests {
         let later = UnixTime(stat(&file).st_ctime + 100);
         let first = Quiet::read(None, 10, later);
         assert!(!first.knows_any());
-        let note = first.note(first.mark(&file, &stat(&file)).into_iter().collect()).expect("a note");
+        let note = first.note(left(&first, b"/f", b"a", &stat(&file))).expect("a note");
         let again = Quiet::read(Some(&note), 10, later);
-        assert!(again.has(&file, &stat(&file)));
-        assert!(!again.has(&folder.join("b"), &stat(&file)), "another name is read otherwise");
-        assert_eq!(again.note(again.mark(&file, &stat(&file)).into_iter().collect()), None, "nothing new");
+        let (known, marks) = met(&again, b"/f", b"a", &stat(&file));
+        assert!(known);
+        assert_eq!(again.note(marks), None, "nothing new");
+        assert_eq!(
+            again.note(left(&again, b"/f", b"a", &stat(&file))),
+            None,
+            "nothing new, though it was read"
+        );
+        assert!(again.note(Marks::default()).is_some(), "it is not there any more");
+        assert!(!met(&again, b"/f", b"b", &stat(&file)).0, "another name is read otherwise");
+        assert!(!met(&again, b"/g", b"a", &stat(&file)).0, "so is another folder");
         assert!(!Quiet::read(Some(&note), 11, later).knows_any(), "more is read of each now");
         // One octet more, with the times it had, as a copy or a restored backup has them: ctime tells.
         let (times, before) = (std::fs::metadata(&file).unwrap().modified().unwrap(), stat(&file));
@@ -139,7 +207,7 @@ mod tests {
             std::fs::write(&file, "somethi").unwrap();
             std::fs::File::options().write(true).open(&file).unwrap().set_modified(times).unwrap();
         }
-        assert!(!again.has(&file, &stat(&file)));
+        assert!(!met(&again, b"/f", b"a", &stat(&file)).0);
         std::fs::remove_dir_all(folder).unwrap();
     }
 
@@ -147,14 +215,22 @@ mod tests {
     fn what_is_too_fresh_is_read_again() {
         let here = std::env::temp_dir();
         let now = stat(&here);
-        assert_eq!(Quiet::read(None, 10, UnixTime(now.st_ctime)).mark(&here, &now), None);
-        assert_eq!(Quiet::read(None, 10, UnixTime(now.st_ctime + COARSE)).mark(&here, &now), None);
+        for (later, kept) in [(0, 0), (COARSE, 0), (COARSE + 1, 1)] {
+            let quiet = Quiet::read(None, 10, UnixTime(now.st_ctime + later));
+            assert_eq!(left(&quiet, b"/", b"tmp", &now).all.len(), kept, "{later} s later");
+        }
     }
 
     #[test]
     fn any_note_is_read_or_ignored() {
-        for note in [&b""[..], b"quiet 1\n", b"quiet 1\n123", b"{\"logs\":{}}", &[0xff; 64]] {
+        for note in [&b""[..], b"quiet 2\n", b"quiet 2\n123", b"quiet 1\n", b"{\"logs\":{}}", &[0xff; 64]] {
             assert!(!Quiet::read(Some(note), 10, UnixTime(1 << 40)).knows_any());
+        }
+        let ours = reader(10).expect("a program").to_le_bytes();
+        let marks = |list: &[u64]| list.iter().flat_map(|mark| mark.to_le_bytes()).collect::<Vec<_>>();
+        for (list, read) in [(&[7, 9][..], true), (&[9, 7], false)] {
+            let note = [&MAGIC[..], &ours, &marks(list)].concat();
+            assert_eq!(Quiet::read(Some(&note), 10, UnixTime(1 << 40)).knows_any(), read, "{list:?}");
         }
     }
 }

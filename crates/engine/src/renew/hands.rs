@@ -59,6 +59,7 @@ impl Renewer<'_> {
             return Ok(Pushed::Nothing);
         }
         let now = self.cx.clock.now();
+        renewal.forgive();
         match renewal.state {
             State::WaitsForPerson | State::WaitsForWindow | State::WaitsForTargets
                 if !renewal.chain.is_empty() =>
@@ -102,6 +103,19 @@ impl Renewer<'_> {
             true => Pushed::On,
             false => Pushed::Held,
         })
+    }
+
+    /// The configuration is another one than when an issuer issued something else than was asked for: it is asked again, by
+    /// another renewal where what is asked is another thing now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn ask_otherwise(&self, managed: &Managed, open: &Renewal) -> Result<(), StoreError> {
+        const WHY: &str = "the configuration was changed";
+        if self.push(managed, WHY)? == Pushed::Other && self.abandon(managed, WHY).await? {
+            self.begin(managed, &open.cause, open.before.first().map(Vec::as_slice))?;
+        }
+        Ok(())
     }
 
     /// The newest generation that was issued, was not revoked, has not ended, and whose key is kept.

@@ -1,6 +1,6 @@
 //! Issuing: the key and the request, the steps of an order, the review of what came; and who is asked when one fails.
 //!
-//! Whose turn it is decides `core::renew::Renewal::issuer_failed`. Nothing is installed here.
+//! Whose turn it is decides `core::renew::Renewal` (`issuer_failed`, `issued_wrongly`). Nothing is installed here.
 
 use std::sync::Arc;
 
@@ -20,13 +20,24 @@ pub fn issuer_of<'m>(managed: &'m Managed, renewal: &Renewal) -> Option<&'m (Str
     managed.issuers.get(at)
 }
 
+/// How an issuer failed.
+#[derive(Clone, Copy)]
+enum Failed {
+    /// It says so, and when to come again.
+    Says(Retry),
+    /// It issued something else than was asked for.
+    Wrongly,
+}
+
 impl Renewer<'_> {
     pub(super) async fn issue(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
         let now = self.cx.clock.now();
         let renewal = &mut bench.work.renewal;
         let Some((issuer_name, issuer)) = issuer_of(managed, renewal) else {
             // It was taken out of the configuration, or stands under another name there: the first is asked.
-            let Some((first, _)) = managed.issuers.first() else {
+            let given_up = |name: &str| renewal.wrong.get(name).is_some_and(|wrong| wrong.is_final());
+            let mut left = managed.issuers.iter().filter(|(name, _)| !given_up(name));
+            let Some((first, _)) = left.next().or_else(|| managed.issuers.first()) else {
                 renewal.needs_somebody("no issuer is left to ask");
                 return bench.keep(&Did::of("renewal-stopped", "no issuer is left to ask"));
             };
@@ -51,7 +62,7 @@ impl Renewer<'_> {
                     renewal.went_on(now);
                     bench.keep(&Did::of("renewal-asked", issuer_name.clone()))
                 }
-                Err(fault) => self.turn(managed, bench, fault.retry, told(&fault), now).await,
+                Err(fault) => self.turn(managed, bench, Failed::Says(fault.retry), told(&fault), now).await,
             };
         };
         match issuer.advance(self.cx, &request, &ticket, managed.solver.as_ref()).await {
@@ -73,7 +84,7 @@ impl Renewer<'_> {
                     renewal.ticket = None;
                     let wrong = answer.wrong.join("; ");
                     let said = format!("it issued something that was not asked for: {wrong}");
-                    return self.turn(managed, bench, Retry::Never, said, now).await;
+                    return self.turn(managed, bench, Failed::Wrongly, said, now).await;
                 }
                 renewal.ticket = None;
                 renewal.was_issued(now);
@@ -85,7 +96,7 @@ impl Renewer<'_> {
                 let end = answer.not_after.map(|t| format!(" until {t}")).unwrap_or_default();
                 bench.keep(&Did::of("renewal-issued", format!("by {issuer_name}{end}")))
             }
-            Err(fault) => self.turn(managed, bench, fault.retry, told(&fault), now).await,
+            Err(fault) => self.turn(managed, bench, Failed::Says(fault.retry), told(&fault), now).await,
         }
     }
 
@@ -95,18 +106,32 @@ impl Renewer<'_> {
         &self,
         managed: &Managed,
         bench: &mut Bench<'_>,
-        retry: Retry,
+        how: Failed,
         said: String,
         now: UnixTime,
     ) -> Result<(), Stopped> {
         let renewal = &mut bench.work.renewal;
         let Some((name, issuer)) = issuer_of(managed, renewal) else { return Ok(()) };
         let names: Vec<&str> = managed.issuers.iter().map(|(name, _)| name.as_str()).collect();
-        let said = format!("{name}: {said}");
+        let mut said = format!("{name}: {said}");
         let left = renewal.ticket.clone();
-        let turn = renewal.issuer_failed(&names, retry, said.clone(), now);
-        let stays =
-            issuer_of(managed, renewal).is_some_and(|(next, _)| next == name) && retry != Retry::Never;
+        let turn = match how {
+            Failed::Says(retry) => renewal.issuer_failed(&names, retry, said.clone(), now),
+            Failed::Wrongly => {
+                let turn = renewal.issued_wrongly(&names, said.clone(), &managed.made_from, now);
+                let wrong = renewal.wrong.get(name).copied().unwrap_or_default();
+                if wrong.is_final() {
+                    said.push_str(&format!(
+                        "; it did so {} times, and is not asked again before somebody says so (notafter renew {}) or the configuration is another one",
+                        wrong.times, managed.name
+                    ));
+                    renewal.said.clone_from(&said);
+                }
+                turn
+            }
+        };
+        let next = issuer_of(managed, renewal).is_some_and(|(next, _)| next == name);
+        let stays = next && !matches!(how, Failed::Wrongly | Failed::Says(Retry::Never));
         let did = match turn {
             Turn::Later => Did::of("renewal-failed", said),
             Turn::Next => Did::of("issuer-left", said),
@@ -115,6 +140,10 @@ impl Renewer<'_> {
                 Did::of("renewal-failing", format!("{said}; somebody has to look"))
             }
             Turn::Round => Did::of("renewal-failed", said),
+            Turn::Stopped => {
+                renewal.needs_somebody(said.clone());
+                Did::of("renewal-stopped", said)
+            }
         };
         if !stays {
             renewal.ticket = None;

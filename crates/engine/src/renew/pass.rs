@@ -7,24 +7,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use notafter_core::UnixTime;
-use notafter_core::issuance::Suggested;
 use notafter_core::joints::Cx;
 use notafter_core::observation::Seen;
 use notafter_core::renew::{Due, Renewal, State, due};
 use notafter_pki::certificate::Certificate;
 use notafter_store::{Store, StoreError};
-use serde::{Deserialize, Serialize};
 
+use super::advice::Advice;
 use super::guard::{Asks, Guard};
-use super::{Issuers, Managed, Renewer, Tools, Went, issuer_of, told};
+use super::{Issuers, Managed, Renewer, Tools, Went, told};
 
 /// So many renewals go on at once.
 const AT_ONCE: usize = 8;
 /// A certificate is looked after at least so often, in seconds.
 const LOOK_EVERY: i64 = 3_600;
-/// A CA that could not be asked for its window is asked again after so many seconds.
-const ASK_AGAIN: i64 = 6 * 3_600;
-
 /// An issuer that could not do what it has to do beside issuing tries again after so many seconds.
 const TEND_AGAIN: i64 = 300;
 /// Where nothing may be done, it is looked again so soon whether it may, in seconds.
@@ -43,6 +39,7 @@ pub struct Keeping {
     /// What it is done with.
     pub tools: Tools,
     guard: Guard,
+    advice: Advice,
     /// When each is looked at again, and when that was found: what nobody works on and is not due costs nothing.
     plans: Mutex<HashMap<String, (UnixTime, UnixTime)>>,
 }
@@ -51,7 +48,8 @@ impl Keeping {
     /// Nothing was looked at yet.
     pub fn new(managed: Vec<Managed>, staged: Vec<Managed>, issuers: Issuers, tools: Tools) -> Self {
         let staged = staged.into_iter().map(|one| (one.name.clone(), one)).collect();
-        Self { managed, staged, issuers, tools, guard: Guard::default(), plans: Mutex::default() }
+        let (guard, advice) = (Guard::default(), Advice::default());
+        Self { managed, staged, issuers, tools, guard, advice, plans: Mutex::default() }
     }
 
     fn plans(&self) -> MutexGuard<'_, HashMap<String, (UnixTime, UnixTime)>> {
@@ -62,14 +60,6 @@ impl Keeping {
     pub fn held(&self, name: &str) -> Option<String> {
         self.guard.held(name)
     }
-}
-
-/// What a CA suggested for a leaf, kept until it wants to be asked again.
-#[derive(Serialize, Deserialize)]
-struct Asked {
-    leaf: String,
-    until: i64,
-    suggested: Option<Suggested>,
 }
 
 /// Looks after everything once. When to look again, and what a person should hear of it.
@@ -126,6 +116,8 @@ pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> (UnixT
     while !tasks.is_empty() {
         next = next.min(ended(tasks.join_next().await, now));
     }
+    // A memory in trouble is said elsewhere; what was not written is asked again after a start.
+    let _ = keeping.advice.write(store);
     let waiting = keeping.guard.waiting();
     let said =
         waiting.map(|(count, why)| format!("{count} of {} renewals wait: {why}", keeping.managed.len()));
@@ -178,7 +170,7 @@ impl Renewer<'_> {
                 Some(leaf) => Some(leaf.clone()),
                 None => self.current(managed).await?,
             };
-            let when = self.when(managed, leaf.as_deref(), newest).await?;
+            let when = self.when(&keeping.advice, managed, leaf.as_deref(), newest).await?;
             if when.at > now {
                 keeping.guard.forget(&managed.name);
                 let rehearsal = self.rehearse_in_time(managed, staged, proved.map(|w| w.changed)).await?;
@@ -209,7 +201,7 @@ impl Renewer<'_> {
             Went::To(_) | Went::Nothing => {
                 let leaf = self.current(managed).await?;
                 let newest = self.store.works_of(&managed.name, 1)?.into_iter().next().map(|w| w.renewal);
-                self.when(managed, leaf.as_deref(), newest.as_ref()).await?.at
+                self.when(&keeping.advice, managed, leaf.as_deref(), newest.as_ref()).await?.at
             }
         })
     }
@@ -246,11 +238,12 @@ impl Renewer<'_> {
     /// The store's.
     async fn when(
         &self,
+        advice: &Advice,
         managed: &Managed,
         leaf: Option<&[u8]>,
         last: Option<&Renewal>,
     ) -> Result<Due, StoreError> {
-        let mut due = self.wanted(managed, leaf).await?;
+        let mut due = self.wanted(advice, managed, leaf).await?;
         let life = leaf.and_then(|der| Certificate::parse(der).ok()).and_then(|c| {
             let (begin, end) = (c.not_before()?, c.not_after()?);
             Some(end.0.saturating_sub(begin.0))
@@ -262,7 +255,12 @@ impl Renewer<'_> {
         Ok(due)
     }
 
-    async fn wanted(&self, managed: &Managed, leaf: Option<&[u8]>) -> Result<Due, StoreError> {
+    async fn wanted(
+        &self,
+        advice: &Advice,
+        managed: &Managed,
+        leaf: Option<&[u8]>,
+    ) -> Result<Due, StoreError> {
         let now = self.cx.clock.now();
         let at_once = |because: &str| Due { at: now, because: because.to_owned() };
         let Some(leaf) = leaf else { return Ok(at_once("there is none yet")) };
@@ -276,36 +274,7 @@ impl Renewer<'_> {
         if let Some(missing) = managed.names.iter().find(|name| !has.contains(*name)) {
             return Ok(at_once(&format!("it is not for {missing}")));
         }
-        let suggested = self.suggested(managed, leaf, now).await?;
+        let suggested = self.suggested(advice, managed, leaf, now).await?;
         Ok(due(&managed.name, begin, end, suggested.as_ref()))
-    }
-
-    async fn suggested(
-        &self,
-        managed: &Managed,
-        leaf: &[u8],
-        now: UnixTime,
-    ) -> Result<Option<Suggested>, StoreError> {
-        let name = format!("suggested/{}", managed.name);
-        let id = notafter_pki::fingerprint::hex(&notafter_pki::fingerprint::sha256(leaf));
-        let kept = self.store.kept(&name)?.and_then(|k| serde_json::from_slice::<Asked>(&k.value).ok());
-        if let Some(kept) = kept.filter(|k| k.leaf == id && now.0 < k.until) {
-            return Ok(kept.suggested);
-        }
-        // Only who issued it knows it.
-        let issued = self.issued_as(managed, leaf)?;
-        let issuer = match &issued {
-            Some(renewal) => issuer_of(managed, renewal),
-            None => managed.issuers.first(),
-        };
-        let Some((_, issuer)) = issuer else { return Ok(None) };
-        // What cannot be asked suggests nothing: a third of the lifetime is left for it to be mended.
-        let suggested = issuer.suggested(self.cx, leaf).await.ok().flatten();
-        let until = suggested.as_ref().map_or(now.0 + ASK_AGAIN, |s| s.ask_again.max(now.0 + 60));
-        let asked = Asked { leaf: id, until, suggested };
-        if let Ok(body) = serde_json::to_vec(&asked) {
-            self.store.keep(&name, &body, None)?;
-        }
-        Ok(asked.suggested)
     }
 }

@@ -18,6 +18,8 @@ use crate::renew::pass;
 pub(super) struct Renewals {
     at: Option<UnixTime>,
     looking: bool,
+    /// Something was changed while somebody looked: that look may not have seen it.
+    again: bool,
     /// What was said last of those that wait.
     said: Option<String>,
 }
@@ -25,7 +27,8 @@ pub(super) struct Renewals {
 impl Renewals {
     /// A look ended. What is to be told, if it is new.
     pub(super) fn looked(&mut self, next: UnixTime, said: Option<String>) -> Option<String> {
-        (self.at, self.looking) = (Some(next), false);
+        self.at = (!std::mem::take(&mut self.again)).then_some(next);
+        self.looking = false;
         let is_new = said != self.said;
         self.said = said;
         self.said.clone().filter(|_| is_new)
@@ -33,7 +36,7 @@ impl Renewals {
 
     /// Something was changed: look at once.
     pub(super) fn at_once(&mut self) {
-        self.at = None;
+        (self.at, self.again) = (None, self.looking);
     }
 
     /// Is a look under way?

@@ -113,7 +113,7 @@ impl Caller {
             )
             .retry(Retry::Never)
             .hint("run it as the account of the service, or name another one: user in [act]");
-            return self.reply(&Answer::Refused(fault.into())).await;
+            return self.reply(&Answer::Refused(fault)).await;
         }
         let read = match tokio::time::timeout(PATIENCE, frame::read(&mut self.stream, frame::ORDER_MAX)).await
         {
@@ -128,7 +128,7 @@ impl Caller {
             Ok(order) => order,
             Err(fault) => {
                 log(&format!("refused: {fault}"));
-                return self.reply(&Answer::Refused(fault.into())).await;
+                return self.reply(&Answer::Refused(fault)).await;
             }
         };
         // Others are read while this one is worked on.
@@ -146,7 +146,7 @@ impl Caller {
             Ok(_) if is_quiet => {}
             Ok(_) => log(&format!("{about}: done, asked by the account {uid}")),
         }
-        reply(stream, &answer.unwrap_or_else(|fault| Answer::Refused(fault.into()))).await;
+        reply(stream, &answer.unwrap_or_else(Answer::Refused)).await;
     }
 
     async fn reply(self, answer: &Answer) {
@@ -159,7 +159,7 @@ async fn reply(mut stream: UnixStream, answer: &Answer) {
     let Ok(mut body) = serde_json::to_vec(answer) else { return };
     if body.len() > frame::ANSWER_MAX {
         let fault = Fault::new(FaultKind::Exhausted, "the answer is longer than a connection carries");
-        body = serde_json::to_vec(&Answer::Refused(fault.into())).unwrap_or_default();
+        body = serde_json::to_vec(&Answer::Refused(fault)).unwrap_or_default();
     }
     let _ = tokio::time::timeout(PATIENCE, frame::write(&mut stream, &body)).await;
 }

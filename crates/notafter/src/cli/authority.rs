@@ -111,6 +111,8 @@ pub(crate) enum IssuerCommand {
     Import(super::IssuerImport),
     /// Give the account at an ACME CA another key (RFC 8555 section 7.3.5): the old one is worth nothing afterwards
     Rollover(IssuerRollover),
+    /// Print the request that a CA without an API is to answer
+    Request(IssuerRequest),
     /// Give the certificate that a CA without an API sent, for the request that waits for it
     Reply(IssuerReply),
 }
@@ -127,6 +129,14 @@ pub(crate) struct IssuerRollover {
     /// Without asking
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,
+}
+
+/// A request.
+#[derive(Args)]
+pub(crate) struct IssuerRequest {
+    /// The certificate's name in the configuration, or that of its issuer of kind "csr"
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
 }
 
 /// A reply.

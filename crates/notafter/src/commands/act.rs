@@ -86,7 +86,12 @@ pub(crate) fn run(global: &Global, args: &Act) -> Result<End, Usage> {
 fn data(global: &Global) -> Data {
     let state = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
     let folder = global.data.clone().or_else(state).unwrap_or_else(|| PathBuf::from(STATE));
-    Data { database: Database::File(folder.join("act.db")), token_file: folder.join("token"), folder }
+    Data {
+        database: Database::File(folder.join("act.db")),
+        token_file: folder.join("token"),
+        folder,
+        inside_only: true,
+    }
 }
 
 fn desk(data: &Data, file: PathBuf, clock: &Arc<dyn Clock>) -> Result<Desk, Usage> {

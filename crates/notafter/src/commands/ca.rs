@@ -9,7 +9,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use notafter_act::deployers::pem;
 use notafter_act::issuers::ca::{Ca, Founding, Record, Revoking, put};
 use notafter_act::roots::Roots;
 use notafter_act::{issuers, request};
@@ -22,6 +21,7 @@ use notafter_engine::clock::SystemClock;
 use notafter_engine::renew::pass::tended;
 use notafter_engine::renew::told;
 use notafter_pki::certificate::Certificate;
+use notafter_pki::container::pem;
 use notafter_pki::container::{self, Content, Limits};
 use notafter_pki::csr::Csr;
 use notafter_pki::extension::GeneralName;
@@ -83,7 +83,9 @@ impl Desk {
         let store = if make { data.open(now)? } else { data.open_existing(now)? };
         let keep = keeping::keep(&sheet, &data, &store).map_err(|e| assemble::explain_plain(&e))?;
         let yard = Yard { keep, rehearsal: false };
-        let ca = Ca::open(settings, &yard.cx(&name, &Roots::none())).map_err(wrong)?;
+        let act = sheet.apart().map_err(|e| assemble::explained(&sheet, &e))?;
+        let cx = issuers::BuildCx { act, ..yard.cx(&name, &Roots::none()) };
+        let ca = Ca::open(settings, &cx).map_err(wrong)?;
         Ok(Self { name, ca, data, store, now })
     }
 

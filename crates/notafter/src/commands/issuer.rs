@@ -97,7 +97,7 @@ pub(crate) fn import(global: &Global, args: &IssuerImport) -> Result<End, Usage>
     let data = Data::find(global, &sheet)?;
     let store = data.open(clock.now())?;
     let keep = keeping::keep(&sheet, &data, &store).map_err(|e| assemble::explain_plain(&e))?;
-    let built = Acme::open(given, &BuildCx { name: name.clone(), roots: Roots::read(), keep });
+    let built = Acme::open(given, &BuildCx { name: name.clone(), roots: Roots::read(), keep, act: None });
     let issuer = built.map_err(|e| assemble::explain_plain(&format!("issuer `{name}`: {e}")))?;
     let cx = Cx::new(clock, assemble::vantage());
     let url = runtime()?
@@ -162,7 +162,7 @@ pub(super) fn acme_of(sheet: &Sheet, name: &str, keep: Arc<dyn Keep>) -> Result<
         let what = sheet.wrong(Some(table.name.span().start), format!("issuer `{name}`: {what}"));
         assemble::explained(sheet, &what)
     };
-    let cx = BuildCx { name: name.to_owned(), roots: Roots::read(), keep };
+    let cx = BuildCx { name: name.to_owned(), roots: Roots::read(), keep, act: None };
     Acme::open(settings(&table.rest).map_err(wrong)?, &cx).map_err(wrong)
 }
 

@@ -2,14 +2,17 @@
 //!
 //! Both may read the same file. Nothing is contacted here.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use notafter_act::issuers::{ca, csr};
 use notafter_act::privsep::Client;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::managed::{IssuerTable, settings};
 use super::plan::Sheet;
 use crate::trusted;
 
@@ -46,6 +49,46 @@ impl Sheet {
             return Err(self.wrong(Some(socket.span().start), format!("{what}\nhint: {hint}")));
         }
         Ok(Some(Arc::new(Client::new(socket.get_ref().clone(), self.acts_as()?))))
+    }
+
+    /// Where the revocation lists of CAs are written, by the issuers' names.
+    ///
+    /// # Errors
+    /// The first mistake in such a table.
+    pub(crate) fn lists(&self) -> Result<BTreeMap<String, PathBuf>, String> {
+        let mut out = BTreeMap::new();
+        for table in self.config.issuer.iter().filter(|table| table.kind == ca::NAME) {
+            let name = table.name.get_ref();
+            let wrong =
+                |what: String| self.wrong(Some(table.name.span().start), format!("issuer `{name}`: {what}"));
+            let read = settings(&table.rest).map_err(wrong)?;
+            if let Some(file) = ca::crl_file(read).map_err(wrong)? {
+                out.insert(name.clone(), file);
+            }
+        }
+        Ok(out)
+    }
+
+    /// With two processes, the one that looks writes nothing outside its data folder.
+    ///
+    /// # Errors
+    /// A table has it write elsewhere.
+    pub(crate) fn writes_inside(&self, issuer: &IssuerTable) -> Result<(), String> {
+        if self.config.act.socket.is_none() || issuer.kind != csr::NAME {
+            return Ok(());
+        }
+        let Some(folder) = issuer.rest.get("folder").and_then(toml::Value::as_str).map(Path::new) else {
+            return Ok(());
+        };
+        let plain = !folder.components().any(|part| part == Component::ParentDir);
+        if plain && self.config.server.data.as_ref().is_some_and(|data| folder.starts_with(data)) {
+            return Ok(());
+        }
+        Err(format!(
+            "`folder` = {} lies outside the data folder, and with [act] this process writes nothing there\nhint: leave it out: the page of the renewal and `notafter issuer request {name}` show the request, the page and `notafter issuer reply {name} FILE` take the answer; or name a folder below `data` in [server]",
+            folder.display(),
+            name = issuer.name.get_ref()
+        ))
     }
 
     /// The account that installs.

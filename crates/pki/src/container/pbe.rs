@@ -53,6 +53,12 @@ impl Passwords {
         Self { candidates, iterations_left: total_iterations, given: !given.is_empty() }
     }
 
+    /// These and no others.
+    pub(crate) fn only(given: &[&str], total_iterations: u64) -> Self {
+        let candidates = given.iter().map(|text| Some((*text).to_owned())).collect();
+        Self { candidates, iterations_left: total_iterations, given: true }
+    }
+
     /// Did the user give any?
     pub(crate) fn any_given(&self) -> bool {
         self.given

@@ -2,12 +2,14 @@
 //!
 //! Files of their own, YAML with indentation, JSON with literal `\n`, scripts and here-documents, source
 //! code with one string a line, CRLF, UTF-16, base64 of PEM as in Kubernetes Secrets, and base64 of DER
-//! without armour as in SAML metadata; DER octet by octet in a program's source (`octets.rs`). Reads from left to right, once: nothing is looked at twice, so that
-//! time is linear in the octets. A block that breaks off is reported, and what can be read of it is kept.
+//! without armour as in SAML metadata; DER octet by octet in a program's source (`octets.rs`). Reads from left to right,
+//! once: nothing is looked at twice, so that time is linear in the octets. A block that breaks off is reported, and what
+//! can be read of it is kept. Written it is in one way only.
 
 use std::borrow::Cow;
 
 use memchr::memmem;
+use zeroize::Zeroizing;
 
 use super::base64::{self, Decoder, is_base64};
 use super::der::{Kind, classify, place_element};
@@ -23,6 +25,27 @@ const MAX_NESTING: usize = 3;
 
 /// A zero among so many first octets, and it is no text.
 const BINARY_WITHIN: usize = 8000;
+
+/// One block as servers read it: lines of 64 characters (RFC 7468 section 2).
+pub fn encode(label: &str, der: &[u8]) -> String {
+    let body = Zeroizing::new(base64::encode(der));
+    // Room for all of it at once: what a growing buffer leaves behind is not wiped.
+    let mut text = String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40);
+    text.push_str("-----BEGIN ");
+    text.push_str(label);
+    text.push_str("-----\n");
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, left) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = left;
+    }
+    text.push_str("-----END ");
+    text.push_str(label);
+    text.push_str("-----\n");
+    text
+}
 
 /// Opens text; what is found owns its bytes.
 pub(crate) fn open(bytes: &[u8], session: &mut Session) -> (Format, Vec<Found<'static>>) {
@@ -552,6 +575,20 @@ mod tests {
         }
         let found: Vec<_> = opened.found.iter().map(|found| found.place.to_string()).collect();
         assert_eq!(found, places, "{shown}");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for length in [0_usize, 1, 47, 48, 49, 96, 1000] {
+            let der: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            let text = encode("X509 CRL", &der);
+            let body: Vec<&str> = text.lines().filter(|line| !line.starts_with("-----")).collect();
+            assert_eq!(base64::decode(body.concat().as_bytes()), der);
+            assert!(body.iter().rev().skip(1).all(|line| line.len() == 64), "{text}");
+            assert!(body.iter().all(|line| line.len() <= 64), "{text}");
+            assert!(text.starts_with("-----BEGIN X509 CRL-----\n"), "{text}");
+            assert!(text.ends_with("-----END X509 CRL-----\n"), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! What the API changes: acknowledge, snooze, retire, own, scan now, a test message, a calendar's link.
+//! What the API changes: acknowledge, snooze, retire, own, scan now, a test message, a calendar's link, a reply.
 //!
 //! The gate in front has asked for the token already; it is asked again here, so that a hole in one of the
 //! two is not a hole in both. Every deed is written into the audit trail by the code that does it.
+
+use std::sync::Arc;
 
 use axum::extract::State as With;
 use axum::http::StatusCode;
@@ -22,6 +24,7 @@ use super::who::Known;
 use super::{json, json_with, with_store};
 use crate::app::State;
 use crate::calendar;
+use crate::replies::{self, Given};
 use crate::saved::{self, By, NAME_MAX, SavedView};
 
 type Answered = Result<Response, Problem>;
@@ -157,6 +160,43 @@ pub(crate) async fn scan(Known(by): Known, With(app): With<State>, args: Args) -
     .await?;
     app.handle.scan_now(&name);
     json_with(StatusCode::ACCEPTED, &serde_json::json!({"source": name}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reply {
+    reply: String,
+}
+
+pub(crate) async fn reply(
+    Known(by): Known,
+    With(app): With<State>,
+    args: Args,
+    Body(body): Body<Reply>,
+) -> Answered {
+    let name = args.text("name").unwrap_or("").to_owned();
+    if body.reply.trim().is_empty() {
+        return Err(Problem::bad_request("`reply` must have 1 to 65536 characters"));
+    }
+    let given = Arc::clone(&app);
+    with_store(&app, move |_, _| {
+        let waits_on = || format!("{name} waits on; nothing was changed");
+        match replies::give(&given, &name, body.reply.as_bytes(), &by)? {
+            Given::Taken { issuer, not_after } => json(&serde_json::json!({
+                "certificate": name, "issuer": issuer, "not_after": super::answers::text(not_after),
+            })),
+            Given::Unknown => Err(Problem::not_found("no certificate that is kept alive here is called so")
+                .hint("/api/v1/renewals lists them")),
+            Given::Unasked => Err(Problem::conflict("it waits for no certificate that somebody brings")
+                .hint("a renewal that does has a `request`; notafter renew NAME begins one")),
+            Given::Refused(why) => {
+                let why = notafter_pki::name::printable(&why);
+                Err(Problem::bad_request(format!("it is not taken: {why}")).hint(waits_on()))
+            }
+            Given::Broken(why) => Err(Problem::unwell(notafter_pki::name::printable(&why)).hint(waits_on())),
+        }
+    })
+    .await
 }
 
 #[derive(Deserialize)]

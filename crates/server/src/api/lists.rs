@@ -227,12 +227,13 @@ pub(crate) async fn blind_spots(With(app): With<State>, args: Args) -> Answered 
 }
 
 pub(crate) async fn renewals(With(app): With<State>, args: Args) -> Answered {
+    let setup = app.handle.setup();
     with_store(&app, move |store, _now| {
         let works = match args.text("name") {
             Some(name) => store.works_of(name, 1)?,
             None => store.works()?,
         };
-        json(&List::whole(works.into_iter().map(RenewalItem::of).collect()))
+        json(&List::whole(works.into_iter().map(|work| RenewalItem::of(work, &setup)).collect()))
     })
     .await
 }

@@ -3,11 +3,13 @@
 use notafter_core::proof::PlaceProof;
 use notafter_core::renew::{State, TargetState, TargetWork};
 use notafter_core::{Fingerprint, UnixTime};
+use notafter_engine::setup::Setup;
 use notafter_pki::certificate::Certificate;
 use notafter_store::works::Work;
 use serde::Serialize;
 
 use super::answers::text;
+use crate::replies;
 
 /// The newest renewal of one certificate.
 #[derive(Serialize)]
@@ -26,6 +28,8 @@ pub(crate) struct RenewalItem {
     /// What was issued; null before that.
     certificate: Option<String>,
     not_after: Option<String>,
+    /// The request that a person has to carry to a CA without an API, while it waits for the answer.
+    request: Option<String>,
     targets: Vec<TargetItem>,
 }
 
@@ -52,8 +56,9 @@ struct PlaceItem {
 }
 
 impl RenewalItem {
-    pub(crate) fn of(work: Work) -> Self {
+    pub(crate) fn of(work: Work, setup: &Setup) -> Self {
         let renewal = work.renewal;
+        let request = replies::request(setup, &renewal);
         let leaf = renewal.chain.first();
         let ends = leaf.and_then(|der| Certificate::parse(der).ok()).and_then(|c| c.not_after());
         let waits = !renewal.state.is_over() && renewal.state != State::WaitsForPerson;
@@ -64,6 +69,7 @@ impl RenewalItem {
             next: waits.then(|| UnixTime(renewal.next).to_string()),
             certificate: leaf.map(|der| Fingerprint::of(der).to_string()),
             not_after: text(ends),
+            request,
             targets: renewal.targets.into_iter().map(TargetItem::of).collect(),
             name: renewal.name,
             generation: renewal.generation,

@@ -330,6 +330,22 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         also: &[],
     },
     Operation {
+        method: "post",
+        path: "/renewals/{name}/reply",
+        id: "replyToRenewal",
+        doc: "Brings what a CA without an API sent for the request that waits: PEM, base64 of DER or PKCS#7, a whole mail. \
+              It is known by its key and reviewed; the renewal goes on with it",
+        params: &[in_path(
+            "name",
+            Shape::Text { least: 1, most: 200, format: None },
+            "What the configuration calls the certificate.",
+        )],
+        body: Some("Reply"),
+        status: 200,
+        answer: Answer::One("Replied"),
+        also: &[404, 409, 413, 415],
+    },
+    Operation {
         method: "get",
         path: "/services",
         id: "listServices",

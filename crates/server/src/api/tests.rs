@@ -93,6 +93,9 @@ async fn sample(bench: &Bench, operation: &Operation) -> (String, Value) {
         "testAlert" => ("/alerts/test".into(), json!({"item": asset})),
         "scanSource" => ("/sources/office/scan".into(), Value::Null),
         "getForecast" => ("/forecast?until=2027-12-31&lifetime=47".into(), Value::Null),
+        "replyToRenewal" => {
+            ("/renewals/paper/reply".into(), json!({"reply": "-----BEGIN CERTIFICATE-----\nMA==\n"}))
+        }
         "retirePlace" => ("/retire".into(), json!({"location": place, "reason": "gone"})),
         "ownAssets" => ("/own".into(), json!({"query": "name:*.example.com", "owner": "house"})),
         "saveView" => ("/views/save".into(), json!({"name": "nobody's", "q": "owner:none"})),

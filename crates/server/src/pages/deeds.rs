@@ -1,4 +1,4 @@
-//! What signed-in people do on the pages: acknowledge, snooze, retire, keep a question.
+//! What signed-in people do on the pages: acknowledge, snooze, retire, keep a question, bring a certificate.
 //!
 //! The gate has let only the token, or a session with its CSRF token, come so far. Every deed goes through
 //! `engine::hands` or the store, which write the audit trail; then the engine is woken, and the browser is led
@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::rejection::FormRejection;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FormRejection};
 use axum::extract::{Form, Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use notafter_core::UnixTime;
 use notafter_engine::hands::{Ask, hold};
 use notafter_pki::time::Civil;
@@ -19,7 +20,9 @@ use serde::Deserialize;
 use super::{Answer, Shared, Who, see_other, work};
 use crate::access::Caller;
 use crate::app::App;
+use crate::parts;
 use crate::problem::Problem;
+use crate::replies::{self, Given};
 use crate::saved::{self, By, NAME_MAX, SavedView};
 use crate::words;
 
@@ -132,6 +135,63 @@ pub(crate) async fn retire(
         Err(problem) => Err(problem),
     };
     lead(&app, &headers, done)
+}
+
+/// What a CA without an API sent, pasted or as a file.
+pub(crate) async fn reply(
+    State(app): Shared,
+    Extension(caller): Who,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let done = match brought(&headers, body) {
+        Ok(octets) => {
+            work(&app, move |app| {
+                let shown = words::clean(&name);
+                match replies::give(app, &name, &octets, caller.name())? {
+                    Given::Taken { .. } => Ok(format!("/renewals/{}", words::encode(&name))),
+                    Given::Unknown => {
+                        Err(Problem::not_found(format!("No certificate called {shown} is kept alive here.")))
+                    }
+                    Given::Unasked => Err(Problem::new(
+                        StatusCode::CONFLICT,
+                        "Nothing is waited for.",
+                        format!("{shown} waits for no certificate that somebody brings."),
+                    )
+                    .hint(format!("notafter renew {} asks for one", words::shell(&name)))),
+                    Given::Refused(why) => Err(Problem::new(
+                        StatusCode::BAD_REQUEST,
+                        "That is not the certificate.",
+                        format!("What came is not taken: {}", words::clean(&why)),
+                    )
+                    .hint(format!("{shown} waits on; nothing was changed"))),
+                    Given::Broken(why) => Err(Problem::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "It could not be looked at.",
+                        words::clean(&why),
+                    )
+                    .hint("nothing was changed; try again when that is mended")),
+                }
+            })
+            .await
+        }
+        Err(problem) => Err(problem),
+    };
+    lead(&app, &headers, done)
+}
+
+/// The file, or what was pasted where there is none.
+fn brought(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Vec<u8>, Problem> {
+    let body = body.map_err(|rejected| Problem::of_status(rejected.status()))?;
+    let boundary = parts::boundary(headers)
+        .ok_or_else(|| Problem::bad("The form lacks a field, or has one that cannot be read."))?;
+    let parts = parts::parts(&body, &boundary);
+    let found = ["file", "reply"].iter().filter_map(|name| parts::field(&parts, name));
+    let found = found.map(<[u8]>::trim_ascii).find(|value| !value.is_empty());
+    found
+        .map(<[u8]>::to_vec)
+        .ok_or_else(|| Problem::bad("Nothing was brought: paste the certificate, or choose its file."))
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,8 @@
 //! Renewals: what is kept alive here, what each waits for, and where the last one was seen in use.
 //!
 //! Shows what the memory holds; nothing is begun or pushed from here: that needs somebody on the machine, and the page
-//! says the command. What other programs renew stands with their certificates.
+//! says the command. What a CA without an API sent may be brought to the page of the renewal that waits for it. What
+//! other programs renew stands with their certificates.
 
 use askama::Template;
 use notafter_core::renew::{Renewal, State, TargetState, TargetWork, due};
@@ -13,7 +14,7 @@ use notafter_store::works::{Work, subject};
 
 use super::frame::{House, Look, frame};
 use super::{Event, Frame, Name, Stamp, asset_href, filters, place_href};
-use crate::words;
+use crate::{replies, words};
 
 #[derive(Clone, Debug, Template)]
 #[template(path = "renewals.html")]
@@ -47,6 +48,11 @@ pub(crate) struct RenewalItem {
     /// `seen in use at 3 of 3 places`
     pub(crate) proved: String,
     pub(crate) command: String,
+    /// of one alone: the request for a CA without an API, whose answer is waited for; "" where none is
+    pub(crate) request: String,
+    /// where its answer is sent
+    pub(crate) reply_to: String,
+    pub(crate) reply_command: String,
     /// of one alone
     pub(crate) targets: Vec<TargetItem>,
     pub(crate) history: Vec<Event>,
@@ -228,6 +234,12 @@ fn item(look: &Look, work: &Work, found: &Gathered) -> RenewalItem {
         said: held.map_or_else(|| words::said(&words::clean(&renewal.said)), |why| words::clean(&why)),
         proved: proved_words(renewal),
         command: format!("notafter renew {}", words::shell(&renewal.name)),
+        request: match found.alone {
+            true => replies::request(&look.setup, renewal).unwrap_or_default(),
+            false => String::new(),
+        },
+        reply_to: format!("{}/reply", href(&renewal.name)),
+        reply_command: format!("notafter issuer reply {} FILE", words::shell(&renewal.name)),
         targets: match found.alone {
             true => renewal.targets.iter().map(|t| target(t, look.now)).collect(),
             false => Vec::new(),

@@ -88,6 +88,8 @@ pub(crate) struct Client {
     driver: tokio::task::AbortHandle,
     /// It failed in a way after which nothing can be said on it.
     broken: bool,
+    /// Something was answered since a reader got it.
+    heard: bool,
     /// Another session was in the way; the same transaction may succeed when it is tried again.
     conflict: bool,
     /// For how long it may say nothing.
@@ -138,6 +140,7 @@ impl Pool {
             statements: HashMap::new(),
             driver,
             broken: false,
+            heard: false,
             conflict: false,
             silence: SILENCE,
             ending: Arc::clone(&self.ending),
@@ -204,23 +207,31 @@ impl Pool {
         done
     }
 
-    pub(crate) fn read<T>(&self, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
+    /// Reads in one snapshot. A connection that was kept may have been ended unheard: as long as nothing was answered on
+    /// it, a new one may be asked the same.
+    pub(crate) fn read<T>(&self, mut work: impl FnMut(&mut Client) -> Result<T>) -> Result<T> {
         let kept = self.idle().pop().filter(|client| !client.client.is_closed());
-        let mut client = match kept {
-            // A connection that the server ended is known to be closed at once. One that fails now would have failed at
-            // the question, too.
-            Some(mut client) => {
-                client.send(READ);
-                client
+        if let Some(mut client) = kept {
+            client.send(READ);
+            client.heard = false;
+            let done = work(&mut client);
+            let unheard = client.broken && !client.heard;
+            self.end_read(client);
+            if done.is_ok() || !unheard {
+                return done;
             }
-            None => self.begun(READ)?,
-        };
+        }
+        let mut client = self.begun(READ)?;
         let done = work(&mut client);
+        self.end_read(client);
+        done
+    }
+
+    fn end_read(&self, mut client: Client) {
         if !client.broken {
             client.send("ROLLBACK");
         }
         self.give_back(client);
-        done
     }
 
     /// What a write begins with. Each statement sees what was committed before it, and only one writes: the first
@@ -297,7 +308,10 @@ impl Client {
         sql: &str,
     ) -> Result<T> {
         let error = match answer {
-            Ok(Ok(value)) => return Ok(value),
+            Ok(Ok(value)) => {
+                self.heard = true;
+                return Ok(value);
+            }
             Ok(Err(error)) => {
                 self.conflict = error.code().is_some_and(|code| {
                     [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code)
@@ -385,10 +399,12 @@ impl Client {
         let args = used(&statement, args);
         // What the caller says of a row is no answer of the server's.
         let mut refused = Ok(());
+        let mut heard = false;
         let asked = async {
             let rows = self.client.query_raw(&statement, args).await?;
             pin_mut!(rows);
             while let Some(row) = rows.try_next().await? {
+                heard = true;
                 refused = read_row(&row).and_then(&mut *each);
                 if refused.is_err() {
                     break;
@@ -397,6 +413,7 @@ impl Client {
             Ok(())
         };
         let done = wait(asked, self.silence, &self.ending);
+        self.heard |= heard;
         self.answer(done, sql)?;
         refused
     }

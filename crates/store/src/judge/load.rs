@@ -16,8 +16,9 @@ use notafter_core::observation::{Facts, Link, LinkKind, Whole};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId, UnixTime};
 
-use super::{Due, Part};
+use super::{Due, Hands};
 use crate::db::{Conn, Result, Row, Value, args};
+use crate::ledger::ASKS;
 use crate::observations::intern::{find_place, members};
 use crate::places::reversed;
 use crate::read::{CA, NEVER, caa_group, key32, kid_group};
@@ -36,6 +37,8 @@ const DEPENDENTS_MAX: usize = 1000;
 const ISSUERS_MAX: usize = 200;
 /// So many copies of one thing are loaded with their folders.
 const COPIES_MAX: usize = 100;
+/// So many endpoints that ask for a client certificate stand beside one that may be shown to them.
+const ASKERS_MAX: usize = 200;
 /// Issuers above an asset, and CAs below an anchor.
 const DEPTH_MAX: usize = 8;
 
@@ -95,7 +98,8 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
     }
 
-    pub(super) fn part(mut self, due: Vec<Due>) -> Result<Part> {
+    /// What these are judged by, and whom a person named for one of them.
+    pub(super) fn part(mut self, due: &[Due]) -> Result<(Inventory, Hands)> {
         let ids: Vec<Vec<Value<'_>>> = due
             .iter()
             .filter_map(|one| match &one.subject {
@@ -110,7 +114,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             judged.insert(row.int(0)?);
         }
         let (mut groups, mut names_due) = (BTreeSet::new(), BTreeSet::new());
-        for one in &due {
+        for one in due {
             match &one.subject {
                 name @ SubjectKey::Name { .. } => {
                     groups.insert(places::name_group(name));
@@ -129,13 +133,14 @@ impl<'l, 'c> Loader<'l, 'c> {
             }
         }
         self.groups(groups)?;
-        let hands = self.hands(&due)?;
+        let hands = self.hands(due)?;
         self.nameless(&names_due)?;
         let mut names = BTreeSet::new();
         self.know(judged.iter().copied())?;
         self.placements_of(&judged, NEIGHBOURS_MAX)?;
         let (mut authorities, mut stated) = (Vec::new(), BTreeSet::new());
         let mut unserved = BTreeSet::new();
+        let mut shown = false;
         for asset in &judged {
             let Some(Some(about)) = self.abouts.get(asset) else { continue };
             names.extend(about.names6);
@@ -150,6 +155,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             }
             if about.kind == AssetKind::Certificate && about.flags & CA == 0 {
                 names.insert(caa_group());
+                shown |= about.filed;
             }
             self.keys.extend(about.key6);
             if about.flags & CA != 0 {
@@ -162,6 +168,9 @@ impl<'l, 'c> Loader<'l, 'c> {
             if filed {
                 self.standing(asset, subject)?;
             }
+        }
+        if shown {
+            self.askers()?;
         }
         names.extend(self.kids(&judged)?);
         self.same_names(&names)?;
@@ -193,11 +202,10 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.key_sightings()?;
         self.links()?;
         self.renewals()?;
-        Ok(Part { inventory: self.inventory, due, hands })
+        Ok((self.inventory, hands))
     }
 
-    /// Whom a person named, by asset.
-    fn hands(&mut self, due: &[Due]) -> Result<HashMap<Fingerprint, String>> {
+    fn hands(&mut self, due: &[Due]) -> Result<Hands> {
         let mut out = HashMap::new();
         if self.c.first("SELECT lineage FROM owned LIMIT 1", &[])?.is_none() {
             return Ok(out);
@@ -294,6 +302,16 @@ impl<'l, 'c> Loader<'l, 'c> {
             same.insert(row.int(0)?);
         }
         self.placements_of(&same, SAME_NAMES_MAX)
+    }
+
+    /// Where a client certificate is asked for.
+    fn askers(&mut self) -> Result<()> {
+        let sql = format!(
+            "SELECT {PLACEMENT} FROM placement p
+             WHERE p.gone IS NULL AND (p.flags & {ASKS}) <> 0 ORDER BY p.id LIMIT {ASKERS_MAX}"
+        );
+        let found = self.c.query(&sql, &[])?;
+        self.take(found)
     }
 
     /// By what the tokens are found that name one of these, where it is a key of a key set.

@@ -12,7 +12,7 @@ use super::Changed;
 use super::intern::{Places, members, next_id};
 use super::prepare::{Cache, Fresh, Packing, Prepared, find, last_token};
 use crate::db::{Conn, Result, Value, args, other};
-use crate::ledger::{AT_ENDPOINT, Ledger, PROVED};
+use crate::ledger::{ASKS, AT_ENDPOINT, Ledger, PROVED};
 use crate::places;
 use crate::read::NEVER;
 use crate::seen::SeenAll;
@@ -602,8 +602,9 @@ struct Written {
 
 fn flags(placement: &Placement) -> i64 {
     let endpoint = if placement.location.is_endpoint() { AT_ENDPOINT } else { 0 };
-    let proved = placement.facts.possession == Some(Possession::Verified);
-    endpoint | if proved { PROVED } else { 0 }
+    let proved = if placement.facts.possession == Some(Possession::Verified) { PROVED } else { 0 };
+    let asks = if endpoint != 0 && placement.facts.client_cas.is_some() { ASKS } else { 0 };
+    endpoint | proved | asks
 }
 
 /// When each asset of the batch was first seen.

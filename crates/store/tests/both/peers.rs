@@ -1,6 +1,10 @@
 //! PostgreSQL as a peer that can go away: from which threads it is called, who else is there, what is tried again.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use notafter_store::{Database, Store, Trouble};
@@ -104,6 +108,49 @@ fn connections_that_went_are_made_anew() {
         assert!(writer.join().unwrap().unwrap());
     });
     assert_eq!(store.kept("y").unwrap().unwrap().version, 1);
+}
+
+/// A way to the database on which connections die unheard: those made before the number grew end at the next word.
+fn dying_way(database: &Database) -> (Database, Arc<AtomicU32>) {
+    let Database::Postgres(url) = database else { panic!("not PostgreSQL") };
+    let host = url.split(['@', '/']).find(|part| part.starts_with("127.0.0.1:")).unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap().to_string();
+    let (deaths, shared) = (Arc::new(AtomicU32::new(0)), url.replace(&host, &here));
+    let seen = Arc::clone(&deaths);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(&host).unwrap());
+            let (born, deaths) = (seen.load(Ordering::SeqCst), Arc::clone(&seen));
+            let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut down, &mut up));
+            std::thread::spawn(move || {
+                let (mut client, mut server, mut said) = (client, server, [0; 8192]);
+                while let Ok(length @ 1..) = client.read(&mut said) {
+                    if deaths.load(Ordering::SeqCst) > born || server.write_all(&said[..length]).is_err() {
+                        break;
+                    }
+                }
+                let _ = client.shutdown(Shutdown::Both);
+                let _ = server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (Database::Postgres(shared), deaths)
+}
+
+#[test]
+fn a_connection_that_went_unheard_is_made_anew() {
+    let Some(database) = new_postgres() else { return };
+    let (way, deaths) = dying_way(&database);
+    let store = Store::open(&way, NOW).unwrap();
+    assert!(store.keep("x", b"1", None).unwrap());
+    for round in 2..5 {
+        deaths.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(store.kept("x").unwrap().unwrap().version, round - 1);
+        deaths.fetch_add(1, Ordering::SeqCst);
+        assert!(store.keep("x", b"1", Some(round - 1)).unwrap(), "{round}");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(super) struct Installed {
     pub(super) set: String,
     /// The one that was before, to be put back when the check fails.
     pub(super) before: Option<String>,
-    /// Was it checked and reloaded already?
+    /// Was it in place, checked and reloaded before? Then nothing was written.
     pub(super) is_loaded: bool,
 }
 
@@ -468,6 +468,18 @@ pub(super) fn carry_on(fault: Fault) -> Fault {
     )
     .retry(fault.retry)
     .hint("run the command by hand: does the server run at all?")
+}
+
+/// The fault of a command that was run once more for what was in place already.
+pub(super) fn in_place(fault: Fault, what: &str) -> Fault {
+    let hint = fault.hint.clone();
+    let said = format!(
+        "{what} failed; this very pair was in place and loaded before, and the files are left as they are. {fault}"
+    );
+    let mut out = Fault::new(fault.kind, said).retry(fault.retry);
+    out.hint =
+        hint.or_else(|| Some("run the command by hand: it passed with the same files before".to_owned()));
+    out
 }
 
 /// Why there is no way back.

@@ -14,9 +14,12 @@ use super::disk::{Attributes, Entry, shown};
 use super::guard::{Guard, split};
 use super::settings::{Form, Layout, Settings};
 use crate::deployers::command;
+use crate::deployers::keystore::password::choose as keystore_password;
 
 /// A certificate, its chain and its key in every form take far less.
 const ROOM: u64 = 1 << 20;
+/// No server's keystore is larger.
+const STORE_MAX: u64 = 16 << 20;
 const SCRATCH: &str = ".notafter-rehearsal";
 
 pub(super) async fn rehearse(files: &Files) -> Vec<Check> {
@@ -73,8 +76,37 @@ fn look(settings: &Settings, steps: &Arc<dyn super::Steps>) -> Vec<Check> {
             seen.push(folder);
         }
         checks.extend(password(settings, form));
+        checks.extend(kept_password(settings, form, &path));
     }
     checks
+}
+
+/// Would the keystore that is there be written anew, so that whoever opens it now opens it then?
+fn kept_password(settings: &Settings, form: Form, path: &Path) -> Option<Check> {
+    use std::io::Read as _;
+    let (kind, set) = settings.keystore(form)?;
+    // One that cannot be read is said already.
+    if set.is_some_and(|secret| secret.read().is_err()) {
+        return None;
+    }
+    let mut there = None;
+    // Opening a pipe would wait for its writer.
+    let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    if let Some(file) = is_file.then(|| std::fs::File::open(path).ok()).flatten() {
+        let mut bytes = zeroize::Zeroizing::new(Vec::new());
+        file.take(STORE_MAX).read_to_end(&mut bytes).ok()?;
+        there = Some(bytes);
+    }
+    let what = format!("keystore {}", shown(path));
+    let there = there.as_ref().map(|bytes| bytes.as_slice());
+    Some(match (keystore_password(kind, set, there), there, set) {
+        (Ok(_), None, _) => {
+            Check::works(what, "it is not there yet, and is made with the password that is set")
+        }
+        (Ok(_), _, Some(_)) => Check::works(what, "it opens with the password that is set, and keeps it"),
+        (Ok(_), _, None) => Check::works(what, "it opens with a well-known password, and keeps it"),
+        (Err(fault), ..) => failed(what, &fault),
+    })
 }
 
 /// Opens the folder of a path, with all its refusals, and writes a scratch file into it.

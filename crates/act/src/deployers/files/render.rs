@@ -6,13 +6,13 @@
 use notafter_core::deployment::Key;
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_pki::certificate::Certificate;
-use notafter_pki::container::{self, Limits, Reason};
+use notafter_pki::container::{self, Limits, pem};
 use notafter_pki::private_key::PrivateKey;
 use zeroize::Zeroizing;
 
 use super::settings::{Form, Order, Settings};
+use crate::deployers::keystore::password::{self, Kind};
 use crate::deployers::keystore::{self, jks, pkcs7, pkcs12};
-use crate::deployers::pem;
 use crate::privsep;
 
 /// A bundle that belongs to the deployment.
@@ -100,8 +100,8 @@ pub(super) fn render(
         }
         Form::Pkcs12 => {
             let Some(own) = &settings.pkcs12 else { return Err(unset("pkcs12")) };
-            let password = own.password.read().map_err(secret)?;
-            let there = existing.map(|bytes| keystore::look(bytes, &password, "pkcs12")).transpose()?;
+            let password = password::choose(Kind::Pkcs12, own.password.as_ref(), existing)?;
+            let there = existing.map(|bytes| keystore::look(bytes, &password));
             if let Some(there) = &there
                 && there.keys > 1
             {
@@ -121,20 +121,16 @@ pub(super) fn render(
         }
         Form::Jks => {
             let Some(own) = &settings.jks else { return Err(unset("jks")) };
-            let password = own.password.read().map_err(secret)?;
+            let password = password::choose(Kind::Jks, own.password.as_ref(), existing)?;
             let alias = own.alias.as_deref();
             jks::write(&goods.chain, goods.key.expose(), &password, alias, &goods.name, existing, goods.now)?
         }
     })
 }
 
-/// Does a keystore still open with the password that is set? Other files always fit.
+/// Does a keystore still open with the password that is set, or with a well-known one where none is? Other files always fit.
 pub(super) fn fits(settings: &Settings, form: Form, bytes: &[u8]) -> bool {
-    let Some((_, _, secret)) = settings.passwords().find(|(f, ..)| *f == form) else { return true };
-    let password = secret.read().ok();
-    let Some(password) = password else { return false };
-    let opened = container::open(bytes, &[&password], &Limits::default());
-    !opened.problems.iter().any(|p| p.reason == Reason::WrongPassword)
+    settings.keystore(form).is_none_or(|(kind, set)| password::choose(kind, set, Some(bytes)).is_ok())
 }
 
 /// The certificate of a server in one of its files: the first that is there.

@@ -14,6 +14,7 @@ use super::guard::account;
 use super::render::Goods;
 use super::store::is_component;
 use crate::deployers::command::{Argv, check_argv};
+use crate::deployers::keystore::password::Kind;
 use crate::deployers::presets;
 use crate::secret::Secret;
 use crate::settings::{self, Span};
@@ -118,8 +119,9 @@ pub(super) enum Layout {
 pub(super) struct Pkcs12 {
     /// The file.
     pub(super) path: PathBuf,
-    /// Its password.
-    pub(super) password: Secret,
+    /// Its password. It has to open what is there. Default: the well-known one (`changeit`, or an empty one) that opens what is
+    /// there; a new file needs one.
+    pub(super) password: Option<Secret>,
     /// `modern` (AES-256, HMAC-SHA256; the default) or `legacy` (3DES, SHA-1), for what is older than about 2018.
     #[serde(default)]
     pub(super) form: Strength,
@@ -140,8 +142,9 @@ pub(in crate::deployers) enum Strength {
 pub(super) struct Jks {
     /// The file.
     pub(super) path: PathBuf,
-    /// Its password, which is also that of the key in it.
-    pub(super) password: Secret,
+    /// Its password, which is also that of the key in it. It has to open what is there. Default: the well-known one
+    /// (`changeit`, or an empty one) that opens what is there; a new file needs one.
+    pub(super) password: Option<Secret>,
     /// The alias of the key. Default: that of the only key that is there, else the certificate's name.
     pub(super) alias: Option<String>,
 }
@@ -298,10 +301,21 @@ impl Settings {
         forms
     }
 
-    /// Which of them take a password, and where it lies.
+    /// Which of them have a password that is set, and where it lies.
     pub(super) fn passwords(&self) -> impl Iterator<Item = (Form, &Path, &Secret)> {
-        let pkcs12 = self.pkcs12.iter().map(|p| (Form::Pkcs12, p.path.as_path(), &p.password));
-        pkcs12.chain(self.jks.iter().map(|j| (Form::Jks, j.path.as_path(), &j.password)))
+        let pkcs12 =
+            self.pkcs12.iter().filter_map(|p| Some((Form::Pkcs12, p.path.as_path(), p.password.as_ref()?)));
+        pkcs12
+            .chain(self.jks.iter().filter_map(|j| Some((Form::Jks, j.path.as_path(), j.password.as_ref()?))))
+    }
+
+    /// The kind of a keystore, and the password that is set for it. `None`: it is no keystore.
+    pub(super) fn keystore(&self, form: Form) -> Option<(Kind, Option<&Secret>)> {
+        match form {
+            Form::Pkcs12 => Some((Kind::Pkcs12, self.pkcs12.as_ref()?.password.as_ref())),
+            Form::Jks => Some((Kind::Jks, self.jks.as_ref()?.password.as_ref())),
+            _ => None,
+        }
     }
 
     /// With `layout = "generations"`: the folder that `current` is in.

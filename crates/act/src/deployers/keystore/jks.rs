@@ -32,7 +32,7 @@ pub(in crate::deployers) fn write(
     existing: Option<&[u8]>,
     now: i64,
 ) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let kept = existing.map(|bytes| read(bytes, password)).transpose()?.unwrap_or_default();
+    let kept = existing.map(read).transpose()?.unwrap_or_default();
     let mut keys = kept.iter().filter(|entry| entry.is_key).map(|entry| entry.alias.as_str());
     let alias = match (alias, keys.next(), keys.next()) {
         (Some(alias), ..) => alias,
@@ -114,8 +114,15 @@ fn protect(key: &[u8], password: &str) -> Result<Vec<u8>, Fault> {
     Ok(sequence(&[&algorithm, &encode(tag::OCTET_STRING, &out)]))
 }
 
-/// The entries of a store that the password opens.
-fn read<'a>(bytes: &'a [u8], password: &str) -> Result<Vec<Entry<'a>>, Fault> {
+/// Is this the password of a store? `None`: it is no JKS.
+pub(in crate::deployers) fn is_of(bytes: &[u8], password: &str) -> Option<bool> {
+    let body = bytes.get(..bytes.len().checked_sub(DIGEST)?)?;
+    let is_jks = body.starts_with(&MAGIC.to_be_bytes());
+    is_jks.then(|| seal(password, body).as_ref() == bytes.get(body.len()..).unwrap_or(&[]))
+}
+
+/// The entries of a store.
+fn read(bytes: &[u8]) -> Result<Vec<Entry<'_>>, Fault> {
     let wrong = |what: &str, hint: &str| Fault::new(FaultKind::Refused, what).retry(Retry::Never).hint(hint);
     let body = bytes.len().checked_sub(DIGEST).and_then(|at| bytes.get(..at));
     let Some(body) = body.filter(|b| b.starts_with(&MAGIC.to_be_bytes())) else {
@@ -124,12 +131,6 @@ fn read<'a>(bytes: &'a [u8], password: &str) -> Result<Vec<Entry<'a>>, Fault> {
             "a store that keytool of Java 9 or newer made is PKCS#12: use `pkcs12`, or remove the file first",
         ));
     };
-    if seal(password, body).as_ref() != bytes.get(body.len()..).unwrap_or(&[]) {
-        return Err(wrong(
-            "the password does not open the Java keystore that is there",
-            "set the password that the server has in `jks`, or remove the file first",
-        ));
-    }
     entries(body).ok_or_else(|| {
         wrong(
             "the Java keystore that is there cannot be read whole, and what it holds would be lost",

@@ -12,7 +12,7 @@ use aws_lc_rs::{digest, hmac, pbkdf2};
 use des::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_pki::container::pbe::derive_pkcs12;
-use notafter_pki::der::{encode, tag};
+use notafter_pki::der::{Reader, definite, encode, tag, unsigned};
 use zeroize::Zeroizing;
 
 use super::pkcs7::DATA;
@@ -21,6 +21,12 @@ use crate::deployers::files::Strength;
 
 /// Iterations of the modern form. Java refuses more than 5 million, .NET more than 600,000.
 const MODERN: u32 = 100_000;
+/// Java opens nothing with more.
+const ROUNDS_MAX: u64 = 5_000_000;
+/// Nobody's salt is longer.
+const SALT_MAX: usize = 1024;
+const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
+const SHA256: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
 /// Iterations of the legacy form: OpenSSL's own default, which the slowest reader bears.
 const LEGACY: u32 = 2048;
 
@@ -162,6 +168,36 @@ fn mac(strength: Strength, password: &str, text: &[u8]) -> Result<Vec<u8>, Fault
     let kind = sequence(&[&kind, &[tag::NULL, 0]]);
     let info = sequence(&[&kind, &encode(tag::OCTET_STRING, tagged.as_ref())]);
     Ok(sequence(&[&info, &encode(tag::OCTET_STRING, &salt), &integer(rounds.into())]))
+}
+
+/// Is this the password of a file, by its MAC? `None`: it has none, or one of another kind (RFC 9579).
+pub(in crate::deployers) fn is_of(bytes: &[u8], password: &str) -> Option<bool> {
+    let der = definite(bytes).ok()?;
+    let mut pfx = Reader::new(&der).sequence().ok()?;
+    pfx.expect(tag::INTEGER).ok()?;
+    let mut safe = pfx.sequence().ok()?;
+    safe.expect(tag::OID).ok()?;
+    let text = safe.expect(tag::context(0)).ok()?.reader().expect(tag::OCTET_STRING).ok()?.value;
+    let mut data = pfx.sequence().ok()?;
+    let mut info = data.sequence().ok()?;
+    let hash = info.sequence().ok()?.expect(tag::OID).ok()?.value;
+    let tagged = info.expect(tag::OCTET_STRING).ok()?.value;
+    let salt = data.expect(tag::OCTET_STRING).ok()?.value;
+    let rounds = if data.is_empty() { 1 } else { unsigned(data.expect(tag::INTEGER).ok()?.value)? };
+    let (algorithm, hash) = match hash {
+        SHA1 => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &digest::SHA1_FOR_LEGACY_USE_ONLY),
+        SHA256 => (hmac::HMAC_SHA256, &digest::SHA256),
+        _ => return None,
+    };
+    if rounds > ROUNDS_MAX || salt.is_empty() || salt.len() > SALT_MAX {
+        return None;
+    }
+    let of = |password: &[u8]| {
+        let key = derive_pkcs12(hash, 3, password, salt, rounds, hash.output_len());
+        hmac::verify(&hmac::Key::new(algorithm, &key), text, tagged).is_ok()
+    };
+    // OpenSSL takes an empty password for none at all, and others for a terminator alone.
+    Some(of(&bmp(password)) || (password.is_empty() && of(&[])))
 }
 
 /// UTF-16BE and a terminator (RFC 7292 appendix B.1).

@@ -293,11 +293,12 @@ impl Walk<'_> {
     async fn tell(&self, account: &Account, proof: &mut Proof) -> Result<(), Fault> {
         let now = self.now();
         let Some(task) = &proof.task else { return Err(torn()) };
-        let told = match self.acme.ca.post(self.cx, &task.url, account.by(), Some(&json!({}))).await {
-            // A page in between is no answer of the CA, which may have heard nothing.
-            Ok(answer) => answer.json::<ChallengeDocument>("a challenge").map(drop).map_err(Trouble::from),
-            Err(trouble) => Err(trouble),
-        };
+        let mut told = self.told(account, &task.url).await;
+        if told.as_ref().is_err_and(|trouble| !matches!(trouble, Trouble::Problem(_))) {
+            // Whether the CA heard it is not known, and it may look at this very moment: whoever closes the port now fails the
+            // validation. So it is said once more, as RFC 8555 section 8.2 allows.
+            told = self.told(account, &task.url).await;
+        }
         if let Err(trouble) = told {
             let (authorization, _) = match &trouble {
                 Trouble::Problem(problem) if !problem.is("rateLimited") => {
@@ -313,6 +314,12 @@ impl Walk<'_> {
         }
         proof.enter(Stage::Told, now.0);
         Ok(())
+    }
+
+    async fn told(&self, account: &Account, url: &str) -> Result<(), Trouble> {
+        let answer = self.acme.ca.post(self.cx, url, account.by(), Some(&json!({}))).await?;
+        // A page in between is no answer of the CA, which may have heard nothing.
+        answer.json::<ChallengeDocument>("a challenge").map(drop).map_err(Trouble::from)
     }
 
     /// Why an authorization will never be valid, counted.

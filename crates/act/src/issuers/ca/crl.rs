@@ -7,9 +7,10 @@
 use std::path::Path;
 
 use notafter_core::UnixTime;
-use notafter_core::fault::{Fault, FaultKind};
+use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::RevocationReason;
 use notafter_pki::certificate::Certificate;
+use notafter_pki::container;
 use notafter_pki::crl::Crl;
 use notafter_pki::fingerprint::hex;
 use notafter_pki::time::DAY;
@@ -19,7 +20,9 @@ use super::book::{Listed, Made, Revoked, bytes};
 use super::make::{newest, unreadable};
 use super::write::{self, Entry, List};
 use super::{BACKDATE_S, Ca};
-use crate::deployers::pem;
+use crate::deployers;
+use crate::privsep;
+use notafter_pki::container::pem;
 
 /// How long the root's list is good for, in days: nothing ever stands on it.
 const ROOT_DAYS: i64 = 365;
@@ -46,7 +49,7 @@ pub struct Lists {
 impl Lists {
     /// Both as PEM: servers that check clients want one of each CA of the chain.
     pub fn pem(&self) -> String {
-        pem::encode("X509 CRL", &self.list) + &pem::encode("X509 CRL", &self.root_list)
+        pem_of(&self.list, &self.root_list)
     }
 }
 
@@ -147,7 +150,12 @@ impl Ca {
     pub fn publish(&self, now: UnixTime) -> Result<Option<UnixTime>, Fault> {
         let Some(file) = &self.plan.crl_file else { return Ok(None) };
         let lists = self.lists(now)?;
-        put(file, &lists)?;
+        match &self.act {
+            Some(act) => {
+                privsep::publish(act, &self.name, vec![lists.list.clone(), lists.root_list.clone()])?
+            }
+            None => put(file, &lists)?,
+        }
         Ok(Some(UnixTime(lists.at.0 + (lists.next.0 - lists.at.0) / 2)))
     }
 }
@@ -183,12 +191,50 @@ fn shown(revoked: &Revoked) -> Result<Lists, Fault> {
     })
 }
 
+/// The same for another process, which is not believed: they have to be lists, none older than what is there, and nobody else
+/// may be able to turn the folder.
+///
+/// # Errors
+/// They are none; they are older; the folder is not ours; as for [`put`].
+pub fn put_for(file: &Path, lists: &[Vec<u8>]) -> Result<(), Fault> {
+    let refused = |what: &str| {
+        Fault::new(FaultKind::Refused, format!("{}: {what}", file.display()))
+            .retry(Retry::Never)
+            .hint("nothing was touched")
+    };
+    let [list, root_list] = lists else { return Err(refused("a CA has two revocation lists")) };
+    let parsed = |der| Crl::parse(der).map_err(|_| refused("what came is no revocation list"));
+    let (ours, _) = (parsed(list)?, parsed(root_list)?);
+    deployers::guarded(file.parent().unwrap_or(Path::new("/")), &[])?;
+    if let Ok(there) = std::fs::read(file) {
+        let limits = container::Limits::default();
+        let opened = container::open(&there, &[], &limits);
+        let there = opened.found.iter().find_map(|found| match &found.content {
+            container::Content::Crl(der) => Crl::parse(der).ok(),
+            _ => None,
+        });
+        let same = there.filter(|there| there.issuer_name().der() == ours.issuer_name().der());
+        if same.is_some_and(|there| there.this_update() > ours.this_update()) {
+            return Err(refused("the revocation list that is there is younger"));
+        }
+    }
+    replace(file, list, root_list)
+}
+
 /// Writes the lists into a file: DER (the first alone) where its name ends in `.crl` or `.der`, else PEM. In one step;
 /// what is there is replaced if it is a list, and only then.
 ///
 /// # Errors
 /// Something else is there; the file cannot be written.
 pub fn put(file: &Path, lists: &Lists) -> Result<(), Fault> {
+    replace(file, &lists.list, &lists.root_list)
+}
+
+fn pem_of(list: &[u8], root_list: &[u8]) -> String {
+    pem::encode("X509 CRL", list) + &pem::encode("X509 CRL", root_list)
+}
+
+fn replace(file: &Path, list: &[u8], root_list: &[u8]) -> Result<(), Fault> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
 
@@ -199,7 +245,7 @@ pub fn put(file: &Path, lists: &Lists) -> Result<(), Fault> {
     };
     let der =
         file.extension().is_some_and(|e| e.eq_ignore_ascii_case("crl") || e.eq_ignore_ascii_case("der"));
-    let body = if der { lists.list.clone() } else { lists.pem().into_bytes() };
+    let body = if der { list.to_vec() } else { pem_of(list, root_list).into_bytes() };
     match std::fs::symlink_metadata(file) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(told(e)),

@@ -55,6 +55,21 @@ pub(super) fn schema() -> Value {
     settings::schema::<Settings>()
 }
 
+/// Where a table has the list written; for whoever does only that.
+///
+/// # Errors
+/// The table is wrong, or the path depends on where a program is started.
+pub fn crl_file(table: Value) -> Result<Option<PathBuf>, String> {
+    let file = read(table)?.crl_file;
+    match file.as_deref().filter(|file| !file.is_absolute()) {
+        Some(file) => Err(format!(
+            "`crl_file` = {} depends on where the program is started\nhint: crl_file = \"/var/www/pki/house.crl\"",
+            file.display()
+        )),
+        None => Ok(file),
+    }
+}
+
 /// Reads and checks a table.
 pub(super) fn read(table: Value) -> Result<Plan, String> {
     let read: Settings = settings::read(table, &schema())?;

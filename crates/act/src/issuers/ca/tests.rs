@@ -13,10 +13,10 @@ use notafter_pki::verdict::{Purpose, Question, Reason, Rules, Verdict, judge, se
 use serde_json::json;
 
 use super::*;
-use crate::deployers::pem;
 use crate::request;
 use crate::roots::Roots;
 use crate::testing::{Hand, Memory, Nobody};
+use notafter_pki::container::pem;
 
 const DAY: i64 = 86_400;
 
@@ -47,7 +47,8 @@ impl House {
         let mut table = self.table.clone();
         table.as_object_mut().expect("a table").extend(more.as_object().cloned().expect("a table"));
         let keep: Arc<dyn notafter_core::joints::Keep> = self.memory.clone();
-        Ca::open(table, &BuildCx { name: "house".into(), roots: Roots::none(), keep }).expect("a CA")
+        Ca::open(table, &BuildCx { name: "house".into(), roots: Roots::none(), keep, act: None })
+            .expect("a CA")
     }
 
     fn ca(&self) -> Ca {
@@ -560,7 +561,7 @@ fn the_book_keeps_every_certificate_whoever_writes() {
 fn names_of_a_ca_are_plain() {
     let keep: Arc<dyn notafter_core::joints::Keep> = Arc::new(Memory::default());
     for wrong in ["", "a/b", "../x", "a b", &"x".repeat(41)] {
-        let cx = BuildCx { name: wrong.to_owned(), roots: Roots::none(), keep: Arc::clone(&keep) };
+        let cx = BuildCx { name: wrong.to_owned(), roots: Roots::none(), keep: Arc::clone(&keep), act: None };
         let error = Ca::open(json!({ "names": ["*.lan"] }), &cx).err().expect(wrong);
         assert!(error.contains("letters, digits"), "{error}");
     }

@@ -13,8 +13,8 @@ use notafter_pki::container::{self, Content, Limits};
 use notafter_pki::csr::Csr;
 
 use super::reply::{Offer, certificates};
-use crate::deployers::pem;
 use crate::text::clean;
+use notafter_pki::container::pem;
 
 /// No reply is larger.
 const OCTETS_MAX: u64 = 1 << 20;

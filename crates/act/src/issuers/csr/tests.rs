@@ -10,10 +10,10 @@ use notafter_lab::{Lab, program};
 use serde_json::json;
 
 use super::*;
-use crate::deployers::pem;
 use crate::request;
 use crate::roots::Roots;
 use crate::testing::{Hand, Memory, Nobody};
+use notafter_pki::container::pem;
 
 fn openssl(folder: &Path, arguments: &[&str]) {
     let ran =
@@ -83,7 +83,7 @@ impl Office {
         let mut table = json!({ "folder": self.folder });
         table.as_object_mut().expect("a table").extend(more.as_object().cloned().expect("a table"));
         let keep: Arc<dyn Keep> = self.memory.clone();
-        ByHand::open(table, &BuildCx { name: "office".into(), roots: Roots::none(), keep })
+        ByHand::open(table, &BuildCx { name: "office".into(), roots: Roots::none(), keep, act: None })
             .expect("an issuer")
     }
 
@@ -467,13 +467,43 @@ fn only_the_ca_that_was_named_is_taken() {
 #[test]
 fn tables() {
     let keep: Arc<dyn Keep> = Arc::new(Memory::default());
-    let cx = BuildCx { name: "office".into(), roots: Roots::none(), keep };
+    let cx = BuildCx { name: "office".into(), roots: Roots::none(), keep, act: None };
     for (table, words) in [
-        (json!({}), "the setting `folder` is missing"),
         (json!({ "folder": "requests" }), "depends on where the program is started"),
         (json!({ "folder": "/x", "foldr": 1 }), "no setting `foldr`"),
     ] {
         let error = ByHand::open(table, &cx).err().expect(words);
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[test]
+fn without_a_folder_nothing_is_written_and_the_reply_is_brought() {
+    let office = Office::new("csr-no-folder");
+    let keep: Arc<dyn Keep> = office.memory.clone();
+    let cx = BuildCx { name: "office".into(), roots: Roots::none(), keep, act: None };
+    let issuer = ByHand::open(json!({}), &cx).expect("an issuer");
+    let request = asked(&["a.office.example"]);
+    let ticket = run(issuer.begin(&office.cx(), &request)).expect("a ticket");
+    let said = waits(&office, &issuer, &request, &ticket);
+    assert!(said.contains("notafter issuer request office") && said.contains("reply office FILE"), "{said}");
+    assert!(run(issuer.rehearse(&office.cx(), &request)).iter().all(|check| check.works));
+    assert!(issuer.is_by_hand());
+    // Somebody carries what was shown to the CA.
+    let carried = office.ca.join("carried.csr");
+    std::fs::write(&carried, pem::encode("CERTIFICATE REQUEST", &request.csr)).expect("carried");
+    let bring = |octets: &str| run(issuer.reply(&office.cx(), &request, octets.as_bytes()));
+    let leaf = |names: &str| office.sign(&carried, names, "90") + &office.read("int.pem");
+    for (reply, words) in [
+        (String::new(), "holds no certificate that can be read"),
+        (office.read("root.pem"), "CA certificates alone"),
+        (leaf("DNS:b.office.example"), "is for the right key, but it is not for a.office.example"),
+    ] {
+        let fault = bring(&reply).expect_err(words);
+        assert!(fault.kind == FaultKind::Refused && fault.to_string().contains(words), "{fault}");
+        waits(&office, &issuer, &request, &ticket);
+    }
+    let brought = bring(&leaf("DNS:a.office.example")).expect("taken");
+    assert_eq!(issued(&office, &issuer, &request, &ticket), brought);
+    assert_eq!(std::fs::read_dir(&office.folder).expect("the folder").count(), 0);
 }

@@ -2,56 +2,31 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use notafter_core::fault::{FaultKind, Retry};
-use notafter_lab::{Lab, NotRun, Port, Server, need, program, server};
+use notafter_lab::sshd::{self, Sshd};
+use notafter_lab::{Lab, NotRun, need, program};
 use serde_json::{Value, json};
 
 use super::{bundle, deployer, judge, leaves, run, script, text};
 
 /// An sshd, and how to sign in.
 pub(super) struct Far {
-    _server: Server,
-    port: u16,
-    identity: PathBuf,
+    server: Sshd,
     known: PathBuf,
     pub(super) folder: PathBuf,
 }
 
 pub(super) fn start(lab: &Lab, force: bool) -> Result<Far, NotRun> {
-    let sshd = program::find("sshd")?;
-    let folder = lab.subfolder("sshd");
-    let (host, identity) = (folder.join("host"), folder.join("identity"));
-    for key in [&host, &identity] {
-        program::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(key))?;
-    }
-    std::fs::copy(identity.with_extension("pub"), folder.join("authorized")).unwrap();
-    let port = Port::free();
-    let number = port.number();
-    let f = folder.display();
-    let configuration = format!(
-        "ListenAddress 127.0.0.1:{number}\nHostKey {f}/host\nAuthorizedKeysFile {f}/authorized\nPidFile {f}/pid\n\
-         StrictModes no\nPermitRootLogin yes\nUsePAM no\nPasswordAuthentication no\n"
-    );
-    let force = if force { format!("ForceCommand /bin/sh {f}/force\n") } else { String::new() };
-    std::fs::write(folder.join("config"), configuration + &force).unwrap();
-    let _ = std::fs::create_dir_all("/run/sshd");
-    let mut command = Command::new(sshd);
-    command.args(["-D", "-e", "-f"]).arg(folder.join("config"));
-    drop(port);
-    let address = ([127, 0, 0, 1], number).into();
-    let server = server::attend("sshd", &folder, command, &[address])?;
-    let public = std::fs::read_to_string(host.with_extension("pub")).unwrap();
-    let known = folder.join("known");
-    std::fs::write(&known, format!("[127.0.0.1]:{number} {public}")).unwrap();
-    Ok(Far { _server: server, port: number, identity, known, folder })
+    let server = sshd::start(lab, force)?;
+    Ok(Far { known: server.known_hosts(), folder: server.folder().to_owned(), server })
 }
 
 impl Far {
     pub(super) fn table(&self, more: Value) -> Value {
         let mut table = json!({
-            "host": "127.0.0.1", "port": self.port, "identity": self.identity, "known_hosts": self.known, "timeout": "60s",
+            "host": "127.0.0.1", "port": self.server.port(), "identity": self.server.identity(),
+            "known_hosts": self.known, "timeout": "60s",
         });
         table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         table
@@ -112,8 +87,20 @@ fn files_are_switched_checked_and_put_back_on_a_far_host() {
     let meta = key.metadata().unwrap();
     assert_eq!((meta.uid(), meta.mode() & 0o7777), (33, 0o640));
     assert!(same(&key, &leaves[1].key_pem) && !key.is_symlink());
+    std::fs::remove_file(&log).unwrap();
     assert_eq!(run(target.deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap(), receipt);
     assert_eq!(key.metadata().unwrap().ino(), meta.ino());
+    // It is checked and reloaded all the same. Where that fails, there is nothing to put back, and that is said.
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "it's|$HOME|two\nlines\n||", "check, then reload");
+    for (target, words) in [
+        (deployer("ssh", table(&bad, &good)), "the check on 127.0.0.1 failed; this very pair was in place"),
+        (deployer("ssh", table(&good, &bad)), "the reload on 127.0.0.1 failed; this very pair was in place"),
+    ] {
+        let fault = run(target.deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap_err().to_string();
+        assert!(fault.contains(words) && fault.contains(": configuration is broken"), "{fault}");
+        assert_eq!(key.metadata().unwrap().ino(), meta.ino());
+        assert!(same(&certificate, &leaves[1].cert_pem) && same(&key, &leaves[1].key_pem));
+    }
     assert_eq!(loose(&folder), Vec::<String>::new());
     // The way back, twice, and forth again.
     run(target.roll_back(&super::cx(), &receipt)).unwrap();

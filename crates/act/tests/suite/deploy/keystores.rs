@@ -152,6 +152,101 @@ fn a_java_keystore_keeps_its_alias_and_its_other_entries() {
     assert!(fault.to_string().contains("no Java keystore of the form JKS"), "{fault}");
 }
 
+/// Does keytool open a store with this password, and find a key?
+fn opens(path: &Path, password: &str) -> bool {
+    let keytool = notafter_lab::program::find("keytool").unwrap();
+    let mut command = std::process::Command::new(keytool);
+    let ran = command.args(["-list", "-keystore", text(path), "-storepass", password]).output().unwrap();
+    ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("PrivateKeyEntry")
+}
+
+#[test]
+fn a_keystore_keeps_the_password_that_it_has_or_is_left_alone() {
+    let lab = Lab::new("store-passwords");
+    let leaves = leaves(&lab, 2);
+    let folder = lab.subfolder("tls");
+    type Make<'m> = &'m dyn Fn(&Path, &str);
+    let stores: [(&str, Make<'_>); 4] = [
+        ("pkcs12", &|path, password| {
+            stores::pkcs12(path, &leaves[0], stores::Pkcs12::Modern, password).unwrap();
+        }),
+        ("pkcs12", &|path, password| {
+            stores::pkcs12(path, &leaves[0], stores::Pkcs12::Legacy, password).unwrap();
+        }),
+        // Only the key is sealed: anybody reads the certificates, and the MAC says whose it is.
+        ("pkcs12", &|path, password| {
+            let pass = format!("pass:{password}");
+            let of = ["-in", text(&leaves[0].fullchain_pem), "-inkey", text(&leaves[0].key_pem)];
+            let more = ["-certpbe", "NONE", "-name", "srv.test", "-passout", &pass, "-out", text(path)];
+            judge("openssl", &[&["pkcs12", "-export"][..], &of, &more].concat());
+        }),
+        ("jks", &|path, password| {
+            stores::java(path, &leaves[0], stores::Java::Jks, password).unwrap();
+        }),
+    ];
+    for (n, (kind, make)) in stores.iter().enumerate() {
+        let path = folder.join(format!("{n}.store"));
+        let set = |password: Option<&str>| {
+            let secret = folder.join("secret");
+            let mut table = json!({ *kind: { "path": path } });
+            if let Some(password) = password {
+                std::fs::write(&secret, password).unwrap();
+                table[*kind]["password"] = json!({ "file": secret });
+            }
+            deployer("files", table)
+        };
+        let deploy = |password: Option<&str>, leaf: usize, generation: u64| {
+            run(set(password).deploy(&super::cx(), &bundle(&leaves[leaf], generation)))
+        };
+        let rehearsed = |password: Option<&str>| {
+            let checks = run(set(password).rehearse(&super::cx()));
+            checks.into_iter().find(|c| c.what.starts_with("keystore ")).unwrap()
+        };
+        // Made with `changeit`, and another one is set: what the server reads stays what it opens.
+        make(&path, "changeit");
+        let there = std::fs::read(&path).unwrap();
+        let fault = deploy(Some("another1"), 1, 1).unwrap_err();
+        let said = fault.to_string();
+        assert!(
+            said.contains("does not open the keystore that is there; the well-known `changeit` does"),
+            "{said}"
+        );
+        assert_eq!(fault.retry, notafter_core::fault::Retry::Never);
+        let check = rehearsed(Some("another1"));
+        assert!(!check.works && check.because.contains("does not open"), "{check:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), there, "{kind} {n}");
+        // None is set: the one that it has is kept.
+        assert!(rehearsed(None).works);
+        deploy(None, 1, 1).unwrap();
+        assert_ne!(std::fs::read(&path).unwrap(), there);
+        assert!(opens(&path, "changeit"), "{kind} {n}");
+        let again = std::fs::read(&path).unwrap();
+        deploy(None, 1, 1).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), again, "the same again writes nothing");
+        // One that nobody knows, and none is set.
+        std::fs::remove_file(&path).unwrap();
+        make(&path, "0nly-theirs");
+        let there = std::fs::read(&path).unwrap();
+        let fault = deploy(None, 1, 2).unwrap_err();
+        assert!(fault.to_string().contains("no well-known password opens"), "{fault}");
+        assert!(fault.hint.as_deref().is_some_and(|h| h.contains("password = { file =")), "{fault:?}");
+        assert!(!rehearsed(None).works);
+        assert_eq!(std::fs::read(&path).unwrap(), there, "{kind} {n}");
+        deploy(Some("0nly-theirs"), 1, 2).unwrap();
+        assert!(opens(&path, "0nly-theirs") && !opens(&path, "changeit"), "{kind} {n}");
+        // A new one is made with a password that somebody chose, or not at all.
+        std::fs::remove_file(&path).unwrap();
+        let fault = deploy(None, 1, 3).unwrap_err();
+        assert!(fault.to_string().contains("no password for a new one") && !path.exists(), "{fault}");
+    }
+    // Neither sealed nor authenticated: nothing of a password is in it, and the one that is set is taken.
+    let path = folder.join("plain.p12");
+    stores::pkcs12(&path, &leaves[0], stores::Pkcs12::Unprotected, "").unwrap();
+    let table = json!({ "pkcs12": { "path": path, "password": password(&folder) } });
+    run(deployer("files", table).deploy(&super::cx(), &bundle(&leaves[1], 1))).unwrap();
+    assert!(opens(&path, PASSWORD));
+}
+
 #[test]
 fn every_form_of_key_and_certificate_is_the_fields() {
     let lab = Lab::new("forms");

@@ -63,6 +63,27 @@ fn nginx_serves_what_was_deployed_and_keeps_the_old_one_when_its_check_fails() {
 }
 
 #[test]
+fn a_reload_that_went_astray_is_made_up_for_by_the_next_deployment() {
+    let lab = Lab::new("deploy-astray");
+    let leaves = leaves(&lab, 2);
+    let Some(server) = need(nginx::start(&lab, &leaves[0])) else { return };
+    let (folder, tls) = (lab.subfolder("programs"), server.folder().join("tls"));
+    // It exits with 0 whatever it does: first it does nothing.
+    let reload = |body: &str| script(&folder, "reload", body);
+    let table = json!({
+        "certificate": tls.join("fullchain.pem"), "key": tls.join("key.pem"), "reload": [reload("exit 0")],
+    });
+    let target = deployer("files", table);
+    let receipt = run(target.deploy(&super::cx(), &bundle(&leaves[1], 1))).unwrap();
+    server.await_serving(&leaves[0], PATIENCE).unwrap();
+    let written = std::fs::metadata(tls.join("key.pem")).unwrap().modified().unwrap();
+    reload(&format!("kill -HUP {}", server.pid().unwrap()));
+    assert_eq!(run(target.deploy(&super::cx(), &bundle(&leaves[1], 1))).unwrap(), receipt);
+    server.await_serving(&leaves[1], PATIENCE).unwrap();
+    assert_eq!(std::fs::metadata(tls.join("key.pem")).unwrap().modified().unwrap(), written);
+}
+
+#[test]
 fn haproxy_takes_a_combined_file_by_reload_and_over_its_socket() {
     let lab = Lab::new("deploy-haproxy");
     let leaves = leaves(&lab, 3);

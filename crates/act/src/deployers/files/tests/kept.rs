@@ -334,6 +334,66 @@ fn every_server_that_reads_the_files_is_checked_and_reloaded() {
 }
 
 #[test]
+fn what_is_in_place_is_checked_and_reloaded_again_and_not_written() {
+    let bench = Bench::new("in-place-again", 2);
+    for layout in ["in-place", "generations"] {
+        let (folder, bin) = (bench.folder(layout), bench.folder(&format!("{layout}-bin")));
+        let log = bin.join("ran");
+        let note = |word: &str| {
+            let path = bin.join(word);
+            let body =
+                format!("#!/bin/sh\necho {word} >>{}\ntest ! -e {}.fails\n", log.display(), path.display());
+            std::fs::write(&path, body).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+            path
+        };
+        let (check, reload) = (note("check"), note("reload"));
+        let at = |name: &str| match layout {
+            "in-place" => folder.join(name),
+            _ => folder.join("g/current").join(name),
+        };
+        let (certificate, key) = (at("api.pem"), at("api.key"));
+        let table = || {
+            files(json!({
+                "layout": layout, "certificate": certificate, "key": key, "check": [check], "reload": [reload],
+            }))
+        };
+        let ran = || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let _ = std::fs::remove_file(&log);
+            text.lines().map(str::to_owned).collect::<Vec<_>>().join(" ")
+        };
+        deploy(&table(), &bench.bundle(1)).unwrap();
+        let receipt = deploy(&table(), &bench.bundle(2)).unwrap();
+        assert_eq!(ran(), "check reload check reload", "{layout}");
+        let stands =
+            || [&certificate, &key].map(|p| (p.metadata().unwrap().ino(), std::fs::read(p).unwrap()));
+        let before = stands();
+        assert_eq!(deploy(&table(), &bench.bundle(2)).unwrap(), receipt, "{layout}");
+        assert_eq!(ran(), "check reload", "{layout}");
+        // The second time either fails: there is nothing to go back to, nothing is touched, and it is said.
+        for (program, words, both) in
+            [(&check, "the check failed", "check"), (&reload, "the reload failed", "check reload")]
+        {
+            let fails = program.with_extension("fails");
+            std::fs::write(&fails, "").unwrap();
+            let fault = deploy(&table(), &bench.bundle(2)).unwrap_err();
+            let said = fault.to_string();
+            assert!(said.starts_with(words) && said.contains("are left as they are"), "{layout}: {said}");
+            assert!(!said.contains("in force again") && fault.hint.is_some(), "{layout}: {fault:?}");
+            assert_eq!((ran().as_str(), stands()), (both, before.clone()), "{layout}");
+            std::fs::remove_file(fails).unwrap();
+        }
+        // The cause gone, it is well again, and the way back leads where it led.
+        assert_eq!(deploy(&table(), &bench.bundle(2)).unwrap(), receipt, "{layout}");
+        run(table().roll_back(&cx(), &receipt)).unwrap();
+        assert_eq!(pair(&certificate, &key).unwrap(), bench.bundle(1).fingerprint().unwrap().to_string());
+        assert_eq!(loose(&folder), Vec::<String>::new(), "{layout}");
+        std::fs::remove_dir_all(&bin).unwrap();
+    }
+}
+
+#[test]
 fn settings_that_contradict_themselves_are_refused() {
     for (table, sign) in [
         (json!({}), "has no file"),
