@@ -103,6 +103,19 @@ pub enum NamePattern {
     Tree(String),
 }
 
+impl NamePattern {
+    /// Does it speak of this DNS name?
+    pub fn covers(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let below = |top: &str| name.strip_suffix(top).is_some_and(|rest| rest.ends_with('.'));
+        match self {
+            Self::Exact(own) => name == *own,
+            Self::Below(top) => below(top),
+            Self::Tree(top) => name == *top || below(top),
+        }
+    }
+}
+
 /// `is:...`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

@@ -17,7 +17,7 @@ mod given;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,6 +62,8 @@ const ENTRIES_MAX: u64 = 4 << 20;
 const FOUND_MAX: usize = 100_000;
 /// So many certificates are fetched one by one from a search service.
 const FETCHED_MAX: usize = 500;
+/// So many pages of a service that gives one at a time.
+const PAGES_MAX: usize = 200;
 /// So many earlier heads are kept that are not proved.
 const UNPROVED_MAX: usize = 8;
 /// The answer of a search service, or a file, may have so many octets.
@@ -346,14 +348,30 @@ impl Run<'_> {
     }
 
     async fn search(&mut self, service: &str, domain: &str) -> Result<(), Failure> {
+        let searched = self.searched(service, domain).await;
+        // What was fetched one by one is not fetched again, however the rest ended: the next look begins behind it.
+        self.remember();
+        searched
+    }
+
+    async fn searched(&mut self, service: &str, domain: &str) -> Result<(), Failure> {
         let now = self.cx.clock.now();
         let name = bare(service);
-        let (mut known, mut fetched) = (BTreeSet::new(), 0);
-        for url in search::question(service, domain) {
+        let (mut known, mut fetched, mut pages) = (BTreeSet::new(), 0, 0);
+        let mut questions = VecDeque::from(search::question(service, domain));
+        while let Some(url) = questions.pop_front() {
             let answer = fetch(&self.client, &url, LIST_MAX, now).await?;
             let list = search::read(&answer.body);
             let list =
                 list.ok_or_else(|| failure(Reason::Malformed, format!("{name} answers with no list")))?;
+            if let Some(next) = search::after(&url, &list) {
+                pages += 1;
+                if pages > PAGES_MAX {
+                    let detail = format!("{name} has more than {PAGES_MAX} pages of certificates");
+                    return Err(failure(Reason::Budget, detail));
+                }
+                questions.push_back(next);
+            }
             for one in list {
                 let over = one.not_after.is_some_and(|end| end < now);
                 let ours = one.names.is_empty() || one.names.iter().any(|n| self.source.watched.is_ours(n));
@@ -382,7 +400,6 @@ impl Run<'_> {
                 self.take(&name, &id, der);
             }
         }
-        self.remember();
         Ok(())
     }
 

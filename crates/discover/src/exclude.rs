@@ -6,6 +6,7 @@ use std::path::Path;
 
 use notafter_core::glob::covers;
 
+use crate::http::reach::{Reach, reach};
 use crate::target::{AddressRange, Hosts, NoTarget, PortRange, Target};
 
 /// Everything excluded.
@@ -69,9 +70,12 @@ impl Exclude {
         Ok(())
     }
 
-    /// Is this address and port excluded?
+    /// Is this address and port excluded? Where clouds keep the credentials of a machine always is.
     pub fn address(&self, ip: IpAddr, port: u16) -> bool {
         let ip = ip.to_canonical();
+        if reach(ip) == Reach::Metadata {
+            return true;
+        }
         self.networks.iter().any(|(range, ports)| {
             let all = ports.is_none();
             range.contains(ip) && (all || ports.iter().flatten().any(|p| (p.first..=p.last).contains(&port)))

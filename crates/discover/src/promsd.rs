@@ -15,6 +15,7 @@ use notafter_core::joints::{BoxFuture, Cx, Fresh, Sink, Source};
 use notafter_core::location::Location;
 use notafter_core::observation::{Observation, Reason, Seen};
 use notafter_core::scan::{Progress, Scan};
+use notafter_pki::name::printable;
 
 use crate::configs::value::Node;
 use crate::http::reach::Allow;
@@ -22,7 +23,7 @@ use crate::http::{Ask, Client};
 use crate::named_file;
 use crate::network::Network;
 use crate::sources::{Given, Order, SourceKind};
-use crate::target::{NetworkTarget, NoTarget, PortRange, Target};
+use crate::target::{Hosts, NetworkTarget, NoTarget, PortRange, Target};
 
 /// In the list of sources.
 pub(crate) const KIND: SourceKind = SourceKind {
@@ -30,7 +31,7 @@ pub(crate) const KIND: SourceKind = SourceKind {
     words: &["targets"],
     doc: "servers that a list for Prometheus names: file_sd, http_sd, prometheus.yml",
     every: 3600,
-    outside: None,
+    outside: Some("the addresses of lists that are fetched"),
     keys: &["file", "url", "allow"],
     build: |order| Ok(Box::new(Lists::new(&order)?)),
 };
@@ -144,6 +145,16 @@ impl Source for Lists {
                     Place::Url(_) => None,
                 };
                 let done = read.and_then(|bytes| found.read(&bytes, folder.as_deref()));
+                let done = match (done, std::mem::take(&mut found.refused)) {
+                    (Ok(more), refused) if refused.is_empty() => Ok(more),
+                    (Ok(more), refused) => {
+                        queue.extend(more);
+                        let shown = printable(&refused.join(" ").chars().take(200).collect::<String>());
+                        let detail = "names ranges, which are only looked at when a configuration has them";
+                        Err((Reason::Budget, format!("{detail}: {shown}")))
+                    }
+                    (wrong, _) => wrong,
+                };
                 match done {
                     Ok(more) => queue.extend(more),
                     Err((reason, detail)) => {
@@ -170,6 +181,8 @@ impl Source for Lists {
 struct Found {
     targets: Vec<NetworkTarget>,
     seen: BTreeSet<String>,
+    /// Ranges, as they were written.
+    refused: Vec<String>,
 }
 
 /// What is to be said of a list that cannot be read.
@@ -221,10 +234,14 @@ impl Found {
             if self.targets.len() >= TARGETS_MAX || scheme == Some("http") {
                 return;
             }
-            if let Some(target) = target_of(target, tls)
-                && self.seen.insert(format!("{target:?}"))
-            {
-                self.targets.push(target);
+            match target_of(target, tls) {
+                Some(found) if is_one(&found) => {
+                    if self.seen.insert(format!("{found:?}")) {
+                        self.targets.push(found);
+                    }
+                }
+                Some(_) => self.refused.push(target.to_owned()),
+                None => {}
             }
         }
     }
@@ -237,6 +254,16 @@ fn is_probed(job: &Node) -> bool {
         let address = from.items().iter().any(|label| label.text() == Some("__address__"));
         address && step.get("target_label").text() == Some("__param_target")
     })
+}
+
+/// Is it one server at one port? A list that somebody else writes does not send us through a network.
+fn is_one(target: &NetworkTarget) -> bool {
+    let host = match &target.hosts {
+        Hosts::Name(_) => true,
+        Hosts::Addresses(range) => range.first == range.last,
+    };
+    host && target.ports.iter().flatten().all(|ports| ports.first == ports.last)
+        && target.ports.as_ref().is_none_or(|ports| ports.len() <= 1)
 }
 
 /// A target as Prometheus writes it: `host:port`, or an address for blackbox_exporter. What speaks no TLS is none.
@@ -320,6 +347,12 @@ mod tests {
             r#"[{"targets": ["/etc/passwd", "@/etc/passwd", "file:///etc", "zone:a.test", "-", "localhost"]}]"#,
             Ok(&[]),
         );
+        // Nor does one send us through a network.
+        let mut found = Found::default();
+        let ranges =
+            r#"[{"targets": ["0.0.0.0/0:1-65535", "10.0.0.1-9:443", "a.test:443,444", "b.test:443"]}]"#;
+        found.read(ranges.as_bytes(), None).unwrap();
+        assert_eq!((found.targets.len(), found.refused.len()), (1, 3), "{:?}", found.refused);
         for text in ["", "{}", "hello", "[1, 2]", "[{\"a\": 1}]", "{\"a\""] {
             check(text, Err(Reason::UnsupportedFormat));
         }

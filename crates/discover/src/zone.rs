@@ -42,7 +42,7 @@ pub(crate) const KIND: SourceKind = SourceKind {
     words: &["zone"],
     doc: "zones of the DNS by transfer or file: their signatures and CAA records, and all hosts in them",
     every: 6 * 3600,
-    outside: None,
+    outside: Some("the servers of a zone that is transferred; the system's resolver, for its hosts"),
     keys: &["zones", "tsig"],
     build: |order| Ok(Box::new(Zones::new(&order)?)),
 };

@@ -51,11 +51,8 @@ fn judge_part(
         Err(error) if error.trouble == Trouble::Other => match due.as_slice() {
             [one] => {
                 refused(&one.subject, &error);
-                let holds_until = Some(judgment.at.plus(REFUSED));
-                let due = one.clone();
-                let nothing =
-                    Judged { due, findings: Vec::new(), holds_until, owner: None, roles: Vec::new() };
-                store.judged(&[nothing], judgment.at)
+                store.put_off(one, judgment.at.plus(REFUSED))?;
+                Ok(FindingChanges::default())
             }
             many => {
                 let (left, right) = many.split_at(many.len() / 2);

@@ -21,11 +21,12 @@ use notafter_core::UnixTime;
 use notafter_core::alert::{Delivery, Outgoing};
 use notafter_core::clock::Clock;
 use notafter_core::dossier::{ClockView, OwnerView, SourceView};
-use notafter_core::fault::Fault;
+use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::{Cx, Resume, Sink};
 use notafter_core::subject::SubjectKey;
 use notafter_store::observations::Outcome;
 use notafter_store::prune::Keep;
+use notafter_store::rows::SourceRow;
 use notafter_store::{Store, StoreError};
 
 use crate::digest;
@@ -42,6 +43,8 @@ use crate::status::{PULSE, Status};
 const JUMP: i64 = 300;
 /// After a jump, messages are held for so many seconds.
 const JUMP_HOLD: i64 = 900;
+/// However often the clock is set meanwhile, they are held no longer.
+const JUMPS_HOLD: Duration = Duration::from_secs(3600);
 /// A pass that comes so much later than the one before: the machine slept, or this process stood still.
 const SLEPT: Duration = Duration::from_secs(9 * PULSE.as_secs());
 /// After a start or a jump a source has so many seconds before it counts as stale.
@@ -136,6 +139,8 @@ pub struct Engine {
     instance: String,
     log: Log,
     schedule: Schedule,
+    /// A new configuration that the memory has not taken yet.
+    coming: Option<Arc<Setup>>,
     running: BTreeMap<String, Running>,
     delivering: HashSet<String>,
     /// Sent, or not, and not yet noted: the memory must take these before anything else is sent.
@@ -148,6 +153,10 @@ pub struct Engine {
     renewals: renewals::Renewals,
     clocks: Option<(UnixTime, Duration)>,
     jump: Option<ClockView<'static>>,
+    /// When, since the machine was started, the jumps began that have held the messages since.
+    jumping: Option<Duration>,
+    /// A clock that ran ahead was set back, and what it led to still stands.
+    misled: bool,
     /// After a sleep: the sources that look before anybody is told anything, and until when they may.
     awaited: (BTreeSet<String>, UnixTime),
     /// It was waited for, and nobody was told since: another sleep puts nothing off.
@@ -188,6 +197,9 @@ impl Engine {
         store.set_patience(PATIENCE);
         let schedule = Schedule::open(&store, &setup, now)?;
         judged_by(&store, &setup)?;
+        // A source that succeeded in the future: the clock ran ahead when this last ran, and was set back since.
+        let ahead = |row: &SourceRow| row.last_success.is_some_and(|at| at > now.plus(JUMP));
+        let misled = store.sources()?.iter().any(ahead);
         let handle = Arc::new(Handle { store, status, clock, setup: RwLock::new(Arc::new(setup)), events });
         let engine = Self {
             handle: Arc::clone(&handle),
@@ -198,6 +210,7 @@ impl Engine {
             instance,
             log,
             schedule,
+            coming: None,
             running: BTreeMap::new(),
             delivering: HashSet::new(),
             noting: VecDeque::new(),
@@ -207,6 +220,8 @@ impl Engine {
             renewals: renewals::Renewals::default(),
             clocks: None,
             jump: None,
+            jumping: None,
+            misled,
             awaited: (BTreeSet::new(), now),
             owes: false,
             deed: 0,
@@ -271,21 +286,8 @@ impl Engine {
             }
             Event::Scan(source) => self.schedule.now(&source, now),
             Event::Reload(setup) => {
-                let done = judged_by(&self.handle.store, &setup)
-                    .and_then(|()| Schedule::open(&self.handle.store, &setup, now));
-                match done {
-                    Ok(schedule) => {
-                        self.schedule = schedule;
-                        let setup: Arc<Setup> = Arc::from(setup);
-                        *self.handle.setup.write().unwrap_or_else(|p| p.into_inner()) = Arc::clone(&setup);
-                        // What was refused may have been refused because of what was changed now.
-                        if let Err(error) = self.desk.again(&self.handle.store, &setup, None, now) {
-                            self.handle.status.trouble(&error);
-                        }
-                        (self.decide_at, self.own_at, self.crowds_at) = (now, now, now);
-                    }
-                    Err(error) => self.handle.status.trouble(&error),
-                }
+                self.coming = Some(Arc::from(setup));
+                self.take_up(now);
             }
             Event::Ended(name) => {
                 self.running.remove(&name);
@@ -312,10 +314,33 @@ impl Engine {
         true
     }
 
+    /// Works by the configuration that has come, as soon as the memory can be told of it. `false`: it waits.
+    fn take_up(&mut self, now: UnixTime) -> bool {
+        let Some(setup) = self.coming.clone() else { return true };
+        let done = judged_by(&self.handle.store, &setup)
+            .and_then(|()| Schedule::open(&self.handle.store, &setup, now));
+        match done {
+            Ok(schedule) => {
+                (self.schedule, self.coming) = (schedule, None);
+                *self.handle.setup.write().unwrap_or_else(|p| p.into_inner()) = Arc::clone(&setup);
+                // What was refused may have been refused because of what was changed now.
+                if let Err(error) = self.desk.again(&self.handle.store, &setup, None, now) {
+                    self.handle.status.trouble(&error);
+                }
+                (self.decide_at, self.own_at, self.crowds_at) = (now, now, now);
+                true
+            }
+            Err(error) => {
+                self.handle.status.trouble(&error);
+                false
+            }
+        }
+    }
+
     /// Does everything that is due now. Returns when the next thing is.
     pub fn pass(&mut self) -> Option<UnixTime> {
         let now = self.handle.clock.now();
-        let mut well = self.watch_clock(now);
+        let mut well = self.watch_clock(now) & self.take_up(now);
         for running in self.running.values() {
             running.recorder.tick();
         }
@@ -415,7 +440,12 @@ impl Engine {
             }
             let jumped = (now.0 - then.0) - counted;
             if jumped.abs() > JUMP {
-                let held_until = now.plus(JUMP_HOLD);
+                // A clock that is set again and again must not silence us: only so long, and then we speak all the same.
+                let held = self.jump.is_some_and(|j| then < j.held_until.plus(JUMP_HOLD));
+                let since = *self.jumping.filter(|_| held).get_or_insert(boot);
+                self.jumping = Some(since);
+                let hold = if boot.saturating_sub(since) < JUMPS_HOLD { JUMP_HOLD } else { 0 };
+                let held_until = now.plus(hold);
                 self.jump = Some(ClockView { peers: &[], jumped, at: now, held_until });
                 (self.log)(&format!(
                     "the clock was set by {jumped} seconds; messages are held until {held_until}"
@@ -425,9 +455,13 @@ impl Engine {
                 self.prune_at = now.plus(PRUNE_EVERY);
                 self.decide_at = held_until;
                 self.grace = now.plus(GRACE);
-                if jumped < 0
-                    && let Err(error) = self.unlearn(now)
-                {
+                self.misled |= jumped < 0;
+            }
+        }
+        if self.misled {
+            match self.unlearn(now) {
+                Ok(()) => self.misled = false,
+                Err(error) => {
                     well = false;
                     self.handle.status.trouble(&error);
                 }
@@ -448,7 +482,8 @@ impl Engine {
         let store = &self.handle.store;
         store.all_due()?;
         for mut message in store.outgoing(None, 1000)? {
-            if message.delivery == Delivery::Pending && message.next > now.plus(WAIT_MOST) {
+            let waits = matches!(message.delivery, Delivery::Pending | Delivery::Late);
+            if waits && message.next > now.plus(WAIT_MOST) {
                 message.next = now;
                 message.created = message.created.min(now);
                 store.delivered(&message, &[])?;
@@ -678,12 +713,15 @@ impl Engine {
             let channel = setup.channels.get(&message.notifier).cloned();
             let cx = Cx::new(Arc::clone(&self.handle.clock), Arc::clone(&self.vantage));
             self.runtime.spawn(async move {
+                let (to, notice) = (message.to.clone(), message.notice.clone());
                 let result = match channel {
                     Some(channel) => {
-                        channel.notifier.notify(&cx, message.to.as_deref(), &message.notice).await
+                        let telling =
+                            async move { channel.notifier.notify(&cx, to.as_deref(), &notice).await };
+                        guarded(telling).await
                     }
                     None => Err(Fault::new(
-                        notafter_core::fault::FaultKind::Invalid,
+                        FaultKind::Invalid,
                         format!("no notifier is called {} any more", message.notifier),
                     )),
                 };
@@ -746,9 +784,24 @@ impl Engine {
         let cx = Cx::new(Arc::clone(&self.handle.clock), Arc::clone(&self.vantage));
         let events = self.handle.events.clone();
         self.runtime.spawn(async move {
-            let _ = events.send(Event::Beaten(pulse.beat(&cx).await));
+            let beaten = guarded(async move { pulse.beat(&cx).await }).await;
+            let _ = events.send(Event::Beaten(beaten));
         });
         Some(self.beat_at)
+    }
+}
+
+/// A task of its own, so that a defect in a channel is that channel's trouble and is answered like any other.
+async fn guarded(work: impl Future<Output = Result<(), Fault>> + Send + 'static) -> Result<(), Fault> {
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(work);
+    match tasks.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) if error.is_panic() => {
+            let said = format!("a defect in this channel: {}", panic_text(&*error.into_panic()));
+            Err(Fault::new(FaultKind::Invalid, said))
+        }
+        _ => Err(Fault::new(FaultKind::Invalid, "it was stopped")),
     }
 }
 

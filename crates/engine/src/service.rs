@@ -23,6 +23,23 @@ const PLACES_MAX: usize = 500;
 /// So many critical findings of one certificate are read; with more, all its places are bad.
 const CRITICAL_MAX: usize = 200;
 
+/// Where a server name is looked for, besides wherever a certificate of it was seen: it may never have shown one.
+const USUAL: &[(&str, u16)] = &[
+    ("tls", 443),
+    ("tls", 465),
+    ("tls", 636),
+    ("tls", 853),
+    ("tls", 993),
+    ("tls", 995),
+    ("tls", 8443),
+    ("smtp", 25),
+    ("smtp", 587),
+    ("imap", 143),
+    ("pop3", 110),
+    ("ldap", 389),
+    ("postgres", 5432),
+];
+
 /// How a service or one of its places is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Health {
@@ -98,12 +115,13 @@ fn state(
     let mut places: Vec<PlaceState> = Vec::new();
     let mut known: HashSet<Location> = HashSet::new();
     let mut missing = Vec::new();
+    let mut blind = Vec::new();
     for term in &service.places {
         let query = Query { terms: vec![term.clone()] };
         let mut shows = false;
         let mut bad = BadPlaces::default();
         let mut failed = None;
-        store.each_placement(&query, now, &mut |asset, placement| {
+        let mut show = |asset: &AssetRow, placement: &PlacementRow| {
             let leads = matches!(placement.role, Role::Leaf | Role::Client | Role::Signer);
             if !leads || asset.superseded {
                 return true;
@@ -122,13 +140,36 @@ fn state(
             let history = history(setup, sources, &placement.source, now);
             places.push(place_state(asset, placement, critical, history, now));
             places.len() < 100 * PLACES_MAX
-        })?;
+        };
+        // Who asks for the name sees what is there, whether it is for that name or not.
+        if let (Test::Name(pattern), false) = (&term.test, term.not) {
+            let at = store.at_name(pattern, USUAL)?;
+            for (asset, placement) in &at.shown {
+                // One that is superseded and served all the same is what people get.
+                let served = AssetRow { superseded: false, ..asset.clone() };
+                show(&served, placement);
+            }
+            blind.extend(at.blind);
+        }
+        store.each_placement(&query, now, &mut show)?;
         if let Some(error) = failed {
             return Err(error);
         }
         // The terms are a union: one that adds nothing must not hide behind the others.
         if !shows && places.len() < 100 * PLACES_MAX {
             missing.push(format!("{term} {}", why_missing(store, term, now)?));
+        }
+    }
+    for (location, since) in blind {
+        if known.insert(location.clone()) {
+            places.push(PlaceState {
+                title: location.sni().unwrap_or_default().to_owned(),
+                location: location.to_string(),
+                health: Health::Unknown,
+                why: "has not answered yet".to_owned(),
+                last_seen: since,
+                not_after: None,
+            });
         }
     }
     places.sort_by(|a, b| b.health.cmp(&a.health).then_with(|| a.location.cmp(&b.location)));

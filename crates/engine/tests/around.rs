@@ -309,7 +309,7 @@ fn where_a_client_may_sign_in_is_told_wherever_that_is() {
     world.asks("tls://192.0.2.8:443", &["CN=somebody else"]);
     world.asks("tls://192.0.2.9:8443?sni=any.test", &[]);
     let found = advised(&world);
-    let hint = found.iter().find(|(what, _)| what.contains("expires-soon") && what.contains("client.pem"));
+    let hint = found.iter().find(|(what, _)| what.contains("client-certificate-expires"));
     let hint = &hint.unwrap_or_else(|| panic!("{found:?}")).1;
     assert!(hint.contains("tls://192.0.2.7:443") && !hint.contains("192.0.2.8"), "{hint}");
 }

@@ -169,6 +169,38 @@ fn a_clock_set_by_sixty_days_rings_for_nobody_but_itself() {
 }
 
 #[test]
+fn a_clock_that_is_set_again_and_again_silences_nobody() {
+    let mut company = Company::new();
+    lock(&company.world).install("a.web.test", START.plus(-80 * DAY), 90);
+    // Two time services fight over it, every five minutes, for three hours.
+    for n in 0..36 {
+        company.clock.advance(Duration::from_secs(300));
+        let now = company.clock.now();
+        company.clock.set(now.plus(if n % 2 == 0 { 400 } else { -400 }));
+        company.engine.pass();
+        company.engine.settle();
+        if n < 10 {
+            assert!(company.told().is_empty(), "{n}: held at first");
+        }
+    }
+    assert_eq!(company.days("web", Event::Alert, "a.web.test"), [0], "{:?}", company.told());
+}
+
+#[test]
+fn a_channel_with_a_defect_is_a_channel_that_failed() {
+    let mut company = Company::new();
+    lock(&company.world).install("a.web.test", START.plus(-80 * DAY), 90);
+    company.post.0.lock().expect("the post").1 = Mail::Breaks;
+    company.live(24, |_, _| {});
+    let mut open = Vec::new();
+    company.handle.store.each_tellable(&mut |row| open.push(row.kind)).expect("findings");
+    assert!(open.contains(&notafter_core::finding::Kind::AlertUndelivered), "{open:?}");
+    company.post.0.lock().expect("the post").1 = Mail::Up;
+    company.live(48, |_, _| {});
+    assert!(!company.days("web", Event::Alert, "a.web.test").is_empty(), "{:?}", company.told());
+}
+
+#[test]
 fn what_was_told_by_a_wrong_clock_is_taken_back() {
     let mut company = Company::new();
     {

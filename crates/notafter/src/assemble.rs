@@ -389,7 +389,8 @@ pub(crate) fn probe_sources(
     Ok(sources(&[text.to_owned()], &settings, &given, &[])?.all())
 }
 
-fn home(path: PathBuf) -> PathBuf {
+/// A path as a shell would read it: `~` is the home of whoever runs this.
+pub(crate) fn home(path: PathBuf) -> PathBuf {
     match (path.strip_prefix("~"), std::env::var_os("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),
         _ => path,

@@ -407,6 +407,11 @@ pub(crate) struct MetricsTable {
     pub(crate) max_series: Option<usize>,
 }
 
+/// The end of what lasts until then: a day that is named is part of it, an instant is one.
+pub(crate) fn until(text: &str, at: UnixTime) -> UnixTime {
+    if text.len() == 10 { at.plus(DAY) } else { at }
+}
+
 impl Config {
     /// When nobody may change anything. A mistake with where it stands in the text.
     ///
@@ -418,12 +423,10 @@ impl Config {
                 (at, format!("`{text}` is no day: {e}\nhint: write 2026-12-15 or 2026-12-15T08:00:00Z"))
             })
         };
-        // A day that is named includes its end; an instant is one.
-        let after = |text: &str, at: UnixTime| if text.len() == 10 { at.plus(DAY) } else { at };
         let mut out = Calendar::default();
         for table in &self.freeze {
             let (text, at) = (table.from.get_ref(), table.from.span().start);
-            let (from, until) = (day(text, at)?, after(&table.until, day(&table.until, at)?));
+            let (from, until) = (day(text, at)?, until(&table.until, day(&table.until, at)?));
             if until <= from {
                 return Err((at, "freeze: it ends before it begins".to_owned()));
             }
@@ -439,7 +442,10 @@ impl Config {
         }
         for table in &self.absence {
             let (owner, at) = (table.owner.get_ref(), table.owner.span().start);
-            let (from, until) = (day(&table.from, at)?, after(&table.until, day(&table.until, at)?));
+            let (from, until) = (day(&table.from, at)?, until(&table.until, day(&table.until, at)?));
+            if until <= from {
+                return Err((at, format!("absence of {owner}: it ends before it begins")));
+            }
             let why = format!("absence of {owner}");
             out.closed.push(Closed { from, until, why, owner: Some(owner.clone()) });
         }

@@ -1,8 +1,13 @@
 //! What `notafter watch` put on the server's schedule: kept in the memory, beside the configuration file.
 
+use std::path::Path;
+
+use notafter_discover::target::Target;
 use notafter_pki::fingerprint::{hex, sha256};
-use notafter_store::{Store, StoreError};
+use notafter_store::{Store, StoreError, Trouble};
 use serde::{Deserialize, Serialize};
+
+use crate::assemble::home;
 
 /// Where the list is kept.
 const NAME: &str = "watches";
@@ -35,13 +40,30 @@ impl Watch {
     }
 }
 
+/// Targets as the server can look at them, wherever it was started: a path from here is one from the root.
+pub(crate) fn settled(targets: &[String]) -> Vec<String> {
+    let exists = |path: &str| Path::new(path).exists();
+    let settle = |target: &String| match Target::parse(target, exists) {
+        Ok(Target::Path(path)) if !target.starts_with("file://") => {
+            std::path::absolute(home(path)).ok().and_then(|path| path.to_str().map(str::to_owned))
+        }
+        _ => None,
+    };
+    targets.iter().map(|target| settle(target).unwrap_or_else(|| target.clone())).collect()
+}
+
 /// The list, and the version under which it was read.
 ///
 /// # Errors
 /// The store's.
 pub(crate) fn read(store: &Store) -> Result<(Vec<Watch>, i64), StoreError> {
     let Some(kept) = store.kept(NAME)? else { return Ok((Vec::new(), 0)) };
-    Ok((serde_json::from_slice(&kept.value).unwrap_or_default(), kept.version))
+    let list = serde_json::from_slice(&kept.value).map_err(|e| StoreError {
+        trouble: Trouble::Other,
+        context: format!("the list of what is watched cannot be read: {e}"),
+        hint: Some("it was written by a later version: use that one".into()),
+    })?;
+    Ok((list, kept.version))
 }
 
 /// Changes the list; again when somebody else did at the same time.

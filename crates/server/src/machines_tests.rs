@@ -356,13 +356,60 @@ async fn a_service_is_good_only_when_all_of_it_was_seen_good() {
     // The terms are a union: one that shows nothing must not hide behind one that does.
     let good = of(&["file:///srv/tls/ok.pem"]);
     assert!(good.places.iter().any(|p| p.health == Health::Good));
-    let half = of(&["name:b.example.com", "name:never-seen.example.com"]);
+    let half = of(&["name:c.example.com", "name:never-seen.example.com"]);
     assert_eq!(
         half.missing,
-        ["name:b.example.com was never seen", "name:never-seen.example.com was never seen"]
+        ["name:c.example.com was never seen", "name:never-seen.example.com was never seen"]
     );
     assert_eq!((half.health, half.count), (Health::Unknown, 0));
     let half = of(&["name:*.example.com", "name:never-seen.example.com"]);
     assert_eq!(half.missing, ["name:never-seen.example.com was never seen"]);
     assert!(half.count > 0 && half.health >= Health::Unknown, "{half:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_what_its_name_shows_whoever_it_is_for() {
+    use notafter_core::query::Query;
+    use notafter_engine::service::{Health, ServiceState, states};
+    use notafter_store::observations::Outcome;
+    let mut bench = Bench::build(settings(10), None, TrustStores::default());
+    let store = Arc::clone(&bench.handle.store);
+    let of = |term: &str| -> ServiceState {
+        let mut setup = crate::workbench::setup(TrustStores::default());
+        setup.services[0].places = Query::parse(term).unwrap().terms;
+        states(&store, &setup, NOW).unwrap().remove(0)
+    };
+    let look = |looked: Vec<Observation>| {
+        let mut run = store.begin("office", "bench", NOW).unwrap();
+        store.record(&mut run, &inventory(looked)).unwrap();
+        let outcome = Outcome { scan: Scan::default(), complete: true, fault: None, next: None };
+        store.finish(run, &outcome, NOW).unwrap();
+    };
+    let login = certificate("login.test", &["login.test"], 60);
+    let wildcard = certificate("*.wild.test", &["*.wild.test"], 60);
+    let (first, second) = ("tls://10.1.0.1:9443?sni=login.test", "tls://10.1.0.2:443?sni=login.test");
+    let copy = || seen("file:///srv/tls/login.pem", Arc::clone(&login));
+    look(vec![
+        seen(first, Arc::clone(&login)),
+        copy(),
+        seen("tls://10.1.0.3:443?sni=a.wild.test", Arc::clone(&wildcard)),
+    ]);
+    bench.pass();
+    assert_eq!(of("name:login.test").count, 2);
+    // Behind a wildcard it is seen as well.
+    let behind = of("name:a.wild.test");
+    assert_eq!((behind.count, behind.missing.len()), (1, 0), "{behind:?}");
+    // Its server begins to show another one; its own certificate lies in a file all the same. A second server of the
+    // name has never answered.
+    look(vec![
+        seen(first, certificate("default.test", &["default.test"], 60)),
+        copy(),
+        failed(second, Reason::Timeout),
+    ]);
+    bench.pass();
+    let now = of("name:login.test");
+    let at = |place: &str| now.places.iter().find(|p| p.location == place).map(|p| p.health);
+    assert_eq!(at(first), Some(Health::Bad), "{now:?}");
+    assert_eq!(at(second), Some(Health::Unknown), "{now:?}");
+    assert_eq!(now.health, Health::Bad);
 }

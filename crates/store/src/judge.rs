@@ -191,6 +191,14 @@ impl Store {
         Ok(Part { inventory, due, hands })
     }
 
+    /// A verdict could not be had: the subject is judged again at that time, and nothing that was found of it is over.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn put_off(&self, due: &Due, until: UnixTime) -> Result<(), StoreError> {
+        self.db.write(|c| verdict::put_off(c, due, until))
+    }
+
     /// Keeps verdicts: findings open, change and resolve; owners and next instants are noted. One transaction.
     ///
     /// A finding may come from several subjects: it is resolved when the last of them no longer gives it.

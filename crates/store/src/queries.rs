@@ -3,6 +3,7 @@
 pub(crate) mod fetch;
 mod filter;
 pub(crate) mod known;
+mod named;
 pub(crate) mod own;
 
 use notafter_core::UnixTime;
@@ -18,6 +19,7 @@ use crate::read::key32;
 use crate::rows::{AssetRow, AssetWhole, BlindRow, PlaceWhole, SourceRow, Totals};
 use crate::{Store, StoreError, texts};
 use filter::{Compiler, Filter};
+pub use named::AtName;
 
 /// So many placements of one asset or place are given.
 const PLACEMENTS_MAX: usize = 500;

@@ -84,6 +84,8 @@ struct State {
     /// `server` lines, and `default-server` lines, which each `server` line behind one begins with.
     servers: Vec<(Vec<String>, At)>,
     defaults: Vec<String>,
+    /// The same from the last section of defaults.
+    inherited: Vec<String>,
     section: usize,
     kind: String,
     /// The name and the folders of the `crt-store` section that is being read.
@@ -194,9 +196,11 @@ impl State {
         if SECTIONS.contains(&first) {
             self.section += 1;
             first.clone_into(&mut self.kind);
-            if first != "listen" && first != "backend" || self.kind == "defaults" {
-                self.defaults.clear();
+            // What `defaults` say of servers holds in the sections after them; what a section says, in that one.
+            if first == "defaults" {
+                self.inherited.clear();
             }
+            self.defaults.clone_from(&self.inherited);
             self.store = (second.to_owned(), HashMap::new());
             return;
         }
@@ -236,7 +240,9 @@ impl State {
                 }
             }
             (_, "ssl-f-use") => self.uses.push((self.section, words, at)),
-            (_, "default-server") => self.defaults = words[1..].to_vec(),
+            // The first of a word is what holds: what is said later stands in front.
+            ("defaults", "default-server") => drop(self.inherited.splice(0..0, words.into_iter().skip(1))),
+            (_, "default-server") => drop(self.defaults.splice(0..0, words.into_iter().skip(1))),
             (_, "server" | "server-template" | "peer") => {
                 let mut all = words;
                 all.extend(self.defaults.iter().cloned());
@@ -524,6 +530,17 @@ mod tests {
                 "cas /etc/up.pem peers @12",
                 "client /etc/me.pem @12",
             ],
+        );
+    }
+
+    #[test]
+    fn what_servers_inherit() {
+        let main = "defaults\n default-server ca-file /up.pem\nfrontend f\n bind :1\nbackend a\n default-server crt /a.pem ca-file /own.pem\n \
+                    server s 10.0.0.1:443 ssl\nbackend b\n server s 10.0.0.2:443 ssl\ndefaults\nbackend c\n server s 10.0.0.3:443 ssl\n";
+        check(
+            "haproxy",
+            &[("/h.cfg", main)],
+            &["cas /own.pem peers @7", "cas /up.pem peers @9", "client /a.pem @7"],
         );
     }
 

@@ -91,6 +91,19 @@ pub fn question(base: &str, domain: &str) -> Vec<String> {
     vec![ask(&format!("%25.{domain}")), ask(domain)]
 }
 
+/// What is asked after this answer, where a service gives a page at a time: what came after its last one. `None`: that
+/// was all.
+pub fn after(url: &str, list: &[Listed]) -> Option<String> {
+    let (base, query) = url.split_once('?').filter(|(base, _)| base.ends_with("/issuances"))?;
+    let last = list.last()?.id.as_deref().filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))?;
+    let (query, before) = match query.split_once("&after=") {
+        Some((query, before)) => (query, Some(before)),
+        None => (query, None),
+    };
+    // One that begins with the same again gives no pages.
+    (before != Some(last)).then(|| format!("{base}?{query}&after={last}"))
+}
+
 /// Where crt.sh has the certificate of this number.
 pub fn certificate(base: &str, id: &str) -> String {
     format!("{}/?d={id}", base.trim_end_matches('/'))
@@ -128,6 +141,21 @@ mod tests {
             assert_eq!(date(text).map(|t| t.to_string()), Some(format!("{text}Z")));
         }
         assert_eq!(date("2024-13-01T00:00:00"), None);
+    }
+
+    #[test]
+    fn one_page_after_the_other() {
+        let list = |text: &str| read(text.as_bytes()).unwrap();
+        let first = &question("https://api.test/v1/issuances", "a.test")[0];
+        let page = list(r#"[{"id": "7", "dns_names": ["a.test"]}, {"id": "42", "dns_names": ["b.a.test"]}]"#);
+        let second = after(first, &page).unwrap();
+        assert_eq!(second, format!("{first}&after=42"));
+        assert_eq!(after(&second, &page), None, "the same once more");
+        let other = list(r#"[{"id": "43", "dns_names": ["a.test"]}]"#);
+        assert_eq!(after(&second, &other), Some(format!("{first}&after=43")));
+        assert_eq!(after(&second, &[]), None);
+        assert_eq!(after(first, &list(r#"[{"id": "7&x=1", "dns_names": []}]"#)), None, "no number of theirs");
+        assert_eq!(after("https://crt.test/?q=a.test", &page), None, "all at once");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) enum Mail {
     Down,
     /// It refuses everything, for good.
     Refuses,
+    /// A defect of ours.
+    Breaks,
 }
 /// What was carried and when, and how the mail server is.
 pub(crate) type Carried = (Vec<(UnixTime, Notice)>, Mail);
@@ -133,6 +135,10 @@ impl Notifier for Post {
             let mut post = self.0.lock().expect("the post");
             match post.1 {
                 Mail::Up => {}
+                Mail::Breaks => {
+                    drop(post);
+                    panic!("not made for this");
+                }
                 Mail::Down => {
                     return Err(Fault::new(FaultKind::Unreachable, "the mail server does not answer"));
                 }

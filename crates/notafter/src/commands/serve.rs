@@ -191,10 +191,13 @@ impl Keeper {
         let mut tick = tokio::time::interval(LOOK);
         // The memory may be a database that does not answer: it is asked elsewhere, so that signals are heard meanwhile.
         let mut looking: Option<tokio::task::JoinHandle<Option<i64>>> = None;
-        let mut loading: Option<tokio::task::JoinHandle<()>> = None;
+        let mut loading: Option<tokio::task::JoinHandle<bool>> = None;
         let mut reload = false;
         loop {
-            if reload && loading.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+            if let Some(loaded) = loading.take_if(|loading| loading.is_finished()) {
+                reload |= matches!(loaded.await, Ok(false));
+            }
+            if reload && loading.is_none() {
                 let keeper = Arc::clone(&self);
                 (loading, reload) = (Some(tokio::task::spawn_blocking(move || keeper.reload())), false);
             }
@@ -231,13 +234,23 @@ impl Keeper {
         End::Done
     }
 
-    /// Reads the configuration anew. A mistake in it changes nothing, and is said.
-    fn reload(&self) {
+    /// Reads the configuration anew. A mistake in it changes nothing, and is said. `false`: it is to be tried again.
+    fn reload(&self) -> bool {
         let sheet = match assemble::read_sheet(self.global.config.as_deref()) {
             Ok(sheet) => sheet,
-            Err(wrong) => return print::error(&wrong.message, wrong.hint.as_deref()),
+            Err(wrong) => {
+                print::error(&wrong.message, wrong.hint.as_deref());
+                return true;
+            }
         };
-        let (watched, _) = watches::read(&self.store).unwrap_or_default();
+        let watched = match watches::read(&self.store) {
+            Ok((watched, _)) => watched,
+            Err(error) => {
+                let what = format!("the configuration is not loaded yet, and is tried again: {error}");
+                print::error(&what, error.hint.as_deref());
+                return false;
+            }
+        };
         let with = (&self.data, &self.store);
         match keeping::setup(&sheet, &watched, with) {
             Ok(setup) => {
@@ -245,7 +258,8 @@ impl Keeper {
                     Ok(keys) => keys,
                     Err(wrong) => {
                         let what = "the configuration is wrong and is not used";
-                        return print::error(&format!("{what}: {wrong}"), None);
+                        print::error(&format!("{what}: {wrong}"), None);
+                        return true;
                     }
                 };
                 let rest = if waiting.is_empty() {
@@ -260,6 +274,7 @@ impl Keeper {
             }
             Err(wrong) => print::error(&format!("the configuration is wrong and is not used: {wrong}"), None),
         }
+        true
     }
 
     /// What the new configuration has otherwise and this process cannot take up.

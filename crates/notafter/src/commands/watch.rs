@@ -25,13 +25,13 @@ pub(crate) fn run(global: &Global, args: WatchArgs) -> Result<End, Usage> {
         return list(global, &sheet, &data, now);
     }
     if args.stop {
-        return stop(&data, &args.targets, now);
+        return stop(&data, &watches::settled(&args.targets), now);
     }
     let every = args.every.as_deref().map_or(Some(3600), span).filter(|s| *s >= 10).ok_or_else(|| {
         Usage::new(format!("`{}` is no interval", args.every.as_deref().unwrap_or_default()))
             .hint("write 5m, 1h or 1d; 10s is the least")
     })?;
-    let watch = Watch { targets: args.targets.clone(), every, notify: args.notify.clone() };
+    let watch = Watch { targets: watches::settled(&args.targets), every, notify: args.notify.clone() };
     // A mistake is said now, not by the server later.
     let setup = checked(&sheet, std::slice::from_ref(&watch))?;
     let store = data.open(now)?;

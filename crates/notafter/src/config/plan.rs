@@ -2,8 +2,7 @@
 //! sources and notifiers built. Every mistake is explained with its line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use notafter_act::notifiers::{self, BuildCx};
@@ -23,12 +22,16 @@ use notafter_pki::fingerprint::{hex, sha256};
 use notafter_pki::time::DAY;
 use toml::Spanned;
 
-use super::{Config, NotifierTable, SourceTable, human, line_of};
+use super::{Config, NotifierTable, SourceTable, human, line_of, until};
 use crate::assemble::{self, Tables};
 use crate::cli::Look;
 use crate::moment;
 use crate::prober::Coverage;
 use crate::watches::Watch;
+
+mod theirs;
+
+use theirs::theirs;
 
 /// The owner that is made up where the file names no default one.
 pub(crate) const LAST_RESORT: &str = "operator";
@@ -108,10 +111,22 @@ impl Sheet {
         let mut sources = self.sources()?;
         sources.extend(self.planned_entries()?);
         let (mut owners, mut people, last_resort) = self.owners(&channels)?;
+        let unreached = people.get(&last_resort).is_none_or(|person| person.notify.is_empty());
         for watch in watches {
             sources.push(self.watched(watch)?);
             if let Some(notify) = &watch.notify {
                 let (owner, person) = self.watch_owner(watch, notify)?;
+                // That watching has stopped is nobody's but the owner of last resort's: who else would hear of it?
+                if let Some(last) = people.get_mut(&last_resort).filter(|_| unreached) {
+                    last.notify.extend(
+                        person
+                            .notify
+                            .iter()
+                            .filter(|to| !last.notify.contains(to))
+                            .cloned()
+                            .collect::<Vec<_>>(),
+                    );
+                }
                 people.insert(owner.name.clone(), person);
                 owners.insert(0, owner);
             }
@@ -126,7 +141,7 @@ impl Sheet {
                 moment::parse_at(text, UnixTime(0))
                     .map_err(|e| self.wrong(Some(at), format!("absence of {name}: {e}")))
             };
-            person.absences.push((day(&absence.from)?, day(&absence.until)?));
+            person.absences.push((day(&absence.from)?, until(&absence.until, day(&absence.until)?)));
         }
         for table in &config.manual {
             if let Some(name) = table.owner.as_ref().filter(|name| !people.contains_key(*name)) {
@@ -313,7 +328,10 @@ impl Sheet {
                 // is called so already is that one, by the channels of their own.
                 let person: &mut Person = people.entry(LAST_RESORT.to_owned()).or_default();
                 if person.notify.is_empty() {
-                    person.notify = channels.keys().map(|name| (name.clone(), None)).collect();
+                    // One that cannot do without an address reaches nobody by itself.
+                    let reaches = |name: &&String| self.address(name).is_ok();
+                    person.notify =
+                        channels.keys().filter(reaches).map(|name| (name.clone(), None)).collect();
                 }
                 LAST_RESORT.to_owned()
             }
@@ -527,7 +545,13 @@ impl Sheet {
 
     fn watch_owner(&self, watch: &Watch, notify: &str) -> Result<(Owner, Person), String> {
         let name = format!("watch {notify}");
-        let matches = watch.targets.iter().filter_map(|t| target_match(t)).collect();
+        let matches: Vec<Match> = watch.targets.iter().flat_map(|t| theirs(t)).collect();
+        if matches.is_empty() {
+            let what = format!("--notify: it cannot be told what belongs to `{}`", watch.targets.join(" "));
+            return Err(format!(
+                "{what}\nhint: make it a [[source]], and an [[owner]] with a match of its own"
+            ));
+        }
         let address = self.address(notify).map_err(|e| format!("--notify: {e}"))?;
         let person = Person { notify: vec![address], ..Person::default() };
         Ok((Owner { name, matches, default: false, needs_days: None }, person))
@@ -640,32 +664,6 @@ fn setting(message: &str) -> String {
 
 fn folder(path: &str) -> String {
     if path.starts_with(['/', '.', '~']) { path.to_owned() } else { format!("./{path}") }
-}
-
-/// What belongs to somebody who watches a target: the name, the network, the folder.
-fn target_match(target: &str) -> Option<Match> {
-    if target.starts_with(['/', '.', '~']) {
-        let path = std::path::absolute(Path::new(target)).ok()?;
-        return Match::parse(&format!("path:{}/**", path.display())).ok();
-    }
-    let bare = target.split_once("://").map_or(target, |(_, rest)| rest);
-    let bare = bare.split(['?', '#']).next()?;
-    if let Some((network, _)) = bare.split_once(':').filter(|(n, _)| n.contains('/'))
-        && let Ok(matched) = Match::parse(&format!("location:{network}"))
-    {
-        return Some(matched);
-    }
-    if let Ok(matched @ Match::Network(..)) = Match::parse(&format!("location:{bare}")) {
-        return Some(matched);
-    }
-    if let Ok(Match::Network(ip, length)) = Match::parse(&format!("location:{}", bare.split('/').next()?)) {
-        return Some(Match::Network(ip, length));
-    }
-    if let Ok(address) = bare.split('/').next()?.parse::<SocketAddr>() {
-        return Match::parse(&format!("location:{}", address.ip())).ok();
-    }
-    let host = bare.split(['/', ':']).next()?;
-    Match::parse(&format!("name:{host}")).ok()
 }
 
 /// The settings of a notifier's kind, as its builder wants them.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use notafter_core::UnixTime;
 use notafter_core::subject::SubjectKey;
 
-use super::{FindingChanges, Judged};
+use super::{Due, FindingChanges, Judged};
 use crate::db::{Conn, Result, Row, Value, args};
 use crate::observations::intern::word;
 use crate::places::{hash48, key16};
@@ -99,6 +99,24 @@ fn add(known: &mut FindingJson, more: FindingJson) {
 /// When to judge again. A verdict under an old token leaves the subject due.
 fn next(one: &Judged) -> Option<i64> {
     one.holds_until.map(|t| t.0.max(0))
+}
+
+/// Nothing was found out about it: what was found before stands, and it is tried again then.
+pub(super) fn put_off(c: &mut Conn<'_>, due: &Due, until: UnixTime) -> Result<()> {
+    match &due.subject {
+        SubjectKey::Asset(id) => {
+            let (fp8, fp24) = split(id);
+            c.execute(
+                "UPDATE asset SET judge_at = $4 WHERE fp8 = $1 AND fp24 = $2 AND judge_at = $3",
+                args![fp8, fp24, due.token, until],
+            )
+        }
+        subject => c.execute(
+            "UPDATE subject_due SET judge_at = $3 WHERE key = $1 AND judge_at = $2",
+            args![&key16(&subject.to_string()), due.token, until],
+        ),
+    }
+    .map(|_| ())
 }
 
 fn subject_row(c: &mut Conn<'_>, subject: &str, one: &Judged) -> Result<()> {

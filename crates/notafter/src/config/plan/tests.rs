@@ -106,24 +106,29 @@ fn whoever_listens_to_the_world_needs_https() {
 
 #[test]
 fn what_is_watched_is_the_watchers() {
-    for (target, location, names, theirs) in [
+    for (target, location, names, is_theirs) in [
         ("a.test", "tls://127.0.0.1:443?sni=a.test", vec!["a.test"], true),
         ("a.test:8443", "tls://127.0.0.1:8443?sni=a.test", vec![], true),
         ("10.0.0.0/24:443", "tls://10.0.0.9:443", vec![], true),
         ("10.0.0.0/24", "tls://10.0.1.9:443", vec![], false),
         ("smtp://10.0.0.9:25", "smtp://10.0.0.9:25", vec![], true),
         ("/etc/ssl", "file:///etc/ssl/a/b.pem#1", vec![], true),
+        ("/srv/api.p12", "file:///srv/api.p12#1", vec![], true),
+        ("/srv/api.p12", "file:///srv/api.p12.old", vec![], false),
+        ("10.0.0.3-10.0.0.50:1-1024", "tls://10.0.0.50:443", vec![], true),
+        ("10.0.0.3-10.0.0.50:1-1024", "tls://10.0.0.51:443", vec![], false),
+        ("10.0.0.3-50", "tls://10.0.0.2:443", vec![], false),
+        ("[2001:db8::7]:443", "tls://[2001:db8::7]:443", vec![], true),
+        ("localhost", "tls://127.0.0.1:8443", vec![], true),
+        ("domain:example.com", "file:///x", vec!["example.com"], true),
+        ("ct:example.com", "file:///x", vec!["a.b.example.com"], true),
+        ("zone:example.com@10.0.0.1", "file:///x", vec!["badexample.com"], false),
     ] {
-        let owner = Owner {
-            name: "w".into(),
-            matches: target_match(target).into_iter().collect(),
-            default: false,
-            needs_days: None,
-        };
+        let owner = Owner { name: "w".into(), matches: theirs(target), default: false, needs_days: None };
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let location = notafter_core::location::Location::parse(location).unwrap();
         let found = notafter_core::owner::owner_of(std::slice::from_ref(&owner), &names, &[location]);
-        assert_eq!(found.is_some(), theirs, "{target}");
+        assert_eq!(found.is_some(), is_theirs, "{target}");
     }
 }
 
@@ -181,4 +186,20 @@ fn an_address_is_checked_by_its_channel() {
         assert!(said.contains("line 15: owner `web`: notify: ") && said.contains(says), "{wrong}: {said}");
         assert!(said.lines().count() <= 2, "{said}");
     }
+}
+
+#[test]
+fn whoever_watches_hears_that_watching_stopped() {
+    let mail = "[[notifier]]\nname = 'mail'\nkind = 'email'\nserver = 'x'\nfrom = 'a@b.test'\n";
+    let plan = |text: String, notify: &str| {
+        let config = crate::config::parse(&text).unwrap();
+        let watch = Watch { targets: vec!["a.test".into()], every: 3600, notify: Some(notify.to_owned()) };
+        let mut people = Sheet { file: None, text, config }.mute_setup(&[watch]).unwrap().people;
+        people.remove(LAST_RESORT).unwrap().notify
+    };
+    // A mail server alone reaches nobody: it has no address.
+    let me = vec![("mail".to_owned(), Some("me@b.test".to_owned()))];
+    assert_eq!(plan(mail.to_owned(), "mail:me@b.test"), me);
+    let chat = "[[notifier]]\nname = 'push'\nkind = 'ntfy'\ntopic = 'certs'\n";
+    assert_eq!(plan(format!("{mail}{chat}"), "mail:me@b.test"), [("push".to_owned(), None)]);
 }
