@@ -160,6 +160,21 @@ pub struct AssetView<'a> {
     pub logged: Option<LoggedView<'a>>,
     /// When another one of its line or its names ended while it was in use, the last time.
     pub lapsed: Option<UnixTime>,
+    /// For a certificate: who says that its issuer revoked it.
+    pub revoked: Option<RevokedView<'a>>,
+}
+
+/// What says that a certificate was revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedView<'a> {
+    /// Does a list say it, whose signature is the issuer's? Else it is the response that the endpoint itself staples.
+    pub listed: bool,
+    /// Where that is.
+    pub place: &'a Location,
+    /// Since when.
+    pub since: Option<UnixTime>,
+    /// The reason code by its name (RFC 5280 section 5.3.1).
+    pub reason: Option<String>,
 }
 
 /// What is known of a certificate that a public log has.
@@ -520,6 +535,7 @@ impl<'a> AssetView<'a> {
             caa: Vec::new(),
             logged: None,
             lapsed: None,
+            revoked: None,
         }
     }
 

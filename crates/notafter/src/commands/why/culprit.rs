@@ -115,6 +115,8 @@ fn has_struck(finding: &Finding, at: UnixTime) -> bool {
     match finding.kind {
         Kind::ClockSkew => finding.cause == "peers",
         Kind::DomainHold => true,
+        // It says since when, and that is past.
+        Kind::Revoked => finding.severity == Severity::Critical,
         // Resolvers refuse what does not fit to the anchor that they have.
         Kind::TrustAnchorStale => finding.severity == Severity::Critical,
         Kind::NotYetValid => finding.severity != Severity::Info,
