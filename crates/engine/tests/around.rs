@@ -356,7 +356,7 @@ impl House {
         };
         let params = CertificateRevocationListParams {
             this_update: time(-ago),
-            next_update: time(30),
+            next_update: time(if ago > 30 { 30 - ago } else { 30 }),
             crl_number: SerialNumber::from(100 - ago as u64),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
@@ -452,4 +452,46 @@ fn what_a_server_staples_against_itself_is_revoked() {
     }
     // The other response is about another serial.
     assert_eq!(revoked(judged(&world)), [format!("critical revoked to all at {endpoint}")]);
+}
+
+#[test]
+fn of_what_takes_turns_the_last_one_counts() {
+    let house = House::new();
+    let mut world = World::default();
+    let mut due = |file: &str, list: Seen| world.put(file, list);
+    // Lists that are late: kept beside later ones, and alone.
+    due("/ca/old.crl", house.list(40, &[]));
+    due("/ca/new.crl", house.list(1, &[]));
+    due("/alone/old.crl", house.list(50, &[]));
+    for (file, version, until) in
+        [("/repo/1.root.json", 1, -400), ("/repo/2.root.json", 2, 300), ("/kept/1.root.json", 3, -4)]
+    {
+        let root = Statement::new(StatementKind::SignedMetadata, format!("TUF root {version}"))
+            .dated(None, Some(NOW.plus(until * DAY)))
+            .fact("format", "tuf")
+            .fact("role", "root")
+            .fact("version", version.to_string());
+        world.stated(file, &root, Facts::default());
+    }
+    for (file, print, usage, until) in [
+        ("/etc/apt/keyrings/a.gpg#1", "S1", "sign", 10),
+        ("/etc/apt/keyrings/a.gpg#2", "S2", "sign", 700),
+        ("/etc/apt/keyrings/b.gpg", "S3", "sign", 10),
+    ] {
+        let key = Statement::new(StatementKind::OpenpgpKey, format!("subkey {print}"))
+            .dated(Some(NOW.plus(-300 * DAY)), Some(NOW.plus(until * DAY)))
+            .fact("fingerprint", print)
+            .fact("primary", "P")
+            .fact("usage", usage);
+        world.stated(file, &key, Facts::default());
+    }
+    let found = judged(&world);
+    assert_eq!(
+        found,
+        [
+            "critical crl-expires to all at file:///alone/old.crl",
+            "critical key-expires to all at file:///etc/apt/keyrings/b.gpg",
+            "critical metadata-expires to all at file:///kept/1.root.json",
+        ]
+    );
 }

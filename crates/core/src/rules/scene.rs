@@ -216,6 +216,11 @@ impl Scene {
         self
     }
 
+    /// It is this entry of a file.
+    pub(crate) fn at_entry(self, path: &str, entry: &str, role: Role) -> Self {
+        self.placed(Location::file(path.as_bytes(), entry), role, true)
+    }
+
     /// It lies in this file.
     pub(crate) fn at_file(self, path: &str, role: Role) -> Self {
         self.placed(Location::parse(&format!("file://{path}")).unwrap(), role, true)
