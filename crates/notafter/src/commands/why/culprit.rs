@@ -284,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_revoked_needs_no_date() {
+        let place = "tls://10.0.0.5:443?sni=a.test";
+        let undated = |severity| {
+            Finding { severity, ..finding(Kind::Revoked, 0, place) }
+                .deadline(None)
+                .summary("revoked")
+                .hint("replace it")
+        };
+        let path = OnPath::of(&Inventory::default(), &[], Some("a.test"));
+        for (severity, explains) in [(Severity::Critical, true), (Severity::Warning, false)] {
+            let findings = [undated(severity)];
+            let found = culprit(&findings, &path, Some(&Ok(Vec::new())), (true, None), NOW);
+            assert_eq!(found.dated, explains, "{}", found.text);
+        }
+    }
+
+    #[test]
     fn what_is_still_to_come_explains_nothing() {
         check(&[(Kind::ExpiresSoon, -9)], None);
         check(&[(Kind::ChainExpiresFirst, -9)], None);
