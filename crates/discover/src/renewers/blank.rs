@@ -8,7 +8,7 @@ const BLANK: &str = "…";
 /// Options with one of these in their name are followed by a secret, or by where one lies.
 const SECRET: &[&str] = &["token", "key", "hmac", "secret", "pass", "pwd", "credential"];
 
-/// Options of curl that are followed by a name and a password, or by a header.
+/// Options of curl that are followed by a name and a password, or by a header; so are those for what it sends.
 const CURL: &[&str] = &["-u", "--user", "--proxy-user", "-H", "--header"];
 
 /// The line with the value of every `NAME=value` blanked, that of every option that tells a secret, and names and
@@ -64,7 +64,7 @@ fn is_name(word: &str) -> bool {
 
 fn tells_secret(option: &str) -> bool {
     let lower = option.to_ascii_lowercase();
-    CURL.contains(&option) || SECRET.iter().any(|part| lower.contains(part))
+    CURL.contains(&option) || option.starts_with("--data") || SECRET.iter().any(|part| lower.contains(part))
 }
 
 /// Is this another option rather than a value? An octet string in Base64 may begin with one dash.
@@ -136,6 +136,7 @@ mod tests {
             "lego renew && curl -u a:b https://h.test/?token=z",
             "lego renew && curl -u … https://h.test/?token=…",
         );
+        check("curl --data-raw '{\"k\": 1}' x", "curl --data-raw '…' x");
         check("curl -H \"Authorization: Bearer z\" x", "curl -H \"…\" x");
         check("wget https://me:pw@h.test/x -O -", "wget https://…@h.test/x -O -");
         // What never closes hides the rest.

@@ -48,6 +48,9 @@ struct House {
     issued: Vec<AssetIx>,
 }
 
+/// Lists, each with where it lies, by the name of their issuer.
+type Lists<'i> = BTreeMap<Vec<u8>, Vec<(Cow<'i, [u8]>, &'i Location)>>;
+
 /// Certificates of one CA's name by their serial numbers.
 type BySerial<'c> = HashMap<&'c [u8], Vec<(AssetIx, Certificate<'c>)>>;
 
@@ -105,44 +108,12 @@ fn staples(inventory: &Inventory) -> HashMap<&Location, Vec<AssetIx>> {
 
 fn listed<'i>(inventory: &'i Inventory, places: &[Vec<u32>], at: UnixTime) -> HashMap<AssetIx, Listed<'i>> {
     let mut out = HashMap::new();
-    let mut lists: Vec<(AssetIx, &Location)> = inventory
-        .assets()
-        .filter(|(_, asset)| asset.kind == AssetKind::Crl)
-        .filter_map(|(ix, _)| {
-            let first = *places.get(ix.0 as usize)?.first()?;
-            Some((ix, &inventory.placements().get(first as usize)?.location))
-        })
-        .collect();
+    let lists = lists(inventory, places);
     if lists.is_empty() {
         return out;
     }
-    let begin = |ix: AssetIx| inventory.asset(ix).not_before;
-    lists.sort_by_key(|(ix, _)| std::cmp::Reverse(begin(*ix)));
-    let mut octets = OCTETS_MAX;
-    let mut by_name: BTreeMap<Vec<u8>, Vec<(Cow<'i, [u8]>, &'i Location)>> = BTreeMap::new();
-    for (ix, place) in lists.into_iter().take(LISTS_MAX) {
-        let bytes = inventory.bytes(ix);
-        let Some(left) = octets.checked_sub(bytes.len()) else { continue };
-        let Some(name) = Crl::parse(&bytes).ok().map(|crl| crl.issuer_name().comparison_key()) else {
-            continue;
-        };
-        octets = left;
-        by_name.entry(name).or_default().push((bytes, place));
-    }
-    let mut houses: HashMap<Vec<u8>, House> = HashMap::new();
-    for (ix, _) in inventory.assets().filter(|(_, asset)| asset.kind == AssetKind::Certificate) {
-        let bytes = inventory.bytes(ix);
-        let Ok(certificate) = Certificate::parse(&bytes) else { continue };
-        let (subject, issuer) =
-            (certificate.subject().comparison_key(), certificate.issuer_name().comparison_key());
-        if by_name.contains_key(&subject) && (certificate.is_ca() || certificate.version() < 3) {
-            houses.entry(subject).or_default().issuers.push(ix);
-        }
-        if by_name.contains_key(&issuer) {
-            houses.entry(issuer).or_default().issued.push(ix);
-        }
-    }
-    for (name, lists) in &by_name {
+    let houses = houses(inventory, &lists);
+    for (name, lists) in &lists {
         let Some(house) = houses.get(name) else { continue };
         let issued: Vec<_> = house.issued.iter().map(|ix| (*ix, inventory.bytes(*ix))).collect();
         let mut by_serial: BySerial<'_> = HashMap::new();
@@ -166,6 +137,49 @@ fn listed<'i>(inventory: &'i Inventory, places: &[Vec<u32>], at: UnixTime) -> Ha
                     read(&by_serial, &issuer, &crl, place, &mut out);
                 }
             }
+        }
+    }
+    out
+}
+
+/// The lists that were seen, by the names of their issuers, the latest first.
+fn lists<'i>(inventory: &'i Inventory, places: &[Vec<u32>]) -> Lists<'i> {
+    let mut all: Vec<(AssetIx, &Location)> = inventory
+        .assets()
+        .filter(|(_, asset)| asset.kind == AssetKind::Crl)
+        .filter_map(|(ix, _)| {
+            let first = *places.get(ix.0 as usize)?.first()?;
+            Some((ix, &inventory.placements().get(first as usize)?.location))
+        })
+        .collect();
+    all.sort_by_key(|(ix, _)| std::cmp::Reverse(inventory.asset(*ix).not_before));
+    let mut octets = OCTETS_MAX;
+    let mut out = Lists::new();
+    for (ix, place) in all.into_iter().take(LISTS_MAX) {
+        let bytes = inventory.bytes(ix);
+        let Some(left) = octets.checked_sub(bytes.len()) else { continue };
+        let Some(name) = Crl::parse(&bytes).ok().map(|crl| crl.issuer_name().comparison_key()) else {
+            continue;
+        };
+        octets = left;
+        out.entry(name).or_default().push((bytes, place));
+    }
+    out
+}
+
+/// The certificates of those who have a list, and those that they issued.
+fn houses(inventory: &Inventory, lists: &Lists<'_>) -> HashMap<Vec<u8>, House> {
+    let mut out: HashMap<Vec<u8>, House> = HashMap::new();
+    for (ix, _) in inventory.assets().filter(|(_, asset)| asset.kind == AssetKind::Certificate) {
+        let bytes = inventory.bytes(ix);
+        let Ok(certificate) = Certificate::parse(&bytes) else { continue };
+        let subject = certificate.subject().comparison_key();
+        let issuer = certificate.issuer_name().comparison_key();
+        if lists.contains_key(&subject) && (certificate.is_ca() || certificate.version() < 3) {
+            out.entry(subject).or_default().issuers.push(ix);
+        }
+        if lists.contains_key(&issuer) {
+            out.entry(issuer).or_default().issued.push(ix);
         }
     }
     out
