@@ -122,16 +122,13 @@ mod tests {
     #[test]
     fn who_wrote_a_mail_renews_it() {
         let mail = || Scene::leaf("a@b.test").lives(365, 5);
-        check(mail().at_entry("/home/x/mail/1", "smime/1/1", Role::Signer), Some(Severity::Info));
+        check(mail().at_file("/home/x/mail/1#smime/1/1", Role::Signer), Some(Severity::Info));
         // It is one's own.
         check(
-            mail().at_entry("/home/x/mail/1", "smime/1/1", Role::Signer).with_key(true),
+            mail().at_file("/home/x/mail/1#smime/1/1", Role::Signer).with_key(true),
             Some(Severity::Critical),
         );
-        check(
-            mail().at_entry("/home/x/mail/1", "smime/1/1", Role::Signer).in_file(),
-            Some(Severity::Critical),
-        );
+        check(mail().at_file("/home/x/mail/1#smime/1/1", Role::Signer).in_file(), Some(Severity::Critical));
     }
 
     fn cluster() -> Scene {

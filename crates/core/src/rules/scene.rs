@@ -216,11 +216,6 @@ impl Scene {
         self
     }
 
-    /// It is this entry of a file.
-    pub(crate) fn at_entry(self, path: &str, entry: &str, role: Role) -> Self {
-        self.placed(Location::file(path.as_bytes(), entry), role, true)
-    }
-
     /// It lies in this file.
     pub(crate) fn at_file(self, path: &str, role: Role) -> Self {
         self.placed(Location::parse(&format!("file://{path}")).unwrap(), role, true)
@@ -364,7 +359,7 @@ impl Scene {
         self
     }
 
-    /// Its issuer revoked it the day before, and says so.
+    /// Its issuer says that it revoked it.
     pub(crate) fn revoked(mut self) -> Self {
         self.lineage.revoked = true;
         self
@@ -606,11 +601,11 @@ impl Scene {
                 .into_iter()
                 .collect(),
             lapsed: None,
-            revoked: self.lineage.revoked.then(|| RevokedView {
+            revoked: self.lineage.revoked.then_some(RevokedView {
                 listed: true,
                 place: &file,
-                since: Some(days(-1)),
-                reason: Some("keyCompromise".to_owned()),
+                since: None,
+                reason: None,
             }),
         };
         judge(Subject::Asset(view), rule, self.owner.clone(), expected);
