@@ -146,11 +146,16 @@ fn renewed_on_disk_and_never_loaded() {
     assert!(healed.verdicts("file").contains(&"ok"), "{:#}", healed.json);
 }
 
-/// An OCSP response about a leaf, good for a minute.
-fn staple(lab: &Lab, authority: &Authority, leaf: &Leaf) -> Result<std::path::PathBuf, notafter_lab::NotRun> {
+/// An OCSP response about a leaf, good for a minute; `state` as OpenSSL's index has it.
+fn staple(
+    lab: &Lab,
+    authority: &Authority,
+    leaf: &Leaf,
+    state: &str,
+) -> Result<std::path::PathBuf, notafter_lab::NotRun> {
     let issuer = authority.intermediates().last().expect("an issuer");
     let (index, out) = (lab.path().join("index"), lab.path().join("staple.der"));
-    let line = format!("V\t491231235959Z\t\t{}\tunknown\t/CN=srv.test\n", leaf.serial.to_uppercase());
+    let line = format!("{state}\t{}\tunknown\t/CN=srv.test\n", leaf.serial.to_uppercase());
     std::fs::write(&index, line).expect("the index is written");
     std::fs::write(lab.path().join("index.attr"), "unique_subject = no\n").expect("so is this");
     let mut command = Command::new(program::find("openssl")?);
@@ -163,11 +168,27 @@ fn staple(lab: &Lab, authority: &Authority, leaf: &Leaf) -> Result<std::path::Pa
 }
 
 #[test]
+fn a_server_that_staples_that_it_is_revoked() {
+    let lab = Lab::new("why-revoked");
+    let authority = Authority::new(&lab);
+    let leaf = authority.issue(&Request::server());
+    let revoked = "R\t491231235959Z\t250102030405Z,keyCompromise";
+    let Some(response) = need(staple(&lab, &authority, &leaf, revoked)) else { return };
+    let Some(server) = need(openssl::start_with(&lab, &leaf, &["-status_file", text(&response)])) else {
+        return;
+    };
+    let host = format!("localhost:{}", server.address().port());
+    let found = why(&[&host, "--roots", text(&leaf.root_pem)]);
+    found.check("revoked", "F2", &["on 2025-01-02 (keyCompromise)", "its key leaked"]);
+    assert_eq!(found.verdicts("leaf"), ["wrong"], "{:#}", found.json);
+}
+
+#[test]
 fn a_stapled_answer_that_is_out_of_date() {
     let lab = Lab::new("why-staple");
     let authority = Authority::new(&lab);
     let leaf = authority.issue(&Request::server());
-    let Some(response) = need(staple(&lab, &authority, &leaf)) else { return };
+    let Some(response) = need(staple(&lab, &authority, &leaf, "V\t491231235959Z\t")) else { return };
     let Some(server) = need(openssl::start_with(&lab, &leaf, &["-status_file", text(&response)])) else {
         return;
     };

@@ -52,6 +52,7 @@ pub const RULES: &[&dyn Rule] = &[
     &rules::renewed_not_loaded::RenewedNotLoaded,
     &rules::renewer_credential_expires::RenewerCredentialExpires,
     &rules::renewer_dead::RenewerDead,
+    &rules::revoked::Revoked,
     &rules::saml_certificate_expires::SamlCertificateExpires,
     &rules::signature_dies::SignatureDies,
     &rules::source_stale::SourceStale,

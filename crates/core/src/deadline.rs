@@ -18,6 +18,9 @@ pub struct Ladder {
     pub page: i64,
 }
 
+/// The longest life of a short-lived certificate: what the public web may have from 2029 on (CA/Browser Forum SC-081v3).
+const SHORT: i64 = 47 * DAY;
+
 /// Where on the ladder an instant is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,6 +64,15 @@ impl Ladder {
     /// For a CA certificate: min(L/4, 365 d), min(L/10, 180 d), min(L/20, 90 d).
     pub fn for_ca(lifetime: i64) -> Self {
         Self::shares(lifetime, 365, 180, 90)
+    }
+
+    /// The same for an owner who needs so many days: warned earlier, never later. Of a certificate that lives 47 days or
+    /// less, which nobody renews by hand, at most a third of its life: it would be due from its first day on.
+    #[must_use]
+    pub fn needing(self, lifetime: i64, days: Option<u32>) -> Self {
+        let needed = days.map_or(0, |days| i64::from(days) * DAY);
+        let needed = if lifetime <= SHORT { needed.min(lifetime.max(0) / 3) } else { needed };
+        Self { warning: self.warning.max(needed), ..self }
     }
 
     fn shares(lifetime: i64, warning_days: i64, critical_days: i64, page_days: i64) -> Self {
@@ -107,6 +119,21 @@ mod tests {
         check(Ladder::for_ca(3650 * DAY), 365, 180, 90);
         assert_eq!(Ladder::for_leaf(160 * 3600).warning, 40 * 3600);
         check(Ladder::for_leaf(-5), 0, 0, 0);
+    }
+
+    #[test]
+    fn what_an_owner_needs() {
+        for (life, days, warning) in [
+            (6, Some(14), 2),
+            (47, Some(14), 14),
+            (47, Some(30), 15),
+            (90, Some(60), 60),
+            (90, Some(1), 22),
+            (6, None, 1),
+        ] {
+            let ladder = Ladder::for_leaf(life * DAY).needing(life * DAY, days);
+            assert_eq!(ladder.warning / DAY, warning, "{life} {days:?}");
+        }
     }
 
     #[test]

@@ -160,6 +160,21 @@ pub struct AssetView<'a> {
     pub logged: Option<LoggedView<'a>>,
     /// When another one of its line or its names ended while it was in use, the last time.
     pub lapsed: Option<UnixTime>,
+    /// For a certificate: who says that its issuer revoked it.
+    pub revoked: Option<RevokedView<'a>>,
+}
+
+/// What says that a certificate was revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedView<'a> {
+    /// Does a list say it, whose signature is the issuer's? Else it is the response that the endpoint itself staples.
+    pub listed: bool,
+    /// Where that is.
+    pub place: &'a Location,
+    /// Since when.
+    pub since: Option<UnixTime>,
+    /// The reason code by its name (RFC 5280 section 5.3.1).
+    pub reason: Option<String>,
 }
 
 /// What is known of a certificate that a public log has.
@@ -241,6 +256,9 @@ pub struct Around<'a> {
     pub extended: Vec<(&'a Asset, &'a Location)>,
     /// For a certificate that is shown as a client: by which configuration, as evidence.
     pub presented: Vec<&'a str>,
+    /// For a revocation list, signed metadata and a subkey: what has taken its place beside it, in the same folder or file,
+    /// wherever it lies.
+    pub overtaken_by: Option<&'a Location>,
     /// A later certificate of the same client in the same folder or above it, where nothing is known to use this one.
     pub replaced_by: Option<&'a Location>,
     /// For a key of a key set, and its certificate: tokens that name it, each by one place.
@@ -520,6 +538,7 @@ impl<'a> AssetView<'a> {
             caa: Vec::new(),
             logged: None,
             lapsed: None,
+            revoked: None,
         }
     }
 
@@ -572,12 +591,13 @@ impl<'a> AssetView<'a> {
     /// in a file (an intermediate only beside its key: else it is someone's chain, and goes when the
     /// leaf is renewed), not where it merely travels with a chain or stands in a trust store.
     pub fn is_ours_to_renew(&self) -> bool {
-        self.places.iter().any(|p| match p.role {
-            Role::Leaf | Role::Client | Role::Signer => p.facts.part.is_none(),
-            Role::Root => p.location.is_file() && p.chain.is_some(),
-            Role::Intermediate => p.location.is_file() && p.chain.is_some() && self.key_seen,
-            Role::TrustAnchor | Role::Key | Role::Logged => false,
-        })
+        !self.is_correspondents()
+            && self.places.iter().any(|p| match p.role {
+                Role::Leaf | Role::Client | Role::Signer => p.facts.part.is_none(),
+                Role::Root => p.location.is_file() && p.chain.is_some(),
+                Role::Intermediate => p.location.is_file() && p.chain.is_some() && self.key_seen,
+                Role::TrustAnchor | Role::Key | Role::Logged => false,
+            })
     }
 
     /// Its places within metadata, key sets or signatures, as the case may be; what is one of very many there is others'.
@@ -592,6 +612,13 @@ impl<'a> AssetView<'a> {
     /// Does it lie somewhere for its own sake: neither in a trust store nor behind a leaf?
     pub fn lies_for_itself(&self) -> bool {
         self.places.iter().any(|p| p.role != Role::TrustAnchor && p.chain.is_some())
+    }
+
+    /// Does it merely stand in mail, as whoever signed that sends it along, and its key was never seen here?
+    pub fn is_correspondents(&self) -> bool {
+        let in_mail =
+            |p: &&Placement| p.location.fragment().is_some_and(|f| f.split('/').any(|part| part == "smime"));
+        !self.key_seen && !self.places.is_empty() && self.places.iter().all(in_mail)
     }
 
     /// Do others hang on it, as a root that lies in a file? Its end is told as that of an anchor then, not as that of a

@@ -217,6 +217,28 @@ pub(crate) mod scene {
         judge(Subject::Asset(view), rule, None, expected);
     }
 
+    /// The same, with what it states, and beside one that has taken its place or not.
+    pub(crate) fn check_beside(
+        rule: &dyn Rule,
+        kind: AssetKind,
+        life: (i64, i64),
+        path: &str,
+        stated: impl FnOnce(Statement) -> Statement,
+        overtaken: bool,
+        expected: Option<(Kind, Severity)>,
+    ) {
+        check_stated(
+            rule,
+            kind,
+            life,
+            path,
+            stated,
+            Facts::default(),
+            |place| Around { overtaken_by: overtaken.then_some(&place.location), ..Around::default() },
+            expected,
+        );
+    }
+
     /// What is said of one in a file by an organisation with this calendar.
     pub(crate) fn by_calendar(
         rule: &dyn Rule,

@@ -205,22 +205,14 @@ impl Location {
 
     /// Is the file part of something that was published: a package's program, source, manual or test?
     pub fn is_published(&self) -> bool {
-        const FOLDERS: &[&str] = &[
-            "/doc/",
-            "/docs/",
-            "/test/",
-            "/tests/",
-            "/testdata/",
-            "/fixtures/",
-            "/examples/",
-            "/node_modules/",
-            "/site-packages/",
-            "/dist-packages/",
-            "/vendor/",
-        ];
+        // What others' sources lie in, wherever that is.
+        const TREES: &[&str] =
+            &["/node_modules/", "/site-packages/", "/dist-packages/", "/testdata/", "/fixtures/"];
+        // In a program's own tree, these hold no program's data. Elsewhere somebody may well call a host's folder so.
+        const FOLDERS: &[&str] = &["/doc/", "/docs/", "/test/", "/tests/", "/examples/", "/vendor/"];
         let file = self.container().strip_prefix("file://").unwrap_or("");
-        let packaged = file.starts_with("/usr/") && !file.starts_with("/usr/local/");
-        packaged || FOLDERS.iter().any(|folder| file.contains(folder))
+        let has = |folders: &[&str]| folders.iter().any(|folder| file.contains(folder));
+        is_packaged(file) || has(TREES) || is_source(file) && has(FOLDERS)
     }
 
     /// Is it inside of something that is shipped and replaced as a whole: an archive or an image (`!/`), a blob that it
@@ -279,6 +271,37 @@ impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Does a package bring the file? Keys of vendors are put beside those of the distribution by hand (`signed-by`).
+fn is_packaged(file: &str) -> bool {
+    const KEYRINGS: &str = "/usr/share/keyrings/";
+    const DISTRIBUTIONS: &[&str] = &["debian-", "ubuntu-", "devuan-", "kali-", "raspbian-", "linuxmint-"];
+    match file.strip_prefix(KEYRINGS) {
+        Some(name) => DISTRIBUTIONS.iter().any(|distribution| name.starts_with(distribution)),
+        None => file.starts_with("/usr/") && !file.starts_with("/usr/local/"),
+    }
+}
+
+/// Does it lie in sources, or in what a program was installed with?
+fn is_source(file: &str) -> bool {
+    const SOURCES: &[&str] = &[
+        "/src/",
+        "/source/",
+        "/sources/",
+        "/third_party/",
+        "/third-party/",
+        "/pkg/mod/",
+        "/.cargo/",
+        "/.m2/",
+        "/gems/",
+        "/vendor/github.com/",
+        "/vendor/golang.org/",
+        "/vendor/bundle/",
+        "/vendor/composer/",
+    ];
+    let installed = file.starts_with("/usr/") || file.starts_with("/opt/") && file.contains("/share/");
+    installed || SOURCES.iter().any(|folder| file.contains(folder))
 }
 
 /// Percent-encodes what would make a location ambiguous or unprintable. Valid UTF-8 letters stay, so
@@ -423,6 +446,35 @@ mod tests {
             assert_eq!((location.path().as_deref(), location.is_member()), (Some(path), false));
         }
         check(&war.member(b"a!/b"), "file:///srv/a.war!/a%21/b");
+    }
+
+    #[test]
+    fn what_was_published() {
+        let published = |path: &str| Location::file(path.as_bytes(), "").is_published();
+        for path in [
+            "/usr/lib/ssl/thing.pem",
+            "/usr/share/keyrings/debian-archive-removed-keys.gpg",
+            "/usr/local/share/doc/thing/ca.pem",
+            "/opt/app/share/examples/ca.pem",
+            "/srv/www/node_modules/tls/ca.pem",
+            "/home/me/src/thing/tests/ca.crl",
+            "/root/go/pkg/mod/github.com/x/y/test/ca.pem",
+            "/srv/app/vendor/github.com/x/y/ca.pem",
+            "/home/me/thing/testdata/ca.pem",
+        ] {
+            assert!(published(path), "{path}");
+        }
+        for path in [
+            "/usr/share/keyrings/docker-archive-keyring.gpg",
+            "/usr/local/etc/ca.pem",
+            "/srv/ca/test/ca.crl",
+            "/etc/vendor/token.jwt",
+            "/srv/docs/metadata.xml",
+            "/opt/app/test/ca.crl",
+            "/home/me/src/thing/ca.pem",
+        ] {
+            assert!(!published(path), "{path}");
+        }
     }
 
     #[test]

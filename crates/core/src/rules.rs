@@ -45,6 +45,7 @@ pub mod renewal_overdue;
 pub mod renewed_not_loaded;
 pub mod renewer_credential_expires;
 pub mod renewer_dead;
+pub mod revoked;
 pub mod saml_certificate_expires;
 pub mod signature_dies;
 pub mod source_stale;

@@ -6,6 +6,7 @@
 //! wrong by half a day and never matters here.
 
 mod acme_sh;
+mod blank;
 mod caddy;
 mod cert_manager;
 mod certbot;
@@ -192,7 +193,7 @@ impl Renewed {
             account: maybe(&self.account),
             server: maybe(&self.server),
             solver: maybe(&self.solver),
-            hooks: all(&self.hooks),
+            hooks: self.hooks.iter().map(|hook| printable(&blank::blanked(hook))).collect(),
             starter: self.timer.as_ref().map(|timer| Starter {
                 what: printable(&timer.what),
                 place: place(&timer.path),

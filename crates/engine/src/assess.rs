@@ -11,6 +11,7 @@ mod lineage;
 mod logged;
 mod managed;
 mod paths;
+mod revoked;
 mod stores;
 mod zones;
 
@@ -264,6 +265,7 @@ struct Gathered<'i> {
     keys: HashSet<KeyId>,
     zones: zones::Zones<'i>,
     logged: logged::Index<'i>,
+    revoked: revoked::Index<'i>,
     managed: managed::Index<'i>,
     lines: lineage::Lines<'i>,
     /// The leaf at each endpoint, where any response is stapled at all.
@@ -279,9 +281,11 @@ impl<'i> Gathered<'i> {
         let zones = zones::Zones::new(inventory, &places);
         let found = Paths::build(inventory, &judgment.trust, &places, judgment.at);
         let lines = lineage::Lines::new(inventory, &places);
+        let revoked = revoked::Index::new(inventory, &places, judgment.at);
         Self {
             inventory,
             places,
+            revoked,
             paths: found.served,
             outlived: found.outlived,
             anchors: anchors::Index::new(inventory, found.standings),
@@ -421,6 +425,7 @@ impl<'i> Gathered<'i> {
             caa,
             logged,
             lapsed: self.inventory.lapsed(&asset.id),
+            revoked: certificate.and_then(|c| self.revoked.view(self.inventory, ix, &c, &places)),
             places,
             around: Around::default(),
         }

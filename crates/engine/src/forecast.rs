@@ -241,6 +241,5 @@ fn ladder(asset: &AssetRow, end: UnixTime, setup: &Setup) -> Ladder {
     let ladder =
         if asset.is_ca && asset.served == 0 { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
     let owner = asset.owner.as_ref().and_then(|name| setup.owners.iter().find(|o| &o.name == name));
-    let needed = owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * 86_400);
-    Ladder { warning: ladder.warning.max(needed), ..ladder }
+    ladder.needing(lifetime, owner.and_then(|o| o.needs_days))
 }

@@ -19,14 +19,20 @@ use notafter_engine::pipeline::Judgment;
 use notafter_pki::statement::{Statement, StatementKind};
 use notafter_store::judge::Judged;
 use notafter_store::{Database, Store};
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, RevocationReason, RevokedCertParams, SerialNumber,
+};
 
 const DAY: i64 = 86_400;
 /// 2026-11-21.
 const NOW: UnixTime = UnixTime(1_795_219_200);
 
+fn time(days: i64) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(NOW.0 + days * DAY).expect("a time")
+}
+
 fn certificate(name: &str, from: i64, until: i64) -> Arc<[u8]> {
-    let time = |days: i64| time::OffsetDateTime::from_unix_timestamp(NOW.0 + days * DAY).expect("a time");
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.distinguished_name.push(DnType::CommonName, name);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -312,4 +318,178 @@ fn where_a_client_may_sign_in_is_told_wherever_that_is() {
     let hint = found.iter().find(|(what, _)| what.contains("client-certificate-expires"));
     let hint = &hint.unwrap_or_else(|| panic!("{found:?}")).1;
     assert!(hint.contains("tls://192.0.2.7:443") && !hint.contains("192.0.2.8"), "{hint}");
+}
+
+/// A CA with two certificates it issued, and its lists.
+struct House {
+    ca: Arc<[u8]>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl House {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, "House CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let ca = params.self_signed(&key).expect("a CA");
+        Self { ca: Arc::from(ca.der().as_ref()), issuer: Issuer::new(params, key) }
+    }
+
+    fn leaf(&self, name: &str, serial: u64) -> Arc<[u8]> {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.serial_number = Some(SerialNumber::from(serial));
+        (params.not_before, params.not_after) = (time(-5), time(60));
+        let made = params.signed_by(&KeyPair::generate().expect("a key"), &self.issuer).expect("a leaf");
+        Arc::from(made.der().as_ref())
+    }
+
+    /// Its list of so many days ago.
+    fn list(&self, ago: i64, revoked: &[(u64, RevocationReason)]) -> Seen {
+        let entry = |(serial, reason): &(u64, RevocationReason)| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: time(-2),
+            reason_code: Some(*reason),
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: time(-ago),
+            next_update: time(if ago > 30 { 30 - ago } else { 30 }),
+            crl_number: SerialNumber::from(100 - ago as u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let der = Arc::from(params.signed_by(&self.issuer).expect("a list").der().as_ref());
+        Seen::Dated { kind: AssetKind::Crl, der, facts: Facts::default() }
+    }
+}
+
+impl World {
+    fn serves(&mut self, endpoint: &str, chain: &[&Arc<[u8]>]) {
+        let location = Location::parse(endpoint).expect("a place");
+        let chain = chain.iter().map(|der| Arc::clone(der)).collect();
+        let seen = Seen::Chain { chain, role: Some(Role::Leaf), leads: true, facts: Facts::default() };
+        self.0.push(Observation { at: NOW, location, seen });
+    }
+}
+
+/// What is said of revocation.
+fn revoked(said: Vec<String>) -> Vec<String> {
+    said.into_iter().filter(|line| line.contains(" revoked to ")).collect()
+}
+
+#[test]
+fn what_a_list_names_is_revoked() {
+    use RevocationReason::{CertificateHold, KeyCompromise};
+    let (house, twin) = (House::new(), House::new());
+    let mut world = World::default();
+    world.put(
+        "/ca/ca.pem",
+        Seen::Chain { chain: vec![Arc::clone(&house.ca)], role: None, leads: true, facts: Facts::default() },
+    );
+    for (n, name) in ["one.test", "two.test", "three.test"].iter().enumerate() {
+        let leaf = house.leaf(name, n as u64 + 1);
+        world.serves(&format!("tls://192.0.2.{}:443?sni={name}", n + 1), &[&leaf, &house.ca]);
+    }
+    world.put("/lists/old.crl", house.list(3, &[(1, KeyCompromise), (2, CertificateHold)]));
+    // Of the same name and with another key: it says nothing about what that one never signed.
+    world.put("/lists/twin.crl", twin.list(0, &[(3, KeyCompromise)]));
+    let at = |n: u8, name: &str| format!("critical revoked to all at tls://192.0.2.{n}:443?sni={name}");
+    assert_eq!(revoked(judged(&world)), [at(1, "one.test"), at(2, "two.test")]);
+    // The later list has taken the hold back.
+    world.put("/elsewhere/new.crl", house.list(1, &[(1, KeyCompromise)]));
+    assert_eq!(revoked(judged(&world)), [at(1, "one.test")]);
+    let findings = assess_all(&mut world.inventory(), &judgment());
+    let found = findings.iter().find(|f| f.kind.as_str() == "revoked").expect("it is found");
+    assert_eq!(
+        found.summary,
+        "one.test was revoked by its issuer on 2026-11-19 (keyCompromise), and it is still served"
+    );
+    assert!(format!("{:?}", found.evidence).contains("file:///elsewhere/new.crl"), "{found:?}");
+}
+
+#[test]
+fn a_list_that_comes_later_has_what_it_names_judged_again() {
+    let house = House::new();
+    let mut world = World::default();
+    world.serves("tls://192.0.2.1:443?sni=one.test", &[&house.leaf("one.test", 1), &house.ca]);
+    let store = Store::open(&Database::Memory, NOW).expect("a store");
+    let mut run = store.begin("test", "here", NOW).expect("a run");
+    store.record(&mut run, &world.inventory()).expect("recorded");
+    assert!(due_summaries(&store).iter().all(|s| !s.contains("revoked")));
+    let mut later = World::default();
+    later.put("/lists/house.crl", house.list(1, &[(1, RevocationReason::Superseded)]));
+    store.record(&mut run, &later.inventory()).expect("recorded");
+    let said = due_summaries(&store);
+    assert!(said.iter().any(|s| s.starts_with("one.test was revoked")), "{said:?}");
+}
+
+#[test]
+fn what_a_server_staples_against_itself_is_revoked() {
+    let house = House::new();
+    let mut world = World::default();
+    let endpoint = "tls://192.0.2.1:443?sni=one.test";
+    for (name, serial) in [("one.test", "01"), ("two.test", "02")] {
+        let leaf = house.leaf(name, if name == "one.test" { 1 } else { 7 });
+        let endpoint = endpoint.replace("one.test", name);
+        world.serves(&endpoint, &[&leaf, &house.ca]);
+        let staple = Statement::new(StatementKind::OcspResponse, format!("OCSP for serial {serial}"))
+            .dated(Some(NOW.plus(-DAY)), Some(NOW.plus(6 * DAY)))
+            .fact("serial", serial)
+            .fact("status", "revoked")
+            .fact("reason", "superseded")
+            .fact_time("revoked_at", Some(NOW.plus(-DAY)));
+        let seen = Seen::Dated {
+            kind: AssetKind::OcspResponse,
+            der: staple.to_bytes().into(),
+            facts: Facts::default(),
+        };
+        let location = Location::parse(&endpoint).expect("a place");
+        world.0.push(Observation { at: NOW, location, seen });
+    }
+    // The other response is about another serial.
+    assert_eq!(revoked(judged(&world)), [format!("critical revoked to all at {endpoint}")]);
+}
+
+#[test]
+fn of_what_takes_turns_the_last_one_counts() {
+    let house = House::new();
+    let mut world = World::default();
+    let mut due = |file: &str, list: Seen| world.put(file, list);
+    // Lists that are late: kept beside later ones, and alone.
+    due("/ca/old.crl", house.list(40, &[]));
+    due("/ca/new.crl", house.list(1, &[]));
+    due("/alone/old.crl", house.list(50, &[]));
+    for (file, version, until) in
+        [("/repo/1.root.json", 1, -400), ("/repo/2.root.json", 2, 300), ("/kept/1.root.json", 3, -4)]
+    {
+        let root = Statement::new(StatementKind::SignedMetadata, format!("TUF root {version}"))
+            .dated(None, Some(NOW.plus(until * DAY)))
+            .fact("format", "tuf")
+            .fact("role", "root")
+            .fact("version", version.to_string());
+        world.stated(file, &root, Facts::default());
+    }
+    for (file, print, usage, until) in [
+        ("/etc/apt/keyrings/a.gpg#1", "S1", "sign", 10),
+        ("/etc/apt/keyrings/a.gpg#2", "S2", "sign", 700),
+        ("/etc/apt/keyrings/b.gpg", "S3", "sign", 10),
+    ] {
+        let key = Statement::new(StatementKind::OpenpgpKey, format!("subkey {print}"))
+            .dated(Some(NOW.plus(-300 * DAY)), Some(NOW.plus(until * DAY)))
+            .fact("fingerprint", print)
+            .fact("primary", "P")
+            .fact("usage", usage);
+        world.stated(file, &key, Facts::default());
+    }
+    let found = judged(&world);
+    assert_eq!(
+        found,
+        [
+            "critical crl-expires to all at file:///alone/old.crl",
+            "critical key-expires to all at file:///etc/apt/keyrings/b.gpg",
+            "critical metadata-expires to all at file:///kept/1.root.json",
+        ]
+    );
 }

@@ -23,6 +23,7 @@ use crate::crl::Crl;
 use crate::oid;
 use crate::time::UnixTime;
 
+pub use revocation::{is_list_of, speaks_of};
 pub use second::second_opinion;
 pub use server_name::{NotAServerName, ServerName};
 

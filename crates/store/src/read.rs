@@ -55,6 +55,8 @@ pub(crate) struct Columns {
     pub(crate) names: Vec<String>,
     /// What a leaf's subject says beside its names, in lower case; "" where it says no more.
     pub(crate) called: String,
+    /// Is it a list that revokes something?
+    pub(crate) revokes: bool,
 }
 
 impl Columns {
@@ -79,6 +81,7 @@ pub(crate) fn columns(id: Fingerprint, kind: AssetKind, bytes: &[u8]) -> Columns
         label: String::new(),
         names: Vec::new(),
         called: String::new(),
+        revokes: false,
     };
     match kind {
         AssetKind::Certificate => match Certificate::parse(bytes) {
@@ -90,6 +93,8 @@ pub(crate) fn columns(id: Fingerprint, kind: AssetKind, bytes: &[u8]) -> Columns
                 (out.not_before, out.not_after) = (crl.this_update(), crl.next_update());
                 let issuer = distinguished(&crl.issuer_name());
                 out.title = format!("CRL of {}", issuer.name);
+                out.names6 = Some(crl_group(issuer.alike));
+                out.revokes = crl.revoked().next().is_some();
                 out.issuer = Some(issuer);
             }
         }
@@ -107,6 +112,11 @@ pub(crate) fn caa_group() -> i64 {
 /// What keys and tokens of one `kid` share.
 pub(crate) fn kid_group(kid: &str) -> i64 {
     hash48(format!("kid {kid}").as_bytes())
+}
+
+/// What the lists of one issuer share, by the hash of its name.
+pub(crate) fn crl_group(alike: i64) -> i64 {
+    hash48(format!("crl {alike}").as_bytes())
 }
 
 impl Columns {

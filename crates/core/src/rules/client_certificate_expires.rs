@@ -30,7 +30,8 @@ impl Rule for ClientCertificateExpires {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
         let shown = |role| role == Role::Client;
-        if !view.places.iter().any(|p| shown(p.role) && p.facts.part.is_none()) || view.is_only_published() {
+        let shows = view.places.iter().any(|p| shown(p.role) && p.facts.part.is_none());
+        if !shows || view.is_only_published() || view.is_correspondents() {
             return Verdict::NotApplicable;
         }
         let ending = Ending {

@@ -22,6 +22,10 @@ impl Rule for CrlExpires {
 
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some(view) = ending::of_kind(dossier, &[AssetKind::Crl]) else { return Verdict::NotApplicable };
+        // Who keeps every list that was made keeps the last one, too.
+        if view.around.overtaken_by.is_some() {
+            return Verdict::Pass { holds_until: None };
+        }
         let ending = Ending {
             kind: Kind::CrlExpires,
             ladder: ending::published,
@@ -35,7 +39,7 @@ impl Rule for CrlExpires {
 
 #[cfg(test)]
 mod tests {
-    use crate::ending::scene::check;
+    use crate::ending::scene::{check, check_beside};
     use crate::finding::{Kind, Severity};
     use crate::inventory::AssetKind;
 
@@ -57,6 +61,13 @@ mod tests {
         at((8, 1), Some(Severity::Critical));
         at((8, -1), Some(Severity::Critical));
         at((8, -60), Some(Severity::Info));
+    }
+
+    #[test]
+    fn what_a_later_one_lies_beside() {
+        for life in [(7, 1), (7, -1)] {
+            check_beside(&super::CrlExpires, AssetKind::Crl, life, "/srv/app/thing", |s| s, true, None);
+        }
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::ending;
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
-use notafter_pki::time::DAY;
 
 /// The rule.
 pub struct ExpiresSoon;
@@ -32,7 +31,8 @@ impl Rule for ExpiresSoon {
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
         // What signs in as a client has a rule of its own.
         let only_client = view.places.iter().all(|p| p.role == Role::Client || p.facts.part.is_some());
-        if !view.is_ours_to_renew() || only_client || now > end || end >= UnixTime::NO_EXPIRY {
+        let theirs = view.is_correspondents();
+        if !(view.is_ours_to_renew() || theirs) || only_client || now > end || end >= UnixTime::NO_EXPIRY {
             return Verdict::NotApplicable;
         }
         let lifetime = view.lifetime();
@@ -45,8 +45,7 @@ impl Rule for ExpiresSoon {
         }
         let ladder = if issues { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
         // Who needs longer is warned earlier, never later.
-        let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
-        let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };
+        let ladder = ladder.needing(lifetime, dossier.owner.and_then(|o| o.needs_days));
         // What ends when nobody may change anything has to be done before.
         let due = ending::due_of(dossier, view.asset.not_before.unwrap_or(end), end);
         let (step, next) = ladder.step(due.at, now);
@@ -66,7 +65,8 @@ impl Rule for ExpiresSoon {
         // So is a root beside which its successor lies.
         let followed = |a: &AnchorView<'_>| !a.places.is_empty() && a.places.iter().all(|p| p.replaced);
         let followed = issues && view.anchor.as_ref().is_some_and(followed);
-        let severity = if listed || followed { Severity::Info } else { severity };
+        // Who wrote to us renews it, or writes no more.
+        let severity = if listed || followed || theirs { Severity::Info } else { severity };
         let places = view.places.len();
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
@@ -113,9 +113,22 @@ mod tests {
         check(Scene::leaf("a.test").lives(47, 11).in_file(), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(398, 44).served(), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(90, 50).served().owner_needs(60), Some(Severity::Warning));
+        check(Scene::leaf("a.test").lives(6, 2).served().owner_needs(14), Some(Severity::Warning));
         check(Scene::leaf("a.test").lives(90, 20).served().owner_needs(1), Some(Severity::Warning));
         check(Scene::root("Our CA").lives(3650, 300).in_file(), Some(Severity::Warning));
         check(cluster().depended_on(0), Some(Severity::Critical));
+    }
+
+    #[test]
+    fn who_wrote_a_mail_renews_it() {
+        let mail = || Scene::leaf("a@b.test").lives(365, 5);
+        check(mail().at_file("/home/x/mail/1#smime/1/1", Role::Signer), Some(Severity::Info));
+        // It is one's own.
+        check(
+            mail().at_file("/home/x/mail/1#smime/1/1", Role::Signer).with_key(true),
+            Some(Severity::Critical),
+        );
+        check(mail().at_file("/home/x/mail/1#smime/1/1", Role::Signer).in_file(), Some(Severity::Critical));
     }
 
     fn cluster() -> Scene {
@@ -126,6 +139,7 @@ mod tests {
     fn healthy() {
         check(Scene::leaf("a.test").lives(90, 30).served(), None);
         check(Scene::leaf("a.test").lives(6, 3).served(), None);
+        check(Scene::leaf("a.test").lives(6, 3).served().owner_needs(14), None);
         check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(-1), None);
         check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(1), None);
         check(Scene::leaf("a.test").lives(90, 5).in_file().superseded(6), Some(Severity::Critical));

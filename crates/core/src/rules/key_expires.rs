@@ -5,6 +5,7 @@ use crate::dossier::Dossier;
 use crate::finding::{Kind, Severity};
 use crate::inventory::AssetKind;
 use crate::joints::{Rule, RuleInfo, Verdict};
+use crate::location::Location;
 
 use crate::ending::{self, Ending};
 
@@ -31,20 +32,36 @@ impl Rule for KeyExpires {
             ended: "ended",
             hint: "extend or replace it where it is made, then bring the new copy to every place listed: whoever holds the old copy sees the old date",
         };
-        let verdict = ending::judge(dossier, view, &ending, now);
-        // A subkey that signs nothing takes no signature with it; its owner merely gets no more encrypted mail.
         let statement = view.statement.as_ref();
         let fact = |key| statement.and_then(|s| s.fact_of(key));
+        // Nobody goes by it already; or another subkey for the same use stands beside it and lasts longer.
+        let dead = fact("revoked").is_some() || fact("unbound").is_some();
+        if dead || view.around.overtaken_by.is_some() {
+            return Verdict::Pass { holds_until: None };
+        }
+        let verdict = ending::judge(dossier, view, &ending, now);
+        // The public keys of those one writes to are theirs to extend.
+        let theirs = fact("secret").is_none() && view.locations().all(is_of_correspondents);
+        // A subkey that signs nothing takes no signature with it; its owner merely gets no more encrypted mail.
         let signs =
             |usage: &str| usage.split(',').any(|word| matches!(word, "sign" | "certify" | "authenticate"));
         let idle = fact("primary").is_some() && fact("usage").is_some_and(|usage| !signs(usage));
-        if idle { ending::at_most(verdict, Severity::Info) } else { verdict }
+        if idle || theirs { ending::at_most(verdict, Severity::Info) } else { verdict }
     }
+}
+
+/// Does a keyring of GnuPG hold it, where a person or a program collects the public keys of others?
+fn is_of_correspondents(location: &Location) -> bool {
+    let file = location.container();
+    let name = file.rsplit('/').next().unwrap_or(file);
+    file.contains("/.gnupg/") || matches!(name, "pubring.gpg" | "pubring.kbx")
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::ending::scene::{check, check_stated};
+    use notafter_pki::statement::Statement;
+
+    use crate::ending::scene::{check, check_beside, check_stated};
     use crate::finding::{Kind, Severity};
     use crate::inventory::AssetKind;
     use crate::observation::Facts;
@@ -87,6 +104,27 @@ mod tests {
         };
         at("encrypt", Some((Kind::KeyExpires, Severity::Info)));
         at("sign", Some((Kind::KeyExpires, Severity::Critical)));
+    }
+
+    /// One in this file with these facts, that ends in twenty days.
+    fn known(path: &str, facts: &[(&str, &str)], overtaken: bool, expected: Option<Severity>) {
+        let stated = |s: Statement| facts.iter().fold(s, |s, (key, value)| s.fact(key, value));
+        let expected = expected.map(|s| (Kind::KeyExpires, s));
+        check_beside(&super::KeyExpires, AssetKind::OpenpgpKey, (730, 20), path, stated, overtaken, expected);
+    }
+
+    #[test]
+    fn whose_end_is_nobodys_here() {
+        const KEYRING: &str = "/etc/apt/keyrings/a.gpg";
+        known(KEYRING, &[("usage", "sign")], false, Some(Severity::Critical));
+        known(KEYRING, &[("revoked", "superseded")], false, None);
+        known(KEYRING, &[("unbound", "yes")], false, None);
+        known(KEYRING, &[("primary", "AB"), ("usage", "sign")], true, None);
+        known("/usr/share/keyrings/vendor-archive-keyring.gpg", &[], false, Some(Severity::Critical));
+        known("/usr/share/keyrings/debian-archive-keyring.gpg", &[], false, None);
+        // Of correspondents, and one's own.
+        known("/home/x/.gnupg/pubring.kbx", &[], false, Some(Severity::Info));
+        known("/home/x/.gnupg/secring.gpg", &[("secret", "yes")], false, Some(Severity::Critical));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose
 use crate::change::Change;
 use crate::dossier::{
     AnchorPlace, AnchorView, Around, AssetView, CaaView, ChainView, ClientPath, Dependent, Dossier,
-    IssuerView, KeyBeside, Lineage, ManagedView, NameView, PathEnd, PathView, RenewedPair, Retired, SameKey,
-    Subject, Successor,
+    IssuerView, KeyBeside, Lineage, ManagedView, NameView, PathEnd, PathView, RenewedPair, Retired,
+    RevokedView, SameKey, Subject, Successor,
 };
 use crate::finding::{Kind, Severity};
 use crate::inventory::{Asset, AssetIx, AssetKind, BlindSpot, BytesAt, KeySighting, Placement, Role};
@@ -70,6 +70,7 @@ struct Ring {
     moved: u8,
     retired: bool,
     listed: bool,
+    revoked: bool,
     named_by: Option<LinkKind>,
     /// A directive serves it on its port for these.
     configured_for: &'static [&'static str],
@@ -358,6 +359,12 @@ impl Scene {
         self
     }
 
+    /// Its issuer says that it revoked it.
+    pub(crate) fn revoked(mut self) -> Self {
+        self.lineage.revoked = true;
+        self
+    }
+
     /// A configuration names its file.
     pub(crate) fn named_by(mut self, kind: LinkKind) -> Self {
         self.lineage.named_by = Some(kind);
@@ -594,6 +601,12 @@ impl Scene {
                 .into_iter()
                 .collect(),
             lapsed: None,
+            revoked: self.lineage.revoked.then_some(RevokedView {
+                listed: true,
+                place: &file,
+                since: None,
+                reason: None,
+            }),
         };
         judge(Subject::Asset(view), rule, self.owner.clone(), expected);
     }

@@ -2,9 +2,10 @@
 
 use crate::UnixTime;
 use crate::dossier::Dossier;
-use crate::finding::Kind;
+use crate::finding::{Kind, Severity};
 use crate::inventory::AssetKind;
 use crate::joints::{Rule, RuleInfo, Verdict};
+use notafter_pki::time::DAY;
 
 use crate::ending::{self, Ending};
 
@@ -31,13 +32,23 @@ impl Rule for TokenExpires {
             ended: "ended",
             hint: "make a new one, put it where this one is used, see that it is used, and only then revoke this one",
         };
-        ending::judge(dossier, view, &ending, now)
+        let fact = |key| view.statement.as_ref().and_then(|s| s.fact_of(key));
+        // It works no more already, and somebody saw to that.
+        if matches!(fact("revoked"), Some("true" | "yes")) {
+            return Verdict::Pass { holds_until: None };
+        }
+        let verdict = ending::judge(dossier, view, &ending, now);
+        // What lives for a day at most is made by a program; what lies about after its end is of a run that is over.
+        let brief = (1..=DAY).contains(&view.lifetime()) && view.asset.not_after.is_some_and(|end| end < now);
+        if brief { ending::at_most(verdict, Severity::Info) } else { verdict }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::ending::scene::check;
+    use notafter_pki::statement::Statement;
+
+    use crate::ending::scene::{check, check_beside};
     use crate::finding::{Kind, Severity};
     use crate::inventory::AssetKind;
 
@@ -56,6 +67,15 @@ mod tests {
         at((365, 29), Some(Severity::Warning));
         at((365, 13), Some(Severity::Critical));
         at((365, -1), Some(Severity::Critical));
+        // A program's, for one run.
+        at((1, -1), Some(Severity::Info));
+    }
+
+    #[test]
+    fn what_was_revoked_is_over() {
+        let revoked = |s: Statement| s.fact("revoked", "yes");
+        let kind = AssetKind::Token;
+        check_beside(&super::TokenExpires, kind, (365, 1), "/srv/app/thing", revoked, false, None);
     }
 
     #[test]

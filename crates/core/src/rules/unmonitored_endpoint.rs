@@ -12,7 +12,6 @@ use crate::dossier::{AssetView, Dossier};
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::inventory::{Placement, Role};
 use crate::joints::{Rule, RuleInfo, Verdict};
-use notafter_pki::time::DAY;
 
 /// The rule.
 pub struct UnmonitoredEndpoint;
@@ -46,8 +45,7 @@ impl Rule for UnmonitoredEndpoint {
         }
         let lifetime = view.lifetime();
         let ladder = Ladder::for_leaf(lifetime);
-        let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
-        let ladder = Ladder { warning: ladder.warning.max(needed), ..ladder };
+        let ladder = ladder.needing(lifetime, dossier.owner.and_then(|o| o.needs_days));
         let due = dossier.policy.calendar.due(end, dossier.owner.map(|o| o.name.as_str()));
         let (step, next) = ladder.step(due.at, now);
         let severity = match step {

@@ -11,7 +11,7 @@ use crate::tree::Tree;
 /// Something that starts a renewer now and then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timer {
-    /// The unit (`certbot.timer`), or the line of cron.
+    /// The unit (`certbot.timer`), or the line of cron as it may be shown.
     pub what: String,
     /// The file it stands in.
     pub path: PathBuf,
@@ -159,12 +159,9 @@ impl Timers {
     }
 
     fn line(&mut self, path: &Path, line: &str, enabled: bool, every: Option<i64>) {
-        let mut end = line.len().min(SHOWN_MAX);
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
         if self.all.len() < 100_000 {
-            let what = line[..end].to_owned();
+            let mut what = super::blank::blanked(line);
+            what.truncate(what.floor_char_boundary(SHOWN_MAX));
             self.all.push(Timer {
                 what,
                 path: path.to_owned(),
@@ -299,6 +296,15 @@ mod tests {
             Entry::link("/lib/systemd/system/certbot.timer"),
         ));
         check(&files, "certbot", Some(("certbot.timer", true, Some(1_700_000_000))));
+    }
+
+    #[test]
+    fn a_line_is_kept_without_its_secrets() {
+        let line = "0 3 * * * root CF_DNS_API_TOKEN=s3cret lego --hmac s3cret renew\n";
+        let timers = Timers::read(&Tree::of(&[("/etc/cron.d/a", line)]));
+        let found = timers.of("lego", Path::new("/x"), true).expect("it runs lego");
+        assert_eq!(found.what, "0 3 * * * root CF_DNS_API_TOKEN=… lego --hmac … renew");
+        assert!(found.command.contains("s3cret"), "what is worked out from it needs all of it");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Indexes over the inventory, made once for a pass. Found by what the places say of themselves (`Facts::part`), by
 //! fingerprints, names and links; no bytes are compared, and nothing is judged.
 
+mod turns;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use notafter_core::document;
@@ -51,6 +53,7 @@ pub(crate) struct Index<'i> {
     presented: HashMap<&'i str, Vec<&'i str>>,
     /// Tokens by the `kid` that they name.
     tokens: HashMap<String, Vec<Token<'i>>>,
+    turns: turns::Turns<'i>,
 }
 
 /// A token that names a key.
@@ -85,6 +88,7 @@ impl<'i> Index<'i> {
             clients: HashMap::new(),
             presented: HashMap::new(),
             tokens: HashMap::new(),
+            turns: turns::Turns::new(inventory),
         };
         for link in inventory.links().iter().filter(|l| l.kind == LinkKind::Presents) {
             out.presented.entry(link.to.container()).or_default().push(&link.evidence);
@@ -179,6 +183,7 @@ impl<'i> Index<'i> {
             presented,
             replaced_by,
             tokens: self.tokens(&parts),
+            overtaken_by: self.turns.overtaken_by(asset, places),
             ..Around::default()
         }
     }

@@ -17,6 +17,8 @@ use crate::salvage::salvage;
 
 /// The namespace of metadata; also what makes a file worth reading.
 pub(crate) const NAMESPACE: &[u8] = b"urn:oasis:names:tc:SAML:2.0:metadata";
+/// Who published them and when (saml-metadata-rpi-v1.0, section 2.2).
+const PUBLISHED: &[u8] = b"urn:oasis:names:tc:SAML:metadata:rpi";
 const SIGNATURES: &[u8] = b"http://www.w3.org/2000/09/xmldsig#";
 
 /// No certificate is longer, in octets of base64.
@@ -51,6 +53,8 @@ struct Walk {
     entity: String,
     /// What is said of the entity at its end, when its keys are known.
     stated: Option<Statement>,
+    /// What is said of several entities, until it is known when that was published.
+    group: Option<Statement>,
     /// SHA-256 of the certificates of its roles.
     keys: Vec<[u8; 32]>,
     /// How many certificates of each label the entity has had.
@@ -74,6 +78,7 @@ impl Metadata {
         let read = self.xml.push(chunk, |event| walk.on(event, &mut put));
         if read.is_err() {
             // What was said of the entity that breaks off here was said all the same.
+            walk.end_of_head(&mut put);
             walk.end_of_entity(&mut put);
         }
         read
@@ -88,6 +93,7 @@ impl Metadata {
         match xml.finish() {
             Ok(()) => Ok(walk.problems),
             Err(error) => {
+                walk.end_of_head(&mut put);
                 walk.end_of_entity(&mut put);
                 Err(error)
             }
@@ -102,18 +108,21 @@ impl Walk {
                 let level = self.level(&tag);
                 match level {
                     Level::Entity => {
+                        self.end_of_head(put);
                         self.entity = tag.attribute(b"entityID").unwrap_or_default();
                         self.counts.clear();
                         self.keys.clear();
                         self.stated = Some(self.statement(&tag, "entity"));
                     }
                     Level::Entities => {
+                        self.end_of_head(put);
                         let statement = self.statement(&tag, "entities");
-                        if statement.not_after().is_some() {
-                            put(Found { content: Content::Statement(statement), place: Place::whole() });
-                        }
+                        self.group = Some(statement).filter(|said| said.not_after().is_some());
                     }
                     Level::Certificate => self.text.clear(),
+                    Level::Other if tag.namespace == PUBLISHED && tag.local == b"PublicationInfo" => {
+                        self.published(&tag);
+                    }
                     _ => {}
                 }
                 self.levels.push(level);
@@ -126,6 +135,7 @@ impl Walk {
             Event::End => match self.levels.pop() {
                 Some(Level::Certificate) => self.certificate(put),
                 Some(Level::Entity) => self.end_of_entity(put),
+                Some(Level::Entities) => self.end_of_head(put),
                 _ => {}
             },
         }
@@ -178,6 +188,27 @@ impl Walk {
             .fact("element", what)
             .fact_if("id", tag.attribute(b"ID"))
             .fact_if("cache_duration", tag.attribute(b"cacheDuration"))
+    }
+
+    /// What may be believed until a date has a beginning where it says when it was made. What has no end needs none, and
+    /// stays the same thing however often it is published.
+    fn published(&mut self, tag: &Tag<'_>) {
+        let made = tag.attribute(b"creationInstant").as_deref().and_then(read_rfc3339);
+        let of_entity = self.levels.iter().rev().find(|l| matches!(l, Level::Entity | Level::Entities));
+        let said = if of_entity == Some(&Level::Entity) { &mut self.stated } else { &mut self.group };
+        let Some(statement) = said.take() else { return };
+        let until = statement.not_after();
+        *said = Some(match made.filter(|made| until.is_some_and(|until| *made < until)) {
+            Some(made) => statement.dated(Some(made), until),
+            None => statement,
+        });
+    }
+
+    /// Puts what was said of several entities, when what stands before them was read.
+    fn end_of_head(&mut self, put: &mut impl FnMut(Found<'static>)) {
+        if let Some(statement) = self.group.take() {
+            put(Found { content: Content::Statement(statement), place: Place::whole() });
+        }
     }
 
     /// Puts what was said of an entity, with a digest of its keys: other keys are other metadata. An entity without
@@ -415,6 +446,42 @@ mod tests {
             &[],
             1,
         );
+    }
+
+    #[test]
+    fn when_it_was_published() {
+        let made = |head: &str, made: &str| {
+            let rpi = "xmlns:mdrpi='urn:oasis:names:tc:SAML:metadata:rpi'";
+            let text = document(&format!(
+                "{head}<md:Extensions><mdrpi:PublicationInfo {rpi} publisher='p' creationInstant='{made}'/></md:Extensions>\
+                 <SPSSODescriptor><KeyDescriptor>KEYINFO</KeyDescriptor></SPSSODescriptor></EntityDescriptor>"
+            ));
+            let mut out = Vec::new();
+            let mut metadata = Metadata::new();
+            let mut put = |found: Found<'static>| {
+                if let Content::Statement(statement) = found.content {
+                    out.push((
+                        statement.names().join(" "),
+                        statement.not_before().map(crate::UnixTime::date),
+                    ));
+                }
+            };
+            let _ = metadata.push(text.as_bytes(), &mut put);
+            let _ = metadata.finish(&mut put);
+            out
+        };
+        let found = |name: &str, made: Option<&str>| (name.to_owned(), made.map(str::to_owned));
+        let dated = "<ENTITY entityID='a' validUntil='2030-01-15T00:00:00Z'>";
+        assert_eq!(made(dated, "2030-01-01T00:00:00Z"), [found("a", Some("2030-01-01"))]);
+        // Made after its end, or no date: no beginning. Without an end there is none either.
+        assert_eq!(made(dated, "2031-01-01T00:00:00Z"), [found("a", None)]);
+        assert_eq!(made(dated, "lately"), [found("a", None)]);
+        assert_eq!(made("<ENTITY entityID='a'>", "2030-01-01T00:00:00Z"), [found("a", None)]);
+        // What stands before the entities is about all of them.
+        let rpi = "<mdrpi:PublicationInfo xmlns:mdrpi='urn:oasis:names:tc:SAML:metadata:rpi' creationInstant='2029-12-31T00:00:00Z'/>";
+        let group = format!("<ENTITIES Name='f' validUntil='2030-01-15T00:00:00Z'>{rpi}{dated}");
+        let all = made(&group, "2030-01-01T00:00:00Z");
+        assert_eq!(all, [found("f", Some("2029-12-31")), found("a", Some("2030-01-01"))]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::der::{Reader, strip_zeros, tag};
 use crate::extension::GeneralName;
 use crate::fingerprint::KeyId;
 use crate::oid;
+use crate::time::UnixTime;
 use crate::verify::{SignatureVerdict, verify_signature};
 
 /// Signature checks of lists, each once, that one verdict may make.
@@ -108,36 +109,55 @@ impl<'a> Lists<'a> {
         issuer: &Certificate<'_>,
         question: &Question<'_, '_>,
     ) -> Option<String> {
-        if crl.this_update().is_none_or(|start| start > question.at) {
-            return Some("the list is not valid yet".to_owned());
-        }
-        if issuer.key_usage().is_some_and(|usage| !usage.crl_sign()) {
-            return Some(format!("{} may not sign CRLs (keyUsage lacks cRLSign)", called(issuer)));
-        }
-        let known = |oid: &[u8]| {
-            matches!(oid, oid::ISSUING_DISTRIBUTION_POINT | oid::DELTA_CRL_INDICATOR | oid::AUTHORITY_KEY_ID)
-        };
-        if let Some(unknown) = crl.extensions().find_map(|e| (e.critical && !known(e.oid)).then_some(e.oid)) {
-            return Some(format!("the list has the critical extension {}", oid::dotted(unknown)));
+        if let Some(why) = unfit(crl, issuer, question.at) {
+            return Some(why);
         }
         let key = (place, issuer.key_id());
         if self.known.len() >= CHECKS_MAX && !self.known.contains_key(&key) {
             return Some("too many lists were given to check them all".to_owned());
         }
-        let state = *self.known.entry(key).or_insert_with(|| {
-            if !is_whole(crl) {
-                return State::Malformed;
-            }
-            let verdict =
-                verify_signature(crl.signature_algorithm(), issuer.spki(), crl.tbs(), crl.signature());
-            if verdict == SignatureVerdict::Good { State::Good } else { State::OfAnother }
-        });
+        let state = *self.known.entry(key).or_insert_with(|| state_of(crl, issuer));
         match state {
             State::Good => None,
             State::Malformed => Some("the list is malformed".to_owned()),
             State::OfAnother => Some(format!("the list is not signed by the key of {}", called(issuer))),
         }
     }
+}
+
+/// Whether this issuer made the list, by its signature, and a verifier may go by it at this time.
+pub fn is_list_of(crl: &Crl<'_>, issuer: &Certificate<'_>, at: UnixTime) -> bool {
+    crl.issuer_name().matches(&issuer.subject())
+        && unfit(crl, issuer, at).is_none()
+        && matches!(state_of(crl, issuer), State::Good)
+}
+
+/// Whether a list that its issuer made speaks of this certificate.
+pub fn speaks_of(crl: &Crl<'_>, certificate: &Certificate<'_>) -> bool {
+    matches!(covers(crl, certificate), Cover::Yes)
+}
+
+/// Why nobody may go by this list, whoever signed it.
+fn unfit(crl: &Crl<'_>, issuer: &Certificate<'_>, at: UnixTime) -> Option<String> {
+    if crl.this_update().is_none_or(|start| start > at) {
+        return Some("the list is not valid yet".to_owned());
+    }
+    if issuer.key_usage().is_some_and(|usage| !usage.crl_sign()) {
+        return Some(format!("{} may not sign CRLs (keyUsage lacks cRLSign)", called(issuer)));
+    }
+    let known = |oid: &[u8]| {
+        matches!(oid, oid::ISSUING_DISTRIBUTION_POINT | oid::DELTA_CRL_INDICATOR | oid::AUTHORITY_KEY_ID)
+    };
+    let unknown = crl.extensions().find_map(|e| (e.critical && !known(e.oid)).then_some(e.oid))?;
+    Some(format!("the list has the critical extension {}", oid::dotted(unknown)))
+}
+
+fn state_of(crl: &Crl<'_>, issuer: &Certificate<'_>) -> State {
+    if !is_whole(crl) {
+        return State::Malformed;
+    }
+    let verdict = verify_signature(crl.signature_algorithm(), issuer.spki(), crl.tbs(), crl.signature());
+    if verdict == SignatureVerdict::Good { State::Good } else { State::OfAnother }
 }
 
 enum Cover {

@@ -21,7 +21,7 @@ use crate::db::{Conn, Result, Row, Value, args};
 use crate::ledger::ASKS;
 use crate::observations::intern::{find_place, members};
 use crate::places::reversed;
-use crate::read::{CA, NEVER, caa_group, key32, kid_group};
+use crate::read::{CA, NEVER, caa_group, crl_group, key32, kid_group};
 use crate::shelf::Shelf;
 use crate::{places, texts};
 
@@ -173,6 +173,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             self.askers()?;
         }
         names.extend(self.kids(&judged)?);
+        names.extend(self.lists(&judged)?);
         self.same_names(&names)?;
         self.issuers_in_use(&judged)?;
         self.same_first_name(&unserved)?;
@@ -329,6 +330,15 @@ impl<'l, 'c> Loader<'l, 'c> {
             out.extend(facts.part.iter().filter(|p| p.of == Whole::KeySet).map(|p| kid_group(&p.name)));
         }
         Ok(out)
+    }
+
+    /// By what the revocation lists of the issuers of these are found.
+    fn lists(&mut self, judged: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+        let abouts = judged.iter().filter_map(|id| self.abouts.get(id)?.as_ref());
+        let issuers: BTreeSet<i64> =
+            abouts.filter(|a| a.kind == AssetKind::Certificate).filter_map(|a| a.issuer).collect();
+        let rows = self.c.query_many("SELECT alike FROM dname WHERE id = $1", &numbers(&issuers))?;
+        rows.into_iter().flatten().map(|row| Ok(crl_group(row.int(0)?))).collect()
     }
 
     /// Everything of these names: their placements are loaded already.

@@ -465,6 +465,10 @@ impl<'r> Recording<'r> {
             if columns.is_ca() {
                 self.ledger.issuers.extend(subject);
             }
+            // What its issuer has signed may be revoked by now. Serial numbers are in no column: all of it is looked at.
+            if columns.revokes {
+                self.ledger.issuers.extend(issuer);
+            }
             self.ledger.above.extend(issuer);
             let (fp8, fp24) = texts::split(&columns.id);
             let [places, served, unseen] = self.ledger.counts_of(id);

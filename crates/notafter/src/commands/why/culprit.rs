@@ -115,6 +115,8 @@ fn has_struck(finding: &Finding, at: UnixTime) -> bool {
     match finding.kind {
         Kind::ClockSkew => finding.cause == "peers",
         Kind::DomainHold => true,
+        // It says since when, and that is past.
+        Kind::Revoked => finding.severity == Severity::Critical,
         // Resolvers refuse what does not fit to the anchor that they have.
         Kind::TrustAnchorStale => finding.severity == Severity::Critical,
         Kind::NotYetValid => finding.severity != Severity::Info,
@@ -279,6 +281,23 @@ mod tests {
             &[(Kind::StapleExpires, 9), (Kind::DnssecSignatureExpires, 9)],
             Some(Kind::DnssecSignatureExpires),
         );
+    }
+
+    #[test]
+    fn what_was_revoked_needs_no_date() {
+        let place = "tls://10.0.0.5:443?sni=a.test";
+        let undated = |severity| {
+            Finding { severity, ..finding(Kind::Revoked, 0, place) }
+                .deadline(None)
+                .summary("revoked")
+                .hint("replace it")
+        };
+        let path = OnPath::of(&Inventory::default(), &[], Some("a.test"));
+        for (severity, explains) in [(Severity::Critical, true), (Severity::Warning, false)] {
+            let findings = [undated(severity)];
+            let found = culprit(&findings, &path, Some(&Ok(Vec::new())), (true, None), NOW);
+            assert_eq!(found.dated, explains, "{}", found.text);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use notafter_core::observation::{LinkKind, Reason};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::Crl;
 use notafter_pki::certificate::Certificate;
+use notafter_pki::statement::Statement;
 
 use super::Seen;
 use super::asks::Outcome;
@@ -437,7 +438,10 @@ impl<'s> Path<'s> {
         for (ix, places) in self.of_kind(AssetKind::OcspResponse) {
             any = true;
             let places = places.iter().map(|p| shown(&p.location)).collect();
-            let what = format!("stapled answer about {}", self.title(ix));
+            let said = Statement::parse(&inventory.bytes(ix));
+            let revoked = said.as_ref().and_then(|s| s.fact_of("status")).is_some_and(|s| s == "revoked");
+            let says = if revoked { ", which says `revoked`" } else { "" };
+            let what = format!("stapled answer about {}{says}", self.title(ix));
             self.dated("staple", inventory.asset(ix), places, &what);
         }
         if !any && !leaves(inventory).is_empty() {
