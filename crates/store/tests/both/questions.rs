@@ -277,7 +277,13 @@ fn a_verdict_under_an_old_token_leaves_it_due() {
 }
 
 pub(crate) fn alert(number: i64) -> Alert {
-    let member = Member { step: Step::Warning, severity: Severity::Warning, deadline: None, resolved: None };
+    let member = Member {
+        step: Step::Warning,
+        severity: Severity::Warning,
+        deadline: None,
+        resolved: None,
+        asset: None,
+    };
     Alert {
         number,
         version: 0,
@@ -295,6 +301,8 @@ pub(crate) fn alert(number: i64) -> Alert {
         escalated: Vec::new(),
         members: BTreeMap::from([("f1".into(), member)]),
         resolved: None,
+        faded: false,
+        back: Default::default(),
     }
 }
 
