@@ -139,6 +139,9 @@ pub const WHEN: &str = "{when}";
 /// The fact that says from how many seconds before its deadline a finding is on the page step.
 pub const PAGE: &str = "page_seconds";
 
+/// The fact that says what was seen to have taken the place of what ends.
+pub const REPLACED: &str = "replaced_by";
+
 /// One thing that is wrong, or worth knowing.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Finding {

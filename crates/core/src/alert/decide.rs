@@ -306,8 +306,7 @@ impl Pass<'_> {
             hold.until = hold.until.min(most(alert.deadline, alert.severity, members, now));
         }
         // A hold was given for what it was about: something new that is critical is nobody's yet.
-        let unheard = |m: &&Tellable| m.severity == Severity::Critical && told(m).is_none();
-        let news_is_critical = news.iter().any(|m| unheard(&m));
+        let news_is_critical = news.iter().any(|m| m.severity == Severity::Critical && told(m).is_none());
         let mut held = self.held(&mut alert, step);
         let quiet_ended = before.hold.is_some() && held.is_none();
 

@@ -197,7 +197,8 @@ pub fn bundle(id: String, owner: &str, parts: &[Notice], ways: Ways, now: UnixTi
                 ),
                 still => {
                     // Those are said one by one: nothing else of them is in this message.
-                    let titles: Vec<&str> = parts.iter().filter(|p| p.text != GONE).map(|p| p.title.as_str()).collect();
+                    let titles: Vec<&str> =
+                        parts.iter().filter(|p| p.text != GONE).map(|p| p.title.as_str()).collect();
                     let more = titles.len().saturating_sub(ITEMS_MAX);
                     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
                     format!(
@@ -324,7 +325,11 @@ mod tests {
         let said = |now| write("x".into(), Event::Resolved, "web", &faded, &[], Ways::default(), now);
         let late = said(UnixTime(61 * DAY));
         assert_eq!(late.title, "ended 31 days ago, not seen in use: n0.test and 2 more");
-        assert!(late.text.starts_with("It ended on 1970-01-31 and was not seen to be replaced."), "{}", late.text);
+        assert!(
+            late.text.starts_with("It ended on 1970-01-31 and was not seen to be replaced."),
+            "{}",
+            late.text
+        );
         let early = said(now);
         assert_eq!(early.title, "no longer pressing: n0.test and 2 more");
         assert!(!early.text.contains("Nothing is left"), "{}", early.text);

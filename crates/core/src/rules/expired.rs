@@ -6,7 +6,7 @@
 
 use crate::UnixTime;
 use crate::dossier::Dossier;
-use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::finding::{Finding, Kind, REPLACED, Severity, WHEN};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
 use crate::observation::LinkKind;
@@ -65,7 +65,7 @@ impl Rule for Expired {
                 .summary(format!("{title} expired {when}; it lies in a file and was not seen in use"))
                 .hint("delete it if nothing needs it; if something reads this file, renew it now");
             match later {
-                Ok(later) => finding.evidence("replaced_by", later.id),
+                Ok(later) => finding.evidence(REPLACED, later.id),
                 Err(_) => finding,
             }
         } else {

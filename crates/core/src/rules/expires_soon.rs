@@ -9,7 +9,7 @@ use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
 use crate::dossier::{AnchorView, AssetView, Dossier};
 use crate::ending;
-use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::finding::{Finding, Kind, REPLACED, Severity, WHEN};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
 use notafter_pki::certificate::Certificate;
@@ -49,7 +49,8 @@ impl Rule for ExpiresSoon {
             Err(begins) => next.into_iter().chain(begins).min(),
         };
         let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
-        let by_itself = view.changes(now).filter(|_| step == Step::Warning).map(|(one, due, _)| (one.renewal, due));
+        let by_itself =
+            view.changes(now).filter(|_| step == Step::Warning).map(|(one, due, _)| (one.renewal, due));
         // Not silence: what was told already before a renewer took it over has not ended well yet.
         let severity = if by_itself.is_some() { Severity::Info } else { severity.max(most) };
         let listed = view.lineage.listed;
@@ -82,7 +83,7 @@ impl Rule for ExpiresSoon {
             .evidence("page", step == Step::Page)
             .evidence("issues", issues);
         let finding = match followed(view, &certificate) {
-            true => finding.evidence("replaced_by", "a later root beside it"),
+            true => finding.evidence(REPLACED, "a later root beside it"),
             false => finding,
         };
         Verdict::found(finding, next)
