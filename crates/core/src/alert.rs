@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixTime;
 use crate::deadline::Step;
 use crate::finding::Severity;
+use crate::{Fingerprint, UnixTime};
 
 /// How an alert stands that is open and quiet for a while.
 pub const SNOOZED: &str = "snoozed";
@@ -52,8 +52,27 @@ pub struct Alert {
     pub escalated: Vec<String>,
     /// Its findings by id.
     pub members: BTreeMap<String, Member>,
-    /// When the last of them was seen to be mended.
+    /// When the last of them was seen to be mended, or was told of no more.
     pub resolved: Option<UnixTime>,
+    /// Resolved, but not mended: an end that it was about is still there, only nobody is to be called for it any more.
+    #[serde(default)]
+    pub faded: bool,
+    /// How far it has come back after it was said to be over.
+    #[serde(default)]
+    pub back: Back,
+}
+
+/// The first return of what was said to be over is told at once; what goes on coming and going, after the pause.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Back {
+    /// It was never said to be over.
+    #[default]
+    Never,
+    /// It was said to be over; its return will be told at once.
+    Over,
+    /// Its return was told.
+    Told,
 }
 
 /// Where an alert stands.
@@ -90,6 +109,26 @@ pub struct Member {
     pub deadline: Option<UnixTime>,
     /// When it was seen to be mended.
     pub resolved: Option<UnixTime>,
+    /// What it is about, if that is an asset.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text")]
+    pub asset: Option<Fingerprint>,
+}
+
+/// An identity as it is written everywhere.
+mod as_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::Fingerprint;
+
+    pub(super) fn serialize<S: Serializer>(id: &Option<Fingerprint>, to: S) -> Result<S::Ok, S::Error> {
+        id.map(|id| id.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Fingerprint>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(|_| D::Error::custom("no identity of an asset"))).transpose()
+    }
 }
 
 /// An acknowledgement or a snooze: quiet until an instant, and never past the point of no return.

@@ -30,6 +30,8 @@ pub enum Step {
     Warning,
     Critical,
     Page,
+    /// The deadline has passed.
+    Ended,
 }
 
 impl Step {
@@ -38,7 +40,7 @@ impl Step {
         match self {
             Self::Quiet => None,
             Self::Warning => Some(Severity::Warning),
-            Self::Critical | Self::Page => Some(Severity::Critical),
+            Self::Critical | Self::Page | Self::Ended => Some(Severity::Critical),
         }
     }
 
@@ -49,6 +51,7 @@ impl Step {
             Self::Warning => "warning",
             Self::Critical => "critical",
             Self::Page => "page",
+            Self::Ended => "ended",
         }
     }
 }
@@ -84,7 +87,7 @@ impl Ladder {
         }
     }
 
-    /// The step at `now`, and the next instant at which it changes (`None` after the deadline).
+    /// The step at `now` (never past the page step), and the next instant at which it changes (`None` after the deadline).
     pub fn step(&self, deadline: UnixTime, now: UnixTime) -> (Step, Option<UnixTime>) {
         let left = deadline.0.saturating_sub(now.0);
         let at = |before: i64| Some(deadline.plus(-before));

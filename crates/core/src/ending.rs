@@ -55,10 +55,12 @@ pub(crate) fn judge_living(
     let begin = view.asset.not_before.unwrap_or(end.plus(-usual));
     let lifetime = end.0.saturating_sub(begin.0);
     let title = view.title();
+    let ladder = (ending.ladder)(lifetime);
     let found = |severity, deadline, summary: String| {
         Finding::new(ending.kind, severity, Some(view.asset.id), "")
             .at(view.locations())
             .deadline(Some(deadline))
+            .pages(ladder.page)
             .summary(summary)
             .hint(ending.hint)
             .evidence("lifetime_days", lifetime / DAY)
@@ -71,7 +73,7 @@ pub(crate) fn judge_living(
     }
     // What ends when nobody may change anything has to be done before.
     let due = due_of(dossier, begin, end);
-    let (step, next) = (ending.ladder)(lifetime).step(due.at, now);
+    let (step, next) = ladder.step(due.at, now);
     let next = next.or(Some(end.plus(1)));
     let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
     let summary = match moved(&due, now) {

@@ -136,6 +136,12 @@ impl fmt::Display for Severity {
 /// Stands in a summary for "in 12 days" or "3 days ago": a sentence that is kept must not grow old.
 pub const WHEN: &str = "{when}";
 
+/// The fact that says from how many seconds before its deadline a finding is on the page step.
+pub const PAGE: &str = "page_seconds";
+
+/// The fact that says what was seen to have taken the place of what ends.
+pub const REPLACED: &str = "replaced_by";
+
 /// One thing that is wrong, or worth knowing.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Finding {
@@ -175,6 +181,16 @@ pub enum Fact {
     Flag(bool),
     /// Several.
     List(Vec<String>),
+}
+
+impl Fact {
+    /// The number, if it is one.
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Self::Number(n) => Some(*n),
+            _ => None,
+        }
+    }
 }
 
 macro_rules! fact_from {
@@ -250,6 +266,17 @@ impl Finding {
     pub fn evidence(mut self, name: &'static str, value: impl Into<Fact>) -> Self {
         self.evidence.push((name, value.into()));
         self
+    }
+
+    /// Says from how many seconds before its deadline somebody is woken, and that its deadline is an end.
+    #[must_use]
+    pub fn pages(self, before: i64) -> Self {
+        self.evidence(PAGE, before)
+    }
+
+    /// From how many seconds before its deadline somebody is woken, if its rule has such a step.
+    pub fn page(&self) -> Option<i64> {
+        self.evidence.iter().find(|(name, _)| *name == PAGE).and_then(|(_, fact)| fact.number())
     }
 
     /// The summary as it reads at `now`.

@@ -126,7 +126,7 @@ pub(crate) fn severity(view: &AssetView<'_>, now: UnixTime) -> (Severity, Option
     let critical = end.plus(-ladder.critical);
     match ladder.step(end, now).0 {
         Step::Quiet | Step::Warning => (Severity::Warning, Some(critical)),
-        Step::Critical | Step::Page => (Severity::Critical, (now < end).then_some(end)),
+        Step::Critical | Step::Page | Step::Ended => (Severity::Critical, (now < end).then_some(end)),
     }
 }
 

@@ -11,7 +11,7 @@ use notafter_core::alert::decide::{Decision, Deed, Input, LINGER, Tellable, deci
 use notafter_core::alert::message::{self, Ways};
 use notafter_core::alert::{Alert, Delivery, Outgoing, State};
 use notafter_core::fault::{Fault, Retry};
-use notafter_core::finding::{Fact, Severity, summary_at};
+use notafter_core::finding::{Fact, PAGE, Severity, summary_at};
 use notafter_core::notice::{Event, Notice};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_store::alerts::{AuditLine, NewLink, Telling};
@@ -122,6 +122,7 @@ impl Desk {
         let Decision { deeds, next } = decide(&Input {
             findings: &findings,
             alerts: &alerts,
+            faded: &faded(store, setup, &findings, &alerts, now)?,
             contacts: &setup.contacts(now),
             patience: setup.patience,
             next_number: store.next_alert_number()?,
@@ -164,8 +165,11 @@ impl Desk {
             if deed.alert.state == State::Resolved && deed.tell.is_empty() && deed.alert.told.is_some() {
                 for owner in std::iter::once(&deed.alert.owner).chain(&deed.alert.escalated) {
                     let id = format!("{}-closed-{}-{owner}", deed.alert.id(), now.0);
-                    let notice =
+                    let mut notice =
                         message::write(id, Event::Resolved, owner, &deed.alert, &[], Ways::default(), now);
+                    if deed.alert.members.values().any(|m| m.resolved.is_none()) {
+                        message::ELSEWHERE.clone_into(&mut notice.text);
+                    }
                     messages.extend(deliveries(
                         setup,
                         owner,
@@ -622,6 +626,25 @@ pub fn tellables(store: &Store, setup: &Setup, now: UnixTime) -> Result<Vec<Tell
     Ok(out)
 }
 
+/// Of what the alerts that are about to end were about: those findings of which time made a line, and nobody saw them gone.
+/// Asked for alerts alone whose waiting is over, and kept short by that.
+pub(crate) fn faded(
+    store: &Store,
+    setup: &Setup,
+    findings: &[Tellable],
+    alerts: &[Alert],
+    now: UnixTime,
+) -> Result<BTreeSet<String>, StoreError> {
+    let groups: BTreeSet<String> = findings.iter().map(Tellable::group).collect();
+    let ripe = |a: &&Alert| {
+        let waited = now.0 >= a.resolved.unwrap_or(now).0.saturating_add(setup.patience.mended);
+        a.state != State::Resolved && a.told.is_some() && waited && !groups.contains(&a.group)
+    };
+    let members = alerts.iter().filter(ripe).flat_map(|a| &a.members);
+    let ids: Vec<&str> = members.filter(|(_, m)| m.resolved.is_none()).map(|(id, _)| id.as_str()).collect();
+    store.faded(&ids)
+}
+
 /// A finding as the decision wants it.
 pub fn tellable(row: FindingRow, last_resort: &str, now: UnixTime) -> Tellable {
     Tellable {
@@ -640,6 +663,7 @@ pub fn tellable(row: FindingRow, last_resort: &str, now: UnixTime) -> Tellable {
             Some((_, fact)) => *fact == Fact::from(true),
             None => row.is_ca,
         },
+        page: row.evidence.iter().find(|(name, _)| name == PAGE).and_then(|(_, fact)| fact.number()),
         hint: row.hint,
         breaks: row.blast.as_ref().map(|blast| blast.in_words()).unwrap_or_default(),
         weight: row.blast.as_ref().map_or(0, |blast| blast.weight()),

@@ -85,6 +85,43 @@ fn a_year() {
 }
 
 #[test]
+fn what_ends_in_a_file_is_not_called_over_because_time_went_by() {
+    let mut company = Company::new();
+    {
+        let mut world = lock(&company.world);
+        world.lay("forgotten.web.test", START, 90);
+        world.lay("replaced.web.test", START.plus(-5 * DAY), 90);
+    }
+    company.live(140 * 24, |now, world| {
+        if now == START.plus(80 * DAY) {
+            world.lay("replaced.web.test", now, 365);
+        }
+    });
+    // Its steps and its end in one alert, which goes on for a month.
+    let told = company.days("web", Event::Alert, "forgotten.web.test");
+    assert_eq!(told, [67, 81, 85, 90], "{told:?}");
+    let reminders = company.days("web", Event::Reminder, "forgotten.web.test");
+    assert!(reminders.contains(&96) && reminders.contains(&117), "{reminders:?}");
+    assert!(reminders.iter().all(|day| *day <= 120), "{reminders:?}");
+    // Then it is said what has become of it, and that is not that nothing is left to do.
+    let last: Vec<_> = company
+        .told()
+        .into_iter()
+        .filter(|(_, n)| n.event == Event::Resolved && n.title.contains("forgotten") && n.owner == "web")
+        .collect();
+    let [(at, last)] = last.as_slice() else { panic!("{last:#?}") };
+    assert_eq!((at.0 - START.0) / DAY, 120);
+    assert_eq!(last.title, "ended 30 days ago, not seen in use: forgotten.web.test");
+    assert!(!last.text.contains("Nothing is left") && last.hint.contains("delete it"), "{last:#?}");
+    let alerts = company.handle.store.alerts(None, None, 100).expect("alerts");
+    assert_eq!(alerts.iter().filter(|a| a.title == "forgotten.web.test").count(), 1, "{alerts:#?}");
+    // What was replaced was seen to be, and is over.
+    assert_eq!(company.days("web", Event::Resolved, "replaced.web.test"), [80]);
+    let over = company.told().into_iter().find(|(_, n)| n.title == "over: replaced.web.test");
+    assert!(over.is_some_and(|(_, n)| n.text.contains("Nothing is left to do")));
+}
+
+#[test]
 fn mail_down_for_two_hours_and_a_source_for_three_days() {
     let mut company = Company::new();
     lock(&company.world).install("a.web.test", START.plus(-70 * DAY), 90);
@@ -381,6 +418,7 @@ fn what_was_foreseen_is_what_was_lived() {
         world.install("nobody.test", noon, 120);
         world.install("old.web.test", noon.plus(-80 * DAY), 100);
         world.install("far.web.test", noon, 600);
+        world.lay("filed.web.test", noon.plus(-3 * DAY), 150);
         for n in 0..25 {
             world.install(&format!("cliff{n}.web.test"), noon, 180);
         }
@@ -425,7 +463,7 @@ fn what_was_foreseen_is_what_was_lived() {
     let mut broken: Vec<(String, i64)> = seen.breaks.values().map(|b| (b.title.clone(), day(b.at))).collect();
     broken.sort_unstable();
     assert_eq!(broken, lapsed);
-    assert_eq!((seen.count, seen.renewing, seen.broken, seen.unused), (29 + 5, 5, 29, 0));
+    assert_eq!((seen.count, seen.renewing, seen.broken, seen.unused), (29 + 5 + 1, 5, 29, 1));
     // The same renewals, the first of each.
     let mut first: BTreeMap<String, i64> = BTreeMap::new();
     for (name, day) in renewed {

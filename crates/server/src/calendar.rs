@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use notafter_core::UnixTime;
-use notafter_core::query::{Query, Term, Test};
+use notafter_core::query::{Query, State as Is, Term, Test};
 use notafter_engine::notify::{new_secret, secret_hash};
 use notafter_store::alerts::AuditLine;
 use notafter_store::{Store, StoreError};
@@ -91,7 +91,13 @@ async fn calendar(With(app): With<State>, path: RawPathParams, uri: Uri) -> Resu
     }
     let (store, now) = (Arc::clone(&app.handle.store), app.handle.clock.now());
     let name = format!("Certificates of {owner}");
-    let query = Query { terms: vec![Term { not: false, test: Test::Owner(Some(owner)) }] };
+    // What is replaced, or stands in a trust store, may end: as in the weekly digest.
+    let terms = vec![
+        Term { not: false, test: Test::Owner(Some(owner)) },
+        Term { not: true, test: Test::Is(Is::Superseded) },
+        Term { not: true, test: Test::Role("trust-anchor".to_owned()) },
+    ];
+    let query = Query { terms };
     let body = stream::body(Purpose::Export, move |out| {
         Ok(export::write_calendar(&store, &query, &name, now, out).map(drop)?)
     })

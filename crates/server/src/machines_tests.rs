@@ -149,6 +149,29 @@ async fn a_calendar_opens_with_its_own_secret_alone() {
     assert!(audit.contains("calendar-link-made") && !audit.contains(key));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calendar_does_not_ring_for_what_may_end() {
+    use notafter_core::inventory::Role;
+    use notafter_core::location::Location;
+    use notafter_core::observation::{Facts, Seen};
+    let file = |path: &str, role, der| Observation {
+        at: NOW,
+        location: Location::file(path.as_bytes(), ""),
+        seen: Seen::Chain { chain: vec![der], role, leads: role.is_none(), facts: Facts::default() },
+    };
+    let bench = Bench::seeing(vec![
+        // A later one is served; a root in a bundle; and one that somebody has to renew.
+        file("/srv/api.pem", None, certificate("api", &["api.example.com"], 3)),
+        file("/srv/ca.pem", Some(Role::TrustAnchor), certificate("root", &["root.example.com"], 9)),
+        file("/srv/own.pem", None, certificate("own", &["own.example.com"], 4)),
+    ]);
+    let (_, text) = bench.post("/api/v1/calendars/web%20team", &serde_json::Value::Null).await;
+    let made: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let (_, calendar) = bench.get(made["path"].as_str().unwrap()).await;
+    let ends = |name: &str| calendar.matches(&format!("SUMMARY:{name}.example.com ends")).count();
+    assert_eq!((ends("api"), ends("own"), ends("root")), (1, 1, 0), "{calendar}");
+}
+
 /// Shows what it is told to; counts how often it was asked.
 #[derive(Default)]
 struct Fake {

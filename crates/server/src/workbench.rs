@@ -241,12 +241,24 @@ impl Bench {
     }
 
     pub(crate) fn build(settings: Settings, prober: Option<Arc<dyn Prober>>, trust: TrustStores) -> Self {
+        Self::of(settings, prober, setup(trust))
+    }
+
+    /// One whose office sees more than usual.
+    pub(crate) fn seeing(more: Vec<Observation>) -> Self {
+        let mut setup = setup(TrustStores::default());
+        let office = Arc::new(Office(Office::new().0.into_iter().chain(more).collect()));
+        setup.sources[0].build = Arc::new(move |_| Ok(vec![Arc::clone(&office) as Arc<dyn Source>]));
+        Self::of(settings(20_000), None, setup)
+    }
+
+    fn of(settings: Settings, prober: Option<Arc<dyn Prober>>, setup: Setup) -> Self {
         let store = Arc::new(Store::open(&Database::Memory, NOW).unwrap());
         let clock = Arc::new(SimulatedClock::at(NOW));
         let runtime = tokio::runtime::Handle::current();
         let log = Arc::new(|_: &str| {});
         let (mut engine, handle) =
-            Engine::new(store, clock, setup(trust), Arc::from("bench"), runtime, log).unwrap();
+            Engine::new(store, clock, setup, Arc::from("bench"), runtime, log).unwrap();
         for _ in 0..3 {
             engine.pass();
             engine.settle();

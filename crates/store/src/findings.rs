@@ -1,7 +1,10 @@
 //! Findings as they stand, for those who tell and those who show.
 
+use std::collections::BTreeSet;
+
 use notafter_core::UnixTime;
-use notafter_core::finding::{Kind, Severity};
+use notafter_core::alert::decide::fades;
+use notafter_core::finding::{Kind, REPLACED, Severity};
 
 use crate::db::{Conn, Result, Row, Value, args};
 use crate::places::hash48;
@@ -82,6 +85,35 @@ impl Store {
                 return Ok(());
             }
         }
+    }
+
+    /// Those of these findings, by id, of which only a line is left: an open finding of info that says that the same end is
+    /// still there, and not what was seen to take its place. Asked in portions.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn faded(&self, ids: &[&str]) -> Result<BTreeSet<String>, StoreError> {
+        let mut out = BTreeSet::new();
+        for part in ids.chunks(200) {
+            let list: Vec<_> = (1..=part.len()).map(|n| format!("${n}")).collect();
+            let values: Vec<Value<'_>> = part.iter().map(|id| (*id).into()).collect();
+            let sql = format!(
+                "SELECT m.id, m.kind, o.id, o.kind, o.body FROM finding m JOIN finding o ON o.asset = m.asset
+                 WHERE m.id IN ({}) AND o.resolved IS NULL AND o.severity > 1 AND o.deadline <> {NEVER}",
+                list.join(", ")
+            );
+            for mut row in self.db.read(|c| c.query(&sql, &values))? {
+                let (told, line) = (row.text(0)?, row.text(2)?);
+                let body = FindingJson::read(&row.text(4)?)?;
+                let asset = body.asset.as_deref().and_then(|a| a.parse().ok());
+                let kinds = (texts::finding_kind(&row.text(1)?)?, texts::finding_kind(&row.text(3)?)?);
+                let replaced = body.evidence.iter().any(|(name, _)| name == REPLACED);
+                if !replaced && fades((&told, kinds.0, asset), (&line, kinds.1, asset)) {
+                    out.insert(told);
+                }
+            }
+        }
+        Ok(out)
     }
 
     /// How many are open, by kind, severity and owner.

@@ -1,15 +1,15 @@
 //! What to tell whom, and when: from findings and alerts as they stand to alerts as they shall be.
 //!
 //! Pure: no clock, no database, no message text (that is `alert/message.rs`). The promises it keeps:
-//! each step of the ladder is told once; one cause is one alert, however many places it has; an
-//! acknowledgement buys quiet that ends before the deadline does; silence is escalated; resolution is told
-//! once and only when it was seen; a target that flaps does not ring every time.
+//! each step of the ladder is told once, and the end itself; one cause is one alert, however many places it has; an
+//! acknowledgement buys quiet that ends before the deadline does, for what it was about when it was given; silence is
+//! escalated; resolution is told once and only when it was seen; a target that flaps does not ring every time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::hold::most;
-use super::{Alert, Hold, Member, State};
+use super::{Alert, Back, Hold, Member, State};
 use crate::deadline::{Ladder, Step};
 use crate::finding::{Kind, Severity};
 use crate::notice::Event;
@@ -41,6 +41,9 @@ pub struct Tellable {
     pub not_before: Option<UnixTime>,
     /// Is it a CA certificate?
     pub is_ca: bool,
+    /// From so many seconds before its deadline it is on the page step, if its rule says so: then its deadline is an
+    /// end, too.
+    pub page: Option<i64>,
     /// What happened, in one sentence.
     pub summary: String,
     /// What to do.
@@ -56,16 +59,27 @@ pub struct Tellable {
 }
 
 impl Tellable {
-    /// The step it is on: the severity, and the page step where the ladder has one for it.
+    /// The step it is on: the severity; of what is critical also the page step, and that its end has passed.
     pub fn step(&self, now: UnixTime) -> Step {
-        let by_severity = match self.severity {
+        match self.severity {
+            Severity::Critical if self.end().is_some_and(|end| now > end) => Step::Ended,
+            Severity::Critical if self.page_at().is_some_and(|at| now >= at) => Step::Page,
             Severity::Critical => Step::Critical,
             Severity::Warning => Step::Warning,
             Severity::Info => Step::Quiet,
-        };
-        match self.ladder() {
-            Some((ladder, end)) if by_severity == Step::Critical => by_severity.max(ladder.step(end, now).0),
-            _ => by_severity,
+        }
+    }
+
+    /// Its deadline, where that is the end of what it is about.
+    fn end(&self) -> Option<UnixTime> {
+        self.deadline.filter(|_| is_end(self.kind) || self.page.is_some())
+    }
+
+    /// When the page step begins: as its rule says, else by the ladder of its lifetime.
+    pub(super) fn page_at(&self) -> Option<UnixTime> {
+        match self.page {
+            Some(before) => self.deadline.map(|end| end.plus(-before)),
+            None => self.ladder().map(|(ladder, end)| end.plus(-ladder.page)),
         }
     }
 
@@ -92,8 +106,15 @@ impl Tellable {
 }
 
 /// Kinds that are one story: it is about to end, and then it has.
-fn is_end(kind: Kind) -> bool {
+pub fn is_end(kind: Kind) -> bool {
     matches!(kind, Kind::ExpiresSoon | Kind::ExpiredInUse | Kind::Expired)
+}
+
+/// Is this finding, of which nobody is told, what became of one of this id, kind and asset of which somebody was told?
+/// The same finding at a lower severity, or the story of the same end; what was seen to be replaced is not.
+pub fn fades(told: (&str, Kind, Option<Fingerprint>), finding: (&str, Kind, Option<Fingerprint>)) -> bool {
+    let same_end = is_end(told.1) && is_end(finding.1) && told.2.is_some() && told.2 == finding.2;
+    told.0 == finding.0 || same_end
 }
 
 /// An owner as far as telling goes.
@@ -159,6 +180,9 @@ pub struct Input<'a> {
     pub findings: &'a [Tellable],
     /// Alerts that are not resolved, and those resolved within [`LINGER`].
     pub alerts: &'a [Alert],
+    /// Findings that alerts are or were about, of which nobody is told any more without their being seen to be gone: time
+    /// made a line of them ([`fades`]).
+    pub faded: &'a BTreeSet<String>,
     /// Who can be told.
     pub contacts: &'a Contacts,
     /// How long to wait for more.
@@ -198,7 +222,10 @@ pub fn decide(input: &Input<'_>) -> Decision {
     for finding in input.findings {
         groups.entry(finding.group()).or_default().push(finding);
     }
-    let open: BTreeSet<&str> = input.findings.iter().map(|f| f.id.as_str()).collect();
+    let open = Open {
+        ids: input.findings.iter().map(|f| f.id.as_str()).collect(),
+        ends: input.findings.iter().filter(|f| is_end(f.kind)).filter_map(|f| f.asset).collect(),
+    };
     let mut known: HashMap<&str, &Alert> = HashMap::new();
     for alert in input.alerts {
         // Of several of one group, the open one, else the youngest.
@@ -225,6 +252,13 @@ pub fn decide(input: &Input<'_>) -> Decision {
     pass.out
 }
 
+/// What is open, wherever it is told.
+struct Open<'a> {
+    ids: BTreeSet<&'a str>,
+    /// Assets whose end is told.
+    ends: BTreeSet<Fingerprint>,
+}
+
 struct Pass<'a> {
     input: &'a Input<'a>,
     out: Decision,
@@ -241,7 +275,7 @@ impl Pass<'_> {
         let now = self.input.now;
         let step = members.iter().map(|m| m.step(now)).max().unwrap_or(Step::Quiet);
         for member in members {
-            self.wake_at_page(member);
+            self.wake_at_step(member);
         }
         let told = |m: &Tellable| known.and_then(|a| a.members.get(&m.id));
         // Of one day and one issuer: when the first reaches a step, all are told with it.
@@ -259,7 +293,7 @@ impl Pass<'_> {
         of_another_clock(&mut alert, step, now);
         // It is back: that is shown at once, and told when its time comes.
         if alert.state == State::Resolved {
-            (alert.state, alert.resolved) = (State::Open, None);
+            (alert.state, alert.resolved, alert.faded) = (State::Open, None, false);
         }
         // What is kept must be true of now, even while nothing is told.
         alert.severity = members.iter().map(|m| m.severity).min().unwrap_or(alert.severity);
@@ -271,14 +305,23 @@ impl Pass<'_> {
         if let Some(hold) = &mut alert.hold {
             hold.until = hold.until.min(most(alert.deadline, alert.severity, members, now));
         }
-        let held = self.held(&mut alert, step);
+        // A hold was given for what it was about: something new that is critical is nobody's yet.
+        let news_is_critical = news.iter().any(|m| m.severity == Severity::Critical && told(m).is_none());
+        let mut held = self.held(&mut alert, step);
         let quiet_ended = before.hold.is_some() && held.is_none();
 
         let mut tell = Vec::new();
         let mut waits = false;
         if !news.is_empty() {
-            let due = self.news_due(&alert, known.is_none(), step, &news, held.as_ref());
+            let covers = held.as_ref().filter(|_| !news_is_critical);
+            let due = self.news_due(&alert, known.is_none(), step, &news, covers);
             if now >= due {
+                if held.take().is_some() {
+                    release(&mut alert);
+                }
+                if alert.back == Back::Over {
+                    alert.back = Back::Told;
+                }
                 alert.step = alert.step.max(step);
                 if step > before.step || before.state == State::Resolved {
                     alert.escalated.clear();
@@ -289,6 +332,7 @@ impl Pass<'_> {
                         severity: member.severity,
                         deadline: member.deadline,
                         resolved: None,
+                        asset: member.asset,
                     };
                     alert.members.insert(member.id.clone(), kept);
                 }
@@ -337,10 +381,7 @@ impl Pass<'_> {
         // Worse than what was acknowledged: that is news, and the hold was not given for it.
         let over = self.input.now >= hold.until || (step > alert.step && !hold.snooze);
         if over {
-            alert.hold = None;
-            if alert.state == State::Acknowledged {
-                alert.state = State::Open;
-            }
+            release(alert);
             return None;
         }
         Some(hold)
@@ -362,12 +403,12 @@ impl Pass<'_> {
         let newest = news.iter().map(|m| m.opened).max().unwrap_or(self.input.now);
         let oldest = news.iter().map(|m| m.opened).min().unwrap_or(self.input.now);
         let settled = UnixTime((newest.0 + patience.settle).min(oldest.0 + patience.settle_most));
-        if fresh || step > alert.step {
+        if fresh || step > alert.step || alert.back == Back::Over {
             return settled;
         }
         // More of what is known: not every time one joins.
         let pause = match alert.step {
-            Step::Page => HOUR,
+            Step::Page | Step::Ended => HOUR,
             Step::Critical => 6 * HOUR,
             Step::Warning | Step::Quiet => DAY,
         };
@@ -390,7 +431,7 @@ impl Pass<'_> {
                 self.wake(escalate_at);
             }
         }
-        if alert.step == Step::Page && tell.is_empty() {
+        if alert.step >= Step::Page && tell.is_empty() {
             // Daily; once a thing has been over for a week, weekly: everybody knows.
             let over = alert.deadline.is_some_and(|d| now.0 > d.0 + 7 * DAY);
             let at = UnixTime(told.0 + if over { 7 * DAY } else { DAY });
@@ -418,10 +459,10 @@ impl Pass<'_> {
         }
     }
 
-    fn wake_at_page(&mut self, member: &Tellable) {
-        if let Some((ladder, end)) = member.ladder()
-            && let (_, Some(next)) = ladder.step(end, self.input.now)
-        {
+    /// At the page step, and when its end has passed.
+    fn wake_at_step(&mut self, member: &Tellable) {
+        let ahead = [member.page_at(), member.end().map(|end| end.plus(1))];
+        if let Some(next) = ahead.into_iter().flatten().filter(|at| *at > self.input.now).min() {
             self.wake(next);
         }
     }
@@ -446,17 +487,22 @@ impl Pass<'_> {
             escalated: Vec::new(),
             members: BTreeMap::new(),
             resolved: None,
+            faded: false,
+            back: Back::Never,
         }
     }
 
     /// An alert none of whose findings is open in its group any more.
-    fn nothing_left(&mut self, known: &Alert, open: &BTreeSet<&str>) {
+    fn nothing_left(&mut self, known: &Alert, open: &Open<'_>) {
         let now = self.input.now;
         let mut alert = known.clone();
         of_another_clock(&mut alert, known.step, now);
         // Open under another owner or date: it lives on there, and nothing was mended.
-        let moved = alert.members.keys().any(|id| open.contains(id.as_str()));
-        if moved {
+        let told_elsewhere = |(id, member): (&String, &Member)| {
+            open.ids.contains(id.as_str())
+                || is_end_group(&alert.group) && member.asset.is_some_and(|a| open.ends.contains(&a))
+        };
+        if alert.members.iter().any(told_elsewhere) {
             alert.state = State::Resolved;
             alert.resolved = Some(now);
             alert.hold = None;
@@ -469,12 +515,17 @@ impl Pass<'_> {
         if now >= at {
             // What came back and went without a word in between goes without one.
             let told_open = alert.told.is_some() && alert.members.values().any(|m| m.resolved.is_none());
+            let faded = |(id, m): (&String, &Member)| m.resolved.is_none() && self.input.faded.contains(id);
+            alert.faded = alert.members.iter().any(faded);
             for member in alert.members.values_mut() {
                 member.resolved.get_or_insert(since);
             }
             alert.state = State::Resolved;
             alert.hold = None;
             if told_open {
+                if alert.back == Back::Never {
+                    alert.back = Back::Over;
+                }
                 tell.push((alert.owner.clone(), Event::Resolved));
                 tell.extend(alert.escalated.iter().map(|o| (o.clone(), Event::Resolved)));
             }
@@ -486,6 +537,19 @@ impl Pass<'_> {
             self.out.deeds.push(Deed { alert, tell, news });
         }
     }
+}
+
+/// Takes off a hold.
+fn release(alert: &mut Alert) {
+    alert.hold = None;
+    if alert.state == State::Acknowledged {
+        alert.state = State::Open;
+    }
+}
+
+/// Is an alert of this group about ends?
+fn is_end_group(group: &str) -> bool {
+    group.split('\n').nth(1) == Some("end")
 }
 
 /// Instants that lie ahead were written down while the clock was wrong. What was told then about steps that have
@@ -507,10 +571,7 @@ fn of_another_clock(alert: &mut Alert, step: Step, now: UnixTime) {
         alert.step = alert.step.min(step);
     }
     if alert.hold.as_ref().is_some_and(|hold| hold.at > now) {
-        alert.hold = None;
-        if alert.state == State::Acknowledged {
-            alert.state = State::Open;
-        }
+        release(alert);
     }
 }
 
@@ -543,240 +604,4 @@ fn called(member: &Tellable) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::hold::{hold_most, hold_usual};
-    use super::*;
-
-    /// A world in which findings come and go by the hour, and everything told is written down.
-    struct World {
-        now: UnixTime,
-        tick: i64,
-        findings: Vec<Tellable>,
-        alerts: Vec<Alert>,
-        contacts: Contacts,
-        told: Vec<(i64, String, Event, usize)>,
-    }
-
-    fn dated(id: &str, not_before: i64, deadline: i64) -> Tellable {
-        Tellable {
-            id: id.into(),
-            kind: Kind::ExpiresSoon,
-            breaks: String::new(),
-            weight: 0,
-            severity: Severity::Warning,
-            asset: None,
-            name: format!("{id}.test"),
-            issuer_name: Some("CN=CA".into()),
-            owner: "web".into(),
-            deadline: Some(UnixTime(deadline)),
-            not_before: Some(UnixTime(not_before)),
-            is_ca: false,
-            summary: String::new(),
-            hint: String::new(),
-            places: Vec::new(),
-            opened: UnixTime(0),
-        }
-    }
-
-    impl World {
-        fn new() -> Self {
-            let web = Contact { escalate_to: Some("platform".into()), ..Contact::default() };
-            let owners = [("web".to_owned(), web), ("platform".to_owned(), Contact::default())];
-            let contacts = Contacts { owners: owners.into(), last_resort: "everyone".into() };
-            let now = UnixTime(0);
-            Self { now, tick: 600, findings: Vec::new(), alerts: Vec::new(), contacts, told: Vec::new() }
-        }
-
-        /// Lives `seconds` tick by tick; dated findings climb their ladder as the rules have it.
-        fn live(&mut self, seconds: i64) {
-            let end = self.now.plus(seconds);
-            while self.now < end {
-                self.now = self.now.plus(self.tick);
-                let now = self.now;
-                for finding in &mut self.findings {
-                    if let Some((ladder, end)) = finding.ladder() {
-                        let step = ladder.step(end, now).0;
-                        finding.severity =
-                            if step >= Step::Critical { Severity::Critical } else { Severity::Warning };
-                    }
-                }
-                let on = |f: &Tellable| f.ladder().is_none_or(|(l, end)| l.step(end, now).0 > Step::Quiet);
-                let findings: Vec<_> = self.findings.iter().filter(|f| on(f)).cloned().collect();
-                let input = Input {
-                    findings: &findings,
-                    alerts: &self.alerts,
-                    contacts: &self.contacts,
-                    patience: Patience::default(),
-                    next_number: self.alerts.len() as i64 + 1,
-                    now,
-                };
-                for deed in decide(&input).deeds {
-                    let news = deed.news.len();
-                    for (owner, event) in deed.tell {
-                        self.told.push((now.0 / DAY, owner, event, news));
-                    }
-                    self.alerts.retain(|a| a.number != deed.alert.number);
-                    self.alerts.push(deed.alert);
-                }
-            }
-        }
-
-        fn days(&self, who: &str, what: Event) -> Vec<i64> {
-            self.told.iter().filter(|(_, o, e, _)| o == who && *e == what).map(|(day, ..)| *day).collect()
-        }
-    }
-
-    #[test]
-    fn each_step_once_then_daily_and_mended_once() {
-        let mut world = World::new();
-        world.findings.push(dated("a", 0, 200 * DAY));
-        world.live(195 * DAY);
-        assert_eq!(world.days("web", Event::Alert), [170, 186, 193]);
-        assert_eq!(world.days("web", Event::Reminder), [194, 195]);
-        // Nobody answered: the next one is told, and then the last resort, again at each step.
-        assert_eq!(world.days("platform", Event::Escalation), [173, 186, 193]);
-        assert_eq!(world.days("everyone", Event::Escalation), [176, 186, 193]);
-        world.findings.clear();
-        world.live(10 * DAY);
-        assert_eq!(world.days("web", Event::Resolved).len(), 1);
-        assert_eq!(world.days("everyone", Event::Resolved).len(), 1);
-        assert_eq!(world.alerts.len(), 1);
-        assert_eq!(world.alerts[0].state, State::Resolved);
-    }
-
-    #[test]
-    fn five_thousand_of_one_day_are_a_handful_of_messages() {
-        let mut world = World::new();
-        world.tick = 6 * HOUR;
-        for n in 0..5000 {
-            world.findings.push(dated(&format!("c{n}"), 0, 90 * DAY + n * 17));
-        }
-        world.live(89 * DAY);
-        // The first of them reach the step in the morning, the others are told together a day later.
-        assert_eq!(world.days("web", Event::Alert), [67, 68, 81, 85]);
-        assert!(world.told.len() < 20, "{} messages", world.told.len());
-    }
-
-    #[test]
-    fn an_acknowledgement_is_quiet_until_the_next_step() {
-        let mut world = World::new();
-        world.findings.push(dated("a", 0, 200 * DAY));
-        world.live(171 * DAY);
-        let until = hold_usual(&world.alerts[0], &world.findings, world.now);
-        assert_eq!(until.0 / DAY, 186);
-        assert_eq!(hold_most(&world.alerts[0], &world.findings, world.now).0 / DAY, 193);
-        world.alerts[0].state = State::Acknowledged;
-        world.alerts[0].hold =
-            Some(Hold { by: "kim".into(), at: world.now, until, note: String::new(), snooze: false });
-        world.told.clear();
-        world.live(14 * DAY);
-        assert_eq!(world.told, []);
-        world.live(2 * DAY);
-        assert_eq!(world.days("web", Event::Alert), [186]);
-        assert_eq!(world.alerts[0].state, State::Open);
-        // A snooze that would last for ever still ends before the deadline.
-        let end = hold_most(&world.alerts[0], &world.findings, UnixTime(199 * DAY));
-        assert_eq!(end.0, 199 * DAY + DAY / 2);
-    }
-
-    fn hold(world: &mut World, until: UnixTime, snooze: bool) {
-        world.alerts[0].state = State::Acknowledged;
-        world.alerts[0].hold =
-            Some(Hold { by: "kim".into(), at: world.now, until, note: String::new(), snooze });
-        world.told.clear();
-    }
-
-    #[test]
-    fn quiet_never_outlives_what_joins_later() {
-        let mut world = World::new();
-        // Both end on one day; the second is found a day before, with the first acknowledged until noon.
-        world.findings.push(dated("a", 0, 100 * DAY + 23 * HOUR));
-        world.live(100 * DAY + HOUR);
-        hold(&mut world, UnixTime(100 * DAY + 12 * HOUR), true);
-        let mut second = dated("b", 0, 100 * DAY + 6 * HOUR);
-        second.opened = world.now;
-        world.findings.push(second);
-        world.live(3 * HOUR);
-        let until = world.alerts[0].hold.as_ref().map_or(0, |h| h.until.0);
-        assert!(until < 100 * DAY + 6 * HOUR, "{until}");
-        world.live(HOUR);
-        assert!(world.days("web", Event::Alert).contains(&100), "{:?}", world.told);
-    }
-
-    #[test]
-    fn what_still_stands_when_the_quiet_ends_is_said() {
-        let mut world = World::new();
-        let mut stale = dated("s", 0, 0);
-        (stale.kind, stale.deadline, stale.severity) = (Kind::SourceStale, None, Severity::Critical);
-        world.findings.push(stale);
-        world.live(HOUR);
-        let until = world.now.plus(2 * DAY);
-        hold(&mut world, until, false);
-        world.live(2 * DAY);
-        assert_eq!(world.days("web", Event::Reminder).len(), 1, "{:?}", world.told);
-        world.live(DAY / 2);
-        assert_eq!(world.days("web", Event::Reminder).len(), 1);
-        assert_eq!(world.days("platform", Event::Escalation).len(), 1, "{:?}", world.told);
-    }
-
-    #[test]
-    fn a_wrong_clock_costs_no_step() {
-        let mut world = World::new();
-        world.findings.push(dated("a", 0, 200 * DAY));
-        world.live(171 * DAY);
-        // For two hours it is two months later: everything is told that there is to tell.
-        let truth = world.now;
-        world.now = truth.plus(60 * DAY);
-        world.live(2 * HOUR);
-        let late = world.now.plus(DAY);
-        hold(&mut world, late, false);
-        world.now = truth.plus(2 * HOUR);
-        world.live(25 * DAY);
-        assert_eq!(world.days("web", Event::Alert), [186, 193], "{:?}", world.told);
-        assert!(world.days("web", Event::Reminder).contains(&195), "{:?}", world.told);
-    }
-
-    #[test]
-    fn what_flaps_does_not_ring_every_time() {
-        let mut world = World::new();
-        let mut flap = dated("f", 0, 0);
-        (flap.kind, flap.deadline) = (Kind::ChainIncomplete, None);
-        for _ in 0..200 {
-            world.findings = vec![flap.clone()];
-            world.live(1800);
-            world.findings.clear();
-            world.live(1800);
-        }
-        assert!(world.days("web", Event::Alert).len() <= 10, "{:?}", world.told);
-        assert!(world.alerts.len() <= 2);
-        world.told.clear();
-        for _ in 0..50 {
-            world.findings = vec![flap.clone()];
-            world.live(600);
-            world.findings.clear();
-            world.live(600);
-        }
-        assert!(world.told.len() <= 4, "{:?}", world.told);
-    }
-
-    #[test]
-    fn an_owner_who_is_away_is_not_waited_for() {
-        let mut world = World::new();
-        world.contacts.owners.get_mut("web").unwrap().absent = true;
-        world.findings.push(dated("a", 0, 40 * DAY));
-        world.live(31 * DAY);
-        assert_eq!(world.days("web", Event::Alert), [30]);
-        assert_eq!(world.days("platform", Event::Escalation), [30]);
-    }
-
-    #[test]
-    fn another_owner_is_not_a_mended_thing() {
-        let mut world = World::new();
-        world.findings.push(dated("a", 0, 40 * DAY));
-        world.live(31 * DAY);
-        world.findings[0].owner = "platform".into();
-        world.live(DAY);
-        assert!(world.days("web", Event::Resolved).is_empty());
-        assert_eq!(world.days("platform", Event::Alert), [31]);
-    }
-}
+mod tests;

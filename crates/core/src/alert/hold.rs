@@ -30,8 +30,8 @@ pub(super) fn most(
     if left <= 0 {
         return UnixTime(now.0 + DAY);
     }
-    let pages = members.iter().filter_map(|f| f.ladder());
-    let page = pages.map(|(ladder, end)| end.0 - ladder.page).min().unwrap_or(deadline.0 - left / 4);
+    let page = members.iter().filter_map(|f| f.page_at()).map(|at| at.0).min();
+    let page = page.unwrap_or(deadline.0 - left / 4);
     if page > now.0 { UnixTime(page) } else { UnixTime(now.0 + (left / 2).min(DAY)) }
 }
 

@@ -14,6 +14,11 @@ use crate::notice::{Event, Item, Notice};
 const ITEMS_MAX: usize = 20;
 /// So many places of one thing.
 const PLACES_MAX: usize = 10;
+/// How the end of an alert reads whose cause was looked for and is not there.
+const GONE: &str = "The cause is no longer found: it was seen to be gone, or its place was retired by hand. \
+                    Nothing is left to do.";
+/// The same where it goes on under another number.
+pub const ELSEWHERE: &str = "It goes on in another alert: its owner or its date is another one now.";
 /// What to do about many things at once.
 const TOP: &str = "begin at the top: what is worst comes first, and of that what ends first";
 
@@ -48,7 +53,10 @@ pub fn write(
         owner: owner.to_owned(),
         title: title(event, alert, findings, now),
         text: text(event, alert, findings, owner, now),
-        hint: findings.first().map(|f| f.hint.clone()).filter(|_| told_at_all).unwrap_or_default(),
+        hint: match event {
+            Event::Resolved => faded_hint(alert, now).to_owned(),
+            _ => findings.first().map(|f| f.hint.clone()).unwrap_or_default(),
+        },
         deadline: alert.deadline.filter(|_| told_at_all),
         items: findings.iter().take(ITEMS_MAX).map(|f| item(f)).collect(),
         more,
@@ -87,6 +95,10 @@ fn title(event: Event, alert: &Alert, findings: &[&Tellable], now: UnixTime) -> 
     };
     match event {
         // What ended is gone from the findings; of what has no date only the name is left of it.
+        Event::Resolved if alert.faded => match alert.deadline.filter(|d| *d < now) {
+            Some(end) => format!("ended {}, not seen in use: {}", days_text(end, now), alert.title),
+            None => format!("no longer pressing: {}", alert.title),
+        },
         Event::Resolved => match alert.group.split('\n').nth(1) {
             Some(class) if class != "end" => format!("over: {class}: {}", alert.title),
             _ => format!("over: {}", alert.title),
@@ -94,6 +106,15 @@ fn title(event: Event, alert: &Alert, findings: &[&Tellable], now: UnixTime) -> 
         Event::Escalation => format!("nobody has answered: {what}"),
         Event::Reminder => format!("still: {what}"),
         Event::Alert | Event::Digest | Event::Test => what,
+    }
+}
+
+/// What to do about what nobody is called for any more.
+fn faded_hint(alert: &Alert, now: UnixTime) -> &'static str {
+    match alert.deadline {
+        _ if !alert.faded => "",
+        Some(end) if end < now => "if something reads it, renew it; if nothing does, delete it",
+        _ => "see on its page who renews it, and when",
     }
 }
 
@@ -109,11 +130,17 @@ fn text(event: Event, alert: &Alert, findings: &[&Tellable], owner: &str, now: U
     let mut out = String::new();
     match event {
         Event::Resolved => {
-            out.push_str(
-                "The cause is no longer found: it was seen to be gone, or its place was retired by hand. \
-                 Nothing is left to do.",
-            );
-            return out;
+            return match alert.deadline.filter(|d| *d < now) {
+                _ if !alert.faded => GONE.to_owned(),
+                Some(end) => format!(
+                    "It ended on {} and was not seen to be replaced. Nothing was seen to use it either, so nobody is \
+                     called for it any more; it stays on the pages.",
+                    end.date()
+                ),
+                None => "It is still there and still ends, but nobody has to act now: somebody or something else is to \
+                         renew it. It stays on the pages, and is told again if that does not happen."
+                    .to_owned(),
+            };
         }
         Event::Escalation => {
             let since = alert.step_told.or(alert.told).map(|t| days_text(t, now)).unwrap_or_default();
@@ -159,11 +186,29 @@ pub fn bundle(id: String, owner: &str, parts: &[Notice], ways: Ways, now: UnixTi
     let event = parts.first().map_or(Event::Alert, |p| p.event);
     let (title, text, hint) = match event {
         Event::Resolved => (
-            format!("over: {} alerts", parts.len()),
-            format!(
-                "The causes of {} alerts are no longer found. Nothing is left to do about them.",
-                parts.len()
-            ),
+            match parts.iter().all(|p| p.text == GONE) {
+                true => format!("over: {} alerts", parts.len()),
+                false => format!("over, or told no more: {} alerts", parts.len()),
+            },
+            match parts.iter().filter(|p| p.text != GONE).count() {
+                0 => format!(
+                    "The causes of {} alerts are no longer found. Nothing is left to do about them.",
+                    parts.len()
+                ),
+                still => {
+                    // Those are said one by one: nothing else of them is in this message.
+                    let titles: Vec<&str> =
+                        parts.iter().filter(|p| p.text != GONE).map(|p| p.title.as_str()).collect();
+                    let more = titles.len().saturating_sub(ITEMS_MAX);
+                    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                    format!(
+                        "The causes of {} alerts are no longer found. {still} were not seen to be mended, and nobody is \
+                         called for them any more: {}{more}.",
+                        parts.len() - still,
+                        titles[..titles.len().min(ITEMS_MAX)].join("; ")
+                    )
+                }
+            },
             String::new(),
         ),
         Event::Escalation | Event::Reminder => (
@@ -223,6 +268,7 @@ mod tests {
             deadline,
             not_before: None,
             is_ca: false,
+            page: None,
             hint: "renew it".into(),
             breaks: String::new(),
             weight: 0,
@@ -249,6 +295,8 @@ mod tests {
             escalated: Vec::new(),
             members: Default::default(),
             resolved: None,
+            faded: false,
+            back: Default::default(),
         }
     }
 
@@ -271,6 +319,23 @@ mod tests {
         assert_eq!((many.items.len(), many.more), (20, 5));
         let over = write("x".into(), Event::Resolved, "web", &alert(), &[], Ways::default(), now);
         assert_eq!((over.title.as_str(), over.deadline), ("over: n0.test and 2 more", None));
+        assert!(over.text.ends_with("Nothing is left to do."), "{}", over.text);
+        // An end that came is nothing that is over, and neither is one that somebody else has now.
+        let faded = Alert { faded: true, ..alert() };
+        let said = |now| write("x".into(), Event::Resolved, "web", &faded, &[], Ways::default(), now);
+        let late = said(UnixTime(61 * DAY));
+        assert_eq!(late.title, "ended 31 days ago, not seen in use: n0.test and 2 more");
+        assert!(
+            late.text.starts_with("It ended on 1970-01-31 and was not seen to be replaced."),
+            "{}",
+            late.text
+        );
+        let early = said(now);
+        assert_eq!(early.title, "no longer pressing: n0.test and 2 more");
+        assert!(!early.text.contains("Nothing is left"), "{}", early.text);
+        let both = bundle("y".into(), "web", &[over, late], Ways::default(), now);
+        assert!(both.text.contains("1 were not seen to be mended"), "{}", both.text);
+        assert!(both.text.contains("ended 31 days ago, not seen in use: n0.test"), "{}", both.text);
         let all = bundle("y".into(), "web", &[one, many], Ways::default(), now);
         assert_eq!((all.items.len(), all.more), (20, 6));
         assert_eq!(all.acknowledge_command.as_deref(), Some("notafter ack a17 a17"));

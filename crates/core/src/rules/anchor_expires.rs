@@ -41,7 +41,9 @@ impl Rule for AnchorExpires {
         if places.is_empty() || end >= UnixTime::NO_EXPIRY || (anchor.has_later_twin && now > end) {
             return Verdict::NotApplicable;
         }
-        let (step, next) = ladder(view.lifetime()).step(end, now);
+        let ladder = ladder(view.lifetime());
+        let (step, next) = ladder.step(end, now);
+        let next = next.or((now <= end).then(|| end.plus(1)));
         let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
         let verb = if now > end { "expired" } else { "expires" };
         let leaves = anchor.dependents_total;
@@ -56,6 +58,7 @@ impl Rule for AnchorExpires {
         let finding = Finding::new(Kind::AnchorExpires, severity, Some(view.asset.id), "")
             .at(places)
             .deadline(Some(end))
+            .pages(ladder.page)
             .summary(format!("the root {} {verb} {WHEN}; {leaves} certificate{plural} on it", view.title()))
             .hint(hint)
             .evidence("dependents", leaves)

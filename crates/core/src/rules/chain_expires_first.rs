@@ -39,6 +39,7 @@ impl Rule for ChainExpiresFirst {
             page: 7 * DAY,
         };
         let (step, next) = ladder.step(end, now);
+        let next = next.or((now <= end).then(|| end.plus(1)));
         let severity = step.severity().unwrap_or(Severity::Info);
         let leaves = view.outlived_by.len();
         let plural = if leaves == 1 { "" } else { "s" };
@@ -47,6 +48,7 @@ impl Rule for ChainExpiresFirst {
         let finding = Finding::new(Kind::ChainExpiresFirst, severity, Some(view.asset.id), "")
             .at(view.outlived_by.iter().flat_map(|d| d.locations.iter().copied()))
             .deadline(Some(end))
+            .pages(ladder.page)
             .summary(format!(
                 "the issuer {} {verb} {}, before {leaves} certificate{plural} that it signed",
                 view.title(),

@@ -7,7 +7,7 @@
 use crate::UnixTime;
 use crate::dossier::Dossier;
 use crate::ending::{self, Ending};
-use crate::finding::{Kind, Severity};
+use crate::finding::{Kind, REPLACED, Severity};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
 use notafter_pki::time::DAY;
@@ -60,7 +60,7 @@ impl Rule for ClientCertificateExpires {
             }
         };
         if let Some(later) = view.around.replaced_by {
-            return ending::at_most(ending::with_fact(verdict, "replaced_by", later), Severity::Info);
+            return ending::at_most(ending::with_fact(verdict, REPLACED, later), Severity::Info);
         }
         let end = view.asset.not_after.unwrap_or(UnixTime::NO_EXPIRY);
         match verdict {

@@ -73,10 +73,11 @@ impl Rule for DomainExpires {
             _ if now > end => (Severity::Critical, "ended"),
             Step::Quiet => return Verdict::Pass { holds_until: next },
             Step::Warning => (Severity::Warning, "ends"),
-            Step::Critical | Step::Page => (Severity::Critical, "ends"),
+            Step::Critical | Step::Page | Step::Ended => (Severity::Critical, "ends"),
         };
         let finding = found(severity)
             .deadline(Some(due.at))
+            .pages(LADDER.page)
             .summary(match ending::moved(&due, now) {
                 None => format!("the registration of {name} {verb} {WHEN}; {AFTER}"),
                 Some(words) => {

@@ -18,6 +18,9 @@ use crate::location::Location;
 /// The rule.
 pub struct EmbeddedAnchorExpires;
 
+/// So long after its end one on which nothing seen here stands is told of, and then for as long again a line.
+const STILL: i64 = 30 * DAY;
+
 impl Rule for EmbeddedAnchorExpires {
     fn info(&self) -> &RuleInfo {
         &RuleInfo {
@@ -38,15 +41,24 @@ impl Rule for EmbeddedAnchorExpires {
         }
         let leaves = anchor.dependents_total;
         let on_purpose = certificate.is_self_issued() && view.has_role(Role::Root);
-        if leaves == 0 && (!on_purpose || now > end) {
+        let since = now.0.saturating_sub(end.0);
+        if leaves == 0 && (!on_purpose || since > 2 * STILL) {
             return Verdict::NotApplicable;
         }
         let lifetime = view.lifetime();
         let ca = Ladder::for_ca(lifetime);
-        let (step, next) =
-            Ladder { warning: ca.warning.max((365 * DAY).min(lifetime / 2)), ..ca }.step(end, now);
+        let ladder = Ladder { warning: ca.warning.max((365 * DAY).min(lifetime / 2)), ..ca };
+        let (step, next) = ladder.step(end, now);
+        let dead = [0, STILL, 2 * STILL].map(|after| end.plus(after + 1));
+        let next = next.or(dead.into_iter().find(|at| *at > now));
         let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
-        let severity = if leaves == 0 && view.is_only_published() { Severity::Info } else { severity };
+        // An end that was not prevented is not over; what it was to be trusted for was not seen, and after a while it
+        // only lies there.
+        let severity = match leaves {
+            0 if view.is_only_published() || since > STILL => Severity::Info,
+            0 if since > 0 => Severity::Warning,
+            _ => severity,
+        };
         let verb = if now > end { "expired" } else { "expires" };
         let standing = match leaves {
             0 => String::new(),
@@ -56,6 +68,7 @@ impl Rule for EmbeddedAnchorExpires {
         let finding = Finding::new(Kind::EmbeddedAnchorExpires, severity, Some(view.asset.id), "")
             .at(places)
             .deadline(Some(end))
+            .pages(0)
             .summary(format!("the trust anchor {}, built into what is shipped, {verb} {WHEN}{standing}", view.title()))
             .hint("build and ship an update with its successor beside it, long before; devices that are off, reset or restored later come back with the old one, so keep a way to update them that does not need it")
             .evidence("dependents", leaves)
@@ -86,6 +99,10 @@ mod tests {
         check(built_in(100, Role::Root).depended_on(2), Some(Severity::Critical));
         check(built_in(-1, Role::Root).depended_on(2), Some(Severity::Critical));
         check(built_in(300, Role::TrustAnchor).depended_on(1), Some(Severity::Warning));
+        // Nothing seen here stands on it, and it has ended: that is no mending.
+        check(built_in(-1, Role::Root).depended_on(0), Some(Severity::Warning));
+        check(built_in(-29, Role::Root).depended_on(0), Some(Severity::Warning));
+        check(built_in(-31, Role::Root).depended_on(0), Some(Severity::Info));
         let example = Scene::root("Example").lives(3650, 100).at_file("/usr/share/doc/x/ca.h", Role::Root);
         check(example.depended_on(0), Some(Severity::Info));
     }
@@ -95,6 +112,8 @@ mod tests {
         check(built_in(400, Role::Root).depended_on(2), None);
         check(built_in(100, Role::TrustAnchor).depended_on(0), None);
         check(built_in(-1000, Role::Root).depended_on(0), None);
+        check(built_in(-1, Role::TrustAnchor).depended_on(0), None);
+        check(built_in(-1, Role::Root).depended_on(0).later_twin(true), None);
         check(built_in(100, Role::Root).depended_on(2).later_twin(true), None);
         let plain = Scene::root("ours").lives(3650, 100).at_file("/etc/ours/ca.crt", Role::Root);
         check(plain.depended_on(2), None);

@@ -3,15 +3,16 @@
 //! The window is the ladder of `core/deadline.rs`. It speaks about what somebody here must renew: a
 //! leaf anywhere, a CA certificate kept in a file; not an intermediate that merely travels with a chain
 //! (that is `chain-expires-first`), not a trust store, and not what a later one has taken the place of. What renews by
-//! itself is `renewal-overdue`'s: its warning is silent here, its critical step never.
+//! itself is `renewal-overdue`'s: its warning is only a line here, its critical step never.
 
 use crate::UnixTime;
 use crate::deadline::{Ladder, Step};
-use crate::dossier::{AnchorView, Dossier};
+use crate::dossier::{AnchorView, AssetView, Dossier};
 use crate::ending;
-use crate::finding::{Finding, Kind, Severity, WHEN};
+use crate::finding::{Finding, Kind, REPLACED, Severity, WHEN};
 use crate::inventory::Role;
 use crate::joints::{Rule, RuleInfo, Verdict};
+use notafter_pki::certificate::Certificate;
 
 /// The rule.
 pub struct ExpiresSoon;
@@ -29,20 +30,11 @@ impl Rule for ExpiresSoon {
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, certificate)) = dossier.certificate() else { return Verdict::NotApplicable };
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
-        // What signs in as a client has a rule of its own.
-        let only_client = view.places.iter().all(|p| p.role == Role::Client || p.facts.part.is_some());
-        let theirs = view.is_correspondents();
-        if !(view.is_ours_to_renew() || theirs) || only_client || now > end || end >= UnixTime::NO_EXPIRY {
+        let Some(most) = told_as(view, &certificate).filter(|_| now <= end) else {
             return Verdict::NotApplicable;
-        }
+        };
         let lifetime = view.lifetime();
-        // A self-signed server certificate often says that it is a CA; what it does decides.
-        let issues = certificate.is_ca() && !view.has_role(Role::Leaf);
-        // An anchor that others stand on, or that is built into something, has rules of its own.
-        let built_in = |a: &AnchorView<'_>| a.places.iter().all(|p| p.place.location.is_embedded());
-        if issues && (view.is_anchor() || view.anchor.as_ref().is_some_and(built_in)) {
-            return Verdict::NotApplicable;
-        }
+        let issues = issues(view, &certificate);
         let ladder = if issues { Ladder::for_ca(lifetime) } else { Ladder::for_leaf(lifetime) };
         // Who needs longer is warned earlier, never later.
         let ladder = ladder.needing(lifetime, dossier.owner.and_then(|o| o.needs_days));
@@ -54,46 +46,80 @@ impl Rule for ExpiresSoon {
             Ok(_) => return Verdict::Pass { holds_until: Some(end.plus(1)) },
             Err(begins) => next.into_iter().chain(begins).min(),
         };
-        let by_itself = step == Step::Warning && view.changes(now).is_some();
-        let Some(severity) = step.severity().filter(|_| !by_itself) else {
-            return Verdict::Pass { holds_until: next };
-        };
-        // A CA certificate among a package's own files is the package's to renew.
-        let severity = if issues && view.is_only_published() { Severity::Info } else { severity };
-        // A list tells of it and nobody here uses it: worth a line, not a call.
+        let Some(severity) = step.severity() else { return Verdict::Pass { holds_until: next } };
+        let by_itself =
+            view.changes(now).filter(|_| step == Step::Warning).map(|(one, due, _)| (one.renewal, due));
+        // Not silence: what was told already before a renewer took it over has not ended well yet.
+        let severity = if by_itself.is_some() { Severity::Info } else { severity.max(most) };
         let listed = view.lineage.listed;
-        // So is a root beside which its successor lies.
-        let followed = |a: &AnchorView<'_>| !a.places.is_empty() && a.places.iter().all(|p| p.replaced);
-        let followed = issues && view.anchor.as_ref().is_some_and(followed);
-        // Who wrote to us renews it, or writes no more.
-        let severity = if listed || followed || theirs { Severity::Info } else { severity };
         let places = view.places.len();
         let spread = if places > 1 { format!(", in {places} places") } else { String::new() };
         let finding = Finding::new(Kind::ExpiresSoon, severity, Some(view.asset.id), "")
             .at(view.locations())
             .deadline(Some(due.at))
+            .pages(ladder.page)
             .summary(match ending::moved(&due, now) {
                 None => format!("{} expires {WHEN}{spread}", view.title()),
                 Some(words) => format!("{} expires on {}{spread}, {words}", view.title(), end.date()),
             })
             .hint({
-                let now = if listed {
-                    "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from"
+                let now = if let Some((renewal, due)) = by_itself {
+                    format!("{} is to renew it on {}: see that it has", renewal.tool, due.date())
+                } else if listed {
+                    "it stands in a list and was seen nowhere else: see whether it is still in use where it comes from".to_owned()
                 } else if places > 1 {
-                    "renew it, install the new one at every place listed, reload, and look again"
+                    "renew it, install the new one at every place listed, reload, and look again".to_owned()
                 } else {
-                    "renew it, install the new one, reload, and look again"
+                    "renew it, install the new one, reload, and look again".to_owned()
                 };
                 match view.around.accepted.in_words() {
                     Some(by) => format!("{now}; it may sign in as a client, too: {by} ask for certificates of its issuer"),
-                    None => now.to_owned(),
+                    None => now,
                 }
             })
             .evidence("lifetime_days", lifetime / 86_400)
             .evidence("page", step == Step::Page)
             .evidence("issues", issues);
+        let finding = match followed(view, &certificate) {
+            true => finding.evidence(REPLACED, "a later root beside it"),
+            false => finding,
+        };
         Verdict::found(finding, next)
     }
+}
+
+/// How badly its end is told at most; `None`: other rules tell of it, or nobody here has to renew it.
+pub(super) fn told_as(view: &AssetView<'_>, certificate: &Certificate<'_>) -> Option<Severity> {
+    let end = view.asset.not_after?;
+    // What signs in as a client has a rule of its own.
+    let only_client = view.places.iter().all(|p| p.role == Role::Client || p.facts.part.is_some());
+    let theirs = view.is_correspondents();
+    if !(view.is_ours_to_renew() || theirs) || only_client || end >= UnixTime::NO_EXPIRY {
+        return None;
+    }
+    let issues = issues(view, certificate);
+    // An anchor that others stand on, or that is built into something, has rules of its own.
+    let built_in = |a: &AnchorView<'_>| a.places.iter().all(|p| p.place.location.is_embedded());
+    if issues && (view.is_anchor() || view.anchor.as_ref().is_some_and(built_in)) {
+        return None;
+    }
+    // A CA certificate among a package's own files is the package's to renew.
+    let packaged = issues && view.is_only_published();
+    // A list tells of it and nobody here uses it: worth a line, not a call. So is a root beside which its successor lies,
+    // and what belongs to somebody who wrote to us, and renews it or writes no more.
+    let quiet = packaged || view.lineage.listed || followed(view, certificate) || theirs;
+    Some(if quiet { Severity::Info } else { Severity::Critical })
+}
+
+/// A self-signed server certificate often says that it is a CA; what it does decides.
+fn issues(view: &AssetView<'_>, certificate: &Certificate<'_>) -> bool {
+    certificate.is_ca() && !view.has_role(Role::Leaf)
+}
+
+/// Is it a root beside which its successor lies, wherever it lies?
+fn followed(view: &AssetView<'_>, certificate: &Certificate<'_>) -> bool {
+    let replaced = |a: &AnchorView<'_>| !a.places.is_empty() && a.places.iter().all(|p| p.replaced);
+    issues(view, certificate) && view.anchor.as_ref().is_some_and(replaced)
 }
 
 #[cfg(test)]

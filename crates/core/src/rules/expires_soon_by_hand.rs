@@ -15,11 +15,14 @@ use notafter_pki::time::DAY;
 /// The rule.
 pub struct ManualDate;
 
+/// From so long before the date somebody is woken.
+const PAGE: i64 = 7 * DAY;
+
 impl Rule for ManualDate {
     fn info(&self) -> &RuleInfo {
         &RuleInfo {
             kind: Kind::ExpiresSoon,
-            doc: "a date entered by hand comes near: warning 30 days before, or as many as its owner needs, critical 14",
+            doc: "a date entered by hand comes near: warning 30 days before, or as many as its owner needs, critical 14, page 7",
             citation: "`[[manual]]` of the configuration",
         }
     }
@@ -31,7 +34,7 @@ impl Rule for ManualDate {
         let Some(end) = view.asset.not_after else { return Verdict::NotApplicable };
         let (title, note) = (view.title(), view.statement.as_ref().and_then(|s| s.fact_of("note")));
         let dressed = |finding: Finding| {
-            let finding = finding.at(view.locations()).deadline(Some(end));
+            let finding = finding.at(view.locations()).deadline(Some(end)).pages(PAGE);
             match note {
                 Some(note) => finding.evidence("note", note),
                 None => finding,
@@ -44,7 +47,7 @@ impl Rule for ManualDate {
             return Verdict::found(dressed(finding), None);
         }
         let needed = dossier.owner.and_then(|o| o.needs_days).map_or(0, |d| i64::from(d) * DAY);
-        let ladder = Ladder { warning: needed.max(30 * DAY), critical: 14 * DAY, page: 7 * DAY };
+        let ladder = Ladder { warning: needed.max(30 * DAY), critical: 14 * DAY, page: PAGE };
         let due = ending::due_of(dossier, view.asset.not_before.unwrap_or(end.plus(-365 * DAY)), end);
         let (step, next) = ladder.step(due.at, now);
         let next = next.or(Some(end.plus(1)));

@@ -93,6 +93,7 @@ fn tell(path: &ClientPath, who: Vec<String>, severity: Severity, now: UnixTime) 
     let names = who.join(", ");
     Finding::new(Kind::PathExpiresForClients, severity, Some(path.through), "")
         .deadline(Some(path.ends))
+        .pages(0)
         .summary(format!(
             "for some clients ({names}) the path {verb} {WHEN}, at {}; for others it goes on",
             path.title

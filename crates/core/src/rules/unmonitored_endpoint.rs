@@ -51,7 +51,7 @@ impl Rule for UnmonitoredEndpoint {
         let severity = match step {
             Step::Quiet if !watched.any() => return Verdict::Pass { holds_until: next },
             Step::Quiet => Severity::Info,
-            Step::Warning | Step::Critical | Step::Page => Severity::Warning,
+            Step::Warning | Step::Critical | Step::Page | Step::Ended => Severity::Warning,
         };
         let ends = if end < now { "expired" } else { "expires" };
         let finding = Finding::new(Kind::UnmonitoredEndpoint, severity, Some(view.asset.id), "")

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use notafter_core::alert::decide::Tellable;
+use notafter_core::alert::decide::{Tellable, fades};
 use notafter_core::dossier::{AssetView, Dossier, Subject};
-use notafter_core::finding::{Fact, Finding, Kind, Severity};
+use notafter_core::finding::{Fact, Finding, Kind, REPLACED, Severity};
 use notafter_core::inventory::{AssetKind, Role};
 use notafter_core::outlook::{Outlook, habit, outlook};
 use notafter_core::subject::SubjectKey;
@@ -41,6 +41,8 @@ pub(super) struct Change {
     pub(super) by: u64,
     /// How it stands from here on; `None`: it is said no more.
     pub(super) stands: Option<(Severity, Option<UnixTime>)>,
+    /// It is told no more, and was not seen to be gone: time made a line of it.
+    pub(super) faded: bool,
 }
 
 /// What was found out.
@@ -249,13 +251,14 @@ impl Courses {
                 let state = next.entry(number).or_insert((finding.severity, finding.deadline));
                 state.0 = state.0.min(finding.severity);
             }
-            self.differ(instant.at, by, &mut present, next);
+            let lines: Vec<&Finding> = instant.findings.iter().filter(|f| is_line(f)).collect();
+            self.differ(instant.at, by, &mut present, next, &lines);
         }
         if let Some(at) = replaced {
             // What has a date was about the old one; what has none, the new one is likely to inherit.
             let next = present.iter().filter(|(_, (_, deadline))| deadline.is_none());
             let next = next.map(|(number, state)| (*number, *state)).collect();
-            self.differ(at, by, &mut present, next);
+            self.differ(at, by, &mut present, next, &[]);
         }
     }
 
@@ -265,12 +268,16 @@ impl Courses {
         by: u64,
         present: &mut BTreeMap<u32, (Severity, Option<UnixTime>)>,
         next: BTreeMap<u32, (Severity, Option<UnixTime>)>,
+        lines: &[&Finding],
     ) {
         for finding in present.keys().filter(|n| !next.contains_key(n)) {
-            self.changes.push(Change { at, finding: *finding, by, stands: None });
+            let told = &self.table[*finding as usize];
+            let line = |f: &&Finding| fades((&told.id, told.kind, told.asset), (&f.id(), f.kind, f.asset));
+            let faded = lines.iter().any(line);
+            self.changes.push(Change { at, finding: *finding, by, stands: None, faded });
         }
         for (finding, state) in next.iter().filter(|(n, state)| present.get(n) != Some(state)) {
-            self.changes.push(Change { at, finding: *finding, by, stands: Some(*state) });
+            self.changes.push(Change { at, finding: *finding, by, stands: Some(*state), faded: false });
         }
         *present = next;
     }
@@ -306,6 +313,7 @@ impl Courses {
                 None => about.is_some_and(|a| a.is_ca),
             },
             summary: finding.summary.clone(),
+            page: finding.page(),
             hint: String::new(),
             places: Vec::new(),
             breaks: String::new(),
@@ -362,7 +370,7 @@ impl Courses {
                 let known = present.entry(owner).or_default();
                 let mut known = std::mem::take(known);
                 let by = hash(&key);
-                self.differ(at, by, &mut known, next);
+                self.differ(at, by, &mut known, next, &[]);
                 if let SubjectKey::Crowd(owner) = key {
                     present.insert(owner, known);
                 }
@@ -377,6 +385,12 @@ impl Courses {
         }
         Ok(())
     }
+}
+
+/// Is it a line about an end of which nobody is told, and which was not seen to be replaced?
+fn is_line(finding: &Finding) -> bool {
+    let replaced = finding.evidence.iter().any(|(name, _)| *name == REPLACED);
+    finding.severity == Severity::Info && finding.deadline.is_some() && !replaced
 }
 
 /// What no decision and no title needs is not kept for a million.

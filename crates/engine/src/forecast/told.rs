@@ -7,15 +7,15 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 
-use notafter_core::UnixTime;
-use notafter_core::alert::decide::{Input, LINGER, Tellable, decide};
+use notafter_core::alert::decide::{Input, LINGER, Tellable, decide, is_end};
 use notafter_core::alert::{Alert, State};
 use notafter_core::finding::summary_at;
+use notafter_core::{Fingerprint, UnixTime};
 use notafter_store::{Store, StoreError};
 
 use super::course::Courses;
 use super::{Forecast, LIST_MAX, Message};
-use crate::notify::Desk;
+use crate::notify::{Desk, faded};
 use crate::setup::Setup;
 
 /// What changes within so many seconds is decided at once, as the server's passes do.
@@ -41,6 +41,10 @@ struct Telling<'a> {
     at: HashMap<u32, String>,
     wakes: BinaryHeap<Reverse<(i64, String)>>,
     holders: HashMap<u32, HashSet<u64>>,
+    /// By asset: findings of its end.
+    ends: HashMap<Fingerprint, Vec<u32>>,
+    /// Findings of which time made a line.
+    faded: BTreeSet<String>,
     next_number: i64,
 }
 
@@ -61,14 +65,25 @@ pub(super) fn tell(
         at: HashMap::new(),
         wakes: BinaryHeap::new(),
         holders: courses.shared.clone(),
+        ends: HashMap::new(),
+        faded: BTreeSet::new(),
         next_number: store.next_alert_number()?,
     };
     for (tellable, number) in courses.table.iter().take(courses.open).zip(0..) {
         telling.put(number, tellable.clone());
     }
+    for (tellable, number) in courses.table.iter().zip(0..) {
+        if let Some(asset) = tellable.asset.filter(|_| is_end(tellable.kind)) {
+            telling.ends.entry(asset).or_default().push(number);
+        }
+    }
     let lingers = |a: &Alert| a.resolved.is_some_and(|t| now.0 < t.0 + LINGER);
     let resolved = store.alerts(Some(State::Resolved), None, 1000)?.into_iter().filter(lingers);
-    for alert in store.open_alerts()?.into_iter().chain(resolved) {
+    let alerts: Vec<Alert> = store.open_alerts()?.into_iter().chain(resolved).collect();
+    // Whichever of them ends next, whenever that is.
+    let open = &courses.table[..courses.open];
+    telling.faded = faded(store, setup, open, &alerts, UnixTime(i64::MAX))?;
+    for alert in alerts {
         telling.groups.entry(alert.group.clone()).or_default().alerts.push(alert);
     }
     let all: BTreeSet<String> = telling.groups.keys().cloned().collect();
@@ -130,6 +145,7 @@ impl Telling<'_> {
                 // Another one says it too: the worse holds.
                 let worst = if holders.len() > 1 { severity.min(tellable.severity) } else { severity };
                 (tellable.severity, tellable.deadline) = (worst, deadline);
+                self.faded.remove(&tellable.id);
                 touched.insert(tellable.group());
                 self.put(number, tellable);
             }
@@ -140,6 +156,9 @@ impl Telling<'_> {
                         return;
                     }
                     self.holders.remove(&number);
+                }
+                if change.faded {
+                    self.faded.insert(template.id.clone());
                 }
                 if let Some(group) = self.at.remove(&number)
                     && let Some(group) = self.groups.get_mut(&group)
@@ -187,6 +206,7 @@ impl Telling<'_> {
             let decision = decide(&Input {
                 findings: &findings,
                 alerts: &alerts,
+                faded: &self.faded,
                 contacts: &contacts,
                 patience: self.setup.patience,
                 next_number: self.next_number,
@@ -234,9 +254,10 @@ impl Telling<'_> {
     fn with_elsewhere(&self, name: &str, done: &BTreeSet<String>) -> BTreeSet<String> {
         let mut out = BTreeSet::from([name.to_owned()]);
         let Some(group) = self.groups.get(name).filter(|group| group.members.is_empty()) else { return out };
-        let ids = group.alerts.iter().flat_map(|alert| alert.members.keys());
-        let numbers = ids.filter_map(|id| self.courses.number_of(id));
-        let elsewhere = numbers.filter_map(|number| self.at.get(&number));
+        let members = || group.alerts.iter().flat_map(|alert| &alert.members);
+        let same = members().filter_map(|(id, _)| self.courses.number_of(id));
+        let of_asset = members().filter_map(|(_, m)| self.ends.get(&m.asset?)).flatten().copied();
+        let elsewhere = same.chain(of_asset).filter_map(|number| self.at.get(&number));
         out.extend(elsewhere.filter(|group| !done.contains(*group)).cloned());
         out
     }

@@ -51,6 +51,8 @@ pub(crate) struct World {
     pub(crate) issuer: Issuer<'static, KeyPair>,
     pub(crate) root: Arc<[u8]>,
     pub(crate) served: BTreeMap<String, Served>,
+    /// What lies in files alone, by path.
+    pub(crate) filed: BTreeMap<String, Served>,
     pub(crate) broken: bool,
     pub(crate) trouble: Option<&'static str>,
 }
@@ -67,6 +69,7 @@ impl World {
             issuer: Issuer::new(params, key),
             root: root.into(),
             served: BTreeMap::new(),
+            filed: BTreeMap::new(),
             broken: false,
             trouble: None,
         }
@@ -74,13 +77,23 @@ impl World {
 
     /// Installs a certificate of so many days for a name, from `begin` on.
     pub(crate) fn install(&mut self, name: &str, begin: UnixTime, days: i64) {
+        let one = self.issue(name, begin, days);
+        self.served.insert(name.to_owned(), one);
+    }
+
+    /// Lays a certificate of so many days into a file of its name, which nothing here reads.
+    pub(crate) fn lay(&mut self, name: &str, begin: UnixTime, days: i64) {
+        let one = self.issue(name, begin, days);
+        self.filed.insert(format!("/srv/{name}.pem"), one);
+    }
+
+    fn issue(&self, name: &str, begin: UnixTime, days: i64) -> Served {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
         (params.not_before, params.not_after) = (time(begin), time(begin.plus(days * DAY)));
         // A key each: one for all would be a finding of its own.
         let key = KeyPair::generate().expect("a key");
         let leaf = params.signed_by(&key, &self.issuer).expect("a leaf").der().to_vec();
-        self.served
-            .insert(name.to_owned(), (vec![leaf.into(), Arc::clone(&self.root)], begin.plus(days * DAY)));
+        (vec![leaf.into(), Arc::clone(&self.root)], begin.plus(days * DAY))
     }
 }
 
@@ -113,6 +126,12 @@ impl Source for Eyes {
                 let facts =
                     Facts { protocol: Some("tls".into()), tls_version: Some(0x0304), ..Facts::default() };
                 let seen = Seen::Chain { chain: chain.clone(), role: None, leads: true, facts };
+                out.put(Observation { at: cx.clock.now(), location, seen });
+            }
+            for (path, (chain, _)) in &world.filed {
+                let location = Location::file(path.as_bytes(), "");
+                let chain = chain[..1].to_vec();
+                let seen = Seen::Chain { chain, role: None, leads: true, facts: Facts::default() };
                 out.put(Observation { at: cx.clock.now(), location, seen });
             }
             Ok(Scan::default())

@@ -125,7 +125,7 @@ fn severity() -> Value {
 }
 
 fn step() -> Value {
-    words(&["quiet", "warning", "critical", "page"])
+    words(&["quiet", "warning", "critical", "page", "ended"])
 }
 
 fn health() -> Value {

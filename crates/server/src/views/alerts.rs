@@ -335,6 +335,7 @@ fn step_words(alert: &Alert, now: UnixTime) -> String {
         Step::Warning => "step 1 of 3: warning",
         Step::Critical => "step 2 of 3: critical",
         Step::Page => "step 3 of 3: every day",
+        Step::Ended => "past its end",
     };
     match alert.deadline {
         Some(deadline) if alert.state != State::Resolved => {

@@ -61,7 +61,7 @@ pub(crate) fn time_tone(row: &AssetRow, now: UnixTime) -> &'static str {
     match ladder.step(end, now).0 {
         Step::Quiet => "plain",
         Step::Warning => "soon",
-        Step::Critical | Step::Page => "now",
+        Step::Critical | Step::Page | Step::Ended => "now",
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use notafter_core::UnixTime;
 use notafter_core::alert::{Alert, Delivery, Member, Outgoing, State};
 use notafter_core::deadline::Step;
-use notafter_core::finding::{Finding, Kind, Severity};
+use notafter_core::finding::{Finding, Kind, REPLACED, Severity};
 use notafter_core::inventory::Role;
 use notafter_core::notice::{Event, Notice};
 use notafter_core::observation::Reason;
@@ -276,8 +276,48 @@ fn a_verdict_under_an_old_token_leaves_it_due() {
     });
 }
 
+#[test]
+fn what_time_made_a_line_of() {
+    on_each(|store: &Store| {
+        let ca = Authority::new("CA");
+        let leaves = [
+            ca.leaf(&["a.example.com"], 40),
+            ca.leaf(&["b.example.com"], 40),
+            ca.leaf(&["c.example.com"], 40),
+        ];
+        let batch =
+            Batch::new(NOW).saw("file:///srv/a.pem", &[&leaves[0]]).saw("file:///srv/b.pem", &[&leaves[1]]);
+        batch.saw("file:///srv/c.pem", &[&leaves[2]]).whole(store, "office");
+        judge_all(store, NOW);
+        let soon = |leaf: &[u8]| finding(Some(leaf), "", Severity::Critical, "file:///srv/a.pem");
+        let ids: Vec<String> = leaves.iter().map(|leaf| soon(leaf).id()).collect();
+        let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let judge = |leaf: &[u8], findings| {
+            let judged = verdict(store, SubjectKey::Asset(id(leaf)), findings, Some("web"));
+            store.judged(&[judged], NOW).unwrap();
+        };
+        leaves.iter().for_each(|leaf| judge(leaf, vec![soon(leaf)]));
+        assert!(store.faded(&asked).unwrap().is_empty(), "they are told");
+        // The first has ended and is a line; the second was seen to be replaced; of the third something else is said.
+        let line = |leaf: &[u8], kind| {
+            Finding::new(kind, Severity::Info, Some(id(leaf)), "").deadline(Some(UnixTime(NOW.0 - DAY)))
+        };
+        judge(&leaves[0], vec![line(&leaves[0], Kind::Expired)]);
+        judge(&leaves[1], vec![line(&leaves[1], Kind::Expired).evidence(REPLACED, "a later one")]);
+        judge(&leaves[2], vec![line(&leaves[2], Kind::PolicyDate)]);
+        assert_eq!(store.faded(&asked).unwrap().into_iter().collect::<Vec<_>>(), [ids[0].clone()]);
+        assert!(store.faded(&[]).unwrap().is_empty());
+    });
+}
+
 pub(crate) fn alert(number: i64) -> Alert {
-    let member = Member { step: Step::Warning, severity: Severity::Warning, deadline: None, resolved: None };
+    let member = Member {
+        step: Step::Warning,
+        severity: Severity::Warning,
+        deadline: None,
+        resolved: None,
+        asset: None,
+    };
     Alert {
         number,
         version: 0,
@@ -295,6 +335,8 @@ pub(crate) fn alert(number: i64) -> Alert {
         escalated: Vec::new(),
         members: BTreeMap::from([("f1".into(), member)]),
         resolved: None,
+        faded: false,
+        back: Default::default(),
     }
 }
 
