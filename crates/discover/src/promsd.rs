@@ -235,13 +235,9 @@ impl Found {
                 return;
             }
             match target_of(target, tls) {
-                Some(found) if is_one(&found) => {
-                    if self.seen.insert(format!("{found:?}")) {
-                        self.targets.push(found);
-                    }
-                }
-                Some(_) => self.refused.push(target.to_owned()),
-                None => {}
+                Some(found) if !is_one(&found) => self.refused.push(target.to_owned()),
+                Some(found) if self.seen.insert(format!("{found:?}")) => self.targets.push(found),
+                _ => {}
             }
         }
     }
