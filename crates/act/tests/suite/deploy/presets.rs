@@ -145,6 +145,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         preset: "vsftpd",
+        layers: &["vsftpd"],
         start: Some(servers::vsftpd::start),
         edits: &[
             ("vsftpd.conf", "{folder}/tls/fullchain.pem", "{folder}/tls/combined.pem"),
