@@ -16,7 +16,9 @@ fuzz_target!(|bytes: &[u8]| {
     text::read(bytes, Some("fuzz.test"), &mut |_| None, &mut each);
     raw::read(bytes, &mut each);
     if let Some(message) = Message::parse(bytes) {
-        message.answers.into_iter().for_each(|record| drop(each(record)));
+        message.answers.into_iter().for_each(|record| {
+            let _ = each(record);
+        });
     }
     if let Some(statement) = signatures.statement() {
         assert!(!statement.to_bytes().is_empty());
