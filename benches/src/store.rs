@@ -381,7 +381,8 @@ pub(crate) fn run(database: &str, count: usize) -> Result<Value> {
     Ok(measured)
 }
 
-/// The questions alone, to a memory that `run` filled with so many.
+/// The questions alone, to a memory that `run` filled with so many. What is asked for by fingerprint is not there: keys are
+/// made anew for each run.
 pub(crate) fn ask(database: &str, count: usize) -> Result<Value> {
     let store = Store::open(&named(database), NOW)?;
     Ok(Value::Object(questions(&store, &World::new(false)?, count)?))

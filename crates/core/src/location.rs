@@ -458,7 +458,7 @@ mod tests {
             "/opt/app/share/examples/ca.pem",
             "/srv/www/node_modules/tls/ca.pem",
             "/home/me/src/thing/tests/ca.crl",
-            "/root/go/pkg/mod/github.com/x/y/test/ca.pem",
+            "/home/me/go/pkg/mod/github.com/x/y/test/ca.pem",
             "/srv/app/vendor/github.com/x/y/ca.pem",
             "/home/me/thing/testdata/ca.pem",
         ] {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use crate::glob;
 use crate::location::Location;
+use crate::query::NamePattern;
 
 /// One owner and what is theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Owner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
     /// A DNS name in the certificate or the one asked for; `*.` in front matches one label or more, `**.` none as well.
-    Name(String),
+    Name(NamePattern),
     /// Addresses: base and prefix length.
     Network(IpAddr, u8),
     /// A location by how it begins, up to the end of one of its parts (`tls://10.0.0.5:8443`).
@@ -34,18 +35,10 @@ pub enum Match {
     Path(String),
 }
 
-fn tree(pattern: &str) -> Option<&str> {
-    pattern.strip_prefix("**.")
-}
-
-fn below(pattern: &str) -> Option<&str> {
-    pattern.strip_prefix("*.")
-}
-
 impl Match {
     /// Does it speak of this DNS name? Places and paths speak of none.
     pub fn covers_name(&self, name: &str) -> bool {
-        matches!(self, Self::Name(pattern) if name_matches(pattern, name))
+        matches!(self, Self::Name(pattern) if pattern.covers(name))
     }
 
     /// Reads `name:`, `location:` or `path:` and what follows.
@@ -57,10 +50,11 @@ impl Match {
             .split_once(':')
             .ok_or_else(|| format!("`{text}` has no key: write name:, location: or path: in front"))?;
         match key {
-            "name" if tree(value).or(below(value)).unwrap_or(value).contains('*') => Err(format!(
-                "`{value}`: a * stands in front alone, for whole labels: *.example.com, or **.example.com for it and those below"
-            )),
-            "name" => Ok(Self::Name(value.to_ascii_lowercase())),
+            "name" => NamePattern::read(value).map(Self::Name).ok_or_else(|| {
+                format!(
+                    "`{value}`: a * stands in front alone, for whole labels: *.example.com, or **.example.com for it and those below"
+                )
+            }),
             "path" => Ok(Self::Path(value.to_owned())),
             "location" => {
                 let (base, prefix) = value.split_once('/').unwrap_or((value, ""));
@@ -82,8 +76,7 @@ impl Match {
     pub fn covers(&self, names: &[String], location: &Location) -> bool {
         match self {
             Self::Name(pattern) => {
-                names.iter().any(|n| name_matches(pattern, n))
-                    || location.sni().is_some_and(|n| name_matches(pattern, n))
+                names.iter().any(|n| pattern.covers(n)) || location.sni().is_some_and(|n| pattern.covers(n))
             }
             Self::Network(base, length) => location.ip().is_some_and(|ip| in_network(ip, *base, *length)),
             Self::Location(prefix) => location.as_str().strip_prefix(prefix.as_str()).is_some_and(|rest| {
@@ -104,16 +97,6 @@ pub fn owner_of<'a>(owners: &'a [Owner], names: &[String], locations: &[Location
     let covers = |o: &Owner, l: &Location| o.matches.iter().any(|m| m.covers(names, l));
     let first = owners.iter().find(|o| locations.iter().any(|l| covers(o, l)));
     first.or_else(|| owners.iter().find(|o| o.default))
-}
-
-fn name_matches(pattern: &str, name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let is_below = |parent: &str| name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'));
-    match (tree(pattern), below(pattern)) {
-        (Some(top), _) => name == top || is_below(top),
-        (None, Some(parent)) => is_below(parent),
-        (None, None) => name == pattern,
-    }
 }
 
 fn in_network(ip: IpAddr, base: IpAddr, length: u8) -> bool {

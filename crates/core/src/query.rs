@@ -104,6 +104,18 @@ pub enum NamePattern {
 }
 
 impl NamePattern {
+    /// Reads one. `None`: a star stands elsewhere than in front, for whole labels.
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.to_lowercase();
+        let pattern = match (text.strip_prefix("**."), text.strip_prefix("*.")) {
+            (Some(tree), _) => Self::Tree(tree.to_owned()),
+            (_, Some(below)) => Self::Below(below.to_owned()),
+            _ => Self::Exact(text),
+        };
+        let (Self::Exact(rest) | Self::Below(rest) | Self::Tree(rest)) = &pattern;
+        (!rest.contains('*')).then_some(pattern)
+    }
+
     /// Does it speak of this DNS name?
     pub fn covers(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
@@ -402,18 +414,10 @@ fn state(value: &str) -> Result<State, QueryError> {
 }
 
 fn name(value: &str) -> Result<NamePattern, QueryError> {
-    let value = value.to_lowercase();
-    let pattern = match (value.strip_prefix("**."), value.strip_prefix("*.")) {
-        (Some(tree), _) => NamePattern::Tree(tree.to_owned()),
-        (_, Some(below)) => NamePattern::Below(below.to_owned()),
-        _ => NamePattern::Exact(value.clone()),
-    };
-    let (NamePattern::Exact(rest) | NamePattern::Below(rest) | NamePattern::Tree(rest)) = &pattern;
-    if rest.contains('*') {
+    NamePattern::read(value).ok_or_else(|| {
         let hint = "a * stands in front alone, for whole labels: name:*.example.com; a bare word finds parts";
-        return Err(wrong("name", &value, hint));
-    }
-    Ok(pattern)
+        wrong("name", &value.to_lowercase(), hint)
+    })
 }
 
 fn network(value: &str) -> Result<Test, QueryError> {

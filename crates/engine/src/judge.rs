@@ -103,8 +103,8 @@ fn judge(store: &Store, judgment: &Judgment, due: Vec<Due>) -> Result<FindingCha
 
 /// A source, an owner or the clock, as far as they are judged.
 pub enum Own<'a> {
-    /// A source.
-    Source(SourceView<'a>),
+    /// A source, and who hears of it instead of the owner of last resort.
+    Source(SourceView<'a>, Option<&'a str>),
     /// An owner, with what its findings are told to.
     Owner(OwnerView<'a>),
     /// The clock.
@@ -124,18 +124,22 @@ pub fn judge_own(
 ) -> Result<FindingChanges, StoreError> {
     let mut judged = Vec::new();
     for one in own {
-        let (key, subject) = match one {
-            Own::Source(view) => (SubjectKey::Source(view.name.to_owned()), Subject::Source(*view)),
-            Own::Owner(view) => (SubjectKey::Owner(view.name.to_owned()), Subject::Owner(*view)),
-            Own::Clock(view) => (SubjectKey::Server, Subject::Clock(*view)),
+        let (key, subject, owner) = match one {
+            Own::Source(view, owner) => (
+                SubjectKey::Source(view.name.to_owned()),
+                Subject::Source(*view),
+                owner.unwrap_or(last_resort),
+            ),
+            // The one whose channel is broken cannot be told by it.
+            Own::Owner(view) => (SubjectKey::Owner(view.name.to_owned()), Subject::Owner(*view), last_resort),
+            Own::Clock(view) => (SubjectKey::Server, Subject::Clock(*view), last_resort),
         };
         let dossier = Dossier { subject, policy, owner: None };
         let assessment = assess(&dossier, now);
         let mut findings = assessment.findings;
         for finding in &mut findings {
             finding.blast = Some(Box::new(Blast::of(&dossier, finding, &[], &[])));
-            // The one whose channel is broken cannot be told by it.
-            finding.owner = Some(last_resort.to_owned());
+            finding.owner = Some(owner.to_owned());
         }
         let due = Due { subject: key, token: 0 };
         // Judged anew on every round: time alone need not wake anybody.

@@ -31,7 +31,7 @@ use notafter_store::{Store, StoreError};
 
 use crate::digest;
 use crate::judge::{Channels, Own, channel_views, judge_crowds, judge_due, judge_own};
-use crate::look::{look, panic_text};
+use crate::look::{Defect, alone, look, panic_text};
 use crate::notify::{self, Desk, Log};
 use crate::record::Recorder;
 use crate::schedule::{NextUp, Schedule};
@@ -451,16 +451,8 @@ impl Engine {
         let task = self.runtime.spawn(async move {
             let progress = Arc::clone(&cx.progress);
             let out = Arc::clone(&sink) as Arc<dyn Sink>;
-            // A task of its own, so that a defect in a source is that source's trouble; dropped with this one.
-            let mut looking = tokio::task::JoinSet::new();
-            looking.spawn(look(planned_.clone(), fresh, cx, out));
-            let mut fault = match looking.join_next().await {
-                Some(Ok(fault)) => fault,
-                Some(Err(error)) if error.is_panic() => {
-                    Some(format!("a defect in this source: {}", panic_text(&*error.into_panic())))
-                }
-                _ => Some("it was stopped".to_owned()),
-            };
+            let looked = alone(look(planned_.clone(), fresh, cx, out)).await;
+            let mut fault = looked.unwrap_or_else(|defect| Some(defect.in_words("this source")));
             let scan = progress.scan();
             if fault.is_none() && scan.attempted >= BLIND_FROM && scan.reached == 0 && knew >= BLIND_FROM {
                 fault = Some(format!(
@@ -527,7 +519,7 @@ impl Engine {
         let mut own: Vec<Own<'_>> = Vec::new();
         for planned in &setup.sources {
             let row = rows.iter().find(|r| r.name == planned.name);
-            own.push(Own::Source(SourceView {
+            let view = SourceView {
                 name: &planned.name,
                 every: planned.every,
                 last_success: row.and_then(|r| r.last_success),
@@ -535,11 +527,12 @@ impl Engine {
                 grace: self.grace,
                 fault: row.and_then(|r| r.fault.as_deref()),
                 places: row.map_or(0, |r| r.placements),
-            }));
+            };
+            own.push(Own::Source(view, planned.owner.as_deref()));
         }
         // One that is configured no more owes nothing.
         for row in rows.iter().filter(|row| !setup.sources.iter().any(|p| p.name == row.name)) {
-            own.push(Own::Source(SourceView {
+            let view = SourceView {
                 name: &row.name,
                 every: 0,
                 last_success: Some(now),
@@ -547,7 +540,8 @@ impl Engine {
                 grace: now.plus(GRACE),
                 fault: None,
                 places: row.placements,
-            }));
+            };
+            own.push(Own::Source(view, None));
         }
         for (name, channels) in &views {
             own.push(Own::Owner(OwnerView { name, last_resort: **name == setup.last_resort, channels }));
@@ -695,18 +689,10 @@ impl Engine {
     }
 }
 
-/// A task of its own, so that a defect in a channel is that channel's trouble and is answered like any other.
+/// What a channel says; a defect in it is that channel's trouble and is answered like any other.
 async fn guarded(work: impl Future<Output = Result<(), Fault>> + Send + 'static) -> Result<(), Fault> {
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(work);
-    match tasks.join_next().await {
-        Some(Ok(done)) => done,
-        Some(Err(error)) if error.is_panic() => {
-            let said = format!("a defect in this channel: {}", panic_text(&*error.into_panic()));
-            Err(Fault::new(FaultKind::Invalid, said))
-        }
-        _ => Err(Fault::new(FaultKind::Invalid, "it was stopped")),
-    }
+    let wrong = |said: Defect| Fault::new(FaultKind::Invalid, said.in_words("this channel"));
+    alone(work).await.unwrap_or_else(|defect| Err(wrong(defect)))
 }
 
 /// Tells the memory what it needs to know of the configuration. When rules, owners or roots are others than

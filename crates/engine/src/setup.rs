@@ -58,6 +58,8 @@ pub struct Planned {
     pub every: i64,
     /// What it looks at, one a line, as configured: what is new among them is looked at first.
     pub targets: Vec<String>,
+    /// Who hears when it no longer looks, where that is not the owner of last resort: whoever watches.
+    pub owner: Option<String>,
     /// Makes the source for some of its targets.
     pub build: Build,
 }

@@ -493,3 +493,31 @@ fn of_what_takes_turns_the_last_one_counts() {
         ]
     );
 }
+
+#[test]
+fn whoever_watches_hears_that_it_stopped() {
+    use notafter_core::dossier::SourceView;
+    use notafter_engine::judge::{Own, judge_own};
+    let store = Store::open(&Database::Memory, NOW).expect("a store");
+    let dead = |name| SourceView {
+        name,
+        every: 60,
+        last_success: Some(NOW.plus(-30 * DAY)),
+        since: NOW.plus(-60 * DAY),
+        grace: NOW.plus(-DAY),
+        fault: None,
+        places: 1,
+    };
+    let own = [Own::Source(dead("watch a.test"), Some("watch mail:me")), Own::Source(dead("office"), None)];
+    judge_own(&store, &own, &Policy::default(), "house", NOW).expect("judged");
+    let mut told = Vec::new();
+    store.each_tellable(&mut |row| told.push((row.summary, row.owner))).expect("findings");
+    told.sort();
+    let owners: Vec<_> =
+        told.iter().map(|(said, owner)| (said.contains("office"), owner.as_deref())).collect();
+    assert!(
+        owners.contains(&(true, Some("house"))) && owners.contains(&(false, Some("watch mail:me"))),
+        "{told:?}"
+    );
+    assert_eq!(owners.len(), 2, "{told:?}");
+}

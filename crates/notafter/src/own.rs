@@ -38,7 +38,7 @@ pub(crate) fn planned(sheet: &Sheet, store: &Arc<Store>, keeping: &Arc<Keeping>)
         solved: solved.map(|table| table.name.get_ref().clone()).collect(),
     });
     let build: Build = Arc::new(move |_: &[String]| Ok(vec![Arc::clone(&own)]));
-    Planned { name: NAME.to_owned(), every: EVERY, targets: Vec::new(), build }
+    Planned { name: NAME.to_owned(), every: EVERY, targets: Vec::new(), owner: None, build }
 }
 
 struct Own {

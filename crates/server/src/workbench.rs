@@ -158,6 +158,7 @@ pub(crate) fn setup(trust: TrustStores) -> Setup {
         name: "office".into(),
         every: 3600,
         targets: vec!["10.0.0.0/24".into()],
+        owner: None,
         build: Arc::new(move |_| Ok(vec![Arc::clone(&office) as Arc<dyn Source>])),
     };
     let web = Owner {

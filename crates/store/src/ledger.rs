@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use notafter_core::subject::SubjectKey;
 
 use crate::db::{Conn, Result, Value, args};
-use crate::places::key16;
+use crate::places::{key16, names_below};
 use crate::read::{CA, SUPERSEDED};
 
 /// Tokens of touched subjects count up from here: below every instant, and older ones come first.
@@ -254,11 +254,10 @@ impl Ledger {
                 WHERE l.spot BETWEEN $2 AND $3 AND p.gone IS NULL AND p.role = 2)",
             &ranges(&self.root_folders),
         )?;
-        let ranges: Vec<[String; 3]> =
-            policies.into_iter().map(|name| [format!("{name}."), format!("{name}/"), name]).collect();
+        let ranges: Vec<_> = policies.into_iter().map(|name| (names_below(&name), name)).collect();
         let below: Vec<Vec<Value<'_>>> = ranges
             .iter()
-            .map(|[from, to, name]| vec![token.into(), name.into(), from.into(), to.into()])
+            .map(|((from, to), name)| vec![token.into(), name.into(), from.into(), to.into()])
             .collect();
         c.execute_many(
             "UPDATE asset SET judge_at = $1 WHERE id IN

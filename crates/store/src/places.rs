@@ -105,6 +105,12 @@ pub(crate) fn reversed(name: &str) -> String {
     out
 }
 
+/// The names below a reversed one, as a range: from the first on, and before the second. The sign after the dot is the
+/// slash.
+pub(crate) fn names_below(top: &str) -> (String, String) {
+    (format!("{top}."), format!("{top}/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

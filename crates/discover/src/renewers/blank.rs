@@ -148,7 +148,7 @@ mod tests {
     fn what_is_none_stays() {
         for line in [
             "0 */12 * * * root test -x /usr/bin/certbot -a \\! -d /run/systemd/system && certbot -q renew",
-            "5 5 * * * /root/.acme.sh/acme.sh --cron > /dev/null 2>&1",
+            "5 5 * * * /home/me/.acme.sh/acme.sh --cron > /dev/null 2>&1",
             "certbot renew --reuse-key --quiet --deploy-hook=\"systemctl reload nginx\"",
             "certbot renew --reuse-key -q",
             "perl -e 'sleep int(rand(43200))' && certbot -q renew",

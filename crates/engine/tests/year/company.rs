@@ -205,6 +205,7 @@ impl Company {
             name: "office".into(),
             every: 6 * 3600,
             targets: vec!["10.0.0.0/22".into()],
+            owner: None,
             build: Arc::new(move |_| Ok(vec![Arc::new(Eyes(Arc::clone(&eyes))) as Arc<dyn Source>])),
         };
         let owner = |name: &str, rule: &str, default| Owner {

@@ -43,7 +43,7 @@ impl Sheet {
     pub(super) fn planned_entries(&self) -> Result<Vec<Planned>, String> {
         let planned = |(name, every, source): (&'static str, i64, Arc<dyn Source>)| {
             let build: Build = Arc::new(move |_: &[String]| Ok(vec![Arc::clone(&source)]));
-            Planned { name: name.to_owned(), every, targets: Vec::new(), build }
+            Planned { name: name.to_owned(), every, targets: Vec::new(), owner: None, build }
         };
         Ok(self.entries()?.into_iter().map(planned).collect())
     }

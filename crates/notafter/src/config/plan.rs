@@ -111,25 +111,16 @@ impl Sheet {
         let mut sources = self.sources()?;
         sources.extend(self.planned_entries()?);
         let (mut owners, mut people, last_resort) = self.owners(&channels)?;
-        let unreached = people.get(&last_resort).is_none_or(|person| person.notify.is_empty());
         for watch in watches {
-            sources.push(self.watched(watch)?);
+            let mut source = self.watched(watch)?;
             if let Some(notify) = &watch.notify {
                 let (owner, person) = self.watch_owner(watch, notify)?;
-                // That watching has stopped is nobody's but the owner of last resort's: who else would hear of it?
-                if let Some(last) = people.get_mut(&last_resort).filter(|_| unreached) {
-                    last.notify.extend(
-                        person
-                            .notify
-                            .iter()
-                            .filter(|to| !last.notify.contains(to))
-                            .cloned()
-                            .collect::<Vec<_>>(),
-                    );
-                }
+                // Who watches hears that watching has stopped.
+                source.owner = Some(owner.name.clone());
                 people.insert(owner.name.clone(), person);
                 owners.insert(0, owner);
             }
+            sources.push(source);
         }
         for absence in &config.absence {
             let name = absence.owner.get_ref();
@@ -480,7 +471,7 @@ impl Sheet {
             Ok(vec![Arc::from(source)])
         });
         build(&[])?;
-        Ok(Planned { name: name.to_owned(), every, targets: Vec::new(), build })
+        Ok(Planned { name: name.to_owned(), every, targets: Vec::new(), owner: None, build })
     }
 
     fn watched(&self, watch: &Watch) -> Result<Planned, String> {
@@ -644,7 +635,7 @@ fn planned(
     });
     // Once now: a mistake is said at the start, not at the first run.
     build(&targets)?;
-    Ok(Planned { name: name.to_owned(), every, targets, build })
+    Ok(Planned { name: name.to_owned(), every, targets, owner: None, build })
 }
 
 fn with_hint(usage: &crate::commands::Usage) -> String {

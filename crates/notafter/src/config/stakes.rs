@@ -5,7 +5,7 @@
 
 use notafter_core::blast::{Criticality, Stake, Stakes};
 use notafter_core::owner::Match;
-use notafter_core::query::{NamePattern, Query, Test};
+use notafter_core::query::{Query, Test};
 
 use super::{Config, ServiceTable};
 
@@ -28,12 +28,7 @@ fn stake(table: &ServiceTable) -> Stake {
     let terms = table.places.iter().filter_map(|text| Query::parse(text).ok()).flat_map(|query| query.terms);
     for term in terms.filter(|term| !term.not) {
         match term.test {
-            Test::Name(NamePattern::Exact(name)) => out.places.push(Match::Name(name)),
-            Test::Name(NamePattern::Below(name)) => out.places.push(Match::Name(format!("*.{name}"))),
-            Test::Name(NamePattern::Tree(name)) => {
-                out.places.push(Match::Name(format!("*.{name}")));
-                out.places.push(Match::Name(name));
-            }
+            Test::Name(pattern) => out.places.push(Match::Name(pattern)),
             Test::Network(base, bits) => out.places.push(Match::Network(base, bits)),
             Test::Location(prefix) => out.places.push(Match::Location(prefix)),
             Test::Path(pattern) => out.places.push(Match::Path(pattern)),

@@ -215,6 +215,7 @@ fn build(
             name: name.to_owned(),
             every,
             targets: targets.iter().map(|t| (*t).to_owned()).collect(),
+            owner: None,
             build: Arc::new(move |_| Ok(vec![Arc::clone(&looking) as Arc<dyn Source>])),
         }
     };

@@ -11,7 +11,7 @@ use notafter_core::query::{NamePattern, Order, Query, State, Term, Test, When};
 use notafter_core::{UnixTime, query};
 
 use crate::db::{Cell, Conn, Result, Value, args};
-use crate::places::{hash48, reversed};
+use crate::places::{hash48, names_below, reversed};
 use crate::read::{CA, SELF_SIGNED, SUPERSEDED};
 use crate::{StoreError, Trouble, texts};
 
@@ -246,8 +246,7 @@ impl<'q, 'c> Compiler<'q, 'c> {
             parts.push(format!("name = {marker}"));
         }
         if let Some(name) = tree {
-            // The sign after the dot is the slash.
-            let (from, to) = (format!("{name}."), format!("{name}/"));
+            let (from, to) = names_below(&name);
             let counted = self.c.one(
                 "SELECT count(*) FROM (SELECT 1 FROM name WHERE name >= $1 AND name < $2 LIMIT $3) few",
                 args![&from, &to, NARROW_MAX + 1],

@@ -13,7 +13,7 @@ use notafter_core::subject::SubjectKey;
 use super::{Sort, fetch};
 use crate::db::{Conn, Result, Row, Value, args};
 use crate::ledger::AT_ENDPOINT;
-use crate::places::{group_range, name_group, reversed};
+use crate::places::{group_range, name_group, names_below, reversed};
 use crate::rows::{AssetRow, PlacementRow};
 use crate::{Store, StoreError, texts};
 
@@ -71,9 +71,8 @@ fn places(c: &mut Conn<'_>, pattern: &NamePattern, usual: &[(&str, u16)]) -> Res
     let mut rows = match pattern {
         NamePattern::Exact(name) => ever(c, "name = $2", &[(&reversed(name)).into()])?,
         NamePattern::Below(name) | NamePattern::Tree(name) => {
-            // The sign after the dot is the slash.
             let top = reversed(name);
-            let (from, to) = (format!("{top}."), format!("{top}/"));
+            let (from, to) = names_below(&top);
             let or = if matches!(pattern, NamePattern::Tree(_)) { " OR name = $4" } else { "" };
             let found = format!("(name >= $2 AND name < $3){or}");
             ever(c, &found, &[(&from).into(), (&to).into(), (&top).into()])?

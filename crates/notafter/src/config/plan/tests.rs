@@ -191,15 +191,18 @@ fn an_address_is_checked_by_its_channel() {
 #[test]
 fn whoever_watches_hears_that_watching_stopped() {
     let mail = "[[notifier]]\nname = 'mail'\nkind = 'email'\nserver = 'x'\nfrom = 'a@b.test'\n";
-    let plan = |text: String, notify: &str| {
-        let config = crate::config::parse(&text).unwrap();
-        let watch = Watch { targets: vec!["a.test".into()], every: 3600, notify: Some(notify.to_owned()) };
-        let mut people = Sheet { file: None, text, config }.mute_setup(&[watch]).unwrap().people;
-        people.remove(LAST_RESORT).unwrap().notify
-    };
-    // A mail server alone reaches nobody: it has no address.
-    let me = vec![("mail".to_owned(), Some("me@b.test".to_owned()))];
-    assert_eq!(plan(mail.to_owned(), "mail:me@b.test"), me);
     let chat = "[[notifier]]\nname = 'push'\nkind = 'ntfy'\ntopic = 'certs'\n";
-    assert_eq!(plan(format!("{mail}{chat}"), "mail:me@b.test"), [("push".to_owned(), None)]);
+    let me = vec![("mail".to_owned(), Some("me@b.test".to_owned()))];
+    // A mail server alone reaches nobody: it has no address. Whoever watches one thing is not told of all the rest.
+    for (text, last) in
+        [(mail.to_owned(), vec![]), (format!("{mail}{chat}"), vec![("push".to_owned(), None)])]
+    {
+        let config = crate::config::parse(&text).unwrap();
+        let notify = Some("mail:me@b.test".to_owned());
+        let watch = Watch { targets: vec!["a.test".into()], every: 3600, notify };
+        let setup = Sheet { file: None, text, config }.mute_setup(&[watch]).unwrap();
+        assert_eq!(setup.people[LAST_RESORT].notify, last);
+        let watched = setup.sources.iter().find(|source| source.name == "watch a.test").unwrap();
+        assert_eq!(setup.people[watched.owner.as_ref().unwrap()].notify, me);
+    }
 }
