@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use notafter_lab::calendar::faketime;
 use notafter_lab::servers::{nginx, postgres};
 use notafter_lab::sinks::http::{Answer, Receiver};
 use notafter_lab::{Authority, Lab, NotRun, Request, Server, need};
@@ -344,6 +345,35 @@ fn locked_for_a_minute_while_a_message_is_on_its_way() {
     assert_eq!(serving.ask(&["doctor"]).out.matches("given up").count(), 0);
 }
 
+/// A new configuration while another program holds the memory: said to be waited for, and worked by as soon as it can be.
+#[test]
+fn a_new_configuration_waits_for_a_locked_memory() {
+    let lab = Lab::new("endure-reload");
+    let authority = Authority::new(&lab);
+    let (old, new) = (lab.subfolder("old"), lab.subfolder("new"));
+    expiring(&authority, &old, "old.test", 40);
+    expiring(&authority, &new, "new.test", 40);
+    let serving = Serving::start(&lab, &files(&old));
+    let has = |name: &str| serving.ask(&["ls", name]).out.contains(name).then_some(());
+    serving.until("the first look", || has("old.test"));
+    let mut holder = holder(&serving.folder.join("notafter.db"), 25);
+    let file = lab.path().join("notafter.toml");
+    let text = fs::read_to_string(&file).expect("the configuration");
+    let more = files(&new).replace("\"files\"\nkind", "\"more\"\nkind");
+    fs::write(&file, format!("{text}{more}")).expect("written");
+    serving.signal("HUP");
+    serving.until("that it was read", || serving.words().contains("configuration loaded anew").then_some(()));
+    // Longer than a step waits for the memory: it was refused, and stays.
+    std::thread::sleep(Duration::from_secs(18));
+    assert!(has("new.test").is_none(), "the memory was not held");
+    assert_eq!(get(&format!("{}/inventory", serving.url())).status, 200);
+    let _ = holder.wait();
+    serving.until("what only the new configuration names", || has("new.test"));
+    serving.until("that all is well", || {
+        (get(&format!("{}/healthz", serving.url())).status == 200).then_some(())
+    });
+}
+
 #[test]
 fn damage_at_the_start_is_said_and_left_as_it_is() {
     let lab = Lab::new("endure-damage");
@@ -497,16 +527,6 @@ fn killed_while_the_schema_is_made() {
         let refused = run::finished(ask(&data, &config, &["serve"]).output().expect("it runs"));
         assert_eq!(refused.code, 2, "{kind}: {}", refused.out);
         assert!(refused.err.contains("newer") && refused.err.contains("hint:"), "{kind}: {}", refused.err);
-    }
-}
-
-/// The library that moves a program's wall clock.
-fn faketime() -> Result<PathBuf, NotRun> {
-    let library = PathBuf::from("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1");
-    if library.exists() {
-        Ok(library)
-    } else {
-        Err(NotRun::new("faketime", "it is not installed: apt-get install faketime"))
     }
 }
 

@@ -9,11 +9,13 @@ mod serving;
 mod web;
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use notafter_lab::calendar::faketime;
 use notafter_lab::servers::nginx;
 use notafter_lab::sinks::http::{Answer, Receiver};
 use notafter_lab::{Authority, Lab, NotRun, Request, need};
@@ -349,4 +351,128 @@ fn it_tells_its_keeper_that_it_is_ready_lives_and_ends() {
     serving.signal("TERM");
     hear("STOPPING=1");
     assert_eq!(serving.ended(), 0);
+}
+
+/// Stops one thread of a process and no other, for as long as the child that is returned lives.
+fn hold_thread(pid: u32, name: &str) -> Result<Child, NotRun> {
+    let script = "import ctypes,os,sys,time\n\
+        libc=ctypes.CDLL(None,use_errno=True)\n\
+        tasks='/proc/%s/task'%sys.argv[1]\n\
+        tid=next(int(t) for t in os.listdir(tasks) if open(tasks+'/'+t+'/comm').read().strip()==sys.argv[2])\n\
+        for ask in (0x4206,0x4207):\n\
+        \x20   if libc.ptrace(ask,tid,None,None): sys.exit('ptrace: '+os.strerror(ctypes.get_errno()))\n\
+        os.waitpid(tid,0x40000000)\n\
+        print('held',flush=True)\n\
+        time.sleep(600)\n";
+    let mut child = Command::new("python3")
+        .args(["-c", script, &pid.to_string(), name])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    let mut said = [0; 4];
+    match child.stdout.as_mut().expect("its words").read_exact(&mut said) {
+        Ok(()) => Ok(child),
+        Err(_) => Err(NotRun::new("a thread held by itself", "ptrace is not allowed here")),
+    }
+}
+
+/// trust.md F56: the pages answer, the sockets are open, and nobody looks at anything any more.
+#[test]
+fn an_engine_that_stands_still_is_said_and_ends_the_process() {
+    let lab = Lab::new("machine-still");
+    let folder = lab.subfolder("nothing");
+    let place = lab.path().join("notify");
+    let socket = UnixDatagram::bind(&place).expect("a socket");
+    socket.set_nonblocking(true).expect("set");
+    let mut text = [0; 4096];
+    let mut signs = || {
+        let mut count = 0;
+        while let Ok(length) = socket.recv(&mut text) {
+            count += usize::from(String::from_utf8_lossy(&text[..length]).contains("WATCHDOG=1"));
+        }
+        count
+    };
+    let file = lab.path().join("notafter.toml");
+    let service = "[[service]]\nname = \"shop\"\npublic = true\nplaces = [\"name:a.test\"]\n";
+    fs::write(&file, format!("[server]\nlisten = \"127.0.0.1:0\"\n{}{service}", files(&folder)))
+        .expect("written");
+    let environment = [("NOTIFY_SOCKET", place.to_str().expect("a plain path"))];
+    let mut serving = Serving::with(lab.path(), lab.path().join("data"), file, &environment);
+    let url = serving.url();
+    let health = || get(&format!("{url}/healthz"));
+    serving.until("a sign of life", || (signs() > 0).then_some(()));
+    // For a while it may be busy.
+    let Some(mut holder) = need(hold_thread(serving.pid(), "engine")) else { return };
+    let begun = Instant::now();
+    while health().status == 200 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "nothing is wrong with an engine that stands still"
+        );
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(health().body.contains("made its last pass"), "{}", health().body);
+    std::thread::sleep(Duration::from_secs(3));
+    signs();
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(signs(), 0, "a sign of life without an engine");
+    let page = get(&format!("{url}/"));
+    assert!(page.status == 200 && page.body.contains("no sign of life"), "{}", page.body);
+    // Nobody comes: whoever keeps this process is told by its end.
+    while !serving.words().contains("stands still") && begun.elapsed() < Duration::from_secs(200) {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(serving.words().contains("the engine stands still"), "{}", serving.words());
+    std::thread::sleep(Duration::from_secs(10));
+    // It is over by now; only its tracer can let it be buried.
+    assert!(health().status == 0, "{}", health().body);
+    let _ = holder.kill();
+    let _ = holder.wait();
+    assert_ne!(serving.ended(), 0);
+}
+
+/// A night with a clock sixty days ahead, then the right one and a new start: what was concluded is taken back, and
+/// nothing is put off until the day that was reached.
+#[test]
+fn a_start_after_a_clock_that_ran_ahead() {
+    let lab = Lab::new("machine-ahead");
+    let Some(library) = need(faketime()) else { return };
+    let authority = Authority::new(&lab);
+    let folder = lab.subfolder("certificates");
+    install(&authority, &folder, "first.test", &left(65 * DAY));
+    let heard = Receiver::start(Answer::status(200, "", "ok"));
+    let file = lab.path().join("notafter.toml");
+    fs::write(&file, format!("[server]\nlisten = \"127.0.0.1:0\"\n{}{}", files(&folder), hook(&heard)))
+        .expect("written");
+    let library = library.display().to_string();
+    let ahead =
+        [("LD_PRELOAD", library.as_str()), ("FAKETIME", "+60d"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let data = lab.path().join("data");
+    let mut serving = Serving::with(lab.path(), data.clone(), file.clone(), &ahead);
+    serving.until("what is told by a wrong clock", || (!told(&heard, "first.test").is_empty()).then_some(()));
+    assert_eq!(serving.stop(), 0);
+    fs::remove_file(lab.path().join("serve.out")).expect("its words");
+    let before = heard.received().len();
+    install(&authority, &folder, "second.test", &left(80 * DAY));
+    let mut serving = Serving::on(lab.path(), data, file);
+    serving.until("a look, by the right clock", || {
+        serving.ask(&["ls", "second.test"]).out.contains("second.test").then_some(())
+    });
+    serving.until("the end of what was wrong", || {
+        let open = serving.ask(&["ls", "--findings"]).out;
+        (!open.contains("first.test")).then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(5));
+    let since: Vec<_> = heard.received().into_iter().skip(before).map(|r| r.text()).collect();
+    assert!(!since.iter().any(|text| text.contains("second.test")), "{since:?}");
+    assert!(
+        !since.iter().any(|text| text.contains("first.test") && text.contains("expires in")),
+        "{since:?}"
+    );
+    // It warns again when the day has come: nothing is remembered as told.
+    install(&authority, &folder, "third.test", &left(4 * DAY));
+    serving.until("a warning by the right clock", || (!told(&heard, "third.test").is_empty()).then_some(()));
+    assert_eq!(serving.stop(), 0);
+    assert!(!serving.words().contains("panicked"), "{}", serving.words());
 }

@@ -372,10 +372,7 @@ fn the_signer_of_everyones_tokens() {
 
 #[test]
 fn a_clock_that_is_wrong_explains_everything_else() {
-    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
-    let there = Path::new(library).is_file();
-    let missing = || notafter_lab::NotRun::new("faketime", "it is not installed: apt-get install faketime");
-    let Some(()) = need(there.then_some(()).ok_or_else(missing)) else { return };
+    let Some(library) = need(notafter_lab::calendar::faketime()) else { return };
     let lab = Lab::new("why-clock");
     let leaf = Authority::new(&lab).issue(&Request::server());
     let Some(server) = need(nginx::start(&lab, &leaf)) else { return };

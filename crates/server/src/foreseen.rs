@@ -1,8 +1,9 @@
 //! Forecasts, kept: looking ahead over very many takes longer than a page may.
 //!
-//! One is worked out at a time for each question, beside the requests; who asks waits a little for it, and only while it
-//! is young: later ones get the answer before it, or "not yet", at once. What was cheap is worked out anew each time, so
-//! that a small house always sees what is. It judges nothing: that is `notafter_engine::forecast`.
+//! One is worked out at a time, beside the requests: over a million certificates it costs minutes and gigabytes. Who asks
+//! waits a little for it, and only while it is young: later ones get the answer before it, or "not yet", at once. What was
+//! cheap is worked out anew each time, so that a small house always sees what is. It judges nothing: that is
+//! `notafter_engine::forecast`.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -46,6 +47,8 @@ impl Answer {
 pub(crate) struct Foreseen {
     kept: Mutex<Vec<(Question, Answer)>>,
     done: Condvar,
+    /// Whose turn it is to be worked out.
+    turn: Mutex<()>,
 }
 
 /// The forecast, if it is there within `wait`. To be called where blocking is allowed.
@@ -95,6 +98,8 @@ pub(crate) fn ask(
 }
 
 fn work(app: &Arc<App>, question: &Question, now: UnixTime) {
+    let foreseen = &app.cache.foreseen;
+    let turn = foreseen.turn.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = app.handle.clock.monotonic();
     let setup = app.handle.setup();
     // A panic must not leave a question that is never answered.
@@ -102,8 +107,8 @@ fn work(app: &Arc<App>, question: &Question, now: UnixTime) {
     let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         look(&store, &setup, now.plus(question.0), &question.1, now)
     }));
+    drop(turn);
     let at = app.handle.clock.monotonic();
-    let foreseen = &app.cache.foreseen;
     let mut kept = foreseen.kept.lock().unwrap_or_else(PoisonError::into_inner);
     kept.retain(|(asked, _)| asked != question);
     if let Ok(Ok(forecast)) = made {

@@ -2,7 +2,10 @@
 //!
 //! The calendar is written out here so that the lab needs no dependency and shares no code with the product.
 
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::NotRun;
 
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
@@ -15,6 +18,17 @@ pub const DAY: i64 = 86_400;
 pub fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     i64::try_from(elapsed.as_secs()).expect("the clock fits")
+}
+
+/// The library that moves a program's wall clock: for `LD_PRELOAD`, also in programs of many threads.
+///
+/// # Errors
+/// Where it is not installed.
+pub fn faketime() -> Result<PathBuf, NotRun> {
+    let missing = || NotRun::new("faketime", "it is not installed: apt-get install faketime");
+    let folders = std::fs::read_dir("/usr/lib").map_err(|_| missing())?.flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    libraries.find(|path| path.is_file()).ok_or_else(missing)
 }
 
 /// An instant as `YYYYMMDDHHMMSSZ`.

@@ -93,8 +93,13 @@ impl Tellable {
     /// What joins it with others into one alert: owner and kind; for what has a date, also who issued it
     /// and on which day it ends, so that a fleet renewed on one day is one alert.
     pub fn group(&self) -> String {
+        self.group_ending(self.deadline)
+    }
+
+    /// The same, did it stop working at this instant.
+    pub fn group_ending(&self, deadline: Option<UnixTime>) -> String {
         let class = if is_end(self.kind) { "end" } else { self.kind.as_str() };
-        match self.deadline {
+        match deadline {
             Some(deadline) => {
                 let day = deadline.0.div_euclid(DAY);
                 let issuer = self.issuer_name.as_deref().unwrap_or("");

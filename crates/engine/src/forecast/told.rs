@@ -6,10 +6,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::rc::Rc;
 
 use notafter_core::alert::decide::{Input, LINGER, Tellable, decide, is_end};
 use notafter_core::alert::{Alert, State};
-use notafter_core::finding::summary_at;
+use notafter_core::finding::{Severity, summary_at};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_store::{Store, StoreError};
 
@@ -24,10 +25,31 @@ const GRAIN: i64 = 60;
 const LARGE: usize = 500;
 const LARGE_EVERY: i64 = 3600;
 
+/// How an open finding stands: all of it that changes. There may be a million.
+#[derive(Clone, Copy)]
+struct Standing {
+    severity: Severity,
+    deadline: Option<UnixTime>,
+    opened: UnixTime,
+}
+
+impl Standing {
+    fn of(tellable: &Tellable) -> Self {
+        let Tellable { severity, deadline, opened, .. } = *tellable;
+        Self { severity, deadline, opened }
+    }
+
+    fn tellable(self, template: &Tellable, now: UnixTime) -> Tellable {
+        let Self { severity, deadline, opened } = self;
+        let summary = summary_at(&template.summary, deadline, now);
+        Tellable { severity, deadline, opened, summary, ..template.clone() }
+    }
+}
+
 #[derive(Default)]
 struct Group {
     /// By number in the table.
-    members: BTreeMap<u32, Tellable>,
+    members: BTreeMap<u32, Standing>,
     alerts: Vec<Alert>,
     decided: Option<UnixTime>,
 }
@@ -36,10 +58,10 @@ struct Telling<'a> {
     setup: Setup,
     desk: Desk,
     courses: &'a Courses,
-    groups: HashMap<String, Group>,
+    groups: HashMap<Rc<str>, Group>,
     /// Where each open finding is.
-    at: HashMap<u32, String>,
-    wakes: BinaryHeap<Reverse<(i64, String)>>,
+    at: HashMap<u32, Rc<str>>,
+    wakes: BinaryHeap<Reverse<(i64, Rc<str>)>>,
     holders: HashMap<u32, HashSet<u64>>,
     /// By asset: findings of its end.
     ends: HashMap<Fingerprint, Vec<u32>>,
@@ -70,7 +92,7 @@ pub(super) fn tell(
         next_number: store.next_alert_number()?,
     };
     for (tellable, number) in courses.table.iter().take(courses.open).zip(0..) {
-        telling.put(number, tellable.clone());
+        telling.put(number, Standing::of(tellable));
     }
     for (tellable, number) in courses.table.iter().zip(0..) {
         if let Some(asset) = tellable.asset.filter(|_| is_end(tellable.kind)) {
@@ -84,19 +106,23 @@ pub(super) fn tell(
     let open = &courses.table[..courses.open];
     telling.faded = faded(store, setup, open, &alerts, UnixTime(i64::MAX))?;
     for alert in alerts {
-        telling.groups.entry(alert.group.clone()).or_default().alerts.push(alert);
+        telling.groups.entry(Rc::from(alert.group.as_str())).or_default().alerts.push(alert);
     }
-    let all: BTreeSet<String> = telling.groups.keys().cloned().collect();
+    let all: BTreeSet<Rc<str>> = telling.groups.keys().cloned().collect();
     telling.decide(all, now, forecast);
     telling.run(forecast);
     Ok(())
 }
 
 impl Telling<'_> {
-    fn put(&mut self, number: u32, tellable: Tellable) {
-        let group = tellable.group();
-        self.at.insert(number, group.clone());
-        self.groups.entry(group).or_default().members.insert(number, tellable);
+    /// Notes how a finding stands from now on. Returns its group.
+    fn put(&mut self, number: u32, standing: Standing) -> Rc<str> {
+        let name = self.courses.table[number as usize].group_ending(standing.deadline);
+        let known = self.groups.get_key_value(name.as_str()).map(|(name, _)| Rc::clone(name));
+        let group = known.unwrap_or_else(|| Rc::from(name));
+        self.at.insert(number, Rc::clone(&group));
+        self.groups.entry(Rc::clone(&group)).or_default().members.insert(number, standing);
+        group
     }
 
     /// From change to change, and from one instant at which an alert wakes to the next.
@@ -128,26 +154,21 @@ impl Telling<'_> {
         }
     }
 
-    fn change(&mut self, change: &super::course::Change, touched: &mut BTreeSet<String>) {
+    fn change(&mut self, change: &super::course::Change, touched: &mut BTreeSet<Rc<str>>) {
         let number = change.finding;
         let known = self.at.get(&number).cloned();
         touched.extend(known.clone());
         let template = &self.courses.table[number as usize];
         match change.stands {
             Some((severity, deadline)) => {
-                let mut tellable =
-                    match known.and_then(|group| self.groups.get_mut(&group)?.members.remove(&number)) {
-                        Some(known) => known,
-                        None => Tellable { opened: change.at, ..template.clone() },
-                    };
+                let stood = known.and_then(|group| self.groups.get_mut(&group)?.members.remove(&number));
+                let stood = stood.unwrap_or(Standing { opened: change.at, ..Standing::of(template) });
                 let holders = self.holders.entry(number).or_default();
                 holders.insert(change.by);
                 // Another one says it too: the worse holds.
-                let worst = if holders.len() > 1 { severity.min(tellable.severity) } else { severity };
-                (tellable.severity, tellable.deadline) = (worst, deadline);
-                self.faded.remove(&tellable.id);
-                touched.insert(tellable.group());
-                self.put(number, tellable);
+                let severity = if holders.len() > 1 { severity.min(stood.severity) } else { severity };
+                self.faded.remove(&template.id);
+                touched.insert(self.put(number, Standing { severity, deadline, ..stood }));
             }
             None => {
                 if let Some(holders) = self.holders.get_mut(&number) {
@@ -169,7 +190,7 @@ impl Telling<'_> {
         }
     }
 
-    fn decide(&mut self, touched: BTreeSet<String>, now: UnixTime, forecast: &mut Forecast) {
+    fn decide(&mut self, touched: BTreeSet<Rc<str>>, now: UnixTime, forecast: &mut Forecast) {
         let mut due = BTreeSet::new();
         for name in touched {
             let Some(group) = self.groups.get(&name) else { continue };
@@ -182,7 +203,7 @@ impl Telling<'_> {
         }
         let contacts = self.setup.contacts(now);
         let (mut deeds, mut about) = (Vec::new(), Vec::new());
-        let mut done: BTreeSet<String> = BTreeSet::new();
+        let mut done: BTreeSet<Rc<str>> = BTreeSet::new();
         for name in &due {
             if done.contains(name) {
                 continue;
@@ -192,12 +213,8 @@ impl Telling<'_> {
             for name in &together {
                 let Some(group) = self.groups.get_mut(name) else { continue };
                 group.decided = Some(now);
-                findings.extend(
-                    group
-                        .members
-                        .values()
-                        .map(|m| Tellable { summary: summary_at(&m.summary, m.deadline, now), ..m.clone() }),
-                );
+                let table = &self.courses.table;
+                findings.extend(group.members.iter().map(|(n, m)| m.tellable(&table[*n as usize], now)));
                 alerts.extend(group.alerts.iter().cloned());
             }
             if findings.is_empty() && alerts.is_empty() {
@@ -216,7 +233,7 @@ impl Telling<'_> {
             let again = (!decision.deeds.is_empty()).then(|| now.plus(GRAIN));
             if let Some(next) = decision.next.into_iter().chain(again).min().map(|next| next.max(now.plus(1)))
             {
-                self.wakes.extend(together.iter().map(|name| Reverse((next.0, name.clone()))));
+                self.wakes.extend(together.iter().map(|name| Reverse((next.0, Rc::clone(name)))));
             }
             done.extend(together);
             if decision.deeds.is_empty() {
@@ -224,8 +241,9 @@ impl Telling<'_> {
             }
             let last = decision.deeds.iter().map(|deed| deed.alert.number + 1).max();
             self.next_number = self.next_number.max(last.unwrap_or(0));
+            let told: HashSet<&String> = decision.deeds.iter().flat_map(|deed| &deed.news).collect();
+            about.extend(findings.into_iter().filter(|finding| told.contains(&finding.id)));
             deeds.extend(decision.deeds);
-            about.extend(findings);
         }
         for written in self.desk.write_up(&self.setup, deeds, &about, now).into_iter().flatten() {
             for message in &written.messages {
@@ -234,7 +252,7 @@ impl Telling<'_> {
             if written.messages.is_empty() && written.alert.told == Some(now) {
                 forecast.unheard += 1;
             }
-            let Some(group) = self.groups.get_mut(&written.alert.group) else { continue };
+            let Some(group) = self.groups.get_mut(written.alert.group.as_str()) else { continue };
             match group.alerts.iter_mut().find(|a| a.number == written.alert.number) {
                 Some(known) => *known = written.alert,
                 None => group.alerts.push(written.alert),
@@ -251,8 +269,8 @@ impl Telling<'_> {
     }
 
     /// A group, and those in which the findings of its alerts live on: an alert that is empty must see where they are.
-    fn with_elsewhere(&self, name: &str, done: &BTreeSet<String>) -> BTreeSet<String> {
-        let mut out = BTreeSet::from([name.to_owned()]);
+    fn with_elsewhere(&self, name: &Rc<str>, done: &BTreeSet<Rc<str>>) -> BTreeSet<Rc<str>> {
+        let mut out = BTreeSet::from([Rc::clone(name)]);
         let Some(group) = self.groups.get(name).filter(|group| group.members.is_empty()) else { return out };
         let members = || group.alerts.iter().flat_map(|alert| &alert.members);
         let same = members().filter_map(|(id, _)| self.courses.number_of(id));

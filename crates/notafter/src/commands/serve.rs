@@ -31,6 +31,9 @@ use crate::watches;
 
 /// How often changes by the command line are looked for.
 const LOOK: Duration = Duration::from_secs(2);
+/// An engine that was without a sign of life so many looks running stands still for good: a minute, as long as systemd
+/// waits for ours. Looks, not time: a process that was stopped as a whole is not to be ended for it.
+const STILL: u32 = 30;
 
 pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     no_dumps();
@@ -115,7 +118,10 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     store.begin_end();
     over.notify_one();
     handle.stop();
-    let _ = thread.join();
+    // One that stands still would never be joined.
+    if thread.is_finished() || !matches!(end, End::Failed) {
+        let _ = thread.join();
+    }
     let _ = runtime.block_on(serving);
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(lock);
@@ -193,6 +199,7 @@ impl Keeper {
         let mut looking: Option<tokio::task::JoinHandle<Option<i64>>> = None;
         let mut loading: Option<tokio::task::JoinHandle<bool>> = None;
         let mut reload = false;
+        let mut still = 0;
         loop {
             if let Some(loaded) = loading.take_if(|loading| loading.is_finished()) {
                 reload |= matches!(loaded.await, Ok(false));
@@ -212,7 +219,17 @@ impl Keeper {
                         return End::Failed;
                     }
                     if self.handle.status.alive(self.clock.monotonic()) {
+                        still = 0;
                         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                    } else {
+                        still += 1;
+                    }
+                    if still > STILL {
+                        print::error(
+                            "the engine stands still: nothing was looked at and nobody was told anything for minutes",
+                            Some("start it again (systemd does, and Docker with a restart policy); please report it"),
+                        );
+                        return End::Failed;
                     }
                     if let Some(looked) = looking.take_if(|looking| looking.is_finished())
                         && let Ok(Some(now)) = looked.await
