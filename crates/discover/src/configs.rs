@@ -25,6 +25,7 @@ mod rabbitmq;
 mod reading;
 mod redis;
 mod stunnel;
+mod taken;
 mod traefik;
 pub(crate) mod value;
 mod words;

@@ -55,6 +55,8 @@ const DELIVERIES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Alerts are decided anew at least so often, in seconds.
 const DECIDE_EVERY: i64 = 300;
+/// What telling took, it waits so many times over before the next time, unless somebody acted.
+const TELL_SHARE: u32 = 10;
 /// What is old is looked for so often, in seconds, once nothing old is left.
 const PRUNE_EVERY: i64 = 6 * 3600;
 /// Services are looked at so often, in seconds.
@@ -154,6 +156,8 @@ pub struct Engine {
     /// The last deed that was taken note of: people act by other processes, too.
     deed: i64,
     decide_at: UnixTime,
+    /// Not before this, even if something changed.
+    told_from: UnixTime,
     own_at: UnixTime,
     crowds_at: UnixTime,
     services_at: UnixTime,
@@ -214,6 +218,7 @@ impl Engine {
             owes: false,
             deed: 0,
             decide_at: now,
+            told_from: now,
             own_at: now,
             crowds_at: now.plus(60),
             // What was not looked at yet is not a day that was bad.
@@ -583,14 +588,20 @@ impl Engine {
         }
         self.owes = false;
         let deed = self.handle.store.last_deed()?;
-        if now < self.decide_at && deed == self.deed {
-            return Ok(Some(self.decide_at));
+        let due = self.decide_at.max(self.told_from);
+        // A clock that was set back may have left it far ahead.
+        if now < due && due.0 - now.0 <= DECIDE_EVERY && deed == self.deed {
+            return Ok(Some(due));
         }
         self.deed = deed;
         let setup = self.handle.setup();
+        let begun = self.handle.clock.monotonic();
         let next = self.desk.tell(&self.handle.store, &setup, now)?;
-        let soon = now.plus(1);
+        let took = self.handle.clock.monotonic().saturating_sub(begun);
         let later = now.plus(DECIDE_EVERY);
+        // Over a million findings it takes seconds: whatever comes in meanwhile, judging must get on.
+        self.told_from = later.min(now.plus((took * TELL_SHARE).as_secs() as i64));
+        let soon = now.plus(1);
         self.decide_at = next.map_or(later, |next| next.clamp(soon, later));
         Ok(Some(self.decide_at))
     }

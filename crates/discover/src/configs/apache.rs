@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use notafter_core::observation::Reason;
 
 use super::reading::{address, address_and_port, folder_of, join};
+use super::taken::Taken;
 use super::{At, Checks, Holds, Listen, Name, Reading, Server, Serving, has_word, is_named};
 use load::{Host, Loaded};
 
@@ -42,17 +43,18 @@ fn read(reading: &mut Reading<'_>, path: &Path) {
     let Some(loaded) = load::load(reading, path, root) else { return };
     let listens: Vec<Bound> = loaded.listens.iter().filter_map(|l| bound(l)).collect();
     let served: Vec<Vec<Bound>> = loaded.hosts.iter().map(|host| meets(host, &listens)).collect();
+    let mut taken = Taken::in_order();
     for (n, host) in loaded.hosts.iter().enumerate() {
         // The first host of an address is its default.
         let first =
             |b: &Bound| !served[..n].iter().flatten().any(|o| (o.address, o.port) == (b.address, b.port));
         let (default, other): (Vec<Bound>, Vec<Bound>) = served[n].iter().copied().partition(first);
-        serve(reading, &loaded, host, [(false, other), (true, default)]);
+        serve(reading, &loaded, host, [(false, other), (true, default)], &mut taken);
     }
-    let taken = |b: &Bound| served.iter().flatten().any(|o| o.port == b.port && o.address == b.address);
-    let rest: Vec<Bound> = listens.iter().copied().filter(|b| !taken(b)).collect();
+    let met = |b: &Bound| served.iter().flatten().any(|o| o.port == b.port && o.address == b.address);
+    let rest: Vec<Bound> = listens.iter().copied().filter(|b| !met(b)).collect();
     let own = Host { settings: loaded.main.settings.clone(), ..Host::default() };
-    serve(reading, &loaded, &own, [(true, rest), (false, Vec::new())]);
+    serve(reading, &loaded, &own, [(true, rest), (false, Vec::new())], &mut taken);
     peers(reading, &loaded, &loaded.main);
     for host in &loaded.hosts {
         peers(reading, &loaded, host);
@@ -135,12 +137,20 @@ fn path_of(
     (!text.is_empty()).then(|| join(&loaded.root, text))
 }
 
-fn serve(reading: &mut Reading<'_>, loaded: &Loaded, host: &Host, places: [(bool, Vec<Bound>); 2]) {
+fn serve(
+    reading: &mut Reading<'_>,
+    loaded: &Loaded,
+    host: &Host,
+    places: [(bool, Vec<Bound>); 2],
+    taken: &mut Taken,
+) {
     let engine = setting(loaded, host, "sslengine").last().and_then(|(a, _)| a.first());
     let on = engine.map(|word| !word.eq_ignore_ascii_case("off"));
     let speaks = |b: &Bound| on.unwrap_or(b.https);
     let names = names(host);
-    let mut every = Vec::new();
+    let said_at = host.all("servername").last().or(host.all("serveralias").first());
+    let at = said_at.map_or_else(|| At::file(&loaded.root), |(_, at)| at.clone());
+    let (mut every, mut said) = (Vec::new(), false);
     for (default, bound) in places {
         let tls = bound.iter().filter(|b| speaks(b));
         let listens: Vec<Listen> = tls.map(|b| Listen::tls(b.address, b.port)).collect();
@@ -149,12 +159,22 @@ fn serve(reading: &mut Reading<'_>, loaded: &Loaded, host: &Host, places: [(bool
         }
         let root = setting(loaded, host, "documentroot").last().and_then(|(a, _)| a.first());
         let root = root.filter(|text| text.starts_with('/') && !text.contains('$')).map(PathBuf::from);
+        // By the names that are left to it there.
+        let mut parts: Vec<(Vec<Name>, Vec<Listen>)> = Vec::new();
+        for listen in &listens {
+            let left = taken.take(reading, *listen, &names, &at, &mut said);
+            match parts.iter_mut().find(|(names, _)| *names == left) {
+                _ if left.is_empty() && !names.is_empty() && !default => {}
+                Some((_, listens)) => listens.push(*listen),
+                None => parts.push((left, vec![*listen])),
+            }
+        }
         for mut serving in certificates(reading, loaded, host, &names) {
             serving.root.clone_from(&root);
-            serving.listens = listens.clone();
-            serving.names = names.clone();
-            serving.default = default;
-            reading.serve(serving);
+            for (names, listens) in &parts {
+                let (names, listens) = (names.clone(), listens.clone());
+                reading.serve(Serving { names, listens, default, ..serving.clone() });
+            }
         }
         every.extend(listens);
     }
@@ -280,6 +300,24 @@ mod tests {
             &[
                 "serve /etc/httpd/a.pem key /k/a.key chain /etc/httpd/ch.pem [tls *:443] a.test b.test *.c.test default @7",
                 "serve /b.pem [tls 10.0.0.5:443] default @13",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_taken() {
+        let main = "Listen 443 https\n\
+            <VirtualHost *:443>\nServerName a.test\nServerAlias *.shop.test\nSSLCertificateFile /a.pem\n</VirtualHost>\n\
+            <VirtualHost *:443>\nServerName de.shop.test\nSSLCertificateFile /b.pem\n</VirtualHost>\n\
+            <VirtualHost *:443>\nServerName c.test\nServerAlias a.test\nSSLCertificateFile /c.pem\n</VirtualHost>";
+        crate::configs::testing::check(
+            "apache",
+            &[("/etc/apache2/apache2.conf", main)],
+            &[
+                "serve /a.pem [tls *:443] a.test *.shop.test default @5",
+                "serve /c.pem [tls *:443] c.test @14",
+                "blind malformed @8",
+                "blind malformed @12",
             ],
         );
     }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use notafter_core::observation::Reason;
 
 use super::reading::{address, address_and_port, folder_of, join};
+use super::taken::Taken;
 use super::{At, Checks, Holds, Listen, Name, Reading, Server, Serving, has_word, is_named};
 use syntax::Directive;
 
@@ -187,9 +188,11 @@ impl<'d> Context<'d> {
             }
             bound.push(listens);
         }
+        let mut taken = Taken::default();
         for (n, (server, listens)) in blocks.iter().zip(&bound).enumerate() {
             let own = server.block.as_deref().unwrap_or_default();
-            self.server(reading, own, listens, |b| &sockets[&(b.address, b.port)], n);
+            let socket = |b: &Bound| &sockets[&(b.address, b.port)];
+            self.server(reading, (own, &server.at), listens, socket, n, &mut taken);
         }
         // What is said of peers outside any server.
         self.peers(reading, self.outer);
@@ -198,24 +201,38 @@ impl<'d> Context<'d> {
     fn server<'s>(
         &self,
         reading: &mut Reading<'_>,
-        own: &[Directive],
+        (own, at): (&[Directive], &At),
         bound: &[Bound],
         socket: impl Fn(&Bound) -> &'s Socket,
         number: usize,
+        taken: &mut Taken,
     ) {
         let names = names(own);
-        let mut by_default = [Vec::new(), Vec::new()];
+        let mut said = false;
+        // By the names that are left to it there: as a rule all of them, everywhere.
+        let mut places: Vec<(Vec<Name>, [Vec<Listen>; 2])> = Vec::new();
+        let mut every = Vec::new();
         for one in bound {
             let socket = socket(one);
-            let protocol = self.protocol(own, one, socket.tls || one.tls);
-            if let Some(protocol) = protocol {
-                let listen = Listen { address: one.address, port: one.port, protocol };
-                by_default[usize::from(socket.default == Some(number))].push(listen);
+            let Some(protocol) = self.protocol(own, one, socket.tls || one.tls) else { continue };
+            let listen = Listen { address: one.address, port: one.port, protocol };
+            let left = taken.take(reading, listen, &names, at, &mut said);
+            every.push(listen);
+            let default = socket.default == Some(number);
+            if left.is_empty() && !names.is_empty() && !default {
+                continue;
             }
+            let known = places.iter().position(|(names, _)| *names == left);
+            let known = known.unwrap_or_else(|| {
+                places.push((left, Default::default()));
+                places.len() - 1
+            });
+            places[known].1[usize::from(default)].push(listen);
         }
-        let every: Vec<Listen> = by_default.concat();
+        for (names, by_default) in &places {
+            self.certificates(reading, own, names, by_default);
+        }
         if !every.is_empty() {
-            self.certificates(reading, own, &names, &by_default);
             self.trusts(reading, own, &names, &every);
         }
         self.peers(reading, own);
@@ -488,6 +505,26 @@ mod tests {
             &[("/etc/nginx/nginx.conf", main)],
             &[
                 "serve /etc/nginx/a.pem key /k/a.key [tls 0.0.0.0:443] [tls [::]:443] a.test *.b.test default @2",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_taken() {
+        // nginx 1.22: "conflicting server name "b.test" on 0.0.0.0:443, ignored".
+        let main = "server { listen 443 ssl; server_name a.test b.test; ssl_certificate a.pem; }\n\
+                    server { listen 443 ssl; listen 8443 ssl; server_name b.test; ssl_certificate b.pem; }\n\
+                    server { listen 443 ssl; server_name c.test a.test; ssl_certificate c.pem; }\n\
+                    server { listen 443 ssl; server_name c.test; ssl_certificate d.pem; }";
+        check(
+            &[("/n.conf", main)],
+            &[
+                "serve /a.pem [tls 0.0.0.0:443] a.test b.test default @1",
+                "serve /b.pem [tls 0.0.0.0:8443] b.test default @2",
+                "serve /c.pem [tls 0.0.0.0:443] c.test @3",
+                "blind malformed @2",
+                "blind malformed @3",
+                "blind malformed @4",
             ],
         );
     }
