@@ -201,6 +201,21 @@ impl Run<'_> {
     async fn log(&mut self, log: &Log) -> Result<(), Failure> {
         let (head, api) = log.head(&self.client, self.cx.clock.now()).await?;
         let known = self.memory.logs.get(&log.url).cloned();
+        // Behind one address there may be several, and not all of them at the same point.
+        if let Some(known) = known.as_ref().filter(|known| head.size < known.size) {
+            let root = unhex(&known.root).ok_or_else(|| failure(Reason::Malformed, "the note is damaged"))?;
+            let then = Head { size: known.size, root, ..head.clone() };
+            let before = (head.size, head.root);
+            if log.grew(&self.client, api, before, &then, self.cx.clock.now()).await.is_ok() {
+                let detail = format!(
+                    "{} shows an older state ({} entries) than before ({}): the beginning of the same log, and nothing new",
+                    log.name(),
+                    head.size,
+                    known.size
+                );
+                return Err(failure(Reason::Timeout, detail));
+            }
+        }
         if let Some(why) = known.as_ref().and_then(|known| doubt(known, &head)) {
             return Err(failure(Reason::Malformed, format!("{}: {why}", log.name())));
         }
@@ -209,6 +224,14 @@ impl Run<'_> {
             None => Vec::new(),
         };
         let oldest = head.size.saturating_sub(self.source.newest);
+        if known.is_none() && oldest > 0 {
+            let detail = format!(
+                "{} is read from entry {oldest} on: what was logged before was not looked at (`newest` says how many of \
+                 the newest entries are read at first)",
+                log.name()
+            );
+            self.failed(Location::logged(log.name(), None), failure(Reason::Budget, detail));
+        }
         let mut place = Place {
             next: known.map_or(oldest, |known| known.next.min(head.size)),
             size: head.size,

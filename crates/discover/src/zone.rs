@@ -4,7 +4,8 @@
 //!
 //! First what the zone itself says: when its signatures end, who may issue for its names. Then its hosts: every address
 //! on the chosen ports and on those that SRV, HTTPS and TLSA records name, and whatever is open there under every
-//! name that leads to it. The looking is `network.rs`'s. A name without an address is passed over in silence, and so
+//! name that leads to it. The looking is `network.rs`'s. A record for all names (`*`) has its address looked at, and is
+//! a blind spot: which names are in use there no zone says. A name without an address is passed over in silence, and so
 //! is an address that does not answer: a zone is a hint, and no promise. Names of others, behind CNAME and MX, are
 //! only looked at where the name that leads there is of the zone.
 
@@ -31,6 +32,7 @@ use notafter_wire::starttls::Protocol;
 
 use crate::dns::given::{self, From, Named, zones};
 use crate::dns::{self, Asker};
+use crate::exclude::Exclude;
 use crate::network::{Network, Settings};
 use crate::resolve::Resolver;
 use crate::sources::{Given, Order, SourceKind};
@@ -166,7 +168,7 @@ impl Zones {
         let key = self.key.clone();
         in_thread("zone", move |stop| {
             if let From::File(path) = &one.from {
-                return from_file(&cx, &one.zone, path, &*out);
+                return from_file(&cx, &one.zone, path, &exclude, &*out);
             }
             // Read anew for each run: a key that was changed needs no restart.
             let key = match key.as_ref().map(given::TransferKey::read).transpose() {
@@ -197,7 +199,7 @@ impl Zones {
                     Ok(()) => {
                         Progress::add(&cx.progress.attempted, 1);
                         Progress::add(&cx.progress.reached, 1);
-                        reading.put(&cx, &location, &*out);
+                        reading.put(&cx, &location, &exclude, &*out);
                         return reading.found;
                     }
                     // Called off: that is no answer.
@@ -284,7 +286,7 @@ impl Zones {
                 Ok(protocol) => Start::Starttls(protocol),
                 Err(_) => Start::Tls,
             };
-            for host in leading.get(&address.ip()).into_iter().flatten() {
+            for host in leading.get(&address.ip()).into_iter().flatten().filter(|host| !is_star(host)) {
                 if second.len() < NAMES_MAX {
                     second.push(NetworkTarget {
                         hosts: whole(address.ip()),
@@ -373,6 +375,8 @@ struct Found {
     services: BTreeSet<(String, u16)>,
     /// Names of the zones that lead to hosts of others.
     elsewhere: BTreeSet<String>,
+    /// Records for all names.
+    stars: BTreeSet<String>,
 }
 
 impl Found {
@@ -397,6 +401,15 @@ impl Found {
             }
             Data::Cname(target) if is_host(&record.owner) && !full => {
                 self.aliases.insert(owner(), target.clone());
+            }
+            Data::A(_) | Data::Aaaa(_) | Data::Cname(_) if is_star(&record.owner) && !full => {
+                if let Data::A(ip) = record.data {
+                    self.hosts.entry(owner()).or_default().insert(ip.into());
+                }
+                if let Data::Aaaa(ip) = record.data {
+                    self.hosts.entry(owner()).or_default().insert(ip.into());
+                }
+                self.stars.insert(owner());
             }
             Data::Mx(host) => drop(self.mail.insert(host.clone())),
             Data::Srv { port, target } if *port > 0 => {
@@ -440,6 +453,11 @@ impl Found {
     }
 }
 
+/// `*.a.test`: every name below `a.test` that has no record of its own (RFC 4592).
+fn is_star(owner: &str) -> bool {
+    owner.strip_prefix("*.").is_some_and(is_host)
+}
+
 /// `_443._tcp.www.test` as the port and the host; labels without a number are passed over.
 fn service(owner: &str) -> (Option<u16>, &str) {
     let (mut rest, mut port) = (owner, None);
@@ -481,7 +499,7 @@ impl Reading {
     }
 
     /// Puts what the zone says of itself.
-    fn put(&self, cx: &Cx, location: &Location, out: &dyn Sink) {
+    fn put(&self, cx: &Cx, location: &Location, exclude: &Exclude, out: &dyn Sink) {
         if let Some(statement) = self.signatures.clone().statement() {
             out.put(stated(cx, location.clone(), &statement));
         }
@@ -491,11 +509,23 @@ impl Reading {
                 out.put(stated(cx, location.clone(), &statement));
             }
         }
+        let stars: Vec<&str> =
+            self.found.stars.iter().map(String::as_str).filter(|star| !exclude.name(star)).collect();
+        if let Some(first) = stars.first() {
+            let more =
+                if stars.len() > 1 { format!(" (and {} more)", stars.len() - 1) } else { String::new() };
+            let detail = format!(
+                "{first}{more} leads every name there: which of them are in use is not in the zone; name them as targets, or \
+                 exclude the pattern"
+            );
+            let seen = Seen::Failed { reason: Reason::NotFound, detail };
+            out.put(Observation { at: cx.clock.now(), location: location.clone(), seen });
+        }
     }
 }
 
 /// Reads a zone from a file.
-fn from_file(cx: &Cx, zone: &str, path: &Path, out: &dyn Sink) -> Found {
+fn from_file(cx: &Cx, zone: &str, path: &Path, exclude: &Exclude, out: &dyn Sink) -> Found {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let location = Location::file(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()), "");
     let blind = |reason, detail: String| {
@@ -534,7 +564,7 @@ fn from_file(cx: &Cx, zone: &str, path: &Path, out: &dyn Sink) -> Found {
         let count = outcome.unread;
         blind(Reason::Malformed, format!("{count} entries could not be read, the first on line {line}"));
     }
-    reading.put(cx, &location, out);
+    reading.put(cx, &location, exclude, out);
     reading.found
 }
 
@@ -591,7 +621,8 @@ mod tests {
              _993._tcp.mx TLSA 3 1 1 00\n* A 10.0.0.9\n_dmarc TXT x\nother.test. A 10.9.9.9\n",
         );
         let hosts: Vec<(&str, usize)> = zone.hosts.iter().map(|(h, a)| (h.as_str(), a.len())).collect();
-        assert_eq!(hosts, [("mx.a.test", 1), ("shop.a.test", 2), ("www.a.test", 2)]);
+        assert_eq!(hosts, [("*.a.test", 1), ("mx.a.test", 1), ("shop.a.test", 2), ("www.a.test", 2)]);
+        assert_eq!(zone.stars.iter().collect::<Vec<_>>(), ["*.a.test"]);
         let services: Vec<(&str, u16)> = zone.services.iter().map(|(h, p)| (h.as_str(), *p)).collect();
         let expected = [
             ("mx.a.test", 993),

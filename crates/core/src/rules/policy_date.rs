@@ -1,11 +1,13 @@
-//! `policy-date`: a dated decision of a root program or of the CA/Browser Forum will catch it, or has.
+//! `policy-date`: a dated decision of a root program, of the CA/Browser Forum or of NIST will catch it, or has.
 //!
 //! The decisions are data ([`DECISIONS`]), each with its source: dates move, and then a line changes and no code. They
-//! bind public certificates only. Chrome counts its notices by the earliest SCT of a certificate; here its first day
+//! bind public certificates only, but for the sunset of algorithms, which a private CA that lives for decades meets
+//! first. Chrome counts its notices by the earliest SCT of a certificate; here its first day
 //! counts, which lies within an hour or so of it. What is weak today (SHA-1, RSA of 1024 bits) is `weak-signature` and `weak-key`; what
 //! breaks the rules of the day it was issued on is `lifetime-exceeds-policy`. One finding a certificate and decision:
 //! all that one decision catches have the same cause.
 
+use notafter_pki::certificate::Certificate;
 use notafter_pki::oid;
 use notafter_pki::time::DAY;
 
@@ -17,6 +19,8 @@ use crate::joints::{Rule, RuleInfo, Verdict};
 
 /// A decision is told so long before it takes effect.
 const AHEAD: i64 = 180 * DAY;
+/// The end of an algorithm: other keys have to be made, and everybody who checks them has to be able to.
+const AHEAD_OF_SUNSET: i64 = 730 * DAY;
 
 /// Whom a decision catches.
 enum Catches {
@@ -26,6 +30,8 @@ enum Catches {
     ServerAndClient,
     /// What was issued after the date below a root whose subject holds one of these.
     IssuedBelow(&'static [&'static str]),
+    /// What has a key of fewer bits of security than this, and lives on.
+    WeakerThan(u32),
 }
 
 /// A dated decision.
@@ -71,7 +77,29 @@ const DECISIONS: &[Decision] = &[
         catches: Catches::LongerThan(47),
         source: "CA/Browser Forum ballot SC-081v3: 47 days at most from 15 March 2029 (TLS Baseline Requirements 2.2.6, section 6.3.2)",
     },
+    Decision {
+        name: "nist-112-bits",
+        from: UnixTime(1_924_992_000),
+        catches: Catches::WeakerThan(128),
+        source: "NIST SP 800-57 Part 1 Rev. 5 (May 2020), tables 2 and 4: 112 bits of security (RSA of 2048) sign nothing new after 2030",
+    },
 ];
+
+impl Decision {
+    /// From when on it is told.
+    fn speaks(&self) -> UnixTime {
+        let sunset = matches!(self.catches, Catches::WeakerThan(_));
+        self.from.plus(if sunset { -AHEAD_OF_SUNSET } else { -AHEAD })
+    }
+
+    /// Is this certificate of those that it is about?
+    fn binds(&self, view: &AssetView<'_>, certificate: &Certificate<'_>) -> bool {
+        match self.catches {
+            Catches::WeakerThan(_) => view.is_ours_to_renew(),
+            _ => !certificate.is_ca() && view.chains.iter().any(|c| c.path.public),
+        }
+    }
+}
 
 /// When a decision takes effect and where it is written down, by its name (evidence `decision` of its findings).
 pub fn decision(name: &str) -> Option<(UnixTime, &'static str)> {
@@ -86,7 +114,7 @@ impl Rule for PolicyDate {
         &RuleInfo {
             kind: Kind::PolicyDate,
             doc: "a dated decision about public certificates catches it or its renewal",
-            citation: "CA/Browser Forum SC-081v3; Chrome Root Program Policy 1.8 and its notices of distrust",
+            citation: "CA/Browser Forum SC-081v3; Chrome Root Program Policy 1.8 and its notices of distrust; NIST SP 800-57",
         }
     }
 
@@ -95,15 +123,15 @@ impl Rule for PolicyDate {
         let (Some(begin), Some(end)) = (view.asset.not_before, view.asset.not_after) else {
             return Verdict::NotApplicable;
         };
-        let public = view.chains.iter().any(|c| c.path.public);
-        if !public || certificate.is_ca() || now > end || view.superseded_by.is_some() {
+        let bound = |decision: &&Decision| decision.binds(view, &certificate);
+        if now > end || view.superseded_by.is_some() || !DECISIONS.iter().any(|d| bound(&d)) {
             return Verdict::NotApplicable;
         }
         // Both ends count (RFC 5280 section 4.1.2.5).
         let lifetime = end.0.saturating_sub(begin.0).saturating_add(1);
         let mut findings = Vec::new();
         let mut holds_until: Option<UnixTime> = None;
-        for decision in DECISIONS {
+        for decision in DECISIONS.iter().filter(bound) {
             let (severity, summary, hint, deadline) = match decision.catches {
                 Catches::LongerThan(days) if lifetime > days * DAY && now < decision.from => (
                     Severity::Info,
@@ -157,9 +185,21 @@ impl Rule for PolicyDate {
                         )
                     }
                 }
-                Catches::LongerThan(_) | Catches::IssuedBelow(_) => continue,
+                Catches::WeakerThan(bits) if end >= decision.from && strength(&certificate) < bits => (
+                    Severity::Info,
+                    format!(
+                        "the key of {} has {} bits of security, which {} too few for new signatures {WHEN}; it lives longer",
+                        view.title(),
+                        strength(&certificate),
+                        if now < decision.from { "become" } else { "became" },
+                    ),
+                    "replace it, and what it has signed, with RSA of 3072 bits or P-256 at least; whoever also has to \
+                     withstand quantum computers asks for more",
+                    decision.from,
+                ),
+                Catches::LongerThan(_) | Catches::IssuedBelow(_) | Catches::WeakerThan(_) => continue,
             };
-            let speaks = decision.from.plus(-AHEAD);
+            let speaks = decision.speaks();
             let next = if now < speaks { Some(speaks) } else { Some(decision.from).filter(|t| *t > now) };
             holds_until = match (holds_until, next) {
                 (Some(a), Some(b)) => Some(a.min(b)),
@@ -184,6 +224,17 @@ impl Rule for PolicyDate {
             (true, Some(from)) => Verdict::NotYetEffective { from },
             (false, holds_until) => Verdict::Found { findings, holds_until },
         }
+    }
+}
+
+/// The bits of security of its key (NIST SP 800-57 Part 1 Rev. 5, table 2); where the algorithm is unknown, nothing is
+/// held against it. Broken ones are `weak-key`.
+fn strength(certificate: &Certificate<'_>) -> u32 {
+    let key = certificate.public_key();
+    match (key.algorithm().as_str(), key.bits()) {
+        ("RSA" | "DSA", Some(bits)) if bits < 3072 => 112,
+        ("ECDSA", Some(bits)) if bits < 256 => 112,
+        _ => 128,
     }
 }
 
@@ -212,6 +263,7 @@ mod tests {
             ("sc-081-100", "2027-03-15T00:00:00Z"),
             ("chrome-client-auth", "2027-03-15T00:00:00Z"),
             ("sc-081-47", "2029-03-15T00:00:00Z"),
+            ("nist-112-bits", "2031-01-01T00:00:00Z"),
         ];
         assert_eq!(dates, expected.map(|(name, date)| (name, date.to_owned())));
     }
