@@ -591,6 +591,46 @@ fn an_endpoint_on_no_list() {
     check(&[&by_zone, &kept], &[]);
 }
 
+/// Of two blocks for one name nginx asks the first: a new certificate in the other waits in vain for a reload.
+#[test]
+fn a_block_that_is_never_asked() {
+    let scene = Scene::new("taken");
+    let old = scene.authority.issue(&Request::server().between(from_now(-60 * 86_400), from_now(86_400)));
+    let new = scene.authority.issue(&Request::server().days(80));
+    let Some(server) = scene.serve(&old) else { return };
+    let folder = scene.lab.subfolder("etc");
+    let block = |leaf: &Leaf| {
+        let (certificate, key) = (leaf.cert_pem.display(), leaf.key_pem.display());
+        let address = server.address();
+        format!(
+            "server {{ listen {address} ssl; server_name srv.test; ssl_certificate {certificate}; ssl_certificate_key {key}; }}"
+        )
+    };
+    let file = folder.join("nginx.conf");
+    let write = |first: &Leaf, second: &Leaf| {
+        let text = format!("events {{}}\nhttp {{\n{}\n{}\n}}\n", block(first), block(second));
+        std::fs::write(&file, text).unwrap();
+    };
+    let look = || {
+        let files = [&old, &new].map(|leaf| leaf.cert_pem.display().to_string());
+        let target = format!("tls://{}?sni=srv.test", server.address());
+        scan(&[&target, &files[0], &files[1], folder.to_str().unwrap()])
+    };
+    let is = |found: &Scan, kind: &str| found.findings().iter().any(|(found, _)| *found == kind);
+    write(&old, &new);
+    let judge =
+        std::process::Command::new("nginx").args(["-t", "-c"]).arg(&file).output().expect("nginx runs");
+    let judge = String::from_utf8_lossy(&judge.stderr).into_owned();
+    assert!(judge.contains("conflicting server name \"srv.test\""), "{judge}");
+    let found = look();
+    assert!(!is(&found, "renewed-not-loaded") && is(&found, "stored-not-deployed"), "{:?}", found.findings());
+    let blind = found.blind_spots()[0]["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(blind.contains("srv.test") && blind.contains("nginx.conf:3 already"), "{blind}");
+    // The other way round it is the first that was renewed, and a reload is all it needs.
+    write(&new, &old);
+    assert!(is(&look(), "renewed-not-loaded"));
+}
+
 #[test]
 fn configured_for_another_name() {
     let scene = Scene::new("misnamed");

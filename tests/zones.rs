@@ -86,6 +86,14 @@ fn hosts_of_a_zone_are_looked_at_by_name_and_a_refusal_is_said() {
     // No record says that this port is for that name: what it serves is for another one, and no mismatch.
     let unasked = format!("tls://127.0.0.1:{port}?sni=ns1.{}", zone.name);
     assert_eq!(found.leaves_at(&unasked).len(), 0, "{:#}", found.0);
+    // A record for every name: its address is looked at, and which names are in use there is not known.
+    let Some(stars) = need(Zone::start("stars", "* A 127.0.0.1\n", (-26, 460), true)) else { return };
+    let (all, port) = (format!("zone:{}@{}", stars.name, stars.at()), port.to_string());
+    let found = scan(&[&all, "--ports", &port]);
+    assert_eq!(found.leaves_at(&format!("tls://127.0.0.1:{port}")).len(), 1, "{:#}", found.0);
+    let star = format!("*.{}", stars.name);
+    assert!(found.blind_spots()[0]["detail"].as_str().is_some_and(|d| d.starts_with(&star)), "{:#}", found.0);
+    assert!(scan(&[&all, "--ports", &port, "--exclude", &star]).blind_spots().is_empty());
     let refused = scan(&[&format!("zone:test@{}", zone.at())]);
     assert_eq!(refused.blind_spots()[0]["reason"], "refused", "{:#}", refused.0);
 }
