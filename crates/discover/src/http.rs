@@ -35,6 +35,9 @@ use reach::{Allow, Reach, literal, reach};
 /// Servers whose addresses are remembered.
 const SERVERS_MAX: usize = 256;
 
+/// A server that says nothing for so long is not waited for.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
 /// What to ask for, and when to stop.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask {
@@ -342,6 +345,8 @@ impl Client {
             .dns_resolver(Arc::new(Pinned(addresses)))
             .user_agent(concat!("notafter/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.patience)
+            // However long a large document may take, something of it has to come.
+            .read_timeout(SILENCE_MAX)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)

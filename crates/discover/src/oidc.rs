@@ -40,22 +40,17 @@ struct Oidc {
 }
 
 fn build(order: Order<'_>) -> Result<Box<dyn Source>, NoTarget> {
-    let list = |key: &str| match order.settings.get(key) {
-        None => Ok(Vec::new()),
-        Some(list) => {
-            let texts =
-                list.as_array().map(|l| l.iter().filter_map(|v| Some(v.as_str()?.to_owned())).collect());
-            texts.ok_or_else(|| wrong(format!("`{key}` is no list of texts")))
-        }
-    };
     let from_words = order.targets.iter().map(|text| text.split_once(':').map_or("", |(_, rest)| rest));
-    let issuers: Vec<String> =
-        if order.targets.is_empty() { list("issuers")? } else { from_words.map(str::to_owned).collect() };
+    let issuers: Vec<String> = if order.targets.is_empty() {
+        order.texts("issuers")?
+    } else {
+        from_words.map(str::to_owned).collect()
+    };
     if issuers.is_empty() {
         return Err(wrong("it names no issuer".to_owned()));
     }
     let mut allow = Allow::default();
-    for text in list("allow")? {
+    for text in order.texts("allow")? {
         allow.add(&text)?;
     }
     for issuer in &issuers {

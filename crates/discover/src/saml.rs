@@ -62,17 +62,11 @@ struct Saml {
 
 fn build(order: Order<'_>) -> Result<Box<dyn Source>, NoTarget> {
     let from_words = order.targets.iter().map(|text| text.split_once(':').map_or("", |(_, rest)| rest));
-    let listed = order.settings.get("metadata");
-    let listed = match listed {
-        None => Vec::new(),
-        Some(list) => {
-            let texts: Option<Vec<String>> =
-                list.as_array().map(|l| l.iter().filter_map(|v| Some(v.as_str()?.to_owned())).collect());
-            texts.ok_or_else(|| wrong("`metadata` is no list of texts"))?
-        }
+    let texts: Vec<String> = if order.targets.is_empty() {
+        order.texts("metadata")?
+    } else {
+        from_words.map(str::to_owned).collect()
     };
-    let texts: Vec<String> =
-        if order.targets.is_empty() { listed } else { from_words.map(str::to_owned).collect() };
     if texts.is_empty() {
         return Err(wrong("it names no metadata"));
     }

@@ -42,6 +42,19 @@ pub struct Order<'a> {
     pub given: &'a Given,
 }
 
+impl Order<'_> {
+    /// A list of texts in the table; empty where the table has none of this name.
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>, NoTarget> {
+        let wrong = || NoTarget {
+            message: format!("`{key}` is no list of texts"),
+            hint: format!("write {key} = [\"...\"]"),
+        };
+        let Some(value) = self.settings.get(key) else { return Ok(Vec::new()) };
+        let all = value.as_array().ok_or_else(wrong)?;
+        all.iter().map(|one| one.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+    }
+}
+
 /// What holds for every source.
 #[derive(Clone)]
 pub struct Given {
