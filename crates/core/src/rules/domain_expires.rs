@@ -84,7 +84,9 @@ impl Rule for DomainExpires {
                     format!("the registration of {name} {verb} on {}, {words}; {AFTER}", end.date())
                 }
             })
-            .hint(hint(view, &name));
+            .hint(hint(view, &name))
+            // Registries publish no contract; what they show is the period after such a renewal.
+            .evidence("no_auto_renew", "the registry shows no sign of an automatic renewal");
         Verdict::found(with(finding, view), next)
     }
 }
