@@ -366,3 +366,35 @@ fn a_scan_and_the_server_say_the_same() {
     assert_eq!(last, scanned, "{listed}");
     assert_eq!(serving.stop(), 0);
 }
+
+/// No renewer is known, and each time it was replaced with thirty days left: three days after that day somebody hears of
+/// it, before the usual warning.
+#[test]
+fn late_as_its_predecessors_never_were() {
+    for (left, expected) in [(25, true), (28, false)] {
+        let scene = Scene::new("habit");
+        let ended = |n: i64| dated(&["habit.test"], left - 90 - 60 * n, left - 60 * n).fresh_key();
+        let Some(mut web) = need(nginx::start(&scene.lab, &scene.issue(&ended(2)))) else { return };
+        let config = format!(
+            "[[source]]\nname = \"office\"\nkind = \"network\"\ntargets = [\"tls://{}?sni=habit.test\"]\nevery = \"1s\"\n",
+            web.address()
+        );
+        let serving = Serving::start(&scene.lab, &config);
+        let findings = || serving.ask(&["ls", "--findings"]).out;
+        serving.until("the first", || findings().contains("expired").then_some(()));
+        for n in [1, 0] {
+            web.replace(&scene.issue(&ended(n))).expect("the next one is written");
+            web.reload().expect("nginx reloads");
+            std::thread::sleep(std::time::Duration::from_secs(5));
+        }
+        let about = |kind: &str| findings().contains(kind);
+        if expected {
+            serving.until("that it is late", || about("renewal-overdue").then_some(()));
+            assert!(findings().contains("as its 2 predecessors were"), "{}", findings());
+            assert!(!about("expires-soon"), "{}", findings());
+        } else {
+            std::thread::sleep(std::time::Duration::from_secs(4));
+            assert!(!about("renewal-overdue"), "{}", findings());
+        }
+    }
+}

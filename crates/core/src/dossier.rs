@@ -160,6 +160,8 @@ pub struct AssetView<'a> {
     pub logged: Option<LoggedView<'a>>,
     /// When another one of its line or its names ended while it was in use, the last time.
     pub lapsed: Option<UnixTime>,
+    /// What was left of each of its predecessors when the next one began, in seconds ([`crate::outlook::habit`]).
+    pub habit: Vec<i64>,
     /// For a certificate: who says that its issuer revoked it.
     pub revoked: Option<RevokedView<'a>>,
 }
@@ -538,6 +540,7 @@ impl<'a> AssetView<'a> {
             caa: Vec::new(),
             logged: None,
             lapsed: None,
+            habit: Vec::new(),
             revoked: None,
         }
     }

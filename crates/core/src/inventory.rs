@@ -282,6 +282,7 @@ pub struct Inventory {
     blind_spots: Vec<BlindSpot>,
     blind: HashSet<(Location, Reason)>,
     lapsed: HashMap<Fingerprint, UnixTime>,
+    lives: HashMap<Fingerprint, Vec<(UnixTime, UnixTime)>>,
 }
 
 impl Default for Inventory {
@@ -307,6 +308,7 @@ impl Inventory {
             blind_spots: Vec::new(),
             blind: HashSet::new(),
             lapsed: HashMap::new(),
+            lives: HashMap::new(),
         }
     }
 
@@ -439,6 +441,16 @@ impl Inventory {
     /// When another one of this one's line or names ended while it was in use, as far as it is remembered.
     pub fn lapsed(&self, id: &Fingerprint) -> Option<UnixTime> {
         self.lapsed.get(id).copied()
+    }
+
+    /// Records from when until when those of this one's line lived, itself included, as far as it is remembered.
+    pub fn set_lives(&mut self, id: Fingerprint, lives: Vec<(UnixTime, UnixTime)>) {
+        self.lives.insert(id, lives);
+    }
+
+    /// From when until when those of this one's line lived; empty where nothing is remembered.
+    pub fn lives(&self, id: &Fingerprint) -> &[(UnixTime, UnixTime)] {
+        self.lives.get(id).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// What renewers say.

@@ -4,6 +4,7 @@
 //! published anew all the time. What is late already is believed of nobody. It decides nothing that is told today.
 
 use crate::UnixTime;
+use crate::deadline::Ladder;
 use crate::dossier::AssetView;
 use crate::inventory::AssetKind;
 use crate::renewers::Cause;
@@ -69,6 +70,22 @@ pub fn habit(lives: &[(UnixTime, UnixTime)]) -> Vec<i64> {
     lives.sort_unstable();
     lives.dedup_by_key(|life| life.0);
     lives.windows(2).map(|pair| pair[0].1.0.saturating_sub(pair[1].0.0)).collect()
+}
+
+/// When one that lives from `begin` to `end` is to be replaced as its predecessors were, and when it is late; `left`: see
+/// [`habit`]. `None` where they had no habit: too few, one that came too late, parallel ones (of a farm, of two kinds of key),
+/// deployments that have a new one made whenever they please; and where the usual warning comes first.
+pub fn due_by_habit(begin: UnixTime, end: UnixTime, left: &[i64]) -> Option<(UnixTime, UnixTime)> {
+    let life = end.0.saturating_sub(begin.0);
+    let (least, most) = (*left.iter().min()?, *left.iter().max()?);
+    if left.len() < HABIT || least <= 0 || most > life / 2 || most - least > life / 6 {
+        return None;
+    }
+    let mut sorted = left.to_vec();
+    sorted.sort_unstable();
+    let due = end.plus(-sorted[sorted.len() / 2]);
+    let late = end.plus((life / 30).max(3600) - least);
+    (late < end.plus(-Ladder::for_leaf(life).warning)).then_some((due, late))
 }
 
 /// What is expected of this one. `left`: see [`habit`], the present one's beginning included.
@@ -138,6 +155,24 @@ mod tests {
         check(AssetKind::Crl, (10, 7), &[], &|o| o == Outlook::Republished { at: days(2) });
         check(AssetKind::Crl, (10, 3), &[], &|o| o == Outlook::ByHand);
         check(AssetKind::Domain, (365, 3), &[], &|o| o == Outlook::ByHand);
+    }
+
+    #[test]
+    fn late_by_habit() {
+        let late = |life: i64, left: &[f64]| {
+            let left: Vec<i64> = left.iter().map(|days| (days * DAY as f64) as i64).collect();
+            let end = UnixTime(1000 * DAY);
+            let late = due_by_habit(end.plus(-life * DAY), end, &left)?.1;
+            Some((end.0 - late.0) as f64 / DAY as f64)
+        };
+        assert_eq!(late(90, &[30.0, 31.0, 29.0]), Some(26.0));
+        assert_eq!(late(6, &[3.0, 2.5]), Some(2.3));
+        // Once; too late once; a farm; whenever it pleases; not before the usual warning.
+        for left in
+            [&[30.0][..], &[30.0, -1.0], &[89.0, 89.0], &[89.0, 30.0, 89.0], &[40.0, 24.0], &[20.0, 20.0]]
+        {
+            assert_eq!(late(90, left), None, "{left:?}");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ use notafter_core::dossier::{
 use notafter_core::finding::Finding;
 use notafter_core::inventory::{Asset, AssetIx, AssetKind, Inventory, Placement, Role};
 use notafter_core::location::Location;
+use notafter_core::outlook::habit;
 use notafter_core::owner::{Owner, owner_of};
 use notafter_core::subject::SubjectKey;
 use notafter_core::{Fingerprint, KeyId};
@@ -425,6 +426,7 @@ impl<'i> Gathered<'i> {
             caa,
             logged,
             lapsed: self.inventory.lapsed(&asset.id),
+            habit: habit(self.inventory.lives(&asset.id)),
             revoked: certificate.and_then(|c| self.revoked.view(self.inventory, ix, &c, &places)),
             places,
             around: Around::default(),

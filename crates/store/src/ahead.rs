@@ -10,7 +10,7 @@ use notafter_core::subject::SubjectKey;
 use notafter_core::upkeep::Upkeep;
 use notafter_core::{Fingerprint, UnixTime};
 
-use crate::db::{Value, args};
+use crate::db::{Conn, Result, Value, args};
 use crate::judge::Due;
 use crate::observations::intern::find_place;
 use crate::places::key16;
@@ -173,31 +173,7 @@ impl Store {
         &self,
         ids: &[Fingerprint],
     ) -> Result<HashMap<Fingerprint, Vec<(UnixTime, UnixTime)>>, StoreError> {
-        let asked: Vec<Vec<Value<'_>>> = ids
-            .iter()
-            .map(|id| {
-                let (fp8, fp24) = texts::split(id);
-                vec![fp8.into(), fp24.into()]
-            })
-            .collect();
-        self.db.read(|c| {
-            let sql = "SELECT p.not_before, p.not_after FROM asset a JOIN asset p ON p.lineage = a.lineage
-               WHERE a.fp8 = $1 AND a.fp24 = $2 AND p.not_before <= a.not_before ORDER BY p.not_before DESC LIMIT 7";
-            let found = c.query_many(sql, &asked)?;
-            let mut out = HashMap::new();
-            for (id, rows) in ids.iter().zip(found) {
-                let mut lives = Vec::new();
-                for row in rows {
-                    if let Some(begin) = row.maybe_int(0)? {
-                        lives.push((UnixTime(begin), UnixTime(row.int(1)?)));
-                    }
-                }
-                if lives.len() > 1 {
-                    out.insert(*id, lives);
-                }
-            }
-            Ok(out)
-        })
+        self.db.read(|c| lives(c, ids))
     }
 
     /// Every certificate in use that is no CA's and not superseded, a page at a time; `true`: go on.
@@ -300,4 +276,35 @@ impl Store {
             Ok(out)
         })
     }
+}
+
+/// [`Store::lives_of_lines`] within a transaction.
+#[allow(clippy::type_complexity)]
+pub(crate) fn lives(
+    c: &mut Conn<'_>,
+    ids: &[Fingerprint],
+) -> Result<HashMap<Fingerprint, Vec<(UnixTime, UnixTime)>>> {
+    let asked: Vec<Vec<Value<'_>>> = ids
+        .iter()
+        .map(|id| {
+            let (fp8, fp24) = texts::split(id);
+            vec![fp8.into(), fp24.into()]
+        })
+        .collect();
+    let sql = "SELECT p.not_before, p.not_after FROM asset a JOIN asset p ON p.lineage = a.lineage
+       WHERE a.fp8 = $1 AND a.fp24 = $2 AND p.not_before <= a.not_before ORDER BY p.not_before DESC LIMIT 7";
+    let found = c.query_many(sql, &asked)?;
+    let mut out = HashMap::new();
+    for (id, rows) in ids.iter().zip(found) {
+        let mut lives = Vec::new();
+        for row in rows {
+            if let Some(begin) = row.maybe_int(0)? {
+                lives.push((UnixTime(begin), UnixTime(row.int(1)?)));
+            }
+        }
+        if lives.len() > 1 {
+            out.insert(*id, lives);
+        }
+    }
+    Ok(out)
 }

@@ -1,13 +1,14 @@
 //! `renewal-overdue`: the day on which it should have changed by itself has passed.
 //!
 //! The day is the renewer's own plan, or follows from how long before the end it renews, so that it comes weeks before
-//! the end and says why. Only what renews by itself has such a day; what a person renews is `expires-soon`'s.
+//! the end and says why. Where no renewer is known, it is the day that its predecessors' lives make expect, if they had a
+//! habit and it comes before the usual warning; what a person renews when it is time is `expires-soon`'s.
 
 use crate::UnixTime;
-use crate::dossier::Dossier;
+use crate::dossier::{AssetView, Dossier};
 use crate::finding::{Finding, Kind, Severity, WHEN};
 use crate::joints::{Rule, RuleInfo, Verdict};
-
+use crate::outlook::due_by_habit;
 use crate::renewers::{Cause, severity};
 
 /// The rule.
@@ -18,14 +19,14 @@ impl Rule for RenewalOverdue {
         &RuleInfo {
             kind: Kind::RenewalOverdue,
             doc: "a renewer was to renew it by now, by its own plan (certbot's, acme.sh's, lego's, dehydrated's, \
-                  Caddy's) and a day of grace, and did not",
+                  Caddy's) and a day of grace, or as its predecessors were, and did not",
             citation: "recorded outages I48 and I52: a renewer that was stuck for a month and said nothing",
         }
     }
 
     fn check(&self, dossier: &Dossier<'_>, now: UnixTime) -> Verdict {
         let Some((view, _)) = dossier.certificate() else { return Verdict::NotApplicable };
-        let Some((one, due, late)) = view.changes(now) else { return Verdict::NotApplicable };
+        let Some((one, due, late)) = view.changes(now) else { return by_habit(view, now) };
         if one.left_behind {
             return Verdict::Pass { holds_until: None };
         }
@@ -61,6 +62,39 @@ impl Rule for RenewalOverdue {
             .evidence("cause", cause.words(renewal));
         Verdict::found(finding, next)
     }
+}
+
+/// By what became of its predecessors: of one that is in use here, and that no known renewer keeps.
+fn by_habit(view: &AssetView<'_>, now: UnixTime) -> Verdict {
+    let (Some(begin), Some(end)) = (view.asset.not_before, view.asset.not_after) else {
+        return Verdict::NotApplicable;
+    };
+    let kept = !view.managed.is_empty() || view.superseded_by.is_some() || !view.successors.is_empty();
+    if kept || now >= end || view.served_at().next().is_none() {
+        return Verdict::NotApplicable;
+    }
+    let Some((due, late)) = due_by_habit(begin, end, &view.habit) else { return Verdict::NotApplicable };
+    if now < late {
+        return Verdict::Pass { holds_until: Some(late) };
+    }
+    let (severity, next) = severity(view, now);
+    let finding = Finding::new(Kind::RenewalOverdue, severity, Some(view.asset.id), "")
+        .at(view.locations())
+        .deadline(Some(end))
+        .summary(format!(
+            "{} was to be replaced on {}, as its {} predecessors were, and nothing newer was seen; it ends {WHEN}",
+            view.title(),
+            day(due),
+            view.habit.len()
+        ))
+        .hint(
+            "find what renewed it until now and see why it did not: its log, its timer or cron line, its account with the \
+             CA; else renew it by hand",
+        )
+        .evidence("due", due.to_string())
+        .evidence("overdue_since", late.to_string())
+        .evidence("predecessors", view.habit.len() as i64);
+    Verdict::found(finding, next)
 }
 
 /// The date alone.

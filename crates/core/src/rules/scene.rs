@@ -601,6 +601,7 @@ impl Scene {
                 .into_iter()
                 .collect(),
             lapsed: None,
+            habit: Vec::new(),
             revoked: self.lineage.revoked.then_some(RevokedView {
                 listed: true,
                 place: &file,

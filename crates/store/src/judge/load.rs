@@ -100,14 +100,9 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     /// What these are judged by, and whom a person named for one of them.
     pub(super) fn part(mut self, due: &[Due]) -> Result<(Inventory, Hands)> {
-        let ids: Vec<Vec<Value<'_>>> = due
-            .iter()
-            .filter_map(|one| match &one.subject {
-                SubjectKey::Asset(id) => Some(texts::split(id)),
-                _ => None,
-            })
-            .map(|(fp8, fp24)| vec![fp8.into(), fp24.into()])
-            .collect();
+        let assets: Vec<Fingerprint> = due.iter().filter_map(|one| asset_of(&one.subject)).collect();
+        let ids: Vec<Vec<Value<'_>>> =
+            assets.iter().map(texts::split).map(|(fp8, fp24)| vec![fp8.into(), fp24.into()]).collect();
         let mut judged = BTreeSet::new();
         let found = self.c.query_many("SELECT id FROM asset WHERE fp8 = $1 AND fp24 = $2", &ids)?;
         for row in found.into_iter().flatten() {
@@ -197,6 +192,9 @@ impl<'l, 'c> Loader<'l, 'c> {
             if let Some(Some(about)) = self.abouts.get(&asset) {
                 self.inventory.set_lapsed(about.id, at);
             }
+        }
+        for (id, lives) in crate::ahead::lives(self.c, &assets)? {
+            self.inventory.set_lives(id, lives);
         }
         self.assets(judged)?;
         self.fill()?;
@@ -701,4 +699,11 @@ fn numbers(ids: &BTreeSet<i64>) -> Vec<Vec<Value<'static>>> {
 /// source began, or when it was first seen, if that is later.
 pub(crate) fn last_seen(first_seen: i64, unseen: Option<i64>, gone: Option<i64>, looked: Option<i64>) -> i64 {
     gone.or(unseen).unwrap_or_else(|| looked.map_or(first_seen, |looked| looked.max(first_seen)))
+}
+
+fn asset_of(subject: &SubjectKey) -> Option<Fingerprint> {
+    match subject {
+        SubjectKey::Asset(id) => Some(*id),
+        _ => None,
+    }
 }
