@@ -195,6 +195,8 @@ impl Keeper {
     ) -> End {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let mut tick = tokio::time::interval(LOOK);
+        // A process that was stopped makes up for no look.
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // The memory may be a database that does not answer: it is asked elsewhere, so that signals are heard meanwhile.
         let mut looking: Option<tokio::task::JoinHandle<Option<i64>>> = None;
         let mut loading: Option<tokio::task::JoinHandle<bool>> = None;
