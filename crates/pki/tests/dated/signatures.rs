@@ -47,6 +47,8 @@ fn ocsp_by_openssl() {
         return;
     }
     let scratch = Scratch::new("ocsp");
+    // Serial numbers whose highest bit is set: DER puts an octet of zero before them, which openssl does not print.
+    scratch.write("ca.srl", "800000000000000000000000000000000000a0\n");
     authority(&scratch);
     let serial = scratch.run("openssl x509 -in code.pem -noout -serial").trim().replace("serial=", "");
     let other = scratch.run("openssl x509 -in mail.pem -noout -serial").trim().replace("serial=", "");
@@ -65,7 +67,7 @@ fn ocsp_by_openssl() {
     let status: Vec<_> = found.iter().map(|(_, s)| s.fact_of("status").unwrap_or("")).collect();
     assert_eq!(status, ["good", "revoked", "unknown"]);
     let first = &found[0].1;
-    assert_eq!(first.fact_of("serial").map(str::to_ascii_uppercase), Some(serial));
+    assert_eq!(first.fact_of("serial").map(str::to_ascii_uppercase), Some(format!("00{serial}")));
     let week = first.not_after().expect("an end").0 - first.not_before().expect("a beginning").0;
     assert_eq!(week, 7 * 86_400);
     assert_eq!(found[1].1.fact_of("reason"), Some("keyCompromise"));
