@@ -26,10 +26,15 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     Ok(())
 }
 
-/// Waits until the reload is done.
+/// Waits until the reload is done: the workers before it go on answering for a moment beside the new ones.
 fn settle(site: &Site, name: &str) -> Result<(), NotRun> {
-    for _ in 0..100 {
-        if client::tls(site, site.address(1, 0), name, site.day(1))?.works {
+    let mut in_a_row = 0;
+    for _ in 0..200 {
+        match client::tls(site, site.address(1, 0), name, site.day(1))?.works {
+            true => in_a_row += 1,
+            false => in_a_row = 0,
+        }
+        if in_a_row == 12 {
             return Ok(());
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
