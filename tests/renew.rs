@@ -520,7 +520,7 @@ fn a_server_that_is_down_is_no_reason_to_put_anything_back() {
     let before = house.files();
     let run = house.ask(&["renew", "web", "--json", "--wait", "30s"]);
     let document = json(&run);
-    assert_eq!((run.code, document["state"].as_str()), (1, Some("waits-for-person")), "{}", run.out);
+    assert_eq!((run.code, document["state"].as_str()), (1, Some("waits-for-proof")), "{}", run.out);
     let said = document["said"].as_str().unwrap_or_default();
     assert!(said.contains("nothing was put back"), "{said}");
     assert_ne!(house.files(), before, "the new pair lies there, for when it is started");

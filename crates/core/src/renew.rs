@@ -12,11 +12,14 @@ use notafter_pki::certificate::Certificate;
 use notafter_pki::time::DAY;
 
 use crate::UnixTime;
-use crate::calendar::Calendar;
 use crate::deployment::Receipt;
 use crate::fault::Retry;
-use crate::issuance::{Request, Suggested, Ticket, hexed_list};
+use crate::issuance::{KeyType, Request, Suggested, Ticket, hexed_list};
 use crate::proof::PlaceProof;
+
+mod windows;
+
+pub use windows::{NextWindow, install_at, order_at};
 
 /// After so many failures in a row another issuer is asked, or somebody is called.
 pub const FAILURES: u32 = 5;
@@ -73,9 +76,18 @@ pub struct Renewal {
     /// Is somebody called? It goes on by itself all the same.
     #[serde(default)]
     pub calls: bool,
+    /// A person asked for it now: it waits for no window.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub now: bool,
     /// What is asked; the key it is signed with lies under [`Renewal::key_name`].
     #[serde(default)]
     pub request: Option<Request>,
+    /// The kind of that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyType>,
+    /// By which configuration it goes on: what is asked, of whom, and where it goes. Empty in rows of before.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub configured: String,
     /// How far the issuer has come.
     #[serde(default)]
     pub ticket: Option<Ticket>,
@@ -156,6 +168,9 @@ pub struct Deployment {
     pub next: i64,
     /// What it waits for or what went wrong, in words.
     pub said: String,
+    /// Is somebody called?
+    #[serde(default)]
+    pub calls: bool,
     /// Where it goes.
     pub targets: Vec<TargetWork>,
 }
@@ -288,7 +303,10 @@ impl Renewal {
             wrong_under: String::new(),
             may_pass: false,
             calls: false,
+            now: false,
             request: None,
+            key: None,
+            configured: String::new(),
             ticket: None,
             chain: Vec::new(),
             changes: Vec::new(),
@@ -434,6 +452,11 @@ impl Renewal {
         !self.wrong.is_empty() && self.wrong_under != configuration
     }
 
+    /// Was it begun, or pushed last, by another configuration than this one?
+    pub fn was_configured_otherwise(&self, configuration: &str) -> bool {
+        !self.configured.is_empty() && self.configured != configuration
+    }
+
     /// Whoever issued something wrong is asked as if nothing had been.
     pub fn forgive(&mut self) {
         self.wrong.clear();
@@ -539,44 +562,6 @@ pub fn due(name: &str, not_before: UnixTime, not_after: UnixTime, suggested: Opt
     Due { at: UnixTime(not_after.0 - left - spread), because: because.to_owned() }
 }
 
-/// The first window that is not over at an instant: its beginning and its end. `None`: there is none any more.
-pub type NextWindow = dyn Fn(i64) -> Option<(i64, i64)> + Send + Sync;
-
-/// When something that is ready may be installed: at once, where no windows are given and nothing is frozen; else at
-/// the next instant that is in a window and not closed. If there is none before `end`, at once: a change out of hours is
-/// better than an outage.
-pub fn install_at(
-    windows: Option<&NextWindow>,
-    calendar: &Calendar,
-    end: UnixTime,
-    now: UnixTime,
-) -> UnixTime {
-    // An hour before the end is too late for anything to be mended.
-    let last = end.0 - 3_600;
-    let mut at = now.0;
-    for _ in 0..1_000 {
-        let before = at;
-        if let Some(next) = windows {
-            match next(at) {
-                Some((from, _)) => at = at.max(from),
-                None => return now,
-            }
-        }
-        if let Some(closed) =
-            calendar.closed.iter().find(|c| c.owner.is_none() && c.from.0 <= at && at < c.until.0)
-        {
-            at = closed.until.0;
-        }
-        if at >= last {
-            return now;
-        }
-        if at == before {
-            return UnixTime(at);
-        }
-    }
-    now
-}
-
 /// FNV-1a: spreads, and hides nothing.
 fn hash(text: &str, salt: u64) -> u64 {
     let bytes = text.bytes().chain(salt.to_le_bytes());
@@ -586,7 +571,6 @@ fn hash(text: &str, salt: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calendar::Closed;
 
     #[test]
     fn when() {
@@ -611,36 +595,6 @@ mod tests {
         // A window that is none says nothing.
         let none = Suggested { end: 1_000, ..window };
         assert_eq!(due("a", begin, end, Some(&none)).at.0, plain);
-    }
-
-    #[test]
-    fn installed_in_a_window_and_out_of_it_rather_than_too_late() {
-        let none = Calendar::default();
-        let frozen = Calendar {
-            closed: vec![Closed {
-                from: UnixTime(500),
-                until: UnixTime(5_000),
-                why: "f".into(),
-                owner: None,
-            }],
-            ..Calendar::default()
-        };
-        let at = |windows: &'static [(i64, i64)], calendar: &Calendar, end: i64, now: i64| {
-            let next = move |at: i64| {
-                windows.iter().filter(|(_, until)| *until > at).min_by_key(|(from, _)| *from).copied()
-            };
-            let windows: Option<&NextWindow> = if windows.is_empty() { None } else { Some(&next) };
-            install_at(windows, calendar, UnixTime(end), UnixTime(now)).0
-        };
-        assert_eq!(at(&[], &none, 100_000, 10), 10, "no windows, at once");
-        assert_eq!(at(&[(100, 200)], &none, 100_000, 10), 100);
-        assert_eq!(at(&[(100, 200)], &none, 100_000, 150), 150, "in it");
-        assert_eq!(at(&[(100, 200), (900, 950)], &none, 100_000, 200), 900);
-        assert_eq!(at(&[(100, 200)], &none, 100_000, 300), 300, "no window any more");
-        assert_eq!(at(&[(90_000, 99_000)], &none, 90_100, 10), 10, "no window in time");
-        assert_eq!(at(&[], &frozen, 100_000, 600), 5_000);
-        assert_eq!(at(&[(600, 700), (6_000, 7_000)], &frozen, 100_000, 550), 6_000);
-        assert_eq!(at(&[], &frozen, 5_500, 600), 600, "the freeze would be the end of it");
     }
 
     #[test]

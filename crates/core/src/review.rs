@@ -1,8 +1,8 @@
 //! What an issuer handed out, held against what was asked and what is in use: before anything is touched.
 //!
-//! Pure: bytes in, words out. A CA that answers with another key, fewer names, a CA certificate or a chain that does not
-//! fit is caught here, not by the customers of a server. What differs from the predecessor and may be meant is told as
-//! a preview and stops nothing, unless `breaks` says that clients would notice.
+//! Pure: bytes in, words out. A CA that answers with another key, fewer names or a stranger's, for another purpose, for
+//! minutes instead of months, with a CA certificate or a chain that does not fit is caught here, not by the customers of a
+//! server. What else differs from the predecessor and may be meant is told as a preview and stops nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,11 +10,14 @@ use std::net::IpAddr;
 use notafter_pki::certificate::Certificate;
 use notafter_pki::csr::Csr;
 use notafter_pki::extension::GeneralName;
+use notafter_pki::oid;
+use notafter_pki::time::DAY;
 use notafter_pki::verify::{SignatureVerdict, is_signed_by};
 
 use crate::UnixTime;
 use crate::change::{Change, Surroundings, differences};
 use crate::issuance::{Identifier, Issued, Request};
+use crate::rules::purpose_unfit::{is_for, key_usage, purposes};
 
 /// So much may a CA's clock be ahead of ours before we call its certificate one of the future.
 const SKEW_S: i64 = 300;
@@ -49,7 +52,10 @@ pub fn review(request: &Request, issued: &Issued, before: Option<&[u8]>, now: Un
     };
     (out.not_before, out.not_after) = (leaf.not_before(), leaf.not_after());
     key(request, leaf, &mut out.wrong);
-    names(request, leaf, &mut out.wrong);
+    let before = before.and_then(|der| Certificate::parse(der).ok());
+    names(request, leaf, before.as_ref(), &mut out.wrong);
+    purpose(leaf, before.as_ref(), &mut out.wrong);
+    lifetime(request, leaf, before.as_ref(), &mut out.wrong);
     if leaf.is_ca() {
         out.wrong.push("it is the certificate of a CA, not of a server".into());
     }
@@ -58,7 +64,7 @@ pub fn review(request: &Request, issued: &Issued, before: Option<&[u8]>, now: Un
     // A root at the end is of no use to a client: it has it, or does not trust it.
     let kept = chain.iter().enumerate().filter(|(n, c)| *n == 0 || !is_root(c));
     out.chain = kept.map(|(_, c)| c.der().to_vec()).collect();
-    if let Some(before) = before.and_then(|der| Certificate::parse(der).ok()) {
+    if let Some(before) = before {
         let around =
             Surroundings { newer_above: out.chain.len() - 1, installed: true, ..Surroundings::default() };
         out.changes = differences(&before, leaf, around);
@@ -78,12 +84,72 @@ fn key(request: &Request, leaf: &Certificate<'_>, wrong: &mut Vec<String>) {
     }
 }
 
-fn names(request: &Request, leaf: &Certificate<'_>, wrong: &mut Vec<String>) {
+/// For what was asked, and for nothing else but what the one before was for or what a CA adds by habit: the name with
+/// `www.` before it, or without.
+fn names(
+    request: &Request,
+    leaf: &Certificate<'_>,
+    before: Option<&Certificate<'_>>,
+    wrong: &mut Vec<String>,
+) {
     let has = names_of(leaf);
     let missing: Vec<String> =
         request.names.iter().filter(|n| !has.contains(*n)).map(ToString::to_string).collect();
     if !missing.is_empty() {
         wrong.push(format!("it is not for {}", missing.join(", ")));
+    }
+    let had = before.map(names_of).unwrap_or_default();
+    let asked: BTreeSet<String> = request.names.iter().map(ToString::to_string).collect();
+    let by_habit = |name: &str| {
+        let bare = name.strip_prefix("www.").unwrap_or(name);
+        asked.contains(bare) || asked.contains(&format!("www.{bare}"))
+    };
+    let stranger = |n: &&Identifier| {
+        let text = n.to_string();
+        !asked.contains(&text) && !had.contains(*n) && !by_habit(&text)
+    };
+    let strangers: Vec<String> = has.iter().filter(stranger).map(ToString::to_string).collect();
+    if !strangers.is_empty() {
+        wrong.push(format!("it is also for {}, which was not asked", strangers.join(", ")));
+    }
+}
+
+/// For a server, unless the one before was for clients alone; and with a key that may sign a handshake.
+fn purpose(leaf: &Certificate<'_>, before: Option<&Certificate<'_>>, wrong: &mut Vec<String>) {
+    let serves = |c: &Certificate<'_>| is_for(c, oid::SERVER_AUTH);
+    let fits = match before {
+        Some(before) => serves(leaf) || !serves(before),
+        None => serves(leaf) || is_for(leaf, oid::CLIENT_AUTH),
+    };
+    if !fits {
+        wrong.push(format!("it is for {} only, and not for a server", purposes(leaf)));
+    }
+    wrong.extend(key_usage(leaf));
+}
+
+/// A CA shortens what is asked by its rules, and another CA gives days where the one before gave months. To less than a
+/// tenth of what was asked, or from days to minutes, only by mistake.
+fn lifetime(
+    request: &Request,
+    leaf: &Certificate<'_>,
+    before: Option<&Certificate<'_>>,
+    wrong: &mut Vec<String>,
+) {
+    let life = |c: &Certificate<'_>| Some(c.not_after()?.0.saturating_sub(c.not_before()?.0));
+    let before = before.filter(|_| request.profile.is_none()).and_then(life).filter(|life| *life > DAY);
+    let least = request.lifetime_s.map(|asked| asked / 10).or(before.map(|_| 3_600));
+    let Some((usual, is)) = request.lifetime_s.or(before).zip(life(leaf)) else { return };
+    if is > 0 && least.is_some_and(|least| is < least) {
+        let (is, usual) = (spelt(is), spelt(usual));
+        wrong.push(format!("it lives for {is} only, where {usual} were asked for or usual before"));
+    }
+}
+
+fn spelt(seconds: i64) -> String {
+    match seconds {
+        s if s >= 2 * DAY => format!("{} days", s / DAY),
+        s if s >= 7_200 => format!("{} hours", s / 3_600),
+        s => format!("{} minutes", s / 60),
     }
 }
 
@@ -214,6 +280,49 @@ mod tests {
             answer.wrong.is_empty() && answer.changes.iter().any(|c| c.what == "san" && c.breaks),
             "{answer:?}"
         );
+    }
+
+    #[test]
+    fn another_purpose_a_stranger_and_minutes_are_refused() {
+        use rcgen::{ExtendedKeyUsagePurpose as Purpose, KeyUsagePurpose as Usage};
+        let (root, key) = (ca("root", None), KeyPair::generate().expect("a key"));
+        let middle = ca("middle", Some(&root));
+        let made = |names: &[&str], change: &dyn Fn(&mut CertificateParams)| {
+            let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+            let mut params = CertificateParams::new(names).expect("names");
+            let at = |s: i64| time::OffsetDateTime::from_unix_timestamp(s).expect("a time");
+            (params.not_before, params.not_after) = (at(NOW.0 - 60), at(NOW.0 + 90 * DAY));
+            change(&mut params);
+            params
+                .signed_by(&key, &Issuer::from_params(&middle.params, &middle.key))
+                .expect("a leaf")
+                .der()
+                .to_vec()
+        };
+        let plain = |_: &mut CertificateParams| {};
+        let with =
+            |purpose: Purpose| move |p: &mut CertificateParams| p.extended_key_usages = vec![purpose.clone()];
+        let minutes = |p: &mut CertificateParams| {
+            p.not_after = time::OffsetDateTime::from_unix_timestamp(NOW.0 + 1_200).expect("a time");
+        };
+        let agrees = |p: &mut CertificateParams| p.key_usages = vec![Usage::CrlSign];
+        let wrong = |new: Vec<u8>, before: Option<&[u8]>| {
+            let issued = Issued { chain: vec![new, middle.der.clone()], reference: None };
+            review(&request(&["a.test"], &key), &issued, before, NOW).wrong.join("; ")
+        };
+        let server = made(&["a.test"], &with(Purpose::ServerAuth));
+        let client = made(&["a.test"], &with(Purpose::ClientAuth));
+        assert!(wrong(client.clone(), Some(&server)).contains("not for a server"));
+        assert!(wrong(made(&["a.test"], &with(Purpose::CodeSigning)), None).contains("not for a server"));
+        assert!(wrong(made(&["a.test"], &agrees), None).contains("cRLSign"));
+        assert!(wrong(made(&["a.test", "b.test"], &plain), None).contains("also for b.test"));
+        assert!(wrong(made(&["a.test"], &minutes), Some(&server)).contains("21 minutes"));
+        // A client's stays one; what a CA adds by habit, or had before, is no stranger; shorter is not by mistake.
+        assert_eq!(wrong(client.clone(), Some(&client)), "");
+        assert_eq!(wrong(made(&["a.test", "www.a.test"], &plain), None), "");
+        assert_eq!(wrong(made(&["a.test", "b.test"], &plain), Some(&made(&["b.test"], &plain))), "");
+        let six = |p: &mut CertificateParams| p.not_after = p.not_before + time::Duration::days(10);
+        assert_eq!(wrong(made(&["a.test"], &six), Some(&server)), "");
     }
 
     #[test]

@@ -75,6 +75,15 @@ pub struct Managed {
     pub rehearse_s: Option<i64>,
     /// Changes when the configuration says something else of what is asked, or of whom.
     pub made_from: String,
+    /// Changes when it says something else of where it goes, or when.
+    pub goes_to: String,
+}
+
+impl Managed {
+    /// All that is configured of it, in a text that tells two apart.
+    fn configured(&self) -> String {
+        format!("{} {}", self.made_from, self.goes_to)
+    }
 }
 
 /// Issuers with their names in the configuration, in the order in which they are asked.
@@ -208,6 +217,7 @@ impl Renewer<'_> {
             newest.map_or((1, BTreeMap::new()), |w| (w.renewal.generation + 1, w.renewal.barred));
         let mut renewal = Renewal::begin(&managed.name, generation, cause, now);
         renewal.before = before.map(<[u8]>::to_vec).into_iter().collect();
+        renewal.configured = managed.configured();
         // A limit is the CA's, and not that of the renewal that met it.
         renewal.barred = barred.into_iter().filter(|(_, until)| *until > now.0).collect();
         let names: Vec<&str> = managed.issuers.iter().map(|(name, _)| name.as_str()).collect();
@@ -246,8 +256,12 @@ impl Renewer<'_> {
     pub async fn advance(&self, managed: &Managed) -> Result<Went, StoreError> {
         let newest = || Ok::<_, StoreError>(self.store.works_of(&managed.name, 1)?.into_iter().next());
         let mut open = newest()?.filter(|w| !w.renewal.state.is_over());
-        if let Some(work) = open.as_ref().filter(|w| w.renewal.was_wrong_under_another(&managed.made_from)) {
-            self.ask_otherwise(managed, &work.renewal).await?;
+        let configured = managed.configured();
+        let was_otherwise = |r: &Renewal| {
+            r.was_wrong_under_another(&managed.made_from) || r.was_configured_otherwise(&configured)
+        };
+        if let Some(work) = open.as_ref().filter(|w| was_otherwise(&w.renewal)) {
+            self.heed_configuration(managed, &work.renewal).await?;
             open = newest()?.filter(|w| !w.renewal.state.is_over());
         }
         let Some(open) = open else { return Ok(Went::Nothing) };

@@ -27,7 +27,7 @@ use notafter_store::Store;
 use notafter_store::seal::Sealed;
 
 use crate::cli::Look;
-use crate::config::managed::{CertificateTable, IssuerTable, TargetTable, settings};
+use crate::config::managed::{CertificateTable, IssuerTable, TargetTable, WindowTable, settings};
 use crate::config::plan::Sheet;
 use crate::data::Data;
 use crate::home::Home;
@@ -149,6 +149,7 @@ impl Sheet {
             let its = windows.iter().filter(|(matches, _)| speaks(matches)).map(|(_, w)| Arc::clone(w));
             managed.windows = any_of(its.collect());
             managed.made_from = made_from(table, &config.issuer);
+            managed.goes_to = goes_to(table, &config.window);
             out.push(managed);
         }
         let all = by_name.into_iter().filter_map(|(name, (_, issuer))| Some((name.to_owned(), issuer?)));
@@ -354,6 +355,7 @@ fn one(
             _ => Some(length("rehearse", table.rehearse.as_ref())?.unwrap_or(rehearsal::EVERY)),
         },
         made_from: String::new(),
+        goes_to: String::new(),
     })
 }
 
@@ -364,6 +366,16 @@ fn made_from(table: &CertificateTable, issuers: &[IssuerTable]) -> String {
     let of_ca = (&table.profile, table.profile_required, &table.preferred_chain, &table.lifetime);
     let all = (&table.names, table.issuer.list(), &table.key, &table.solver, of_ca, asked);
     hex(&sha256(format!("{all:?}").as_bytes()))
+}
+
+/// The same of where it goes, and when.
+fn goes_to(table: &CertificateTable, windows: &[WindowTable]) -> String {
+    let target = |(n, t): (usize, &TargetTable)| {
+        format!("{} {:?}", t.label(n), (t.kind.get_ref(), t.wave, &t.prove, &t.grace, &t.excuse, &t.rest))
+    };
+    let targets: Vec<_> = table.target.iter().enumerate().map(target).collect();
+    let windows: Vec<_> = windows.iter().map(WindowTable::plain).collect();
+    hex(&sha256(format!("{:?}", (&table.grace, targets, windows)).as_bytes()))
 }
 
 fn length(key: &str, text: Option<&String>) -> Result<Option<i64>, String> {

@@ -61,19 +61,19 @@ impl Rule for PurposeUnfit {
     }
 }
 
-fn is_for(certificate: &Certificate<'_>, purpose: &[u8]) -> bool {
+pub(crate) fn is_for(certificate: &Certificate<'_>, purpose: &[u8]) -> bool {
     certificate
         .extended_key_usage()
         .is_none_or(|listed| listed.has(purpose) || listed.has(oid::ANY_EXTENDED_KEY_USAGE))
 }
 
-fn purposes(certificate: &Certificate<'_>) -> String {
+pub(crate) fn purposes(certificate: &Certificate<'_>) -> String {
     let names = certificate.extended_key_usage().map(|u| u.names()).unwrap_or_default();
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 /// A server signs with its key, unless it is RSA and the client encrypts to it.
-fn key_usage(certificate: &Certificate<'_>) -> Option<String> {
+pub(crate) fn key_usage(certificate: &Certificate<'_>) -> Option<String> {
     let usage = certificate.key_usage()?;
     let encrypts = certificate.public_key().algorithm() == "RSA" && usage.key_encipherment();
     // Static Diffie-Hellman agrees on a key with what is certified.

@@ -3,16 +3,18 @@
 //! An installation by hand is kept beside the renewal that it is of. That one is over and stays so: whether and when it was
 //! renewed is not changed by it, and what is due is still judged by the certificate.
 
-use notafter_core::renew::{Deployment, FAILURES, Renewal, State};
+use notafter_core::renew::{Deployment, FAILURES, Renewal, State, TargetWork, install_at};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
 use notafter_store::StoreError;
 use notafter_store::works::{Note, Work};
 
 use super::close::LOOKED_THROUGH;
-use super::install::{targets, targets_again};
+use super::install::{is_same_place, targets, targets_again, targets_as_configured};
 use super::issue::is_as_configured;
 use super::{Bench, HOLD_S, Managed, Renewer, Went, is_revoked};
+
+const RECONFIGURED: &str = "the configuration was changed";
 
 /// What came of asking an open renewal to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,10 @@ impl Renewer<'_> {
     /// # Errors
     /// The store's.
     pub fn push(&self, managed: &Managed, why: &str) -> Result<Pushed, StoreError> {
+        self.push_by(managed, why, true)
+    }
+
+    fn push_by(&self, managed: &Managed, why: &str, person: bool) -> Result<Pushed, StoreError> {
         let newest = self.store.works_of(&managed.name, 1)?.into_iter().next();
         let Some(open) = newest.filter(|w| !w.renewal.state.is_over()) else { return Ok(Pushed::Nothing) };
         if !is_as_configured(managed, &open.renewal) {
@@ -60,10 +66,12 @@ impl Renewer<'_> {
         }
         let now = self.cx.clock.now();
         renewal.forgive();
+        renewal.configured = managed.configured();
         match renewal.state {
             State::WaitsForPerson | State::WaitsForWindow | State::WaitsForTargets
                 if !renewal.chain.is_empty() =>
             {
+                renewal.now = person;
                 let begin = Certificate::parse(&renewal.chain[0]).ok().and_then(|c| c.not_before());
                 let early = begin.filter(|begin| *begin > now);
                 renewal.went_well(now);
@@ -105,17 +113,98 @@ impl Renewer<'_> {
         })
     }
 
-    /// The configuration is another one than when an issuer issued something else than was asked for: it is asked again, by
-    /// another renewal where what is asked is another thing now.
+    /// The configuration is another one than when an open renewal was begun. Whoever it waits for is asked again; where what
+    /// is asked is another thing now, by another renewal; and it goes where it is to go now. What is being installed is
+    /// brought to its end first.
     ///
     /// # Errors
     /// The store's.
-    pub(super) async fn ask_otherwise(&self, managed: &Managed, open: &Renewal) -> Result<(), StoreError> {
-        const WHY: &str = "the configuration was changed";
-        if self.push(managed, WHY)? == Pushed::Other && self.abandon(managed, WHY).await? {
-            self.begin(managed, &open.cause, open.before.first().map(Vec::as_slice))?;
+    pub(super) async fn heed_configuration(
+        &self,
+        managed: &Managed,
+        open: &Renewal,
+    ) -> Result<(), StoreError> {
+        let asks_the_same = is_as_configured(managed, open);
+        match open.state {
+            State::WaitsForIssuer | State::WaitsForPerson | State::WaitsForWindow if !asks_the_same => {
+                if self.abandon(managed, RECONFIGURED).await? {
+                    self.begin(managed, &open.cause, open.before.first().map(Vec::as_slice))?;
+                }
+            }
+            State::WaitsForIssuer | State::WaitsForPerson => {
+                self.push_by(managed, RECONFIGURED, false)?;
+            }
+            State::WaitsForWindow | State::WaitsForTargets | State::WaitsForProof if asks_the_same => {
+                self.lay_out_again(managed, open)?;
+            }
+            _ => {}
         }
         Ok(())
+    }
+
+    /// What was done for a target and seen at a place stays so; targets and places that are new are worked on, and those
+    /// that are not configured any more are not.
+    fn lay_out_again(&self, managed: &Managed, open: &Renewal) -> Result<(), StoreError> {
+        let generation = open.generation;
+        let Some(open) = self.of_generation(managed, generation)? else { return Ok(()) };
+        let Some(mut work) = self.hold(&open)? else { return Ok(()) };
+        let now = self.cx.clock.now();
+        let renewal = &mut work.renewal;
+        renewal.configured = managed.configured();
+        renewal.next = renewal.next.min(now.0);
+        if matches!(renewal.state, State::WaitsForTargets | State::WaitsForProof) {
+            renewal.targets = targets_as_configured(managed, &renewal.targets);
+            renewal.state = State::WaitsForTargets;
+        }
+        let note = Note { what: "renewal-pushed", detail: RECONFIGURED.to_owned(), proofs: Vec::new() };
+        let until = (self.tools.holder.as_str(), now.plus(HOLD_S));
+        self.store.put_work(renewal, work.version, until, &note, now)?;
+        self.store.let_go_of_work(&managed.name, generation, &self.tools.holder)
+    }
+
+    /// Installs what is in use at targets that the configuration names by now and did not when it was renewed, as soon as
+    /// something may be changed; and goes on with an installation that was begun. When to look again.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn deploy_where_new(
+        &self,
+        managed: &Managed,
+        proved: &Renewal,
+    ) -> Result<Option<UnixTime>, StoreError> {
+        let now = self.cx.clock.now();
+        let wanted = targets(managed);
+        let is_new = |target: &&TargetWork| {
+            let mut known = proved.targets.iter().chain(proved.deployed.iter().flat_map(|d| &d.targets));
+            !known.any(|old| is_same_place(old, target))
+        };
+        let new: Vec<TargetWork> = wanted.iter().filter(is_new).cloned().collect();
+        let changed = proved.was_configured_otherwise(&managed.configured());
+        if changed && !new.is_empty() {
+            let end = Certificate::parse(&proved.chain[0]).ok().and_then(|c| c.not_after()).unwrap_or(now);
+            let at = install_at(managed.windows.as_deref(), &self.tools.calendar, end, now);
+            if at > now {
+                return Ok(Some(at));
+            }
+            // What an earlier installation of this kind added stays with the new one.
+            let of_row = |target: &&TargetWork| !proved.targets.iter().any(|old| is_same_place(old, target));
+            let all = wanted.iter().filter(of_row).cloned().collect();
+            self.deploy_to(managed, proved.generation, "the configuration names another target", all)?;
+        }
+        let state = |r: &Renewal| r.deployed.as_ref().map(|d| (d.state, d.next));
+        let open = self.of_generation(managed, proved.generation)?.map(|w| w.renewal);
+        let Some((state, next)) = open.as_ref().and_then(state) else { return Ok(None) };
+        if state.is_over() || state == State::WaitsForPerson {
+            return Ok(None);
+        }
+        if next > now.0 {
+            return Ok(Some(UnixTime(next)));
+        }
+        Ok(match self.advance_deployment(managed, proved.generation).await? {
+            Went::To(went) if !went.state.is_over() => Some(UnixTime(went.next)),
+            Went::Held => Some(now.plus(30)),
+            Went::To(_) | Went::Nothing => None,
+        })
     }
 
     /// The newest generation that was issued, was not revoked, has not ended, and whose key is kept.
@@ -155,12 +244,21 @@ impl Renewer<'_> {
     /// # Errors
     /// The store's.
     pub fn deploy_again(&self, managed: &Managed, generation: u64, why: &str) -> Result<bool, StoreError> {
+        self.deploy_to(managed, generation, why, targets(managed))
+    }
+
+    fn deploy_to(
+        &self,
+        managed: &Managed,
+        generation: u64,
+        why: &str,
+        targets: Vec<TargetWork>,
+    ) -> Result<bool, StoreError> {
         let Some(open) = self.of_generation(managed, generation)? else { return Ok(false) };
         let now = self.cx.clock.now();
         let Some(mut work) = self.hold(&open)? else { return Ok(false) };
         let mut put = false;
         if work.renewal.state.is_over() {
-            let targets = targets(managed);
             let state = if targets.is_empty() { State::Proved } else { State::WaitsForTargets };
             work.renewal.deployed = Some(Box::new(Deployment {
                 cause: why.to_owned(),
@@ -169,6 +267,7 @@ impl Renewer<'_> {
                 failures: 0,
                 next: now.0,
                 said: String::new(),
+                calls: false,
                 targets,
             }));
             let note = Note { what: "deploy-asked", detail: why.to_owned(), proofs: Vec::new() };
@@ -218,7 +317,7 @@ fn beside(row: &Renewal) -> Option<Renewal> {
     (out.cause, out.begun, out.state) = (deployed.cause, deployed.begun, deployed.state);
     (out.failures, out.next, out.said) = (deployed.failures, deployed.next, deployed.said);
     (out.targets, out.deployed, out.prove_until) = (deployed.targets, None, None);
-    out.calls = out.failures > FAILURES;
+    out.calls = deployed.calls || out.failures > FAILURES;
     Some(out)
 }
 
@@ -232,6 +331,7 @@ pub(super) fn with_beside(row: &Renewal, driven: &Renewal) -> Renewal {
         failures: driven.failures,
         next: driven.next,
         said: driven.said.clone(),
+        calls: driven.calls,
         targets: driven.targets.clone(),
     }));
     out

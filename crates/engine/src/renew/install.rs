@@ -29,8 +29,7 @@ impl Renewer<'_> {
             renewal.before.first().and_then(|der| Certificate::parse(der).ok()).and_then(|c| c.not_after());
         // Where nothing is changed, nothing has to wait for a time to change something.
         let end = end.filter(|_| !managed.targets.is_empty());
-        let windows = managed.windows.as_deref();
-        let at = end.map_or(now, |end| install_at(windows, &self.tools.calendar, end, now));
+        let at = end.map_or(now, |end| self.open_at(managed, end));
         if at > now {
             (renewal.next, renewal.said) = (at.0, format!("ready, to be installed at {at}"));
             return bench.keep(&Did::silently());
@@ -44,12 +43,36 @@ impl Renewer<'_> {
         bench.keep(&Did::silently())
     }
 
+    /// When something may be changed, before the one in use ends.
+    fn open_at(&self, managed: &Managed, end: UnixTime) -> UnixTime {
+        install_at(managed.windows.as_deref(), &self.tools.calendar, end, self.cx.clock.now())
+    }
+
+    /// Until when a wave that was not begun has to wait, or another try of one that failed: the window in which it was
+    /// installed may be over. What was begun is brought to its end, and what a person asked for waits for nothing.
+    fn closed_until(&self, managed: &Managed, bench: &Bench<'_>, wave: u32) -> Option<UnixTime> {
+        let renewal = &bench.work.renewal;
+        let begun = |t: &TargetWork| t.wave == wave && t.state == TargetState::Begun;
+        if renewal.now || bench.beside.is_some() || renewal.targets.iter().any(begun) {
+            return None;
+        }
+        let end = Certificate::parse(renewal.before.first()?).ok()?.not_after()?;
+        Some(self.open_at(managed, end)).filter(|at| *at > self.cx.clock.now())
+    }
+
     pub(super) async fn install(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
         let now = self.cx.clock.now();
         let Some(wave) = bench.work.renewal.wave() else {
             bench.work.renewal.state = State::WaitsForProof;
             return bench.keep(&Did::silently());
         };
+        if let Some(at) = self.closed_until(managed, bench, wave) {
+            let said = std::mem::take(&mut bench.work.renewal.said);
+            let ready = format!("to be installed at {at}, when something may be changed");
+            let said = if said.is_empty() { ready } else { format!("{said}; {ready}") };
+            (bench.work.renewal.next, bench.work.renewal.said) = (at.0, said);
+            return bench.keep(&Did::silently());
+        }
         let bundle = match self.bundle(&bench.work.renewal) {
             Ok(bundle) => bundle,
             Err(fault) => return bench.failed(&fault, now),
@@ -180,11 +203,30 @@ impl Renewer<'_> {
             return bench.keep(&did);
         }
         let said = said(&overdue);
+        let against = overdue.iter().flat_map(|t| &t.places).any(|p| !p.is_settled() && p.against);
+        let soonest = overdue.iter().map(|t| look_again(renewal, t, managed, now)).min();
         bench.keep(&did)?;
+        if !against {
+            return self.go_on_looking(bench, &said, now.0 + soonest.unwrap_or(LOOK_AGAIN_MOST_S));
+        }
         self.roll_back(managed, bench, wave, &said).await
     }
 
-    /// It was not seen in use: what was there before is put back, where something speaks against the new one and the old
+    /// Its places cannot be seen, and nothing that was seen speaks against the new one: nothing is put back. Somebody is
+    /// called, and it is looked at again and again: a server that was down for a while proves it once it is up.
+    fn go_on_looking(&self, bench: &mut Bench<'_>, open: &str, next: i64) -> Result<(), Stopped> {
+        let renewal = &mut bench.work.renewal;
+        let said = format!(
+            "not seen in use: {open}; nothing was put back, because nothing was seen that speaks against the new one"
+        );
+        (renewal.next, renewal.said) = (next, said.clone());
+        match renewal.call() {
+            true => bench.keep(&Did::of("renewal-failing", format!("{said}; somebody has to look"))),
+            false => bench.keep(&Did::silently()),
+        }
+    }
+
+    /// It was not seen in use, and something speaks against the new one: what was there before is put back, where the old
     /// one still helps; and somebody is called.
     async fn roll_back(
         &self,
@@ -194,14 +236,9 @@ impl Renewer<'_> {
         open: &str,
     ) -> Result<(), Stopped> {
         let mut said = format!("not seen in use: {open}");
-        let of_wave = bench.work.renewal.targets.iter().filter(|t| t.wave == wave);
-        let against = of_wave.flat_map(|t| &t.places).any(|place| !place.is_settled() && place.against);
-        if !against {
-            said.push_str("; nothing was put back, because nothing was seen that speaks against the new one");
-        }
         for n in 0..bench.work.renewal.targets.len() {
             let target = &bench.work.renewal.targets[n];
-            if target.wave != wave || target.state != TargetState::Done || !against {
+            if target.wave != wave || target.state != TargetState::Done {
                 continue;
             }
             let known = managed.targets.iter().find(|t| t.label == target.label);
@@ -320,9 +357,7 @@ pub(super) fn targets(managed: &Managed) -> Vec<TargetWork> {
 pub(super) fn targets_again(managed: &Managed, begun: &[TargetWork]) -> Vec<TargetWork> {
     let again = |mut fresh: TargetWork| {
         let Some(old) = begun.iter().find(|old| old.label == fresh.label) else { return fresh };
-        let same = old.places.len() == fresh.places.len()
-            && old.places.iter().zip(&fresh.places).all(|(a, b)| a.location == b.location);
-        if old.is_proved() && same {
+        if old.is_proved() && is_same_place(old, &fresh) {
             return TargetWork { wave: fresh.wave, ..old.clone() };
         }
         fresh.receipt.clone_from(&old.receipt);
@@ -333,6 +368,27 @@ pub(super) fn targets_again(managed: &Managed, begun: &[TargetWork]) -> Vec<Targ
         fresh
     };
     targets(managed).into_iter().map(again).collect()
+}
+
+/// Are they the same target, to be seen at the same places?
+pub(super) fn is_same_place(a: &TargetWork, b: &TargetWork) -> bool {
+    a.label == b.label
+        && a.places.len() == b.places.len()
+        && a.places.iter().zip(&b.places).all(|(a, b)| a.location == b.location)
+}
+
+/// The targets as they are configured by now, with all that was done for those that were there before.
+pub(super) fn targets_as_configured(managed: &Managed, begun: &[TargetWork]) -> Vec<TargetWork> {
+    let with_history = |fresh: TargetWork| {
+        let Some(old) = begun.iter().find(|old| old.label == fresh.label) else { return fresh };
+        let place = |place: PlaceProof| {
+            let known = old.places.iter().find(|p| p.location == place.location).cloned();
+            PlaceProof { excused: place.excused.clone(), ..known.unwrap_or(place) }
+        };
+        let places = fresh.places.into_iter().map(place).collect();
+        TargetWork { wave: fresh.wave, places, ..old.clone() }
+    };
+    targets(managed).into_iter().map(with_history).collect()
 }
 
 /// Where a target's certificate has to be seen.

@@ -47,7 +47,7 @@ impl Renewer<'_> {
         let Some(request) = renewal.request.clone() else {
             return match self.request(managed, renewal) {
                 Ok(request) => {
-                    renewal.request = Some(request);
+                    (renewal.request, renewal.key) = (Some(request), Some(managed.key));
                     bench.keep(&Did::silently())
                 }
                 // No issuer's doing: none is left for it.
@@ -182,5 +182,6 @@ pub(super) fn is_as_configured(managed: &Managed, renewal: &Renewal) -> bool {
             && request.profile == managed.profile
             && request.lifetime_s == managed.lifetime_s
             && request.preferred_chain == managed.preferred_chain
+            && renewal.key.is_none_or(|key| key == managed.key)
     })
 }

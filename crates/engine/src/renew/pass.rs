@@ -1,15 +1,16 @@
 //! One look at everything that is kept alive: what is due is begun, what is open goes on.
 //!
-//! Decides when, by `core::renew::due`; what is done then is `renew.rs`'s. Several at once, so that one CA that does not
-//! answer keeps nobody else waiting.
+//! Decides when, by `core::renew::due`; what is done then is `renew.rs`'s. Several at once, and a pass does not wait for
+//! what takes long, so that a CA that does not answer or a rehearsal of fifty names keeps nobody else waiting.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use notafter_core::UnixTime;
 use notafter_core::joints::Cx;
 use notafter_core::observation::Seen;
-use notafter_core::renew::{Due, Renewal, State, due};
+use notafter_core::renew::{Due, Renewal, State, due, order_at};
 use notafter_pki::certificate::Certificate;
 use notafter_store::{Store, StoreError};
 
@@ -17,8 +18,14 @@ use super::advice::Advice;
 use super::guard::{Asks, Guard};
 use super::{Issuers, Managed, Renewer, Tools, Went, told};
 
-/// So many renewals go on at once.
+/// So many are started at once.
 const AT_ONCE: usize = 8;
+/// So many go on at once, with those that take long.
+const RUNNING_MOST: usize = 64;
+/// What takes longer goes on beside the next passes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// While something takes long the others are looked after again so soon, in seconds.
+const BESIDE: i64 = 2;
 /// A certificate is looked after at least so often, in seconds.
 const LOOK_EVERY: i64 = 3_600;
 /// An issuer that could not do what it has to do beside issuing tries again after so many seconds.
@@ -62,31 +69,121 @@ impl Keeping {
     }
 }
 
+/// What is worked on, across passes and configurations: nothing is worked on twice at the same time.
+#[derive(Default)]
+pub struct Running(Mutex<HashSet<String>>);
+
+impl Running {
+    fn names(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is nothing worked on?
+    pub fn is_empty(&self) -> bool {
+        self.names().is_empty()
+    }
+
+    /// `None`: it is worked on, or as much is as can be.
+    fn begin(self: &Arc<Self>, name: String) -> Option<Turn> {
+        let mut names = self.names();
+        let begins = names.len() < RUNNING_MOST && names.insert(name.clone());
+        begins.then(|| Turn { running: Arc::clone(self), name })
+    }
+}
+
+/// While this lives, the thing of this name is worked on.
+struct Turn {
+    running: Arc<Running>,
+    name: String,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.running.names().remove(&self.name);
+    }
+}
+
+/// What one pass has started.
+struct Started {
+    tasks: tokio::task::JoinSet<i64>,
+    running: Arc<Running>,
+    until: tokio::time::Instant,
+    now: UnixTime,
+    /// When to look again, in seconds.
+    next: i64,
+}
+
+impl Started {
+    /// Starts something that says when to look at it again, unless it goes on from a pass before.
+    async fn start(&mut self, name: String, work: impl Future<Output = i64> + Send + 'static) {
+        while self.tasks.len() >= AT_ONCE && self.ended().await {}
+        let Some(turn) = self.running.begin(name) else {
+            self.next = self.next.min(self.now.0 + BESIDE);
+            return;
+        };
+        self.tasks.spawn(async move {
+            let at = work.await;
+            drop(turn);
+            at
+        });
+    }
+
+    /// Waits until one ended. `false`: none did while there was patience.
+    async fn ended(&mut self) -> bool {
+        match tokio::time::timeout_at(self.until, self.tasks.join_next()).await {
+            Ok(Some(task)) => {
+                // One that panicked is no reason to stop looking after the others, nor to try at once again.
+                self.next = self.next.min(task.unwrap_or(self.now.0 + 300));
+                true
+            }
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    /// When to look again. What takes long goes on by itself.
+    async fn rest(mut self) -> i64 {
+        while !self.tasks.is_empty() && self.ended().await {}
+        if !self.tasks.is_empty() {
+            self.tasks.detach_all();
+            self.next = self.next.min(self.now.0 + BESIDE);
+        }
+        self.next
+    }
+}
+
 /// Looks after everything once. When to look again, and what a person should hear of it.
-pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> (UnixTime, Option<String>) {
+pub async fn pass(
+    store: &Arc<Store>,
+    keeping: &Arc<Keeping>,
+    cx: &Cx,
+    running: &Arc<Running>,
+) -> (UnixTime, Option<String>) {
     let now = cx.clock.now();
     if let Err(why) = (keeping.tools.may)(store) {
         return (now.plus(PAUSED), Some(why));
     }
-    let mut next = now.0 + LOOK_EVERY;
     let open = match store.open_works() {
         Ok(open) => open,
         Err(_) => return (now.plus(30), None),
     };
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut started = Started {
+        tasks: tokio::task::JoinSet::new(),
+        running: Arc::clone(running),
+        until: tokio::time::Instant::now() + PATIENCE,
+        now,
+        next: now.0 + LOOK_EVERY,
+    };
     for n in 0..keeping.managed.len() {
         let name = &keeping.managed[n].name;
         let planned = keeping.plans().get(name).copied().filter(|_| !open.contains(name));
         // A clock that was set makes every plan void.
         if let Some((_, until)) = planned.filter(|(at, until)| *at <= now && now < *until) {
-            next = next.min(until.0);
+            started.next = started.next.min(until.0);
             continue;
         }
-        while tasks.len() >= AT_ONCE {
-            next = next.min(ended(tasks.join_next().await, now));
-        }
+        let name = format!("certificate {name}");
         let (store, keeping, cx) = (Arc::clone(store), Arc::clone(keeping), cx.clone());
-        tasks.spawn(async move {
+        let work = async move {
             let renewer = Renewer { store: &store, tools: &keeping.tools, cx: &cx };
             let managed = &keeping.managed[n];
             let staged = keeping.staged.get(&managed.name);
@@ -95,14 +192,13 @@ pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> (UnixT
                 // The memory is in trouble, which is said elsewhere.
                 Err(_) => cx.clock.now().0 + 30,
             }
-        });
+        };
+        started.start(name, work).await;
     }
     for (name, issuer) in keeping.issuers.clone() {
-        while tasks.len() >= AT_ONCE {
-            next = next.min(ended(tasks.join_next().await, now));
-        }
+        let turn = format!("issuer {name}");
         let (store, cx) = (Arc::clone(store), cx.clone());
-        tasks.spawn(async move {
+        let work = async move {
             let tended = issuer.tend(&cx).await;
             let (at, said) = match &tended {
                 Ok(at) => (at.map_or(i64::MAX, |at| at.0), String::new()),
@@ -111,11 +207,10 @@ pub async fn pass(store: &Arc<Store>, keeping: &Arc<Keeping>, cx: &Cx) -> (UnixT
             // For `notafter ca show`. A memory in trouble is said elsewhere.
             let _ = note_tended(&store, &name, &said);
             at
-        });
+        };
+        started.start(turn, work).await;
     }
-    while !tasks.is_empty() {
-        next = next.min(ended(tasks.join_next().await, now));
-    }
+    let next = started.rest().await;
     // A memory in trouble is said elsewhere; what was not written is asked again after a start.
     let _ = keeping.advice.write(store);
     let waiting = keeping.guard.waiting();
@@ -138,14 +233,6 @@ fn note_tended(store: &Store, issuer: &str, said: &str) -> Result<(), StoreError
     Ok(())
 }
 
-fn ended(task: Option<Result<i64, tokio::task::JoinError>>, now: UnixTime) -> i64 {
-    match task {
-        Some(Ok(at)) => at,
-        // One that panicked is no reason to stop looking after the others, nor to try at once again.
-        _ => now.0 + 300,
-    }
-}
-
 /// When a leaf ends for which nothing but its date can be the reason to replace it.
 fn ended_by_date(managed: &Managed, leaf: &[u8]) -> Option<UnixTime> {
     let certificate = Certificate::parse(leaf).ok()?;
@@ -164,7 +251,9 @@ impl Renewer<'_> {
         let now = self.cx.clock.now();
         let work = self.store.works_of(&managed.name, 1)?.into_iter().next();
         let newest = work.as_ref().map(|w| &w.renewal);
-        if newest.is_none_or(|r| r.state.is_over()) {
+        if let Some(open) = newest.filter(|r| !r.state.is_over()) {
+            self.supersede(&keeping.advice, managed, open).await?;
+        } else {
             let proved = work.as_ref().filter(|w| w.renewal.state == State::Proved);
             let leaf = match proved.and_then(|w| w.renewal.chain.first()) {
                 Some(leaf) => Some(leaf.clone()),
@@ -174,7 +263,12 @@ impl Renewer<'_> {
             if when.at > now {
                 keeping.guard.forget(&managed.name);
                 let rehearsal = self.rehearse_in_time(managed, staged, proved.map(|w| w.changed)).await?;
-                let until = rehearsal.map_or(when.at, |at| at.min(when.at)).min(now.plus(LOOK_EVERY));
+                let deployed = match proved {
+                    Some(work) => self.deploy_where_new(managed, &work.renewal).await?,
+                    None => None,
+                };
+                let soonest = rehearsal.into_iter().chain(deployed).fold(when.at, UnixTime::min);
+                let until = soonest.min(now.plus(LOOK_EVERY));
                 keeping.plans().insert(managed.name.clone(), (now, until));
                 return Ok(until);
             }
@@ -204,6 +298,22 @@ impl Renewer<'_> {
                 self.when(&keeping.advice, managed, leaf.as_deref(), newest.as_ref()).await?.at
             }
         })
+    }
+
+    /// What was issued and could not be brought to its end, and is due itself by now, gives way to a new one: that somebody
+    /// was called and did not come is no reason to let everything end.
+    async fn supersede(&self, advice: &Advice, managed: &Managed, open: &Renewal) -> Result<(), StoreError> {
+        let stuck = open.state == State::WaitsForPerson || open.calls;
+        let Some(leaf) = open.chain.first().filter(|_| stuck && open.state != State::WaitsForRevocation)
+        else {
+            return Ok(());
+        };
+        let when = self.when(advice, managed, Some(leaf), Some(open)).await?;
+        let because = format!("{}, and the one before was never seen in use: {}", when.because, open.said);
+        if when.at <= self.cx.clock.now() && self.abandon(managed, &because).await? {
+            self.begin(managed, &when.because, open.before.first().map(Vec::as_slice))?;
+        }
+        Ok(())
     }
 
     /// The leaf in use: what was proved last, else what the targets hold now.
@@ -246,6 +356,15 @@ impl Renewer<'_> {
         let mut due = self.wanted(advice, managed, leaf).await?;
         let life = leaf.and_then(|der| Certificate::parse(der).ok()).and_then(|c| {
             let (begin, end) = (c.not_before()?, c.not_after()?);
+            // Early, where it could not be installed in time otherwise.
+            if due.at > self.cx.clock.now() && !managed.targets.is_empty() {
+                let windows = managed.windows.as_deref();
+                let at = order_at(windows, &self.tools.calendar, (begin, end), due.at);
+                if at < due.at {
+                    let why = "and nothing may be changed between then and its end";
+                    due = Due { at, because: format!("{}, due at {}, {why}", due.because, due.at) };
+                }
+            }
             Some(end.0.saturating_sub(begin.0))
         });
         if let Some(last) = last {

@@ -11,7 +11,7 @@ use notafter_core::joints::Cx;
 use notafter_store::StoreError;
 
 use super::{Engine, Event};
-use crate::renew::pass;
+use crate::renew::pass::{self, Running};
 
 /// When to look again, and whether somebody looks now.
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(super) struct Renewals {
     again: bool,
     /// What was said last of those that wait.
     said: Option<String>,
+    /// What goes on beside the looks.
+    running: Arc<Running>,
 }
 
 impl Renewals {
@@ -39,9 +41,9 @@ impl Renewals {
         (self.at, self.again) = (None, self.looking);
     }
 
-    /// Is a look under way?
+    /// Is a look under way, or what it began?
     pub(super) fn is_looking(&self) -> bool {
-        self.looking
+        self.looking || !self.running.is_empty()
     }
 }
 
@@ -59,8 +61,9 @@ impl Engine {
         self.renewals.looking = true;
         let cx = Cx::new(Arc::clone(&self.handle.clock), Arc::clone(&self.vantage));
         let (events, store) = (self.handle.events.clone(), Arc::clone(&self.handle.store));
+        let running = Arc::clone(&self.renewals.running);
         self.runtime.spawn(async move {
-            let (next, said) = pass::pass(&store, &keeping, &cx).await;
+            let (next, said) = pass::pass(&store, &keeping, &cx, &running).await;
             let _ = events.send(Event::Renewed(next, said));
         });
         Ok(None)

@@ -131,6 +131,7 @@ pub(crate) fn house(name: &str, count: usize) -> House {
             revoke_old: false,
             rehearse_s: None,
             made_from: String::new(),
+            goes_to: String::new(),
         }
     });
     let managed = managed.collect();
@@ -164,7 +165,7 @@ impl House {
 
     /// One pass.
     pub(crate) async fn look(&self) -> (UnixTime, Option<String>) {
-        pass(&self.store, &self.keeping, &self.cx).await
+        pass(&self.store, &self.keeping, &self.cx, &Arc::default()).await
     }
 
     /// So many were ordered.

@@ -135,6 +135,13 @@ pub(crate) struct WindowTable {
     pub(crate) timezone: Option<String>,
 }
 
+impl WindowTable {
+    /// What it says, without where it stands.
+    pub(crate) fn plain(&self) -> (&[String], &str, &str, Option<&str>) {
+        (&self.matches, self.cron.get_ref(), &self.duration, self.timezone.as_deref())
+    }
+}
+
 /// `[keys]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -104,6 +104,7 @@ pub(super) fn keeping() -> Arc<Keeping> {
         revoke_old: false,
         rehearse_s: None,
         made_from: String::new(),
+        goes_to: String::new(),
     };
     let tools = Tools {
         keep: Arc::new(Nothing),
