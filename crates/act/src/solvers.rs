@@ -17,6 +17,7 @@ use notafter_core::issuance::ChallengeType;
 use notafter_core::joints::{Keep, Solver};
 use serde_json::Value;
 
+pub(crate) use dns_01::{Resolver, server_at};
 pub use tokens::{PLACE, Shown};
 pub use unasked::Unasked;
 

@@ -205,8 +205,13 @@ pub trait Issuer: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
-    /// Would it work today? Looks, and orders nothing.
-    fn rehearse<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Vec<Check>>;
+    /// Would it work today? Looks, and orders nothing. `solver`: what would prove the names; it is asked for nothing but its kind.
+    fn rehearse<'a>(
+        &'a self,
+        cx: &'a Cx,
+        request: &'a Request,
+        solver: &'a dyn Solver,
+    ) -> BoxFuture<'a, Vec<Check>>;
 
     /// Does a person bring what it issues?
     fn is_by_hand(&self) -> bool {

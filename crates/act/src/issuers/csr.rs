@@ -294,7 +294,7 @@ impl Issuer for ByHand {
         })
     }
 
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request, _: &'a dyn Solver) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async move {
             let told = |what: &str, fault: Fault| {
                 Check::fails(what, fault.context, fault.hint.unwrap_or_else(|| "see `folder`".into()))

@@ -34,7 +34,8 @@ use self::look::{View, look};
 use self::provider::{Provider, Record, Room};
 pub(super) use self::settings::{runs_a_program, schema};
 use self::trace::Trace;
-use self::walk::{Resolver, Server, Zone};
+pub(crate) use self::walk::{Resolver, server as server_at};
+use self::walk::{Server, Zone};
 use super::BuildCx;
 use crate::issuers::acme::jws::b64;
 

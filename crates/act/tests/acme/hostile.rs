@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{Memory, issuer, order, request};
 
 /// What is answered.
-enum Reply {
+pub(crate) enum Reply {
     Json(u16, &'static str, Value),
     Text(u16, String, String),
     /// Says more than it sends.
@@ -29,13 +29,13 @@ enum Reply {
 }
 
 /// What a scene changes about a good CA: the path, and the CA's own address.
-type Scene = Box<dyn Fn(&str, &str) -> Option<Reply> + Send + Sync>;
+pub(crate) type Scene = Box<dyn Fn(&str, &str) -> Option<Reply> + Send + Sync>;
 
 /// A CA of the test's own.
-struct Ca {
-    base: String,
-    ca_file: PathBuf,
-    asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Ca {
+    pub(crate) base: String,
+    pub(crate) ca_file: PathBuf,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -46,7 +46,7 @@ impl Drop for Ca {
 }
 
 /// What a good CA answers: every name is valid already, and the order is ready.
-fn good(path: &str, base: &str) -> Reply {
+pub(crate) fn good(path: &str, base: &str) -> Reply {
     let order = |status: &str| {
         json!({ "status": status, "authorizations": [format!("{base}/authz/1")], "finalize": format!("{base}/finalize/1"),
                 "certificate": format!("{base}/cert/1") })
@@ -79,7 +79,7 @@ fn good(path: &str, base: &str) -> Reply {
     }
 }
 
-async fn ca(lab: &Lab, scene: Scene) -> Ca {
+pub(crate) async fn ca(lab: &Lab, scene: Scene) -> Ca {
     let leaf = Authority::new(lab).issue(&LabRequest::server());
     let chain = CertificateDer::pem_file_iter(&leaf.fullchain_pem).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&leaf.key_pem).unwrap();
@@ -168,7 +168,7 @@ async fn answer<S: AsyncWriteExt + Unpin>(
 
 /// Counts what it is asked to show.
 #[derive(Default)]
-struct Counting(AtomicUsize);
+pub(crate) struct Counting(AtomicUsize);
 
 impl Solver for Counting {
     fn kind(&self) -> ChallengeType {
@@ -219,7 +219,7 @@ async fn check(name: &str, sign: &str, kind: FaultKind, scene: Scene) -> (Fault,
     (fault, asked)
 }
 
-fn at(path: &'static str, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Scene {
+pub(crate) fn at(path: &'static str, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Scene {
     Box::new(move |asked, base| (asked == path).then(|| reply(base)))
 }
 

@@ -209,6 +209,19 @@ impl Acme {
         }
     }
 
+    /// Where the CA has our account, as far as that can be known without making one.
+    pub(crate) async fn own_url(&self, cx: &Cx) -> Option<String> {
+        let kept = self.kept_account().ok().flatten().map(|(_, kept)| kept);
+        if let Some(url) = kept.as_ref().and_then(|kept| kept.url.clone()) {
+            return Some(url);
+        }
+        let key = match kept {
+            Some(kept) => kept.key().ok(),
+            None => self.settings.account_key.as_ref().and_then(|_| self.first_key().ok()),
+        };
+        self.find(cx, &key?).await.ok().flatten()
+    }
+
     async fn register(
         &self,
         cx: &Cx,

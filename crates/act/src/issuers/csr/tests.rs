@@ -405,7 +405,7 @@ fn a_reply_that_was_pasted_is_kept_and_found() {
     let later = asked(&["a.office.example"]);
     let fault = run(issuer.begin(&office.cx(), &later)).expect_err("no folder");
     assert!(fault.hint.is_some_and(|h| h.contains("must be there")), "the folder is not made silently");
-    let checks = run(issuer.rehearse(&office.cx(), &later));
+    let checks = run(issuer.rehearse(&office.cx(), &later, &Nobody));
     assert!(!checks[0].works && checks[1].works, "{checks:?}");
 }
 
@@ -487,7 +487,7 @@ fn without_a_folder_nothing_is_written_and_the_reply_is_brought() {
     let ticket = run(issuer.begin(&office.cx(), &request)).expect("a ticket");
     let said = waits(&office, &issuer, &request, &ticket);
     assert!(said.contains("notafter issuer request office") && said.contains("reply office FILE"), "{said}");
-    assert!(run(issuer.rehearse(&office.cx(), &request)).iter().all(|check| check.works));
+    assert!(run(issuer.rehearse(&office.cx(), &request, &Nobody)).iter().all(|check| check.works));
     assert!(issuer.is_by_hand());
     // Somebody carries what was shown to the CA.
     let carried = office.ca.join("carried.csr");
