@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier};
 use notafter_core::joints::{BoxFuture, Cx, Solver};
+use notafter_core::review::review;
 use notafter_lab::{Authority, Lab, Request as LabRequest};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -197,12 +198,16 @@ impl Solver for Counting {
     }
 }
 
+/// The table of an issuer at this CA.
+fn of(ca: &Ca) -> Value {
+    json!({ "directory": format!("{}/dir", ca.base), "ca_file": ca.ca_file, "timeout": "2s" })
+}
+
 /// Orders from such a CA, which must fail, and gives the fault and every path that was asked for.
 async fn fails(name: &str, scene: Scene) -> (Fault, Vec<String>) {
     let lab = Lab::new("acme-hostile");
     let ca = ca(&lab, scene).await;
-    let table = json!({ "directory": format!("{}/dir", ca.base), "ca_file": ca.ca_file, "timeout": "2s" });
-    let (acme, solver) = (issuer(table, &Arc::new(Memory::default())), Counting::default());
+    let (acme, solver) = (issuer(of(&ca), &Arc::new(Memory::default())), Counting::default());
     let began = Instant::now();
     let result = order(&acme, &request(&lab, &["a.test"]), &solver).await;
     let fault = result.err().unwrap_or_else(|| panic!("{name}: it was issued"));
@@ -299,8 +304,19 @@ async fn tokens_names_and_certificates_that_are_none() {
     let wrong =
         std::fs::read_to_string(&Authority::new(&lab).issue(&LabRequest::new(&["a.test"])).fullchain_pem)
             .unwrap();
-    let wrong = at("/cert/1", move |_| Reply::Text(200, String::new(), wrong.clone()));
-    check("wrong key", "it is for another key", FaultKind::Refused, wrong).await;
+    let two: String = wrong.repeat(9);
+    for (chain, sign) in [(wrong, "for another key"), (two, "did not sign the one before it")] {
+        let scene = at("/cert/1", move |_| Reply::Text(200, String::new(), chain.clone()));
+        let ca = ca(&lab, scene).await;
+        let acme = issuer(of(&ca), &Arc::new(Memory::default()));
+        let wanted = request(&lab, &["a.test"]);
+        // It is handed over: whoever reviews it counts how often that happens.
+        let issued = order(&acme, &wanted, &Counting::default()).await.unwrap();
+        let review = review(&wanted, &issued, None, crate::cx().clock.now());
+        assert!(review.wrong.iter().any(|why| why.contains(sign)), "{review:?}");
+        let asked = ca.asked.lock().unwrap().clone();
+        assert_eq!(asked.iter().filter(|path| *path == "/finalize/1").count(), 1, "{asked:?}");
+    }
     for (what, sign) in [
         ("", "it is empty"),
         ("<html>", "it is empty"),

@@ -423,11 +423,11 @@ impl Walk<'_> {
             return self.waits(Step::Download { certificate, left }, 5, what);
         }
         let answer = self.fetch(account, &certificate).await?;
-        let mut chosen = chain::read(&answer.body, &self.request.csr)?;
+        let mut chosen = chain::read(&answer.body)?;
         let wanted = self.request.preferred_chain.as_ref().or(self.acme.settings.preferred_chain.as_ref());
         if let Some(wanted) = wanted.filter(|wanted| chain::root_name(&chosen).as_ref() != Some(wanted)) {
             for url in answer.links("alternate") {
-                let other = chain::read(&self.fetch(account, &url).await?.body, &self.request.csr)?;
+                let other = chain::read(&self.fetch(account, &url).await?.body)?;
                 if chain::root_name(&other).as_ref() == Some(wanted) {
                     chosen = other;
                     break;
