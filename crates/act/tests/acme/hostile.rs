@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use notafter_core::fault::{Fault, FaultKind, Retry};
-use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier};
-use notafter_core::joints::{BoxFuture, Cx, Solver};
+use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier, Progress};
+use notafter_core::joints::{BoxFuture, Cx, Issuer as _, Solver};
 use notafter_core::review::review;
 use notafter_lab::{Authority, Lab, Request as LabRequest};
 use rustls_pki_types::pem::PemObject;
@@ -385,4 +385,27 @@ async fn an_https_certificate_of_somebody_else() {
     let fault = order(&acme, &request(&lab, &["a.test"]), &Counting::default()).await.unwrap_err();
     assert!(fault.hint.as_deref().unwrap_or_default().contains("`ca_file`"), "{fault:?}");
     assert!(ca.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_ca_that_says_next_week_is_asked_again_within_the_hour() {
+    let lab = Lab::new("acme-next-week");
+    let scene = at("/finalize/1", |base| {
+        let Reply::Json(status, _, mut body) = good("/finalize/1", base) else { panic!("no order") };
+        body["status"] = json!("processing");
+        Reply::Json(status, "Retry-After: 604800\r\n", body)
+    });
+    let ca = ca(&lab, scene).await;
+    let acme = issuer(of(&ca), &Arc::new(Memory::default()));
+    let (wanted, solver) = (request(&lab, &["a.test"]), Counting::default());
+    let mut ticket = acme.begin(&crate::cx(), &wanted).await.unwrap();
+    let until = loop {
+        match acme.advance(&crate::cx(), &wanted, &ticket, &solver).await.unwrap() {
+            Progress::Stepped(next) => ticket = next,
+            Progress::Waits { until, .. } => break until,
+            Progress::Issued(issued) => panic!("{issued:?}"),
+        }
+    };
+    let wait = until.0 - crate::cx().clock.now().0;
+    assert!((3_500..=3_600).contains(&wait), "{wait}");
 }

@@ -23,6 +23,9 @@ const VISIBLE_WITHIN_DNS: i64 = 2 * 3_600;
 const VISIBLE_WITHIN: i64 = 300;
 /// How long a CA may look at an answer, or work on an order, before that is told as its trouble. RFC 8555 has no limit.
 const DECIDED_WITHIN: i64 = 3_600;
+/// The longest wait within an order, in seconds, whatever a CA's Retry-After says: a certificate may live for days only, and to
+/// ask once an hour hurts nobody.
+const WAIT_MAX: i64 = 3_600;
 /// How often taking something back is tried before the certificate is handed out without it.
 const CLEAN_TRIES: u32 = 3;
 /// A chain as PEM (RFC 8555 section 9.1).
@@ -47,7 +50,7 @@ impl Walk<'_> {
 
     fn waits(&self, step: Step, seconds: i64, what: impl Into<String>) -> Result<Progress, Fault> {
         let ticket = State { ca: self.acme.id.clone(), step }.ticket()?;
-        Ok(Progress::Waits { ticket, until: self.now().plus(seconds.clamp(1, 86_400)), what: what.into() })
+        Ok(Progress::Waits { ticket, until: self.now().plus(seconds.clamp(1, WAIT_MAX)), what: what.into() })
     }
 
     /// Goes one step on. An order that was found to be over before is given up, and another one begun.
