@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::deployment::{Bundle, Check, Receipt};
@@ -243,6 +244,11 @@ pub trait Solver: Send + Sync {
 
     /// Can those who will ask see it already? Asked before the CA is: a failed validation costs a rate limit.
     fn is_visible<'a>(&'a self, cx: &'a Cx, challenge: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// How long it may take from showing it until others can see it, as configured. Zero: at once, as with a file.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Takes it back, and nothing else. Gone already is done.
     fn clean_up<'a>(&'a self, cx: &'a Cx, cleanup: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>>;

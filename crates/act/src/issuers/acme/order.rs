@@ -18,8 +18,7 @@ use super::wire::{Answer, Trouble};
 use super::{Acme, ari, chain};
 use crate::issuers::acme::jws::b64;
 
-/// How long something may be shown without being seen before we say so: a DNS zone has secondaries, a web server has not.
-const VISIBLE_WITHIN_DNS: i64 = 2 * 3_600;
+/// How long something may be shown without being seen before we say so, in seconds; beside the patience of its solver.
 const VISIBLE_WITHIN: i64 = 300;
 /// How long a CA may look at an answer, or work on an order, before that is told as its trouble. RFC 8555 has no limit.
 const DECIDED_WITHIN: i64 = 3_600;
@@ -172,8 +171,9 @@ impl Walk<'_> {
         }
         if let Some(proof) = proofs.iter().find(|proof| proof.stage == Stage::Shown) {
             let Some(Task { challenge, .. }) = &proof.task else { return Err(torn()) };
-            let within =
-                if challenge.kind == ChallengeType::Dns01 { VISIBLE_WITHIN_DNS } else { VISIBLE_WITHIN };
+            // No solver waits for years: what does not fit is as good as for ever.
+            let patience = i64::from(u32::try_from(self.solver.patience().as_secs()).unwrap_or(u32::MAX));
+            let within = patience + VISIBLE_WITHIN;
             if now.0 - proof.since > within {
                 return Err(unseen(challenge, within));
             }
