@@ -409,3 +409,29 @@ async fn a_ca_that_says_next_week_is_asked_again_within_the_hour() {
     let wait = until.0 - crate::cx().clock.now().0;
     assert!((3_500..=3_600).contains(&wait), "{wait}");
 }
+
+/// Our contact is not that of whoever made the account (RFC 8555 section 7.3.2).
+#[tokio::test]
+async fn an_account_that_is_found_is_told_the_contact() {
+    let lab = Lab::new("acme-found");
+    for (contact, told) in [(Some("certs@example.com"), 1), (None, 0)] {
+        let ca = ca(&lab, at("/account/1", |_| Reply::Json(200, "", json!({ "status": "valid" })))).await;
+        let mut table = of(&ca);
+        if let Some(contact) = contact {
+            table["contact"] = json!(contact);
+        }
+        let acme = issuer(table, &Arc::new(Memory::default()));
+        let wanted = request(&lab, &["a.test"]);
+        for _ in 0..2 {
+            let ticket = acme.begin(&crate::cx(), &wanted).await.unwrap();
+            acme.advance(&crate::cx(), &wanted, &ticket, &Counting::default()).await.unwrap();
+        }
+        let asked = ca.asked.lock().unwrap().clone();
+        assert_eq!(
+            asked.iter().filter(|path| *path == "/account").count(),
+            1,
+            "found, and not made: {asked:?}"
+        );
+        assert_eq!(asked.iter().filter(|path| *path == "/account/1").count(), told, "{contact:?}: {asked:?}");
+    }
+}

@@ -146,9 +146,10 @@ impl Acme {
                     self.keep_account(Some(&bytes), &Kept::of(&self.first_key()?)?)?;
                 }
                 None => {
-                    let (url, terms) = self.register(cx, &key, &contact).await?;
-                    (kept.url, kept.terms, kept.contact) = (Some(url), terms, contact.clone());
-                    kept.known = true;
+                    let (url, terms, made) = self.register(cx, &key, &contact).await?;
+                    (kept.url, kept.terms, kept.known) = (Some(url), terms, true);
+                    // One that was found has the contact of whoever made it: ours is told in the next round.
+                    kept.contact = if made { contact.clone() } else { Vec::new() };
                     self.keep_account(Some(&bytes), &kept)?;
                 }
                 Some(url) if kept.contact != contact => {
@@ -222,23 +223,24 @@ impl Acme {
         self.find(cx, &key?).await.ok().flatten()
     }
 
+    /// The address of the account of this key, the terms of service, and whether it was made just now.
     async fn register(
         &self,
         cx: &Cx,
         key: &AccountKey,
         contact: &[String],
-    ) -> Result<(String, Option<String>), Fault> {
+    ) -> Result<(String, Option<String>, bool), Fault> {
         let now = cx.clock.now();
         let directory = self.ca.directory(cx).await?;
         let terms = directory.meta.terms_of_service.clone();
         let found = self.find(cx, key).await;
         if let Some(url) = found.map_err(|t| t.fault("the CA does not answer for the account", now))? {
-            return Ok((url, terms));
+            return Ok((url, terms, false));
         }
         let payload = self.new_account(key, contact, &directory)?;
         let sent = self.ca.post(cx, &directory.new_account, By::Key(key), Some(&payload)).await;
         let answer = sent.map_err(|t| t.fault("the CA makes no account", now))?;
-        Ok((account_url(&answer)?, terms))
+        Ok((account_url(&answer)?, terms, true))
     }
 
     /// The request for a new account (RFC 8555 section 7.3).
