@@ -12,11 +12,13 @@ mod tokens;
 mod unasked;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use notafter_core::issuance::ChallengeType;
 use notafter_core::joints::{Keep, Solver};
 use serde_json::Value;
 
+pub(crate) use dns_01::{Resolver, server_at};
 pub use tokens::{PLACE, Shown};
 pub use unasked::Unasked;
 
@@ -32,6 +34,7 @@ pub const SOLVERS: &[SolverKind] = &[
         settings: dns_01::schema,
         // Programs of the site's; everybody else is asked over the network.
         needs_rights: |table| dns_01::runs_a_program(table),
+        patience: dns_01::patience,
     },
     SolverKind {
         name: "http-01",
@@ -40,6 +43,7 @@ pub const SOLVERS: &[SolverKind] = &[
         build: |table, cx| Ok(Box::new(http_01::Http01::open(table, cx)?)),
         settings: http_01::schema,
         needs_rights: |table| table["server"] != true,
+        patience: |_| Duration::ZERO,
     },
     SolverKind {
         name: "tls-alpn-01",
@@ -48,6 +52,7 @@ pub const SOLVERS: &[SolverKind] = &[
         build: |table, _| Ok(Box::new(tls_alpn_01::TlsAlpn01::open(table)?)),
         settings: tls_alpn_01::schema,
         needs_rights: |_| true,
+        patience: |_| Duration::ZERO,
     },
 ];
 
@@ -83,4 +88,6 @@ pub struct SolverKind {
     pub settings: fn() -> Value,
     /// Does one with this table write files, open a port or run a program? Then it belongs where there are the rights to.
     pub needs_rights: fn(&Value) -> bool,
+    /// `Solver::patience` of one with this table, where another process has it.
+    pub patience: fn(&Value) -> Duration,
 }

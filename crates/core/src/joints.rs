@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::deployment::{Bundle, Check, Receipt};
@@ -205,8 +206,13 @@ pub trait Issuer: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
-    /// Would it work today? Looks, and orders nothing.
-    fn rehearse<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Vec<Check>>;
+    /// Would it work today? Looks, and orders nothing. `solver`: what would prove the names; it is asked for nothing but its kind.
+    fn rehearse<'a>(
+        &'a self,
+        cx: &'a Cx,
+        request: &'a Request,
+        solver: &'a dyn Solver,
+    ) -> BoxFuture<'a, Vec<Check>>;
 
     /// Does a person bring what it issues?
     fn is_by_hand(&self) -> bool {
@@ -238,6 +244,11 @@ pub trait Solver: Send + Sync {
 
     /// Can those who will ask see it already? Asked before the CA is: a failed validation costs a rate limit.
     fn is_visible<'a>(&'a self, cx: &'a Cx, challenge: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// How long it may take from showing it until others can see it, as configured. Zero: at once, as with a file.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Takes it back, and nothing else. Gone already is done.
     fn clean_up<'a>(&'a self, cx: &'a Cx, cleanup: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>>;

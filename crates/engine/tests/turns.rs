@@ -107,7 +107,7 @@ impl Issuer for Office {
         Box::pin(async { Ok(()) })
     }
 
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request, _: &'a dyn Solver) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async { Vec::new() })
     }
 }
@@ -737,7 +737,7 @@ async fn near_the_end_a_wrong_clock_is_no_reason_to_wait() {
         ) -> BoxFuture<'a, Result<(), Fault>> {
             Box::pin(async { Ok(()) })
         }
-        fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+        fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request, _: &'a dyn Solver) -> BoxFuture<'a, Vec<Check>> {
             Box::pin(async { Vec::new() })
         }
     }

@@ -304,7 +304,8 @@ fn solver(table: &CertificateTable, asks: Option<&str>, here: &Where<'_>) -> Res
     // What the other process does is not built here: what it is given may be for the eyes of that one alone.
     match (here.process, (kind.needs_rights)(&settings)) {
         (Process::Asks(client), true) => {
-            let far = FarSolver::new(Arc::clone(client), kind.shows, table.name.get_ref());
+            let patience = (kind.patience)(&settings);
+            let far = FarSolver::new(Arc::clone(client), kind.shows, table.name.get_ref(), patience);
             return Ok(Arc::new(far));
         }
         (Process::Acts, false) => return Ok(Arc::new(Unasked)),

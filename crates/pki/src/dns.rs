@@ -4,6 +4,7 @@
 //! Only what tells where servers are or when something ends is taken apart (RFC 1035, 2782, 4034, 8659, 9460); the
 //! rest is [`Data::Other`]. It asks nobody, opens no file and checks no signature of a zone.
 
+pub mod caa;
 pub mod message;
 pub mod name;
 pub mod raw;

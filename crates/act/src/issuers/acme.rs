@@ -13,6 +13,7 @@
 mod account;
 mod ari;
 mod ca;
+mod caa;
 mod chain;
 mod document;
 mod guard;
@@ -264,7 +265,12 @@ impl Issuer for Acme {
         })
     }
 
-    fn rehearse<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Vec<Check>> {
-        Box::pin(self.checks(cx, request))
+    fn rehearse<'a>(
+        &'a self,
+        cx: &'a Cx,
+        request: &'a Request,
+        solver: &'a dyn Solver,
+    ) -> BoxFuture<'a, Vec<Check>> {
+        Box::pin(self.checks(cx, request, solver.kind()))
     }
 }

@@ -265,7 +265,12 @@ impl Issuer for Ca {
         })
     }
 
-    fn rehearse<'a>(&'a self, cx: &'a Cx, request: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+    fn rehearse<'a>(
+        &'a self,
+        cx: &'a Cx,
+        request: &'a Request,
+        _: &'a dyn Solver,
+    ) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async move { self.checks(request, cx.clock.now()) })
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! It may be dropped into the folder, given to `notafter issuer reply`, or pasted into a page; in which form, under which name and with how much
 //! of its chain is all the same (`csr/reply.rs`). Whatever does not fit is told and left alone, and it waits on.
+//! `csr/shelf.rs` has what was given and waits;
 //! `csr/folder.rs` is the only part that touches a disk. Files have names of ours: nothing of a certificate becomes a path.
 
 mod folder;
 mod reply;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +21,7 @@ use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{Issued, Progress, Request, RevocationReason, Ticket};
 use notafter_core::joints::{BoxFuture, Cx, Issuer, Keep, Solver};
 use notafter_pki::certificate::Certificate;
-use notafter_pki::fingerprint::{hex, sha256, unhex};
+use notafter_pki::fingerprint::{hex, sha256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,10 +37,6 @@ pub const NAME: &str = "csr";
 pub const DOC: &str =
     "A CA without an API: writes the request into a folder and waits until somebody brings the certificate.";
 
-/// Replies that were given by command and are kept.
-const PASTED_MAX: usize = 16;
-/// So often somebody else may come first.
-const TRIES: usize = 50;
 /// Somebody stands beside it: looked at so often, in seconds.
 const SOON_S: i64 = 5;
 /// For so long, in seconds.
@@ -65,9 +63,6 @@ pub struct ByHand {
     chain: Option<PathBuf>,
     keep: Arc<dyn Keep>,
 }
-
-/// A chain that was given by command: DER in hexadecimal, the leaf first.
-type Pasted = Vec<String>;
 
 /// What is known of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,19 +112,6 @@ impl ByHand {
         self.folder.as_ref().map_or(Ok(()), |folder| folder.forget(id))
     }
 
-    fn shelf(&self) -> String {
-        format!("csr/{}/pasted", self.name)
-    }
-
-    /// The replies that were given by command, and the octets that a swap is compared with.
-    fn pasted(&self) -> Result<(Vec<Pasted>, Option<Vec<u8>>), Fault> {
-        let Some(octets) = self.keep.kept(&self.shelf())? else { return Ok((Vec::new(), None)) };
-        let list = serde_json::from_slice(&octets).map_err(|_| {
-            Fault::new(FaultKind::Invalid, "the replies that are kept cannot be read any more")
-        })?;
-        Ok((list, Some(octets)))
-    }
-
     /// The CA certificates that were configured.
     fn known(&self) -> Result<Vec<Vec<u8>>, Fault> {
         let Some(file) = &self.chain else { return Ok(Vec::new()) };
@@ -158,27 +140,6 @@ impl ByHand {
         }
     }
 
-    /// Keeps a reply that fits, until its renewal goes on.
-    fn take(&self, issued: &Issued) -> Result<(), Fault> {
-        let entry: Pasted = issued.chain.iter().map(|der| hex(der)).collect();
-        for _ in 0..TRIES {
-            let (mut list, before) = self.pasted()?;
-            if list.contains(&entry) {
-                return Ok(());
-            }
-            list.push(entry.clone());
-            let surplus = list.len().saturating_sub(PASTED_MAX);
-            list.drain(..surplus);
-            let octets = serde_json::to_vec(&list).map_err(|e| {
-                Fault::new(FaultKind::System, format!("a reply could not be written down: {e}"))
-            })?;
-            if self.keep.keep(&self.shelf(), before.as_deref(), &octets)? {
-                return Ok(());
-            }
-        }
-        Err(Fault::new(FaultKind::System, "other processes write down replies all the time"))
-    }
-
     fn slip(&self, ticket: &Ticket) -> Result<Slip, Fault> {
         let slip: Option<Slip> = serde_json::from_value(ticket.0.clone()).ok();
         // The id becomes a file name: nothing but what we wrote.
@@ -190,15 +151,9 @@ impl ByHand {
 
     fn look(&self, request: &Request, slip: &Slip, now: UnixTime) -> Result<Progress, Fault> {
         let known = self.known()?;
-        let (pasted, _) = self.pasted()?;
-        let given: Vec<Offer> = pasted
-            .iter()
-            .map(|list| Offer {
-                label: "a reply".to_owned(),
-                certificates: list.iter().filter_map(|text| unhex(text)).collect(),
-            })
-            .collect();
-        if let Judged::Fits(issued) = reply::judge(request, &given, &known, now) {
+        if let Judged::Fits(issued) = reply::judge(request, &self.given()?, &known, now) {
+            // Not written down, it stays a little longer: nothing that is in the way of a certificate.
+            let _ = self.was_used(&issued, now);
             let _ = self.forget(&slip.id);
             return Ok(Progress::Issued(issued));
         }
@@ -294,7 +249,7 @@ impl Issuer for ByHand {
         })
     }
 
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request, _: &'a dyn Solver) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async move {
             let told = |what: &str, fault: Fault| {
                 Check::fails(what, fault.context, fault.hint.unwrap_or_else(|| "see `folder`".into()))
@@ -335,7 +290,7 @@ impl Issuer for ByHand {
     ) -> BoxFuture<'a, Result<Issued, Fault>> {
         Box::pin(async move {
             let issued = self.fits(request, octets, cx.clock.now())?;
-            self.take(&issued)?;
+            self.take(&issued, cx.clock.now())?;
             Ok(issued)
         })
     }

@@ -4,6 +4,7 @@
 //! comes back from the other side to be kept is the name of something that it keeps itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use notafter_core::deployment::{Bundle, Check, Key, Receipt};
 use notafter_core::fault::{Fault, FaultKind, Retry};
@@ -149,12 +150,13 @@ pub struct FarSolver {
     client: Arc<Client>,
     kind: ChallengeType,
     certificate: String,
+    patience: Duration,
 }
 
 impl FarSolver {
-    /// For the names of a certificate.
-    pub fn new(client: Arc<Client>, kind: ChallengeType, certificate: &str) -> Self {
-        Self { client, kind, certificate: certificate.to_owned() }
+    /// For the names of a certificate. `patience`: that of the solver that is asked.
+    pub fn new(client: Arc<Client>, kind: ChallengeType, certificate: &str, patience: Duration) -> Self {
+        Self { client, kind, certificate: certificate.to_owned(), patience }
     }
 }
 
@@ -181,6 +183,10 @@ impl Solver for FarSolver {
                 _ => Err(strange()),
             }
         })
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
     }
 
     fn clean_up<'a>(&'a self, _: &'a Cx, cleanup: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>> {

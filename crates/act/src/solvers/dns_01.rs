@@ -32,9 +32,10 @@ use serde_json::Value;
 
 use self::look::{View, look};
 use self::provider::{Provider, Record, Room};
-pub(super) use self::settings::{runs_a_program, schema};
+pub(super) use self::settings::{patience, runs_a_program, schema};
 use self::trace::Trace;
-use self::walk::{Resolver, Server, Zone};
+pub(crate) use self::walk::{Resolver, server as server_at};
+use self::walk::{Server, Zone};
 use super::BuildCx;
 use crate::issuers::acme::jws::b64;
 
@@ -96,7 +97,7 @@ impl Dns01 {
             check: read.check,
             propagation: read.propagation,
             ttl: read.ttl,
-            trace,
+            trace: trace.patient(read.propagation),
         })
     }
 
@@ -314,6 +315,10 @@ impl Solver for Dns01 {
 
     fn is_visible<'a>(&'a self, cx: &'a Cx, challenge: &'a Challenge) -> BoxFuture<'a, Result<bool, Fault>> {
         Box::pin(self.is_shown(cx, challenge))
+    }
+
+    fn patience(&self) -> Duration {
+        self.propagation
     }
 
     fn clean_up<'a>(&'a self, cx: &'a Cx, cleanup: &'a Cleanup) -> BoxFuture<'a, Result<(), Fault>> {

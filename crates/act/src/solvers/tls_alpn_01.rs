@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::http_01::listen;
-use super::seen::Eyes;
+use super::seen::{Eyes, Seen};
 use super::stand;
 use crate::settings;
 
@@ -98,17 +98,9 @@ impl TlsAlpn01 {
         .await;
     }
 
-    async fn look(
-        &self,
-        eyes: &Eyes,
-        name: &Identifier,
-        authorization: &str,
-    ) -> Result<Result<(), String>, Fault> {
-        Ok(match eyes.tls(name, &sent(name)).await? {
-            Ok(leaf) if certificate::proves(&leaf, &sha256(authorization.as_bytes())) => Ok(()),
-            Ok(_) => Err("another certificate is shown there".to_owned()),
-            Err(why) => Err(why),
-        })
+    async fn look(&self, eyes: &Eyes, name: &Identifier, authorization: &str) -> Result<Seen, Fault> {
+        let digest = sha256(authorization.as_bytes());
+        eyes.tls(name, &sent(name), move |leaf| certificate::proves(leaf, &digest)).await
     }
 
     async fn checks(&self, cx: &Cx, name: &Identifier) -> Vec<Check> {
@@ -134,8 +126,8 @@ impl TlsAlpn01 {
             let what = format!("port {} of {name}", eyes.port);
             let hint = "the name has to lead to this machine, and nothing in between may end TLS; if only this machine cannot see itself (NAT), set check = false";
             checks.push(match self.look(eyes, name, authorization).await {
-                Ok(Ok(())) => Check::works(what, "what was shown is seen there"),
-                Ok(Err(why)) => Check::fails(what, why, hint),
+                Ok(Seen::Right) => Check::works(what, "what was shown is seen there"),
+                Ok(Seen::Wrong(why)) => Check::fails(what, why, hint),
                 Err(fault) => Check::fails(what, fault.context, hint),
             });
         }
@@ -162,7 +154,8 @@ impl Solver for TlsAlpn01 {
             // What listens in this process ends with it: after a restart it is shown anew.
             self.show(cx, &challenge.identifier, &challenge.key_authorization).await?;
             let Some(eyes) = &self.eyes else { return Ok(true) };
-            Ok(self.look(eyes, &challenge.identifier, &challenge.key_authorization).await?.is_ok())
+            let seen = self.look(eyes, &challenge.identifier, &challenge.key_authorization).await?;
+            Ok(seen == Seen::Right)
         })
     }
 

@@ -143,16 +143,16 @@ async fn terms_are_not_agreed_to_in_silence() {
     let wanted = request(&lab, &["a.test"]);
     let fault = order(&acme, &wanted, &*standalone(&ca)).await.unwrap_err();
     assert!(fault.context.contains("terms of service at data:text/plain"), "{fault:?}");
-    let checks = acme.rehearse(&cx(), &wanted).await;
+    let checks = acme.rehearse(&cx(), &wanted, &*standalone(&ca)).await;
     assert!(checks.iter().any(|check| !check.works && check.what == "account at the CA"), "{checks:?}");
 
     let keep = Arc::new(Memory::default());
     let acme = issuer(table(&ca, json!({})), &keep);
-    let checks = acme.rehearse(&cx(), &wanted).await;
+    let checks = acme.rehearse(&cx(), &wanted, &*standalone(&ca)).await;
     assert!(checks.iter().all(|check| check.works), "{checks:?}");
     assert!(keep.0.lock().unwrap().is_empty(), "a rehearsal made something");
     order(&acme, &wanted, &*standalone(&ca)).await.unwrap();
-    let checks = acme.rehearse(&cx(), &wanted).await;
+    let checks = acme.rehearse(&cx(), &wanted, &*standalone(&ca)).await;
     assert!(checks.iter().any(|check| check.works && check.because.ends_with("is usable")), "{checks:?}");
     // Another contact is told to the CA.
     let moved =

@@ -11,8 +11,8 @@ use notafter_core::UnixTime;
 use notafter_core::clock::Clock;
 use notafter_core::deployment::Check;
 use notafter_core::fault::{Fault, FaultKind};
-use notafter_core::issuance::{Challenge, ChallengeType, Identifier};
-use notafter_core::joints::{Cx, Solver};
+use notafter_core::issuance::{Challenge, ChallengeType, Identifier, Progress};
+use notafter_core::joints::{Cx, Issuer as _, Solver};
 use notafter_lab::dns::{self, Daemon, Dns, Role, Tsig, Zone};
 use notafter_lab::pebble::Options;
 use notafter_lab::{Lab, Port, need};
@@ -410,6 +410,60 @@ async fn without_a_look_it_is_waited_and_with_none_to_ask_it_is_said() {
     assert!(fault.context.contains("0 of 1 name servers have it; 127.0.0.1:"), "{fault}");
     assert!(fault.hint.unwrap().contains("set check = false"));
     solver.clean_up(&cx(), &cleanup).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_propagation_of_hours_is_waited_for() {
+    let lab = Lab::new("dns01-slow");
+    let Some(dns) = knot(&lab, &[Zone::new("dns.test", "")]) else { return };
+    let options = Options { resolver: Some(dns.address()), ..Options::default() };
+    let Some(ca) = start(&lab, &options) else { return };
+    let nobody = Port::free();
+    let slow = json!({ "authoritative": [nobody.local().to_string()], "propagation": "3h" });
+    let solver = dns01(updates(&lab, &dns, slow));
+    assert_eq!(solver.patience(), Duration::from_secs(3 * 3_600));
+    let clock = Arc::new(Shifted(AtomicI64::new(0)));
+    let cx = Cx::new(clock.clone(), "this host".into());
+    let acme = issuer(table(&ca, json!({})), &Arc::default());
+    let wanted = request(&lab, &["a.dns.test"]);
+    let mut ticket = acme.begin(&cx, &wanted).await.unwrap();
+    loop {
+        match acme.advance(&cx, &wanted, &ticket, &*solver).await.unwrap() {
+            Progress::Stepped(next) => ticket = next,
+            Progress::Waits { ticket: next, .. } => {
+                ticket = next;
+                break;
+            }
+            Progress::Issued(issued) => panic!("{issued:?}"),
+        }
+    }
+    clock.0.store(3 * 3_600 - 60, Ordering::SeqCst);
+    let still = acme.advance(&cx, &wanted, &ticket, &*solver).await.unwrap();
+    assert!(matches!(still, Progress::Waits { .. }), "{still:?}");
+    clock.0.store(3 * 3_600 + 60, Ordering::SeqCst);
+    let fault = acme.advance(&cx, &wanted, &ticket, &*solver).await.unwrap_err();
+    assert!(fault.context.contains("after 180 minutes not every name server has it"), "{fault}");
+}
+
+/// Another process shows it by the same table, and is as patient.
+#[test]
+fn patience_by_the_table_alone() {
+    let kind = solvers::find("dns-01").unwrap();
+    for (more, seconds) in [
+        (json!({}), 3_600),
+        (json!({ "check": false }), 120),
+        (json!({ "propagation": "6h" }), 21_600),
+        (json!({ "check": false, "propagation": "90s" }), 90),
+    ] {
+        let mut table = json!({ "provider": "exec", "command": ["/bin/true"] });
+        table.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        let expected = Duration::from_secs(seconds);
+        assert_eq!(
+            ((kind.patience)(&table), dns01(table.clone()).patience()),
+            (expected, expected),
+            "{table}"
+        );
+    }
 }
 
 /// What is written wrongly in the table, and what is said.

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use notafter_core::fault::{Fault, FaultKind, Retry};
-use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier};
-use notafter_core::joints::{BoxFuture, Cx, Solver};
+use notafter_core::issuance::{Challenge, ChallengeType, Cleanup, Identifier, Progress};
+use notafter_core::joints::{BoxFuture, Cx, Issuer as _, Solver};
+use notafter_core::review::review;
 use notafter_lab::{Authority, Lab, Request as LabRequest};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{Memory, issuer, order, request};
 
 /// What is answered.
-enum Reply {
+pub(crate) enum Reply {
     Json(u16, &'static str, Value),
     Text(u16, String, String),
     /// Says more than it sends.
@@ -29,13 +30,13 @@ enum Reply {
 }
 
 /// What a scene changes about a good CA: the path, and the CA's own address.
-type Scene = Box<dyn Fn(&str, &str) -> Option<Reply> + Send + Sync>;
+pub(crate) type Scene = Box<dyn Fn(&str, &str) -> Option<Reply> + Send + Sync>;
 
 /// A CA of the test's own.
-struct Ca {
-    base: String,
-    ca_file: PathBuf,
-    asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Ca {
+    pub(crate) base: String,
+    pub(crate) ca_file: PathBuf,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -46,7 +47,7 @@ impl Drop for Ca {
 }
 
 /// What a good CA answers: every name is valid already, and the order is ready.
-fn good(path: &str, base: &str) -> Reply {
+pub(crate) fn good(path: &str, base: &str) -> Reply {
     let order = |status: &str| {
         json!({ "status": status, "authorizations": [format!("{base}/authz/1")], "finalize": format!("{base}/finalize/1"),
                 "certificate": format!("{base}/cert/1") })
@@ -79,7 +80,7 @@ fn good(path: &str, base: &str) -> Reply {
     }
 }
 
-async fn ca(lab: &Lab, scene: Scene) -> Ca {
+pub(crate) async fn ca(lab: &Lab, scene: Scene) -> Ca {
     let leaf = Authority::new(lab).issue(&LabRequest::server());
     let chain = CertificateDer::pem_file_iter(&leaf.fullchain_pem).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&leaf.key_pem).unwrap();
@@ -168,7 +169,7 @@ async fn answer<S: AsyncWriteExt + Unpin>(
 
 /// Counts what it is asked to show.
 #[derive(Default)]
-struct Counting(AtomicUsize);
+pub(crate) struct Counting(AtomicUsize);
 
 impl Solver for Counting {
     fn kind(&self) -> ChallengeType {
@@ -197,12 +198,16 @@ impl Solver for Counting {
     }
 }
 
+/// The table of an issuer at this CA.
+fn of(ca: &Ca) -> Value {
+    json!({ "directory": format!("{}/dir", ca.base), "ca_file": ca.ca_file, "timeout": "2s" })
+}
+
 /// Orders from such a CA, which must fail, and gives the fault and every path that was asked for.
 async fn fails(name: &str, scene: Scene) -> (Fault, Vec<String>) {
     let lab = Lab::new("acme-hostile");
     let ca = ca(&lab, scene).await;
-    let table = json!({ "directory": format!("{}/dir", ca.base), "ca_file": ca.ca_file, "timeout": "2s" });
-    let (acme, solver) = (issuer(table, &Arc::new(Memory::default())), Counting::default());
+    let (acme, solver) = (issuer(of(&ca), &Arc::new(Memory::default())), Counting::default());
     let began = Instant::now();
     let result = order(&acme, &request(&lab, &["a.test"]), &solver).await;
     let fault = result.err().unwrap_or_else(|| panic!("{name}: it was issued"));
@@ -219,7 +224,7 @@ async fn check(name: &str, sign: &str, kind: FaultKind, scene: Scene) -> (Fault,
     (fault, asked)
 }
 
-fn at(path: &'static str, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Scene {
+pub(crate) fn at(path: &'static str, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Scene {
     Box::new(move |asked, base| (asked == path).then(|| reply(base)))
 }
 
@@ -299,8 +304,19 @@ async fn tokens_names_and_certificates_that_are_none() {
     let wrong =
         std::fs::read_to_string(&Authority::new(&lab).issue(&LabRequest::new(&["a.test"])).fullchain_pem)
             .unwrap();
-    let wrong = at("/cert/1", move |_| Reply::Text(200, String::new(), wrong.clone()));
-    check("wrong key", "it is for another key", FaultKind::Refused, wrong).await;
+    let two: String = wrong.repeat(9);
+    for (chain, sign) in [(wrong, "for another key"), (two, "did not sign the one before it")] {
+        let scene = at("/cert/1", move |_| Reply::Text(200, String::new(), chain.clone()));
+        let ca = ca(&lab, scene).await;
+        let acme = issuer(of(&ca), &Arc::new(Memory::default()));
+        let wanted = request(&lab, &["a.test"]);
+        // It is handed over: whoever reviews it counts how often that happens.
+        let issued = order(&acme, &wanted, &Counting::default()).await.unwrap();
+        let review = review(&wanted, &issued, None, crate::cx().clock.now());
+        assert!(review.wrong.iter().any(|why| why.contains(sign)), "{review:?}");
+        let asked = ca.asked.lock().unwrap().clone();
+        assert_eq!(asked.iter().filter(|path| *path == "/finalize/1").count(), 1, "{asked:?}");
+    }
     for (what, sign) in [
         ("", "it is empty"),
         ("<html>", "it is empty"),
@@ -369,4 +385,53 @@ async fn an_https_certificate_of_somebody_else() {
     let fault = order(&acme, &request(&lab, &["a.test"]), &Counting::default()).await.unwrap_err();
     assert!(fault.hint.as_deref().unwrap_or_default().contains("`ca_file`"), "{fault:?}");
     assert!(ca.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_ca_that_says_next_week_is_asked_again_within_the_hour() {
+    let lab = Lab::new("acme-next-week");
+    let scene = at("/finalize/1", |base| {
+        let Reply::Json(status, _, mut body) = good("/finalize/1", base) else { panic!("no order") };
+        body["status"] = json!("processing");
+        Reply::Json(status, "Retry-After: 604800\r\n", body)
+    });
+    let ca = ca(&lab, scene).await;
+    let acme = issuer(of(&ca), &Arc::new(Memory::default()));
+    let (wanted, solver) = (request(&lab, &["a.test"]), Counting::default());
+    let mut ticket = acme.begin(&crate::cx(), &wanted).await.unwrap();
+    let until = loop {
+        match acme.advance(&crate::cx(), &wanted, &ticket, &solver).await.unwrap() {
+            Progress::Stepped(next) => ticket = next,
+            Progress::Waits { until, .. } => break until,
+            Progress::Issued(issued) => panic!("{issued:?}"),
+        }
+    };
+    let wait = until.0 - crate::cx().clock.now().0;
+    assert!((3_500..=3_600).contains(&wait), "{wait}");
+}
+
+/// Our contact is not that of whoever made the account (RFC 8555 section 7.3.2).
+#[tokio::test]
+async fn an_account_that_is_found_is_told_the_contact() {
+    let lab = Lab::new("acme-found");
+    for (contact, told) in [(Some("certs@example.com"), 1), (None, 0)] {
+        let ca = ca(&lab, at("/account/1", |_| Reply::Json(200, "", json!({ "status": "valid" })))).await;
+        let mut table = of(&ca);
+        if let Some(contact) = contact {
+            table["contact"] = json!(contact);
+        }
+        let acme = issuer(table, &Arc::new(Memory::default()));
+        let wanted = request(&lab, &["a.test"]);
+        for _ in 0..2 {
+            let ticket = acme.begin(&crate::cx(), &wanted).await.unwrap();
+            acme.advance(&crate::cx(), &wanted, &ticket, &Counting::default()).await.unwrap();
+        }
+        let asked = ca.asked.lock().unwrap().clone();
+        assert_eq!(
+            asked.iter().filter(|path| *path == "/account").count(),
+            1,
+            "found, and not made: {asked:?}"
+        );
+        assert_eq!(asked.iter().filter(|path| *path == "/account/1").count(), told, "{contact:?}: {asked:?}");
+    }
 }

@@ -186,7 +186,7 @@ async fn a_ca_that_wants_a_binding() {
     let fault = order(&without, &request, &*standalone(&ca)).await.unwrap_err();
     assert_eq!((fault.kind, fault.retry), (FaultKind::Invalid, Retry::Never));
     assert!(fault.hint.unwrap().contains("eab = {"));
-    let checks = without.rehearse(&cx(), &request).await;
+    let checks = without.rehearse(&cx(), &request, &*standalone(&ca)).await;
     assert!(
         checks.iter().any(|check| !check.works && check.because.contains("those it knows")),
         "{checks:?}"
@@ -256,7 +256,7 @@ async fn profiles() {
     request.profile = Some(Profile { name: "nonesuch".into(), required: true });
     let fault = order(&acme, &request, &*solver).await.unwrap_err();
     assert_eq!(fault.hint.as_deref(), Some("it offers default, short, tiny"));
-    let checks = acme.rehearse(&cx(), &request).await;
+    let checks = acme.rehearse(&cx(), &request, &*standalone(&ca)).await;
     assert!(checks.iter().any(|check| !check.works && check.what == "profile nonesuch"), "{checks:?}");
 }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod account;
+mod caa;
 mod crash;
 mod dns;
 mod dns_api;

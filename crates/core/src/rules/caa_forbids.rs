@@ -3,6 +3,7 @@
 //! By the records nearest above a name (RFC 8659 section 3), as far as they were seen. CAs are told by the organisation
 //! that issued; one that is not in the table, a private one above all, looks at no CAA records and is not judged.
 
+use notafter_pki::dns::caa;
 use notafter_pki::time::DAY;
 
 use crate::UnixTime;
@@ -164,10 +165,10 @@ fn authority_of(organisation: &str) -> Option<&'static Authority> {
 
 /// Is one of the values for this CA? What stands behind a semicolon binds it to an account or a method.
 pub(super) fn allows(policy: &CaaView<'_>, domains: &[&str]) -> bool {
-    policy.allowed.iter().any(|value| {
-        let domain = value.split(';').next().unwrap_or_default().trim();
-        domains.iter().any(|known| known.eq_ignore_ascii_case(domain))
-    })
+    policy
+        .allowed
+        .iter()
+        .any(|value| domains.iter().any(|known| known.eq_ignore_ascii_case(caa::domain(value))))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use notafter_core::dossier::{CaaView, ZoneView};
 use notafter_core::inventory::{AssetIx, AssetKind, Inventory, Placement, Role};
 use notafter_core::location::Location;
 use notafter_pki::certificate::Certificate;
-use notafter_pki::dns::{KeyIdentity, name, zone::keys_of};
+use notafter_pki::dns::{KeyIdentity, caa, name, zone::keys_of};
 use notafter_pki::statement::Statement;
 
 /// So many names of one certificate are compared with CAA records.
@@ -97,14 +97,10 @@ impl<'i> Zones<'i> {
                 None => at = name::parent(here),
             }
         };
-        let issue = || statement.fact_of("issue");
-        let values = if wild.is_some() { statement.fact_of("issuewild").or_else(issue) } else { issue() };
-        // Without such a record anybody may.
-        let values = values?;
         Some(CaaView {
             name,
             records_of: statement.names().first()?.clone(),
-            allowed: values.split(" | ").map(str::to_owned).collect(),
+            allowed: caa::allowed(statement, wild.is_some())?,
             seen_at,
         })
     }

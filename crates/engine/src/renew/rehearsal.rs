@@ -100,7 +100,7 @@ impl Renewer<'_> {
             }
         };
         for (_, issuer) in &managed.issuers {
-            out.extend(issuer.rehearse(self.cx, &request).await);
+            out.extend(issuer.rehearse(self.cx, &request, managed.solver.as_ref()).await);
         }
         for name in &managed.names {
             out.extend(managed.solver.rehearse(self.cx, name).await);

@@ -70,7 +70,7 @@ impl Issuer for Counts {
         Box::pin(async { Ok(()) })
     }
 
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request, _: &'a dyn Solver) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async { Vec::new() })
     }
 }

@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use super::{End, Usage, no_rows};
 use crate::assemble;
 use crate::cli::{CaCommand, CaCrl, CaInit, CaIssue, CaRevoke, CaShow, Format, Global};
-use crate::config::managed::{IssuerTable, settings};
+use crate::config::managed::{IssuerTable, identifier, settings};
 use crate::config::plan::Sheet;
 use crate::data::{Data, shown, who};
 use crate::keeping::{self, Yard};
@@ -334,9 +334,10 @@ fn stem(name: &Identifier) -> String {
 fn issue(global: &Global, args: &CaIssue) -> Result<End, Usage> {
     let mut names = Vec::new();
     for text in &args.names {
-        names.push(Identifier::parse(text.trim()).ok_or_else(|| {
-            Usage::new(format!("`{}` is no name a certificate can have", text.escape_debug()))
-                .hint("a DNS name of two labels or more in its ASCII form, or an address")
+        names.push(identifier(text.trim()).map_err(|said| {
+            let (what, hint) =
+                said.split_once("\nhint: ").unwrap_or((&said, "write a DNS name or an address"));
+            Usage::new(what).hint(hint)
         })?);
     }
     let key_type = match &args.key {

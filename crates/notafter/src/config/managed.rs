@@ -176,12 +176,7 @@ impl CertificateTable {
         }
         let mut out: Vec<Identifier> = Vec::new();
         for name in &self.names {
-            let read = Identifier::parse(name).ok_or_else(|| {
-                format!(
-                    "`{}` is no name a certificate can have\nhint: a DNS name of two labels or more in its ASCII form, or an address",
-                    name.escape_debug()
-                )
-            })?;
+            let read = identifier(name)?;
             if !out.contains(&read) {
                 out.push(read);
             }
@@ -206,6 +201,26 @@ impl CertificateTable {
     }
 }
 
+/// One name as it is written, in any script; in its ASCII form from here on (UTS 46).
+///
+/// # Errors
+/// It is none.
+pub(crate) fn identifier(name: &str) -> Result<Identifier, String> {
+    let shown = name.escape_default();
+    let ascii = if name.is_ascii() && !name.to_ascii_lowercase().contains("xn--") {
+        name.to_owned()
+    } else {
+        let (star, base) = name.strip_prefix("*.").map_or(("", name), |base| ("*.", base));
+        let ascii = idna::domain_to_ascii(base).map_err(|_| {
+            format!("`{shown}` is no internationalised name (IDNA)\nhint: check its spelling, or write it in its ASCII form (xn--...)")
+        })?;
+        format!("{star}{ascii}")
+    };
+    Identifier::parse(&ascii).ok_or_else(|| {
+        format!("`{shown}` is no name a certificate can have\nhint: a DNS name of two labels or more, or an address")
+    })
+}
+
 impl WindowTable {
     /// Its windows.
     ///
@@ -224,4 +239,35 @@ impl WindowTable {
 /// A table of a provider as JSON, without what is ours.
 pub(crate) fn settings(rest: &toml::Table) -> Result<serde_json::Value, String> {
     serde_json::to_value(rest).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_any_script_become_ascii() {
+        for (name, ascii) in [
+            ("b\u{fc}cher.example", "xn--bcher-kva.example"),
+            ("*.B\u{dc}CHER.example", "*.xn--bcher-kva.example"),
+            // Composed or not, and with the full stop of another script.
+            ("bu\u{308}cher\u{3002}example", "xn--bcher-kva.example"),
+            ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
+            ("fa\u{df}.example", "xn--fa-hia.example"),
+            ("API.example.com.", "api.example.com"),
+            ("[::1]", "::1"),
+        ] {
+            assert_eq!(identifier(name).map(|read| read.to_string()).as_deref(), Ok(ascii), "{name}");
+        }
+        for (name, sign) in [
+            ("a\u{200b}\u{202e}.example", "IDNA"),
+            ("xn--zzzzzz99999.example", "IDNA"),
+            ("\u{fc}.*.example", "no name a certificate can have"),
+            ("b\u{fc}cher", "no name a certificate can have"),
+            ("a b.example", "no name a certificate can have"),
+        ] {
+            let said = identifier(name).expect_err(name);
+            assert!(said.contains(sign) && said.contains("\nhint: ") && said.is_ascii(), "{name}: {said}");
+        }
+    }
 }

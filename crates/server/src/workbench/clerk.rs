@@ -59,7 +59,7 @@ impl Issuer for Clerk {
         Box::pin(async { Err(no()) })
     }
 
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request, _: &'a dyn Solver) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async { Vec::new() })
     }
 

@@ -146,9 +146,10 @@ impl Acme {
                     self.keep_account(Some(&bytes), &Kept::of(&self.first_key()?)?)?;
                 }
                 None => {
-                    let (url, terms) = self.register(cx, &key, &contact).await?;
-                    (kept.url, kept.terms, kept.contact) = (Some(url), terms, contact.clone());
-                    kept.known = true;
+                    let (url, terms, made) = self.register(cx, &key, &contact).await?;
+                    (kept.url, kept.terms, kept.known) = (Some(url), terms, true);
+                    // One that was found has the contact of whoever made it: ours is told in the next round.
+                    kept.contact = if made { contact.clone() } else { Vec::new() };
                     self.keep_account(Some(&bytes), &kept)?;
                 }
                 Some(url) if kept.contact != contact => {
@@ -209,23 +210,37 @@ impl Acme {
         }
     }
 
+    /// Where the CA has our account, as far as that can be known without making one.
+    pub(crate) async fn own_url(&self, cx: &Cx) -> Option<String> {
+        let kept = self.kept_account().ok().flatten().map(|(_, kept)| kept);
+        if let Some(url) = kept.as_ref().and_then(|kept| kept.url.clone()) {
+            return Some(url);
+        }
+        let key = match kept {
+            Some(kept) => kept.key().ok(),
+            None => self.settings.account_key.as_ref().and_then(|_| self.first_key().ok()),
+        };
+        self.find(cx, &key?).await.ok().flatten()
+    }
+
+    /// The address of the account of this key, the terms of service, and whether it was made just now.
     async fn register(
         &self,
         cx: &Cx,
         key: &AccountKey,
         contact: &[String],
-    ) -> Result<(String, Option<String>), Fault> {
+    ) -> Result<(String, Option<String>, bool), Fault> {
         let now = cx.clock.now();
         let directory = self.ca.directory(cx).await?;
         let terms = directory.meta.terms_of_service.clone();
         let found = self.find(cx, key).await;
         if let Some(url) = found.map_err(|t| t.fault("the CA does not answer for the account", now))? {
-            return Ok((url, terms));
+            return Ok((url, terms, false));
         }
         let payload = self.new_account(key, contact, &directory)?;
         let sent = self.ca.post(cx, &directory.new_account, By::Key(key), Some(&payload)).await;
         let answer = sent.map_err(|t| t.fault("the CA makes no account", now))?;
-        Ok((account_url(&answer)?, terms))
+        Ok((account_url(&answer)?, terms, true))
     }
 
     /// The request for a new account (RFC 8555 section 7.3).

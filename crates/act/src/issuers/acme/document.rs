@@ -36,6 +36,9 @@ pub(crate) struct Meta {
     pub(crate) terms_of_service: Option<String>,
     #[serde(default)]
     pub(crate) external_account_required: bool,
+    /// The domains by which CAA records name it.
+    #[serde(default)]
+    pub(crate) caa_identities: Vec<String>,
     /// Names and what they are for (draft-ietf-acme-profiles section 3).
     #[serde(default)]
     pub(crate) profiles: BTreeMap<String, Value>,

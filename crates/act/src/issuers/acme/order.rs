@@ -18,11 +18,13 @@ use super::wire::{Answer, Trouble};
 use super::{Acme, ari, chain};
 use crate::issuers::acme::jws::b64;
 
-/// How long something may be shown without being seen before we say so: a DNS zone has secondaries, a web server has not.
-const VISIBLE_WITHIN_DNS: i64 = 2 * 3_600;
+/// How long something may be shown without being seen before we say so, in seconds; beside the patience of its solver.
 const VISIBLE_WITHIN: i64 = 300;
 /// How long a CA may look at an answer, or work on an order, before that is told as its trouble. RFC 8555 has no limit.
 const DECIDED_WITHIN: i64 = 3_600;
+/// The longest wait within an order, in seconds, whatever a CA's Retry-After says: a certificate may live for days only, and to
+/// ask once an hour hurts nobody.
+const WAIT_MAX: i64 = 3_600;
 /// How often taking something back is tried before the certificate is handed out without it.
 const CLEAN_TRIES: u32 = 3;
 /// A chain as PEM (RFC 8555 section 9.1).
@@ -47,7 +49,7 @@ impl Walk<'_> {
 
     fn waits(&self, step: Step, seconds: i64, what: impl Into<String>) -> Result<Progress, Fault> {
         let ticket = State { ca: self.acme.id.clone(), step }.ticket()?;
-        Ok(Progress::Waits { ticket, until: self.now().plus(seconds.clamp(1, 86_400)), what: what.into() })
+        Ok(Progress::Waits { ticket, until: self.now().plus(seconds.clamp(1, WAIT_MAX)), what: what.into() })
     }
 
     /// Goes one step on. An order that was found to be over before is given up, and another one begun.
@@ -169,8 +171,9 @@ impl Walk<'_> {
         }
         if let Some(proof) = proofs.iter().find(|proof| proof.stage == Stage::Shown) {
             let Some(Task { challenge, .. }) = &proof.task else { return Err(torn()) };
-            let within =
-                if challenge.kind == ChallengeType::Dns01 { VISIBLE_WITHIN_DNS } else { VISIBLE_WITHIN };
+            // No solver waits for years: what does not fit is as good as for ever.
+            let patience = i64::from(u32::try_from(self.solver.patience().as_secs()).unwrap_or(u32::MAX));
+            let within = patience + VISIBLE_WITHIN;
             if now.0 - proof.since > within {
                 return Err(unseen(challenge, within));
             }
@@ -423,11 +426,11 @@ impl Walk<'_> {
             return self.waits(Step::Download { certificate, left }, 5, what);
         }
         let answer = self.fetch(account, &certificate).await?;
-        let mut chosen = chain::read(&answer.body, &self.request.csr)?;
+        let mut chosen = chain::read(&answer.body)?;
         let wanted = self.request.preferred_chain.as_ref().or(self.acme.settings.preferred_chain.as_ref());
         if let Some(wanted) = wanted.filter(|wanted| chain::root_name(&chosen).as_ref() != Some(wanted)) {
             for url in answer.links("alternate") {
-                let other = chain::read(&self.fetch(account, &url).await?.body, &self.request.csr)?;
+                let other = chain::read(&self.fetch(account, &url).await?.body)?;
                 if chain::root_name(&other).as_ref() == Some(wanted) {
                     chosen = other;
                     break;

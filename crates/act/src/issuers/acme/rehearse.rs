@@ -1,9 +1,9 @@
 //! Would an order work today? The directory is read, the account asked for, the profile, the binding and the limits
-//! compared. Nothing is made and nothing ordered.
+//! compared, the CAA records of the names looked up (`caa.rs`). Nothing is made and nothing ordered.
 
 use notafter_core::deployment::Check;
 use notafter_core::fault::Fault;
-use notafter_core::issuance::Request;
+use notafter_core::issuance::{ChallengeType, Request};
 use notafter_core::joints::Cx;
 use notafter_pki::name::printable;
 
@@ -17,7 +17,7 @@ fn failed(what: &str, fault: Fault) -> Check {
 }
 
 impl Acme {
-    pub(super) async fn checks(&self, cx: &Cx, request: &Request) -> Vec<Check> {
+    pub(super) async fn checks(&self, cx: &Cx, request: &Request, method: ChallengeType) -> Vec<Check> {
         let host = self.ca.address().host_str().unwrap_or_default();
         let what = format!("directory of {host}");
         let directory = match self.ca.directory(cx).await {
@@ -31,6 +31,7 @@ impl Acme {
             Ok(()) => Check::works("limits of the CA", "none that is known would be passed"),
             Err(fault) => failed("limits of the CA", fault),
         });
+        checks.extend(self.caa_checks(cx, request, &directory, method).await);
         checks
     }
 

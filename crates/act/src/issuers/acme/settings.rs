@@ -14,6 +14,7 @@ use super::wire::Reach;
 use crate::http::address;
 use crate::secret::{MaybeSecret, Secret};
 use crate::settings::{self, Span};
+use crate::solvers::{Resolver, server_at};
 
 /// `kind = "acme"`
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) ca_file: Option<PathBuf>,
     /// An HTTP proxy to go through. Without it none is used, whatever the environment says.
     pub(crate) proxy: Option<MaybeSecret>,
+    /// The resolver that rehearsals ask for CAA records. Default: the system's.
+    pub(crate) resolver: Option<String>,
     /// How long one exchange with the CA may take. Default `30s`.
     pub(crate) timeout: Option<Span>,
     /// The profile of certificates: its name (used where the CA offers it), or `{ name = "...", required = true }`.
@@ -117,6 +120,7 @@ pub(crate) fn read(table: Value) -> Result<Settings, String> {
     let read: Settings = settings::read(table, &schema())?;
     read.url()?;
     read.contacts()?;
+    read.resolver()?;
     if let Some(eab) = &read.eab {
         eab.key()?;
     }
@@ -139,6 +143,12 @@ impl Settings {
             return Err("`directory` has a user name in it, and ACME has none\nhint: see `eab`".to_owned());
         }
         Ok(url)
+    }
+
+    /// Whom to ask for CAA records.
+    pub(crate) fn resolver(&self) -> Result<Resolver, String> {
+        let set = self.resolver.as_deref().map(|text| server_at("resolver", text)).transpose()?;
+        Ok(Resolver::new(set))
     }
 
     /// The contacts as URLs (RFC 8555 section 7.3).

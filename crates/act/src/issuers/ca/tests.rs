@@ -349,7 +349,7 @@ fn asked_again_it_hands_out_the_same_one() {
         // Two minutes are not made of backdating.
         let leaf = Certificate::parse(&first.chain[0]).expect("a certificate");
         assert_eq!(leaf.not_before(), Some(UnixTime(house.now - 12)));
-        let checks = ca.rehearse(&cx, &request).await;
+        let checks = ca.rehearse(&cx, &request, &Nobody).await;
         assert!(checks.iter().all(|c| c.works), "{checks:?}");
         ca.abandon(&cx, &ticket, &Nobody).await.expect("nothing to take back");
     });

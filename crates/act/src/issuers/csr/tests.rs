@@ -394,7 +394,7 @@ fn a_reply_that_was_pasted_is_kept_and_found() {
     assert_eq!(fits.chain.len(), 2);
     waits(&office, &issuer, &request, &ticket);
     for _ in 0..3 {
-        issuer.take(&fits).expect("taken");
+        issuer.take(&fits, office.now()).expect("taken");
     }
     // Another process finds it, even if nothing can be written into the folder any more.
     std::fs::remove_dir_all(&office.folder).expect("gone");
@@ -405,8 +405,57 @@ fn a_reply_that_was_pasted_is_kept_and_found() {
     let later = asked(&["a.office.example"]);
     let fault = run(issuer.begin(&office.cx(), &later)).expect_err("no folder");
     assert!(fault.hint.is_some_and(|h| h.contains("must be there")), "the folder is not made silently");
-    let checks = run(issuer.rehearse(&office.cx(), &later));
+    let checks = run(issuer.rehearse(&office.cx(), &later, &Nobody));
     assert!(!checks[0].works && checks[1].works, "{checks:?}");
+}
+
+#[test]
+fn replies_are_kept_until_they_were_used_and_never_dropped_for_others() {
+    let office = Office::new("csr-shelf");
+    let issuer = office.issuer(json!({ "chain": office.ca.join("int.pem") }));
+    let count = || {
+        let kept =
+            office.memory.kept("csr/office/pasted").expect("a memory").unwrap_or_else(|| b"[]".to_vec());
+        serde_json::from_slice::<Vec<Value>>(&kept).expect("a list").len()
+    };
+    let request = asked(&["a.office.example"]);
+    let ticket = run(issuer.begin(&office.cx(), &request)).expect("a ticket");
+    let leaf = office.sign(&written(&office).pop().expect("a request"), "DNS:a.office.example", "90");
+    let first = run(issuer.reply(&office.cx(), &request, leaf.as_bytes())).expect("taken");
+    // As many others as there is room for: of other keys, and nobody comes for them.
+    let leaf_der = &first.chain[0];
+    let spki = Certificate::parse(leaf_der).expect("a leaf").spki();
+    let end = leaf_der.windows(spki.len()).position(|w| w == spki).expect("its key") + spki.len();
+    let other = |n: u32| {
+        let mut chain = first.chain.clone();
+        chain[0][end - 4..end].copy_from_slice(&n.to_be_bytes());
+        Issued { chain, reference: None }
+    };
+    let mut all: Vec<Value> = Vec::new();
+    all.push(json!(first.chain.iter().map(|der| hex(der)).collect::<Vec<_>>()));
+    all.extend((1..1_000).map(|n| json!(other(n).chain.iter().map(|der| hex(der)).collect::<Vec<_>>())));
+    let before = office.memory.kept("csr/office/pasted").expect("a memory");
+    let octets = serde_json::to_vec(&all).expect("a list");
+    assert!(office.memory.keep("csr/office/pasted", before.as_deref(), &octets).expect("a memory"));
+    let fault = issuer.take(&other(1_000), office.now()).expect_err("it is full");
+    assert!(fault.to_string().contains("no room") && fault.hint.is_some(), "{fault}");
+    issuer.take(&other(999), office.now()).expect("it is there already");
+    assert_eq!(count(), 1_000, "nothing was dropped");
+    // Handed out, and again to whoever was killed before it was kept.
+    for _ in 0..2 {
+        assert_eq!(issued(&office, &issuer, &request, &ticket).chain[0], first.chain[0]);
+    }
+    issuer.take(&other(1_000), office.now()).expect_err("it is full still");
+    office.clock.0.fetch_add(8 * 86_400, Ordering::Relaxed);
+    issuer.take(&other(1_000), office.now()).expect("there is room");
+    assert_eq!(count(), 1_000, "the used one is gone, and the new one is there");
+    // What ended is of no use to anybody.
+    office.clock.0.fetch_add(90 * 86_400, Ordering::Relaxed);
+    let next = asked(&["b.office.example"]);
+    run(issuer.begin(&office.cx(), &next)).expect("a ticket");
+    let _ = run(issuer.reply(&office.cx(), &next, leaf.as_bytes())).expect_err("of another request");
+    issuer.was_used(&first, office.now()).expect("tidied");
+    assert_eq!(count(), 0);
 }
 
 #[test]
@@ -487,7 +536,7 @@ fn without_a_folder_nothing_is_written_and_the_reply_is_brought() {
     let ticket = run(issuer.begin(&office.cx(), &request)).expect("a ticket");
     let said = waits(&office, &issuer, &request, &ticket);
     assert!(said.contains("notafter issuer request office") && said.contains("reply office FILE"), "{said}");
-    assert!(run(issuer.rehearse(&office.cx(), &request)).iter().all(|check| check.works));
+    assert!(run(issuer.rehearse(&office.cx(), &request, &Nobody)).iter().all(|check| check.works));
     assert!(issuer.is_by_hand());
     // Somebody carries what was shown to the CA.
     let carried = office.ca.join("carried.csr");

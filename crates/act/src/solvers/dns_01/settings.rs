@@ -162,6 +162,12 @@ pub(in crate::solvers) fn runs_a_program(table: &Value) -> bool {
     table["provider"].as_str().and_then(|name| Kind::find(name).ok()).is_some_and(Kind::runs_a_program)
 }
 
+/// How long the record of a solver with this table may take, where it is shown by another process.
+pub(in crate::solvers) fn patience(table: &Value) -> Duration {
+    let set = serde_json::from_value::<Span>(table["propagation"].clone()).ok();
+    set.unwrap_or(if table["check"] == false { BLIND } else { PROPAGATION }).0
+}
+
 /// Every setting that a provider of an API, a name server or acme-dns has, with who has it.
 fn plain() -> BTreeMap<&'static str, (bool, Vec<&'static str>)> {
     let own = [("rfc2136", rfc2136::FIELDS), ("acme-dns", acme_dns::FIELDS)];

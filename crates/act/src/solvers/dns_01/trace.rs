@@ -4,6 +4,7 @@
 //! A list by the settings of the solver, because only they say how to take it away. Values are public; nothing secret is in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::Keep;
@@ -13,9 +14,9 @@ use serde_json::Value;
 
 use super::provider::Record;
 
-/// After so long nobody waits for a record any more: an order looks for two hours, and the CA for one.
+/// After so long, beside the solver's own patience, nobody waits for a record any more: the CA looks for an hour.
 const FORGOTTEN: i64 = 24 * 3_600;
-/// So long another value at the same name may be one that a CA is going to look at.
+/// So long, beside that patience, another value at the same name may be one that a CA is going to look at.
 const UNDER_WAY: i64 = 3 * 3_600;
 /// So many are taken back at one time, so that old ones do not hold up a renewal.
 const AT_ONCE: usize = 4;
@@ -37,13 +38,20 @@ pub(super) struct Shown {
 pub(super) struct Trace {
     keep: Arc<dyn Keep>,
     name: String,
+    /// How long a record may take until it can be seen, in seconds.
+    patience: i64,
 }
 
 impl Trace {
     /// The list of a solver with these settings.
     pub(super) fn new(keep: Arc<dyn Keep>, settings: &Value) -> Self {
         let name = format!("dns-01/{}", hex(&sha256(settings.to_string().as_bytes())[..8]));
-        Self { keep, name }
+        Self { keep, name, patience: 0 }
+    }
+
+    /// The list of a solver that waits so long for its records.
+    pub(super) fn patient(self, patience: Duration) -> Self {
+        Self { patience: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX).min(GIVEN_UP), ..self }
     }
 
     fn read(&self) -> Result<(Option<Vec<u8>>, Vec<Shown>), Fault> {
@@ -98,7 +106,9 @@ impl Trace {
     pub(super) fn beside(&self, record: &Record, now: i64) -> Result<usize, Fault> {
         let (_, list) = self.read()?;
         let other = |s: &&Shown| {
-            s.record.place == record.place && s.record.value != record.value && now - s.at < UNDER_WAY
+            s.record.place == record.place
+                && s.record.value != record.value
+                && now - s.at < UNDER_WAY + self.patience
         };
         Ok(list.iter().filter(other).count())
     }
@@ -109,7 +119,7 @@ impl Trace {
         if list.iter().any(|shown| now - shown.at > GIVEN_UP) {
             self.change(|list| list.retain(|shown| now - shown.at <= GIVEN_UP))?;
         }
-        list.retain(|shown| (FORGOTTEN..=GIVEN_UP).contains(&(now - shown.at)));
+        list.retain(|shown| (FORGOTTEN + self.patience..=GIVEN_UP).contains(&(now - shown.at)));
         list.truncate(AT_ONCE);
         Ok(list)
     }
@@ -129,7 +139,7 @@ mod tests {
     fn a_trace_stays_until_the_record_is_gone() {
         let keep: Arc<dyn Keep> = Arc::new(Memory::default());
         let trace = Trace::new(Arc::clone(&keep), &json!({ "provider": "a" }));
-        let other = Trace::new(keep, &json!({ "provider": "b" }));
+        let other = Trace::new(Arc::clone(&keep), &json!({ "provider": "b" }));
         let record = Record::for_tests();
         let second = Record { value: "other".to_owned(), ..record.clone() };
         trace.begin(&record, 1000).expect("kept");
@@ -140,6 +150,11 @@ mod tests {
         assert!(trace.forgotten(2000 + 3600).expect("read").is_empty(), "an order may wait for it");
         let old = trace.forgotten(2000 + 86_400).expect("read");
         assert_eq!((old.len(), old[0].memo.clone()), (1, json!({ "output": "7" })));
+        let patient =
+            Trace::new(Arc::clone(&keep), &json!({ "provider": "a" })).patient(Duration::from_secs(90_000));
+        assert!(patient.forgotten(2000 + 86_400).expect("read").is_empty(), "an order still waits for it");
+        assert_eq!(patient.beside(&second, 2000 + 90_000).expect("read"), 1);
+        assert_eq!(patient.forgotten(2000 + 90_000 + 86_400).expect("read").len(), 1);
         assert!(other.forgotten(2000 + 86_400).expect("read").is_empty(), "of another solver");
         assert!(trace.forgotten(2000 + 31 * 86_400).expect("read").is_empty(), "given up");
         assert_eq!(trace.since(&record).expect("read"), None);

@@ -21,9 +21,17 @@ const SERVERS_MAX: usize = 26;
 const ASKED_MAX: usize = 6;
 
 /// Whom we ask about the world.
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     /// As configured; else the system's.
     set: Option<SocketAddr>,
+}
+
+/// A question that was not answered.
+pub(crate) struct Unanswered {
+    /// By a code (RFC 6895 section 2.3); `None`: nobody said anything.
+    pub(crate) code: Option<u8>,
+    /// A sentence.
+    pub(crate) said: String,
 }
 
 /// A zone, as far as it matters here.
@@ -54,7 +62,7 @@ impl std::fmt::Display for Server {
 }
 
 /// An address of a DNS server: `192.0.2.1`, `192.0.2.1:5353`, `[2001:db8::1]:53`.
-pub(super) fn server(setting: &str, text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn server(setting: &str, text: &str) -> Result<SocketAddr, String> {
     let bare = text.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
     bare.or_else(|| text.parse().ok()).ok_or_else(|| {
         format!(
@@ -65,7 +73,7 @@ pub(super) fn server(setting: &str, text: &str) -> Result<SocketAddr, String> {
 }
 
 impl Resolver {
-    pub(super) fn new(set: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(set: Option<SocketAddr>) -> Self {
         Self { set }
     }
 
@@ -94,18 +102,29 @@ impl Resolver {
 
     /// Asks for records; an answer says "here they are" or "there are none".
     pub(super) async fn ask(&self, name: &str, kind: u16) -> Result<Message, Fault> {
-        let mut why = String::new();
+        self.answer(name, kind).await.map_err(|none| {
+            Fault::new(FaultKind::Unreachable, none.said)
+                .hint("is DNSSEC of the zone in order, and does the resolver serve this machine? `resolver` in the solver's table names another one")
+        })
+    }
+
+    /// The same, for whom it matters how an answer is withheld.
+    pub(crate) async fn answer(&self, name: &str, kind: u16) -> Result<Message, Unanswered> {
+        let (mut withheld, mut why) = (None, String::new());
         for server in self.servers() {
             match ask(server, name, kind, true).await {
                 Ok(message) if matches!(message.code, 0 | 3) => return Ok(message),
-                Ok(message) => why = format!("{server} answers {}", code(message.code)),
-                Err(said) => why = said,
+                Ok(message) => {
+                    (withheld, why) =
+                        (Some(message.code), format!("{server} answers {}", code(message.code)));
+                }
+                Err(said) if withheld.is_none() => why = said,
+                Err(_) => {}
             }
         }
         let word = notafter_pki::dns::word_of(kind);
         let said = format!("{} has no answer for {word} of {name}: {why}", self.called());
-        Err(Fault::new(FaultKind::Unreachable, said)
-            .hint("is DNSSEC of the zone in order, and does the resolver serve this machine? `resolver` in the solver's table names another one"))
+        Err(Unanswered { code: withheld, said })
     }
 
     /// The name, and the aliases from there to where they end; with the zone that they end in, where it was seen on the way.
