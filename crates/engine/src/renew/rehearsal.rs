@@ -26,8 +26,10 @@ static TURN: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 /// So many times as old as it should be, and nobody can rely on it.
 const STALE: i64 = 3;
 
-/// So long an order on a stage may take, in seconds.
+/// So long an order on a stage may take, in seconds, beside what its solver needs until others see what it shows; and so
+/// long at most, since a rehearsal is not what it is for.
 const STAGE_S: u64 = 120;
+const STAGE_MOST_S: u64 = 3_600;
 
 /// A rehearsal that was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,7 +134,8 @@ impl Renewer<'_> {
             Err(fault) => return failed(&fault),
         };
         let begun = self.cx.clock.monotonic();
-        while self.cx.clock.monotonic().saturating_sub(begun).as_secs() < STAGE_S {
+        let patience = (STAGE_S + managed.solver.patience().as_secs()).min(STAGE_MOST_S);
+        while self.cx.clock.monotonic().saturating_sub(begun).as_secs() < patience {
             match issuer.advance(self.cx, request, &ticket, managed.solver.as_ref()).await {
                 Ok(Progress::Stepped(next)) => ticket = next,
                 Ok(Progress::Waits { ticket: next, until, .. }) => {
@@ -155,7 +158,7 @@ impl Renewer<'_> {
             }
         }
         let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
-        Check::fails(what, format!("no certificate within {STAGE_S} s"), "look at the CA's own pages")
+        Check::fails(what, format!("no certificate within {patience} s"), "look at the CA's own pages")
     }
 
     /// Rehearses, if it is time. When the next one is due.
