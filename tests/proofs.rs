@@ -250,3 +250,25 @@ fn an_address_that_shows_the_new_one_every_other_time_is_not_proved() {
     let beside = [[&new, &new, &stranger], [&new, &stranger, &new], [&stranger, &new, &new]];
     assert!(beside.iter().any(|turns| prove(turns).code == 0));
 }
+
+/// A file that was read back says nothing of the server that should have loaded it.
+#[test]
+fn files_alone_are_called_files_and_revoke_nothing() {
+    let Some(house) = House::new("proofs-files") else { return };
+    let tls = house.lab.subfolder("tls");
+    let blind = files(&tls, "");
+    house.configure("", &format!("revoke_old = true\n{blind}"));
+    let check = house.ask(&["config", "check"]);
+    assert!(check.code == 2 && check.err.contains("names no server"), "{}{}", check.out, check.err);
+    let server = "prove = [\"tls://127.0.0.1:9\"]\n";
+    house.configure("", &format!("revoke_old = true\n{}", files(&tls, server)));
+    assert_eq!(house.ask(&["config", "check"]).code, 0);
+    let excused = format!("{server}excuse = {{ \"tls://127.0.0.1:9\" = \"off\" }}\n");
+    house.configure("", &format!("revoke_old = true\n{}", files(&tls, &excused)));
+    assert_eq!(house.ask(&["config", "check"]).code, 2);
+    house.configure("", &blind);
+    let renewed = house.ask(&["renew", "it"]);
+    assert_eq!(renewed.code, 0, "{}{}", renewed.out, renewed.err);
+    let said = "its files hold it; no server was looked at";
+    assert!(renewed.out.contains(said) && !renewed.out.contains("seen in use"), "{}", renewed.out);
+}

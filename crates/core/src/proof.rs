@@ -324,6 +324,11 @@ fn verdict<'a>(answers: &'a [Answer<'a>]) -> Result<&'a Proof, (&'a Location, Di
     }
 }
 
+/// Did a server show it, at one of these places, and prove to hold its key? A file that holds it says nothing of servers.
+pub fn is_served(places: &[PlaceProof]) -> bool {
+    places.iter().flat_map(|place| &place.proofs).any(Proof::is_possession)
+}
+
 /// The chain that a place has for these names (none: whatever it is for). A file leads with its first; a keystore has an
 /// order of its own, and others whom it trusts beside it.
 pub fn leading<'a>(seen: &'a [Observation], names: &[Identifier]) -> Option<&'a [Arc<[u8]>]> {

@@ -16,7 +16,7 @@ use crate::calendar::Calendar;
 use crate::deployment::Receipt;
 use crate::fault::Retry;
 use crate::issuance::{Request, Suggested, Ticket, hexed_list};
-use crate::proof::PlaceProof;
+use crate::proof::{PlaceProof, is_served};
 
 /// After so many failures in a row another issuer is asked, or somebody is called.
 pub const FAILURES: u32 = 5;
@@ -317,6 +317,9 @@ impl Renewal {
         let mut places = self.targets.iter().flat_map(|t| &t.places);
         if places.all(|place| place.proofs.is_empty()) {
             return "installed; every place is excused, and none was looked at";
+        }
+        if !self.targets.iter().any(|t| is_served(&t.places)) {
+            return "installed; its files hold it; no server was looked at";
         }
         "seen in use at every place"
     }
