@@ -378,10 +378,24 @@ impl Store {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, AuditLine)>, StoreError> {
+        let lines = self.audit_chain(subject, before, limit)?;
+        Ok(lines.into_iter().map(|(id, line, _)| (id, line)).collect())
+    }
+
+    /// The same, each with its hash: what anybody needs to follow the chain.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn audit_chain(
+        &self,
+        subject: Option<&str>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<(i64, AuditLine, Vec<u8>)>, StoreError> {
         let wanted = notafter_pki::name::printable(subject.unwrap_or(""));
         self.db.read(|c| {
             let rows = c.query(
-                "SELECT id, at, who, what, subject, detail FROM audit
+                "SELECT id, at, who, what, subject, detail, hash FROM audit
                  WHERE id < $1 AND ((subject_hash = $2 AND subject = $3) OR $4 = 1) ORDER BY id DESC LIMIT $5",
                 args![
                     before.unwrap_or(i64::MAX),
@@ -391,7 +405,7 @@ impl Store {
                     limit
                 ],
             )?;
-            rows.into_iter().map(|mut row| Ok((row.int(0)?, read_line(&mut row)?))).collect()
+            rows.into_iter().map(|mut row| Ok((row.int(0)?, read_line(&mut row)?, row.blob(6)?))).collect()
         })
     }
 
