@@ -154,6 +154,8 @@ pub struct Facts {
     pub connected: bool,
     /// Only a zone of the DNS led there: no list of servers names it.
     pub hinted: bool,
+    /// One entry of a keystore, beside which others stand for themselves. Not kept: every look tells it anew.
+    pub entry: bool,
     /// The file's own facts.
     pub file: Option<Arc<FileFacts>>,
     /// What the place is a part of, where an end means something else there than at a server.

@@ -4,12 +4,17 @@
 //! only way to a [`Proof`]. That a deployer wrote files and a server said "reloaded" proves nothing here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use notafter_pki::certificate::Certificate;
 use notafter_pki::fingerprint::hex;
 use serde::{Deserialize, Serialize};
 
+use crate::document;
+use crate::issuance::Identifier;
 use crate::location::Location;
 use crate::observation::{Observation, Possession, Seen};
+use crate::rules::name_mismatch::covers;
 use crate::{Fingerprint, UnixTime};
 
 /// What every place of a certificate shall show.
@@ -22,6 +27,32 @@ pub struct Expectation {
     pub chain: Vec<Fingerprint>,
     /// The leaf before it: still seen, it says that something was not reloaded.
     pub before: Option<Fingerprint>,
+    /// What another leaf has to have to be in its way. `None`: it cannot be read, and every other one is.
+    post: Option<Post>,
+}
+
+/// What a leaf is there for: two of the same key type for the same name cannot both be in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Post {
+    key: String,
+    names: Vec<String>,
+}
+
+impl Post {
+    fn of(der: &[u8]) -> Option<Self> {
+        let certificate = Certificate::parse(der).ok()?;
+        let mut names = document::names(&certificate).dns_and_ip;
+        if names.is_empty() {
+            names.extend(certificate.subject().common_name());
+        }
+        Some(Self { key: certificate.public_key().algorithm(), names })
+    }
+
+    /// Would the other one stand in its place? One for other names, or for clients of another key type, would not.
+    fn is_that_of(&self, other: &Self) -> bool {
+        let shared = |name: &String| other.names.iter().any(|its| covers(name, its) || covers(its, name));
+        self.key == other.key && (self.names.is_empty() || self.names.iter().any(shared))
+    }
 }
 
 /// Evidence that one place showed what was expected. Only [`Expectation::judge`] makes one.
@@ -68,6 +99,8 @@ pub enum Disproof {
     StillBefore,
     /// Some other leaf is there.
     Other(Fingerprint),
+    /// Another leaf of the same key type is there for the same name: an older one, or one that somebody else put there.
+    Rival(Fingerprint),
     /// The leaf is there, and the chain behind it is not: clients without the missing one refuse it.
     ChainDiffers {
         /// How many of the expected CA certificates came, in their order.
@@ -90,6 +123,9 @@ impl std::fmt::Display for Disproof {
             Self::Other(leaf) => {
                 write!(f, "shows another certificate, sha256:{}", &hex(&leaf.0)[..16])
             }
+            Self::Rival(leaf) => {
+                write!(f, "shows another certificate for the same name, sha256:{}", &hex(&leaf.0)[..16])
+            }
             Self::ChainDiffers { came, expected } => {
                 write!(f, "shows the new certificate with {came} of {expected} CA certificates behind it")
             }
@@ -101,7 +137,31 @@ impl std::fmt::Display for Disproof {
     }
 }
 
+impl Disproof {
+    /// Does it stand in the way of a proof that another answer of the same place gave?
+    fn outweighs_a_proof(&self) -> bool {
+        matches!(self, Self::StillBefore | Self::Rival(_))
+    }
+}
+
 impl Expectation {
+    /// Of this leaf (DER), with these CA certificates behind it, after that leaf.
+    pub fn new(
+        leaf: &[u8],
+        above: impl IntoIterator<Item = Fingerprint>,
+        before: Option<Fingerprint>,
+    ) -> Self {
+        let chain = above.into_iter().collect();
+        Self { leaf: Fingerprint::of(leaf), chain, before, post: Post::of(leaf) }
+    }
+
+    /// Another leaf than the one expected.
+    fn other(&self, der: &[u8]) -> Disproof {
+        let rival = self.post.as_ref().zip(Post::of(der)).is_none_or(|(own, its)| own.is_that_of(&its));
+        let leaf = Fingerprint::of(der);
+        if rival { Disproof::Rival(leaf) } else { Disproof::Other(leaf) }
+    }
+
     /// Holds one look at one place against what is expected there.
     ///
     /// # Errors
@@ -115,12 +175,14 @@ impl Expectation {
             _ => return Err(Disproof::Unseen("what is there is no certificate".into())),
         };
         let mut shown = chain.iter().map(|der| Fingerprint::of(der));
-        let leaf = shown.next().ok_or_else(|| Disproof::Unseen("an empty chain".into()))?;
+        let (Some(leaf), Some(der)) = (shown.next(), chain.first()) else {
+            return Err(Disproof::Unseen("an empty chain".into()));
+        };
         if self.before == Some(leaf) && leaf != self.leaf {
             return Err(Disproof::StillBefore);
         }
         if leaf != self.leaf {
-            return Err(Disproof::Other(leaf));
+            return Err(self.other(der));
         }
         let endpoint = facts.protocol.is_some();
         let possession = facts.possession == Some(Possession::Verified);
@@ -198,41 +260,95 @@ impl PlaceProof {
     }
 
     /// Holds all that one look at the place gave against what is expected. It is proved when every address of it showed
-    /// the new certificate and none the one before; what else a server has for clients of another key type is no concern
-    /// of this one.
+    /// the new certificate and none the one before, nor another one that would stand in its place. What else a server has
+    /// for clients of another key type, or a keystore in its other entries, is no concern of this one.
     pub fn judge(&mut self, expected: &Expectation, seen: &[Observation], vantage: &str) {
-        let mut by_address: BTreeMap<&Location, Vec<Result<Proof, Disproof>>> = BTreeMap::new();
+        let mut by_spot: BTreeMap<Spot<'_>, Vec<Answer<'_>>> = BTreeMap::new();
         for one in seen.iter().filter(|o| speaks(&o.seen)) {
-            by_address.entry(&one.location).or_default().push(expected.judge(one, vantage));
+            by_spot.entry(spot(one)).or_default().push((&one.location, expected.judge(one, vantage)));
         }
         self.proofs.clear();
         self.last.clear();
         self.against = false;
         let answered = self.stood.as_ref().map(|stood| stood.answered.as_slice()).unwrap_or_default();
-        if by_address.is_empty() {
+        if by_spot.is_empty() {
             self.last = "nothing was there to be looked at".into();
         }
         let mut proofs = Vec::new();
-        for (location, answers) in by_address {
-            let still =
-                answers.iter().find_map(|a| a.as_ref().err().filter(|d| **d == Disproof::StillBefore));
-            let proof = answers.iter().find_map(|a| a.as_ref().ok());
-            match (still, proof, answers.iter().find_map(|a| a.as_ref().err())) {
-                (None, Some(proof), _) => proofs.push(proof.clone()),
-                (Some(wrong), ..) | (None, None, Some(wrong)) => {
-                    let unseen = answers.iter().all(|a| matches!(a, Err(Disproof::Unseen(_))));
-                    self.against |= !unseen || answered.iter().any(|known| known == whole(location));
-                    if self.last.is_empty() {
-                        self.last = format!("{} {wrong}", location.as_str());
-                    }
+        for answers in by_spot.into_values() {
+            let (location, wrong) = match verdict(&answers) {
+                Ok(proof) => {
+                    proofs.push(proof.clone());
+                    continue;
                 }
-                (None, None, None) => {}
+                Err(wrong) => wrong,
+            };
+            let unseen = answers.iter().all(|(_, a)| matches!(a, Err(Disproof::Unseen(_))));
+            self.against |= !unseen || answered.iter().any(|known| known == whole(location));
+            if self.last.is_empty() {
+                self.last = format!("{} {wrong}", location.as_str());
             }
         }
         if self.last.is_empty() {
             self.proofs = proofs;
         }
     }
+}
+
+/// What has to show the certificate: an address, a file, one certificate of several in a file, a whole keystore.
+type Spot<'a> = (&'a str, bool);
+
+/// What one look at a spot gave.
+type Answer<'a> = (&'a Location, Result<Proof, Disproof>);
+
+/// Which spot was looked at. A server takes its entry out of a keystore by name; of other files it takes the first.
+fn spot(seen: &Observation) -> Spot<'_> {
+    match &seen.seen {
+        Seen::Chain { facts, .. } if facts.entry => (whole(&seen.location), true),
+        _ => (seen.location.as_str(), false),
+    }
+}
+
+/// What all answers of one spot come to.
+fn verdict<'a>(answers: &'a [Answer<'a>]) -> Result<&'a Proof, (&'a Location, Disproof)> {
+    let wrong = |(at, answer): &'a Answer<'a>| Some((*at, answer.as_ref().err()?));
+    if let Some((at, wrong)) = answers.iter().filter_map(wrong).find(|(_, d)| d.outweighs_a_proof()) {
+        return Err((at, wrong.clone()));
+    }
+    match answers.iter().find_map(|(_, answer)| answer.as_ref().ok()) {
+        Some(proof) => Ok(proof),
+        None => Err(answers.iter().find_map(wrong).map_or_else(
+            || (answers[0].0, Disproof::Unseen("nobody answered".into())),
+            |(at, wrong)| (at, wrong.clone()),
+        )),
+    }
+}
+
+/// Did a server show it, at one of these places, and prove to hold its key? A file that holds it says nothing of servers.
+pub fn is_served(places: &[PlaceProof]) -> bool {
+    places.iter().flat_map(|place| &place.proofs).any(Proof::is_possession)
+}
+
+/// The chain that a place has for these names (none: whatever it is for). A file leads with its first; a keystore has an
+/// order of its own, and others whom it trusts beside it.
+pub fn leading<'a>(seen: &'a [Observation], names: &[Identifier]) -> Option<&'a [Arc<[u8]>]> {
+    let chains = || {
+        seen.iter().filter_map(|one| match &one.seen {
+            Seen::Chain { chain, leads: true, facts, .. } => Some((chain.as_slice(), facts.entry)),
+            _ => None,
+        })
+    };
+    let (first, entry) = chains().next()?;
+    if !entry {
+        return Some(first);
+    }
+    let asked: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let fits = |chain: &&[Arc<[u8]>]| {
+        let Some(leaf) = chain.first().and_then(|der| Certificate::parse(der).ok()) else { return false };
+        let its = document::names(&leaf).dns_and_ip;
+        !leaf.is_ca() && (asked.is_empty() || asked.iter().any(|name| its.iter().any(|n| covers(n, name))))
+    };
+    chains().map(|(chain, _)| chain).find(fits).or(asked.is_empty().then_some(first))
 }
 
 /// A place without the number of a part in it.
@@ -251,8 +367,6 @@ fn speaks(seen: &Seen) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::observation::{Facts, Reason};
 
@@ -277,18 +391,14 @@ mod tests {
 
     #[test]
     fn only_the_new_one_with_its_chain_and_its_key_is_a_proof() {
-        let expected = Expectation {
-            leaf: Fingerprint::of(b"new"),
-            chain: vec![Fingerprint::of(b"ca")],
-            before: Some(Fingerprint::of(b"old")),
-        };
+        let expected = Expectation::new(b"new", [Fingerprint::of(b"ca")], Some(Fingerprint::of(b"old")));
         let judge =
             |chain: &[&[u8]], endpoint, proved| expected.judge(&seen(chain, endpoint, proved), "here");
         let proof = judge(&[b"new", b"ca", b"root"], true, true).expect("a proof");
         assert_eq!((proof.at(), proof.vantage(), proof.is_possession()), (UnixTime(1000), "here", true));
         assert_eq!(proof.location(), "tls://127.0.0.1:443?sni=a.test");
         assert_eq!(judge(&[b"old", b"ca"], true, true), Err(Disproof::StillBefore));
-        assert!(matches!(judge(&[b"third", b"ca"], true, true), Err(Disproof::Other(_))));
+        assert!(matches!(judge(&[b"third", b"ca"], true, true), Err(Disproof::Rival(_))));
         assert_eq!(judge(&[b"new"], true, true), Err(Disproof::ChainDiffers { came: 0, expected: 1 }));
         assert_eq!(
             judge(&[b"new", b"root", b"ca"], true, true),
@@ -306,11 +416,7 @@ mod tests {
 
     #[test]
     fn a_place_is_proved_when_every_address_shows_it_and_none_the_one_before() {
-        let expected = Expectation {
-            leaf: Fingerprint::of(b"new"),
-            chain: vec![Fingerprint::of(b"ca")],
-            before: Some(Fingerprint::of(b"old")),
-        };
+        let expected = Expectation::new(b"new", [Fingerprint::of(b"ca")], Some(Fingerprint::of(b"old")));
         let at = |port: u16, leaf: &[u8], proved: bool| {
             let mut one = seen(&[leaf, b"ca"], true, proved);
             let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
@@ -323,8 +429,8 @@ mod tests {
             (place.proofs.len(), place.last)
         };
         assert_eq!(judged(&[at(1, b"new", true), at(2, b"new", true)]), (2, String::new()));
-        // The other certificate of a server with two key types is not in the way; the one before is.
-        assert_eq!(judged(&[at(1, b"new", true), at(1, b"rsa", true)]).0, 1);
+        // What cannot be read is not known to be harmless.
+        assert_eq!(judged(&[at(1, b"new", true), at(1, b"odd", true)]).0, 0);
         assert_eq!(judged(&[at(1, b"new", true), at(1, b"old", true)]).0, 0);
         let (proved, last) = judged(&[at(1, b"new", true), at(2, b"old", true)]);
         assert!(proved == 0 && last.contains(":2") && last.contains("not reloaded"), "{last}");
@@ -332,13 +438,76 @@ mod tests {
         assert_eq!(judged(&[]).0, 0);
     }
 
+    /// A certificate for these names with a P-256 key, or an Ed25519 one.
+    fn leaf(names: &[&str], edwards: bool) -> Vec<u8> {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        let kind = if edwards { &rcgen::PKCS_ED25519 } else { &rcgen::PKCS_ECDSA_P256_SHA256 };
+        let key = rcgen::KeyPair::generate_for(kind).expect("a key");
+        let params = rcgen::CertificateParams::new(names).expect("names");
+        params.self_signed(&key).expect("a certificate").der().to_vec()
+    }
+
+    #[test]
+    fn an_older_one_behind_the_same_address_is_in_the_way_and_a_twin_for_other_clients_is_not() {
+        let (new, old) = (leaf(&["a.test", "b.test"], false), leaf(&["a.test", "b.test"], false));
+        let judged = |before: Option<&[u8]>, other: &[u8]| {
+            let expected = Expectation::new(&new, [], before.map(Fingerprint::of));
+            let mut place = PlaceProof::of("tls://a.test:443");
+            place.judge(&expected, &[seen(&[&new], true, true), seen(&[other], true, true)], "here");
+            (place.is_settled(), place.last, place.against)
+        };
+        // Two backends of one address, of which one is older still than the one before.
+        let stale = leaf(&["a.test"], false);
+        for before in [None, Some(old.as_slice())] {
+            let (settled, last, against) = judged(before, &stale);
+            assert!(!settled && against && last.contains("for the same name"), "{last}");
+            assert!(judged(before, &leaf(&["a.test"], true)).0, "for clients of another key type");
+            assert!(judged(before, &leaf(&["c.test"], false)).0, "for another name");
+        }
+        assert!(!judged(None, b"what is this").0);
+        let wild = leaf(&["*.a.test"], false);
+        let expected = Expectation::new(&wild, [], None);
+        let other = expected.judge(&seen(&[&leaf(&["x.a.test"], false)], true, true), "here");
+        assert!(matches!(other, Err(Disproof::Rival(_))), "{other:?}");
+    }
+
+    #[test]
+    fn of_a_keystore_only_our_own_entry_counts_and_of_another_file_everything() {
+        let (new, old) = (leaf(&["a.test"], false), leaf(&["a.test"], false));
+        let (anchor, partner) = (leaf(&["Partner CA"], false), leaf(&["b.test"], false));
+        let expected = Expectation::new(&new, [], Some(Fingerprint::of(&old)));
+        let part = |entry: bool, (n, der): (usize, &&Vec<u8>)| {
+            let mut one = seen(&[der.as_slice()], false, false);
+            one.location = Location::file(b"/srv/store", &format!("e{n}"));
+            let Seen::Chain { facts, .. } = &mut one.seen else { unreachable!() };
+            facts.entry = entry;
+            one
+        };
+        let judged = |entry: bool, all: &[&Vec<u8>]| {
+            let mut place = PlaceProof::of("file:///srv/store");
+            place.judge(
+                &expected,
+                &all.iter().enumerate().map(|one| part(entry, one)).collect::<Vec<_>>(),
+                "here",
+            );
+            (place.proofs.len(), place.last)
+        };
+        for all in [[&anchor, &partner, &new], [&new, &partner, &anchor]] {
+            assert_eq!(judged(true, &all), (1, String::new()));
+            // The first of a PEM file is the one that is served: what it is, nobody knows.
+            assert_eq!(judged(false, &all).0, 0);
+        }
+        assert_eq!(judged(true, &[&anchor, &partner]).0, 0);
+        assert!(judged(true, &[&new, &old]).1.contains("still shows"));
+        let stale = leaf(&["a.test"], false);
+        assert!(
+            judged(true, &[&new, &anchor, &stale]).1.contains("#e2 shows another certificate for the same")
+        );
+    }
+
     #[test]
     fn what_does_not_answer_speaks_against_it_only_where_somebody_answered_before() {
-        let expected = Expectation {
-            leaf: Fingerprint::of(b"new"),
-            chain: vec![Fingerprint::of(b"ca")],
-            before: Some(Fingerprint::of(b"old")),
-        };
+        let expected = Expectation::new(b"new", [Fingerprint::of(b"ca")], Some(Fingerprint::of(b"old")));
         let mut silent = seen(&[b"new"], true, true);
         silent.seen = Seen::Failed { reason: Reason::Refused, detail: "connection refused".into() };
         let after = |stood: &[Observation], now: &[Observation]| {

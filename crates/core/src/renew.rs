@@ -15,7 +15,7 @@ use crate::UnixTime;
 use crate::deployment::Receipt;
 use crate::fault::Retry;
 use crate::issuance::{KeyType, Request, Suggested, Ticket, hexed_list};
-use crate::proof::PlaceProof;
+use crate::proof::{PlaceProof, is_served};
 
 mod windows;
 
@@ -335,6 +335,9 @@ impl Renewal {
         let mut places = self.targets.iter().flat_map(|t| &t.places);
         if places.all(|place| place.proofs.is_empty()) {
             return "installed; every place is excused, and none was looked at";
+        }
+        if !self.targets.iter().any(|t| is_served(&t.places)) {
+            return "installed; its files hold it; no server was looked at";
         }
         "seen in use at every place"
     }

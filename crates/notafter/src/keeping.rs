@@ -4,6 +4,7 @@
 //! with. Nothing is contacted and nothing is decided here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use notafter_act::issuers::IssuerKind;
@@ -18,6 +19,7 @@ use notafter_core::joints::{Deployer, Issuer, Keep, Solver};
 use notafter_core::owner::Match;
 use notafter_core::query::{nearest, span};
 use notafter_core::renew::NextWindow;
+use notafter_discover::target::Target;
 use notafter_engine::renew::pass::Keeping;
 use notafter_engine::renew::rehearsal;
 use notafter_engine::renew::{Issuers, MakeRequest, Managed, ManagedTarget, Tools};
@@ -338,6 +340,19 @@ fn one(
         }
         targets.push(target);
     }
+    if table.revoke_old {
+        let looked_at = |t: &ManagedTarget| {
+            t.prove.iter().any(|place| is_server(place) && !t.excused.iter().any(|(at, _)| at == place))
+        };
+        let blind = targets.iter().find(|t| !looked_at(t)).map(|t| format!("the target `{}`", t.label));
+        let blind = blind.or_else(|| targets.is_empty().then(|| "no target".to_owned()));
+        if let Some(blind) = blind {
+            let names = if targets.is_empty() { "names a" } else { "names no" };
+            return Err(format!(
+                "revoke_old = true, and {blind} {names} server in `prove`: the one before could be revoked while it is in use\nhint: prove = [\"tls://10.0.0.5:443\"], or leave revoke_old out"
+            ));
+        }
+    }
     let profile = table.profile.clone().map(|name| Profile { name, required: table.profile_required });
     Ok(Managed {
         name: name.clone(),
@@ -358,6 +373,11 @@ fn one(
         made_from: String::new(),
         goes_to: String::new(),
     })
+}
+
+/// Is a server meant, rather than a file?
+fn is_server(place: &str) -> bool {
+    matches!(Target::parse(place, |path| Path::new(path).exists()), Ok(Target::Network(_)))
 }
 
 /// What is asked and of whom, in one line that tells two apart. Secrets are references in it.

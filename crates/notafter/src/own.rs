@@ -18,8 +18,8 @@ use notafter_engine::renew::Managed;
 use notafter_engine::renew::pass::Keeping;
 use notafter_engine::renew::rehearsal::Rehearsal;
 use notafter_engine::setup::{Build, Planned};
-use notafter_store::Store;
 use notafter_store::works::Work;
+use notafter_store::{Store, StoreError};
 
 use crate::config::plan::Sheet;
 
@@ -56,10 +56,15 @@ impl Source for Own {
             let file = path.as_os_str().as_bytes();
             let paused = (self.keeping.tools.may)(&self.store).err();
             for managed in &self.keeping.managed {
-                let trouble = |e: notafter_store::StoreError| Fault::new(FaultKind::System, e.to_string());
+                let trouble = |e: StoreError| Fault::new(FaultKind::System, e.to_string());
                 let newest = self.store.works_of(&managed.name, 1).map_err(trouble)?.into_iter().next();
                 let rehearsed = Rehearsal::last(&self.store, &managed.name).map_err(trouble)?;
                 let mut broken = trouble_of(managed, newest.as_ref(), rehearsed.as_ref(), cx.clock.now());
+                if let (None, Some(every)) = (&rehearsed, managed.rehearse_s) {
+                    let renewed = newest.as_ref().map(|work| work.changed);
+                    let never = never_rehearsed(&self.store, &managed.name, every, renewed, cx.clock.now());
+                    broken.extend(never.map_err(trouble)?);
+                }
                 broken.extend(paused.clone().or_else(|| self.keeping.held(&managed.name)));
                 let mut statement = Upkeep { broken, ..statement(managed, newest.as_ref(), file) };
                 statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
@@ -107,6 +112,26 @@ fn trouble_of(
     out
 }
 
+/// Rehearsals are asked for, and there was none in twice the time after which one is due. `renewed`: when a renewal of it last
+/// went on, after which none is due for a while.
+fn never_rehearsed(
+    store: &Store,
+    name: &str,
+    every: i64,
+    renewed: Option<UnixTime>,
+    now: UnixTime,
+) -> Result<Option<String>, StoreError> {
+    let key = format!("rehearsed-from/{name}");
+    let kept = store.kept(&key)?.and_then(|kept| std::str::from_utf8(&kept.value).ok()?.parse().ok());
+    let Some(from) = kept else {
+        store.keep(&key, now.0.to_string().as_bytes(), None)?;
+        return Ok(None);
+    };
+    let from = UnixTime(from).max(renewed.unwrap_or(UnixTime(from)));
+    let late = now.0.saturating_sub(from.0) > every.saturating_mul(2);
+    Ok(late.then(|| format!("it was never rehearsed since {from}: whether it would renew is not known")))
+}
+
 fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Upkeep {
     let place = Location::file(file, &format!("certificate.{}", managed.name));
     let open = newest.filter(|w| !w.renewal.state.is_over());
@@ -139,5 +164,28 @@ fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Upkeep {
         failures,
         broken: Vec::new(),
         credentials: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notafter_store::Database;
+
+    use super::*;
+
+    #[test]
+    fn what_was_never_rehearsed_is_said_after_twice_the_interval() {
+        let (now, day) = (UnixTime(1_795_219_200), 86_400);
+        let store = Store::open(&Database::Memory, now).expect("a memory");
+        let said = |renewed: Option<i64>, days: i64| {
+            let renewed = renewed.map(|days| now.plus(days * day));
+            never_rehearsed(&store, "web", 7 * day, renewed, now.plus(days * day)).expect("read")
+        };
+        assert_eq!(said(None, 0), None, "it begins to count");
+        assert_eq!(said(None, 14), None);
+        let late = said(None, 15).expect("late");
+        assert!(late.contains("never rehearsed since 2026-11-21"), "{late}");
+        assert_eq!(said(Some(10), 15), None, "a renewal proved more than a rehearsal");
+        assert!(said(Some(10), 25).is_some());
     }
 }

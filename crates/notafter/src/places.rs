@@ -65,7 +65,13 @@ impl Apart {
         let observed = of_it.map(|(_, leaf)| Observation {
             at: cx.clock.now(),
             location: file.place.clone(),
-            seen: Seen::Chain { chain: vec![leaf.into()], role: None, leads: true, facts: Facts::default() },
+            // It is not said what kind of file it is: what it holds beside ours may be in a keystore.
+            seen: Seen::Chain {
+                chain: vec![leaf.into()],
+                role: None,
+                leads: true,
+                facts: Facts { entry: true, ..Facts::default() },
+            },
         });
         Ok(observed.collect())
     }

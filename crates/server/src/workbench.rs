@@ -213,8 +213,7 @@ fn renewals(store: &Store) {
     let chain = vec![certificate("api", &["api.example.com"], 60).to_vec()];
     let place = "tls://10.0.0.5:443?sni=api.example.com";
     let mut proved = PlaceProof::of(place);
-    let leaf = notafter_core::Fingerprint::of(&chain[0]);
-    let expected = Expectation { leaf, chain: Vec::new(), before: None };
+    let expected = Expectation::new(&chain[0], [], None);
     proved.judge(&expected, &[seen(place, Arc::from(chain[0].as_slice()))], "bench");
     let mut web = Renewal::begin("web", 1, "a third of its lifetime is left", NOW.plus(-3600));
     (web.chain, web.state) = (chain, State::Proved);

@@ -378,10 +378,24 @@ impl Store {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, AuditLine)>, StoreError> {
+        let lines = self.audit_chain(subject, before, limit)?;
+        Ok(lines.into_iter().map(|(id, line, _)| (id, line)).collect())
+    }
+
+    /// The same, each with its hash: what anybody needs to follow the chain.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn audit_chain(
+        &self,
+        subject: Option<&str>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<(i64, AuditLine, Vec<u8>)>, StoreError> {
         let wanted = notafter_pki::name::printable(subject.unwrap_or(""));
         self.db.read(|c| {
             let rows = c.query(
-                "SELECT id, at, who, what, subject, detail FROM audit
+                "SELECT id, at, who, what, subject, detail, hash FROM audit
                  WHERE id < $1 AND ((subject_hash = $2 AND subject = $3) OR $4 = 1) ORDER BY id DESC LIMIT $5",
                 args![
                     before.unwrap_or(i64::MAX),
@@ -391,11 +405,11 @@ impl Store {
                     limit
                 ],
             )?;
-            rows.into_iter().map(|mut row| Ok((row.int(0)?, read_line(&mut row)?))).collect()
+            rows.into_iter().map(|mut row| Ok((row.int(0)?, read_line(&mut row)?, row.blob(6)?))).collect()
         })
     }
 
-    /// Follows the chain of hashes through the whole audit trail; the number of the first row that does not fit.
+    /// Follows the chain of hashes through the whole audit trail; the number of the first row that is missing or does not fit.
     ///
     /// # Errors
     /// The store's.
@@ -416,14 +430,13 @@ impl Store {
                     if id == expected.0 && hash == right {
                         expected = (id + 1, right);
                     } else {
-                        broken = Some(id);
+                        broken = Some(id.min(expected.0));
                     }
                     Ok(())
                 },
             )?;
             // The end is written down apart, so that lines cut off at the end are missed, too.
-            let end = c.first("SELECT count FROM total WHERE name = 'audit'", &[])?;
-            let end = end.map(|row| row.int(0)).transpose()?.unwrap_or(0);
+            let end = audit_end(c)?;
             Ok(broken.or((expected.0 <= end).then_some(expected.0)))
         })
     }
@@ -558,13 +571,21 @@ fn read_line(row: &mut Row) -> Result<AuditLine> {
     })
 }
 
+/// The number of the last line that was ever written.
+fn audit_end(c: &mut Conn<'_>) -> Result<i64> {
+    let end = c.first("SELECT count FROM total WHERE name = 'audit'", &[])?;
+    Ok(end.map(|row| row.int(0)).transpose()?.unwrap_or(0))
+}
+
 /// A line into the trail, in the transaction of what it is about: no deed without its line.
 pub(crate) fn audit(c: &mut Conn<'_>, line: &AuditLine) -> Result<()> {
     let last = c.first("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1", &[])?;
-    let (id, before) = match last {
-        Some(mut row) => (row.int(0)? + 1, row.blob(1)?),
-        None => (1, vec![0; 32]),
+    let (last, before) = match last {
+        Some(mut row) => (row.int(0)?, row.blob(1)?),
+        None => (0, vec![0; 32]),
     };
+    // Lines that were cut off at the end leave a gap that no line after them closes.
+    let id = last.max(audit_end(c)?) + 1;
     let clean = |text: &str| notafter_pki::name::printable(text);
     let line = AuditLine {
         at: line.at,

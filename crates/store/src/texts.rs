@@ -204,6 +204,7 @@ pub(crate) fn facts(json: &str) -> Result<Facts> {
         process: read.process.map(|(pid, name, unit)| Arc::new(Process { pid, name, unit })),
         connected: read.connected,
         hinted: read.hinted,
+        entry: false,
         file: read.file.map(|(mode, uid, owner, mtime, reachable_by_others)| {
             Arc::new(FileFacts { mode, uid, owner, mtime: UnixTime(mtime), reachable_by_others })
         }),
@@ -338,6 +339,7 @@ mod tests {
             process: Some(Arc::new(Process { pid: 7, name: "a\0b\u{202e}".into(), unit: None })),
             connected: true,
             hinted: true,
+            entry: false,
             file: Some(Arc::new(FileFacts {
                 mode: 0o640,
                 uid: 0,

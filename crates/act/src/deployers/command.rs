@@ -61,27 +61,74 @@ pub(crate) fn program(argv: &[String]) -> Result<PathBuf, Fault> {
     if !geteuid().is_root() {
         return Ok(found);
     }
-    // The file at the end of all links, and every folder above it.
-    let real = found
-        .canonicalize()
-        .map_err(|e| Fault::new(FaultKind::NotFound, format!("{shown} could not be looked at: {e}")))?;
-    for path in real.ancestors() {
-        let meta = path.metadata().map_err(|e| {
-            Fault::new(FaultKind::NotFound, format!("{} could not be looked at: {e}", path.display()))
-        })?;
+    is_of_root(&found, &shown)?;
+    // What runs is the script, whoever the interpreter belongs to.
+    if is_interpreter(&found) {
+        let scripts = argv.iter().skip(1).map(Path::new).filter(|path| path.is_absolute() && path.is_file());
+        scripts
+            .into_iter()
+            .try_for_each(|script| is_of_root(script, &printable(&script.to_string_lossy())))?;
+    }
+    Ok(found)
+}
+
+/// Refuses what anybody but root could change: the file, every folder and every link on the way to it.
+fn is_of_root(path: &Path, shown: &str) -> Result<(), Fault> {
+    let unseen = |path: &Path, e: std::io::Error| {
+        Fault::new(FaultKind::NotFound, format!("{} could not be looked at: {e}", path.display()))
+    };
+    for path in way_to(path).map_err(|e| unseen(path, e))? {
+        let meta = path.symlink_metadata().map_err(|e| unseen(&path, e))?;
         let group = meta.mode() & 0o020 != 0 && meta.gid() != 0;
         let all = meta.mode() & 0o002 != 0 && !(meta.is_dir() && meta.mode() & 0o1000 != 0);
-        if meta.uid() != 0 || group || all {
+        // The mode of a link says nothing.
+        if meta.uid() != 0 || (!meta.is_symlink() && (group || all)) {
             let path = printable(&path.to_string_lossy());
             return Err(Fault::new(
                 FaultKind::PermissionDenied,
                 format!("{shown} is not run as root: {path} may be changed by others"),
             )
             .retry(Retry::Never)
-            .hint(format!("chown root {path}; chmod go-w {path}")));
+            .hint(format!("chown -h root {path}; chmod go-w {path}")));
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// All that is passed on the way to a file: folders, links, and what those lead to.
+fn way_to(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    const LINKS_MAX: usize = 40;
+    let mut todo: Vec<OsString> = path.components().rev().map(|c| c.as_os_str().to_owned()).collect();
+    let (mut at, mut way, mut links) = (PathBuf::from("/"), vec![PathBuf::from("/")], 0);
+    while let Some(part) = todo.pop() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        let next = at.join(&part);
+        way.push(next.clone());
+        if !next.symlink_metadata()?.is_symlink() {
+            at = next;
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(std::io::Error::other("too many links"));
+        }
+        let to = next.read_link()?;
+        todo.extend(to.components().rev().map(|c| c.as_os_str().to_owned()));
+    }
+    Ok(way)
+}
+
+/// Does it run what its arguments name?
+fn is_interpreter(program: &Path) -> bool {
+    const NAMES: [&str; 16] = [
+        "sh", "bash", "dash", "zsh", "ksh", "ash", "busybox", "env", "python", "perl", "ruby", "node", "php",
+        "tclsh", "lua", "deno",
+    ];
+    let name = program.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    NAMES.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
 }
 
 /// Runs a command to its end; anything but exit code 0 is a fault.

@@ -13,6 +13,7 @@ use notafter_pki::certificate::Certificate;
 use notafter_pki::container::{self, Content, Limits, pem};
 use notafter_pki::der::{Reader, encode, tag};
 use notafter_pki::oid;
+use notafter_pki::verify::{SignatureVerdict, is_signed_by};
 use zeroize::Zeroizing;
 
 use super::files::KeyForm;
@@ -23,12 +24,14 @@ pub(super) struct There {
     pub(super) alias: Option<String>,
     /// How many keys it holds.
     pub(super) keys: usize,
+    /// The subject of a certificate in it that has nothing to do with its key: an anchor of somebody else's.
+    pub(super) stranger: Option<String>,
 }
 
 /// Looks into a keystore.
 pub(super) fn look(bytes: &[u8], password: &str) -> There {
     let opened = container::open_with(bytes, &[password], &Limits::default());
-    let mut there = There { alias: None, keys: 0 };
+    let mut there = There { alias: None, keys: 0, stranger: stranger(&opened) };
     for found in &opened.found {
         match &found.content {
             Content::PrivateKey(_) => there.keys += 1,
@@ -45,6 +48,23 @@ pub(super) fn look(bytes: &[u8], password: &str) -> There {
         }
     }
     there
+}
+
+/// A CA certificate that is not on the way up from any leaf in the same file.
+fn stranger(opened: &container::Opened<'_>) -> Option<String> {
+    let all: Vec<Certificate<'_>> =
+        opened.certificates().filter_map(|der| Certificate::parse(der).ok()).collect();
+    let (mut rest, mut up): (Vec<_>, Vec<_>) = all.into_iter().partition(Certificate::is_ca);
+    while let Some(below) = up.pop() {
+        let signed = |c: &Certificate<'_>| {
+            c.subject() == below.issuer_name() && is_signed_by(&below, c.spki()) != SignatureVerdict::Bad
+        };
+        let (above, others) = rest.into_iter().partition(signed);
+        let above: Vec<Certificate<'_>> = above;
+        up.extend(above);
+        rest = others;
+    }
+    rest.first().map(|c| c.subject().to_rfc4514())
 }
 
 /// Takes the percent-encoding of a place away.

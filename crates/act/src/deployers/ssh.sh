@@ -98,9 +98,11 @@ draft_one() {
   flush "$f"
 }
 snap_one() { if [ -f "$p" ]; then copy "$p" "$store/draft/$i"; flush "$store/draft/$i"; fi; }
-draft() { rm -rf -- "$store/draft"; mkdir -m 711 -- "$store/draft" || fail "$store could not be written"; }
+# Nobody else gets into a draft: a new key lies in it before it has its mode and its owner.
+draft() { rm -rf -- "$store/draft"; mkdir -m 700 -- "$store/draft" || fail "$store could not be written"; }
 finish() {
   : >"$store/draft/whole" || fail "$store could not be written"
+  chmod 711 -- "$store/draft" || fail "$store could not be written"
   flush "$store/draft"; rm -rf -- "$store/${1:?}"
   swap "$store/draft" "$store/$1"; flush "$store"
 }

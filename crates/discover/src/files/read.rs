@@ -247,6 +247,8 @@ fn certificates(holder: &Holder<'_>, within: Within<'_>, format: Format, found: 
     let in_store = roots > 0 && STORES.iter().any(|store| path.starts_with(store));
     // A Java store without a key is there to trust others by, even with a single root.
     let keys = found.iter().any(|f| matches!(f.content, Content::PrivateKey(_)));
+    let keystore = matches!(format, Format::Pkcs12 | Format::Jks | Format::Jceks | Format::Bks);
+    let facts = &Facts { entry: keystore, ..facts.clone() };
     let java = matches!(format, Format::Jks | Format::Jceks | Format::Bks) && !keys && roots > 0;
     let bundle = roots >= BUNDLE_MIN || in_store || java;
     let mut leaf: Option<usize> = None;

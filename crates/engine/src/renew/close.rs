@@ -4,6 +4,7 @@
 use notafter_core::Fingerprint;
 use notafter_core::fault::Retry;
 use notafter_core::issuance::RevocationReason;
+use notafter_core::proof::is_served;
 use notafter_core::renew::{FAILURES, State};
 use notafter_store::{Store, StoreError};
 
@@ -22,6 +23,12 @@ impl Renewer<'_> {
         let beside = bench.beside.is_some();
         let renewal = &mut bench.work.renewal;
         if managed.revoke_old && !renewal.before.is_empty() && !beside {
+            // Files alone do not say that no server uses the one before any more.
+            let targets = &renewal.targets;
+            if targets.is_empty() || !targets.iter().all(|target| is_served(&target.places)) {
+                bench.keep(&Did::of("not-revoked", "the one before: no server was seen with the new one"))?;
+                return self.done(managed, bench);
+            }
             renewal.state = State::WaitsForRevocation;
             return bench.keep(&Did::silently());
         }

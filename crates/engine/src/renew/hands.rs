@@ -124,20 +124,22 @@ impl Renewer<'_> {
         managed: &Managed,
         open: &Renewal,
     ) -> Result<(), StoreError> {
-        let asks_the_same = is_as_configured(managed, open);
-        match open.state {
-            State::WaitsForIssuer | State::WaitsForPerson | State::WaitsForWindow if !asks_the_same => {
-                if self.abandon(managed, RECONFIGURED).await? {
-                    self.begin(managed, &open.cause, open.before.first().map(Vec::as_slice))?;
-                }
+        if !is_as_configured(managed, open) {
+            let is_still =
+                matches!(open.state, State::WaitsForIssuer | State::WaitsForPerson | State::WaitsForWindow);
+            if is_still && self.abandon(managed, RECONFIGURED).await? {
+                self.begin(managed, &open.cause, open.before.first().map(Vec::as_slice))?;
             }
+            return Ok(());
+        }
+        match open.state {
             State::WaitsForIssuer | State::WaitsForPerson => {
                 self.push_by(managed, RECONFIGURED, false)?;
             }
-            State::WaitsForWindow | State::WaitsForTargets | State::WaitsForProof if asks_the_same => {
+            State::WaitsForWindow | State::WaitsForTargets | State::WaitsForProof => {
                 self.lay_out_again(managed, open)?;
             }
-            _ => {}
+            State::WaitsForRevocation | State::Proved | State::Abandoned => {}
         }
         Ok(())
     }

@@ -332,11 +332,8 @@ fn look_again(renewal: &Renewal, target: &TargetWork, managed: &Managed, now: Un
 /// What every place of a renewal has to show.
 pub fn expectation(renewal: &Renewal) -> Option<Expectation> {
     let (leaf, above) = renewal.chain.split_first()?;
-    Some(Expectation {
-        leaf: Fingerprint::of(leaf),
-        chain: above.iter().map(|der| Fingerprint::of(der)).collect(),
-        before: renewal.before.first().map(|der| Fingerprint::of(der)),
-    })
+    let before = renewal.before.first().map(|der| Fingerprint::of(der));
+    Some(Expectation::new(leaf, above.iter().map(|der| Fingerprint::of(der)), before))
 }
 
 /// The targets of a certificate, untouched.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use notafter_core::UnixTime;
 use notafter_core::joints::Cx;
-use notafter_core::observation::Seen;
+use notafter_core::proof::leading;
 use notafter_core::renew::{Due, Renewal, State, due, order_at};
 use notafter_pki::certificate::Certificate;
 use notafter_store::{Store, StoreError};
@@ -329,10 +329,7 @@ impl Renewer<'_> {
         }
         for place in managed.targets.iter().flat_map(|t| t.deployer.places()) {
             let Ok(seen) = self.tools.probe.probe(self.cx, place.as_str()).await else { continue };
-            let leaf = seen.into_iter().find_map(|o| match o.seen {
-                Seen::Chain { chain, leads: true, .. } => chain.first().map(|der| der.to_vec()),
-                _ => None,
-            });
+            let leaf = leading(&seen, &managed.names).and_then(|chain| chain.first()).map(|der| der.to_vec());
             if leaf.is_some() {
                 return Ok(leaf);
             }

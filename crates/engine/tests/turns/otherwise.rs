@@ -163,7 +163,7 @@ impl Issuer for Stuck {
     fn revoke<'a>(&'a self, _: &'a Cx, _: &'a [u8], _: RevocationReason) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async { Ok(()) })
     }
-    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request) -> BoxFuture<'a, Vec<Check>> {
+    fn rehearse<'a>(&'a self, _: &'a Cx, _: &'a Request, _: &'a dyn Solver) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async { Vec::new() })
     }
 }

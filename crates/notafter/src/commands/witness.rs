@@ -10,8 +10,7 @@ use notafter_core::clock::Clock;
 use notafter_core::inventory::Role;
 use notafter_core::joints::{Cx, Probe as _};
 use notafter_core::location::Location;
-use notafter_core::observation::Seen;
-use notafter_core::proof::{Expectation, PlaceProof};
+use notafter_core::proof::{self, Expectation, PlaceProof};
 use notafter_core::query::Query;
 use notafter_core::rules::name_mismatch::covers;
 use notafter_engine::clock::SystemClock;
@@ -55,15 +54,8 @@ pub(crate) fn prove(global: &Global, args: &Prove) -> Result<End, Usage> {
     let Some((leaf, above)) = chain.split_first() else {
         return Err(Usage::new(format!("{} has no certificate of a server in it", args.name)));
     };
-    let expected = Expectation {
-        leaf: Fingerprint::of(leaf),
-        chain: above
-            .iter()
-            .filter(|der| !Certificate::parse(der).is_ok_and(|c| c.is_self_issued()))
-            .map(|der| Fingerprint::of(der))
-            .collect(),
-        before: None,
-    };
+    let above = above.iter().filter(|der| !Certificate::parse(der).is_ok_and(|c| c.is_self_issued()));
+    let expected = Expectation::new(leaf, above.map(|der| Fingerprint::of(der)), None);
     let mut proofs = Vec::new();
     for location in places {
         let mut proof = PlaceProof::of(location);
@@ -97,11 +89,8 @@ async fn leading(probe: &Places, cx: &Cx, file: &str) -> Result<Vec<Vec<u8>>, Us
         .probe(cx, file)
         .await
         .map_err(|fault| Usage { message: fault.context.clone(), hint: fault.hint.clone() })?;
-    let chain = seen.into_iter().find_map(|one| match one.seen {
-        Seen::Chain { chain, leads: true, .. } => Some(chain.iter().map(|der| der.to_vec()).collect()),
-        _ => None,
-    });
-    Ok(chain.unwrap_or_default())
+    let chain = proof::leading(&seen, &[]).unwrap_or_default();
+    Ok(chain.iter().map(|der| der.to_vec()).collect())
 }
 
 /// Where a certificate for one of its names is served, by the inventory: by whoever looked last.

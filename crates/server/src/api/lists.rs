@@ -283,8 +283,8 @@ pub(crate) async fn totals(With(app): With<State>, _args: Args) -> Answered {
 pub(crate) async fn audit(With(app): With<State>, args: Args) -> Answered {
     with_store(&app, move |store, _now| {
         let limit = args.limit();
-        let rows = store.audit_lines(args.text("subject"), args.number("after"), limit + 1)?;
-        json(&List::page(rows, limit, |(id, _)| id.to_string(), AuditItem::of))
+        let rows = store.audit_chain(args.text("subject"), args.number("after"), limit + 1)?;
+        json(&List::page(rows, limit, |(id, ..)| id.to_string(), AuditItem::of))
     })
     .await
 }

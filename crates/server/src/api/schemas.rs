@@ -673,6 +673,10 @@ fn totals() -> Value {
     )
 }
 
+const AUDIT_HASH: &str = "SHA-256, in hexadecimal, over the hash of the line before (32 zero octets for the first), `id` and the \
+seconds of `at` (8 octets each, big-endian), then `who`, `what`, `subject` and `detail` (each its length in octets of UTF-8, 8 \
+octets big-endian, and the octets).";
+
 fn audit_line() -> Value {
     object(
         &[
@@ -682,6 +686,7 @@ fn audit_line() -> Value {
             ("what", text()),
             ("subject", text()),
             ("detail", text()),
+            ("hash", with(text(), "description", AUDIT_HASH.into())),
         ],
         &[],
     )

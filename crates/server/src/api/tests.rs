@@ -304,3 +304,33 @@ async fn deeds_are_done_and_written_down() {
     let audit = bench.json("/api/v1/audit").await.to_string();
     assert!(audit.contains("snoozed") && audit.contains("alert-tested"), "{audit}");
 }
+
+/// Anybody can follow the trail with what the API says and the guide: nothing of ours is used but SHA-256.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_trail_is_followed_by_what_the_api_says_alone() {
+    let bench = Bench::new();
+    bench.post("/api/v1/alerts/test", &json!({"item": "house"})).await;
+    let (mut lines, mut path) = (Vec::new(), "/api/v1/audit?limit=2".to_owned());
+    loop {
+        let page = bench.json(&path).await;
+        lines.extend(page["items"].as_array().unwrap().iter().cloned());
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/api/v1/audit?limit=2&after={next}");
+    }
+    assert!(lines.len() > 2, "{lines:?}");
+    let mut before = [0_u8; 32];
+    for (n, line) in lines.iter().rev().enumerate() {
+        let id = line["id"].as_i64().unwrap();
+        assert_eq!(id, n as i64 + 1);
+        let mut bytes = before.to_vec();
+        bytes.extend(id.to_be_bytes());
+        bytes.extend(time::parse(line["at"].as_str().unwrap()).unwrap().0.to_be_bytes());
+        for field in ["who", "what", "subject", "detail"] {
+            let text = line[field].as_str().unwrap();
+            bytes.extend((text.len() as u64).to_be_bytes());
+            bytes.extend(text.as_bytes());
+        }
+        before = notafter_pki::fingerprint::sha256(&bytes);
+        assert_eq!(line["hash"], notafter_pki::fingerprint::hex(&before), "{line}");
+    }
+}

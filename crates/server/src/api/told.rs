@@ -4,6 +4,7 @@
 //! because the acknowledgement link in it is a secret.
 
 use notafter_core::alert::{Alert, Outgoing};
+use notafter_pki::fingerprint::hex;
 use notafter_store::alerts::AuditLine;
 use serde::Serialize;
 
@@ -144,10 +145,11 @@ pub(crate) struct AuditItem {
     what: String,
     subject: String,
     detail: String,
+    hash: String,
 }
 
 impl AuditItem {
-    pub(crate) fn of((id, line): (i64, AuditLine)) -> Self {
+    pub(crate) fn of((id, line, hash): (i64, AuditLine, Vec<u8>)) -> Self {
         Self {
             id,
             at: line.at.to_string(),
@@ -155,6 +157,7 @@ impl AuditItem {
             what: line.what,
             subject: line.subject,
             detail: line.detail,
+            hash: hex(&hash),
         }
     }
 }

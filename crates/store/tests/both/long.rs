@@ -9,6 +9,7 @@ use notafter_core::observation::Reason;
 use notafter_core::query::{Query, Term, Test};
 use notafter_core::subject::SubjectKey;
 use notafter_lab::Lab;
+use notafter_store::alerts::AuditLine;
 use notafter_store::findings::FindingFilter;
 use notafter_store::judge::Judged;
 use notafter_store::{Database, Store, Trouble};
@@ -152,5 +153,48 @@ fn what_is_refused_is_given_up_and_said() {
             batch = batch.saw(&format!("file:///srv/poison/{n}.pem"), &[&leaf]);
         }
         assert!(store.record_apart(&mut run, &batch.inventory, NOW).is_err());
+    }
+}
+
+/// Has a statement of somebody else's done to the file or database of a store.
+fn meddle(database: &Database, statement: &str) {
+    match database {
+        Database::File(path) => {
+            rusqlite::Connection::open(path).unwrap().execute_batch(statement).unwrap();
+        }
+        Database::Postgres(url) => {
+            let done = Command::new("psql").args(["-X", "-q", "-d", url, "-c", statement]).status();
+            assert!(done.is_ok_and(|status| status.success()));
+        }
+        Database::Memory => unreachable!("nobody else can come to it"),
+    }
+}
+
+#[test]
+fn an_end_cut_off_the_audit_trail_is_missed_whatever_is_written_after() {
+    let lab = Lab::new("store-cut");
+    let file = Database::File(lab.path().join("data/notafter.db"));
+    for database in [Some(file), new_postgres()].into_iter().flatten() {
+        let store = Store::open(&database, NOW).unwrap();
+        let write = |n: i64| {
+            let (who, what) = ("me".to_owned(), "owner-set".to_owned());
+            let line =
+                AuditLine { at: UnixTime(NOW.0 + n), who, what, subject: "a1".into(), detail: n.to_string() };
+            store.audit(&line).unwrap();
+        };
+        (1..=10).for_each(write);
+        assert_eq!(store.audit_broken_at().unwrap(), None);
+        meddle(&database, "DELETE FROM audit WHERE id > 7");
+        assert_eq!(store.audit_broken_at().unwrap(), Some(8));
+        write(11);
+        write(12);
+        assert_eq!(
+            store.audit_lines(None, None, 3).unwrap().iter().map(|l| l.0).collect::<Vec<_>>(),
+            [12, 11, 7]
+        );
+        assert_eq!(store.audit_broken_at().unwrap(), Some(8), "the gap stays");
+        meddle(&database, "DELETE FROM audit");
+        write(13);
+        assert_eq!(store.audit_broken_at().unwrap(), Some(1));
     }
 }

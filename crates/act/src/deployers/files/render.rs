@@ -7,6 +7,7 @@ use notafter_core::deployment::Key;
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_pki::certificate::Certificate;
 use notafter_pki::container::{self, Limits, pem};
+use notafter_pki::name::printable;
 use notafter_pki::private_key::PrivateKey;
 use zeroize::Zeroizing;
 
@@ -114,6 +115,14 @@ pub(super) fn render(
                 )
                 .retry(Retry::Never)
                 .hint("give this certificate a file of its own"));
+            }
+            if let Some(stranger) = there.as_ref().and_then(|t| t.stranger.as_ref()) {
+                let stranger = printable(stranger);
+                let said =
+                    format!("the PKCS#12 file that is there holds {stranger}, too, and a new one would not");
+                return Err(Fault::new(FaultKind::Refused, said)
+                    .retry(Retry::Never)
+                    .hint("move what the server trusts into a trust store of its own, then take it out of this file"));
             }
             let alias =
                 own.alias.clone().or(there.and_then(|t| t.alias)).unwrap_or_else(|| goods.name.clone());

@@ -5,7 +5,7 @@
 
 use aws_lc_rs::digest;
 use notafter_core::fault::{Fault, FaultKind, Retry};
-use notafter_pki::der::{encode, tag};
+use notafter_pki::der::{Reader, encode, tag};
 use zeroize::Zeroizing;
 
 use super::{plain_pkcs8, random, sequence};
@@ -49,6 +49,15 @@ pub(in crate::deployers) fn write(
     if alias.is_empty() || alias.len() > 1000 || alias.contains('\0') {
         return Err(Fault::new(FaultKind::Invalid, "the alias of a Java keystore is 1 to 1000 octets")
             .retry(Retry::Never));
+    }
+    let ours = kept.iter().find(|entry| entry.is_key && entry.alias.to_lowercase() == alias);
+    if ours.is_some_and(|entry| hidden(entry).is_some_and(|key| !is_hidden_by(key, password))) {
+        return Err(Fault::new(
+            FaultKind::Refused,
+            "the key in the Java keystore that is there has a password of its own, which this format of ours has not",
+        )
+        .retry(Retry::Never)
+        .hint("give it the store's: keytool -keypasswd -keystore FILE -alias ALIAS, and the same in the server's configuration"));
     }
     let others: Vec<&Entry<'_>> = kept.iter().filter(|entry| entry.alias.to_lowercase() != alias).collect();
 
@@ -94,6 +103,34 @@ fn seal(password: &str, body: &[u8]) -> digest::Digest {
 
 fn utf16(password: &str) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(password.encode_utf16().flat_map(u16::to_be_bytes).collect())
+}
+
+/// What `protect` made, of an entry.
+fn hidden<'a>(entry: &Entry<'a>) -> Option<&'a [u8]> {
+    let alias =
+        entry.raw.get(4..6).and_then(|n| Some(usize::from(u16::from_be_bytes(n.try_into().ok()?))))?;
+    let at = 4 + 2 + alias + 8;
+    let length = u32::from_be_bytes(entry.raw.get(at..at + 4)?.try_into().ok()?) as usize;
+    let mut info = Reader::new(entry.raw.get(at + 4..)?.get(..length)?).sequence().ok()?;
+    info.expect(tag::SEQUENCE).ok()?;
+    Some(info.expect(tag::OCTET_STRING).ok()?.value)
+}
+
+/// Does this password open what was hidden? The digest at its end says so.
+fn is_hidden_by(hidden: &[u8], password: &str) -> bool {
+    let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
+    let password = utf16(password);
+    let Some((body, digested)) = hidden.split_last_chunk::<DIGEST>() else { return false };
+    let Some((salt, body)) = body.split_first_chunk::<DIGEST>() else { return false };
+    let mut link = salt.to_vec();
+    let mut key = Zeroizing::new(Vec::with_capacity(body.len()));
+    for chunk in body.chunks(DIGEST) {
+        let text = Zeroizing::new([&password[..], &link].concat());
+        link = digest::digest(sha1, &text).as_ref().to_vec();
+        key.extend(chunk.iter().zip(&link).map(|(a, b)| a ^ b));
+    }
+    let text = Zeroizing::new([&password[..], &key].concat());
+    digest::digest(sha1, &text).as_ref() == digested
 }
 
 /// The key under its password: XOR with a chain of SHA-1 (`sun.security.provider.KeyProtector`).

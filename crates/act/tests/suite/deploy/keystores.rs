@@ -86,6 +86,50 @@ fn the_alias_of_a_pkcs12_file_is_kept_and_a_wrong_password_is_said() {
 }
 
 #[test]
+fn what_would_be_lost_or_shut_in_a_keystore_is_not_written_over() {
+    let lab = Lab::new("stores-refused");
+    let leaves = leaves(&lab, 2);
+    let folder = lab.subfolder("tls");
+    let other = Authority::new(&lab);
+    let refused = |table: serde_json::Value, path: &Path, sign: &str| {
+        let before = std::fs::read(path).unwrap();
+        let fault = run(deployer("files", table).deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap_err();
+        assert!(fault.to_string().contains(sign) && fault.hint.is_some(), "{fault}");
+        assert_eq!(std::fs::read(path).unwrap(), before);
+    };
+    // An anchor for clients beside the server's key.
+    let path = folder.join("api.p12");
+    let pass = format!("pass:{PASSWORD}");
+    judge(
+        "openssl",
+        &[
+            "pkcs12",
+            "-export",
+            "-inkey",
+            text(&leaves[0].key_pem),
+            "-in",
+            text(&leaves[0].cert_pem),
+            "-certfile",
+            text(&other.root().cert_pem),
+            "-passout",
+            &pass,
+            "-out",
+            text(&path),
+        ],
+    );
+    refused(json!({ "pkcs12": { "path": path, "password": password(&folder) } }), &path, "holds CN=");
+    // A key with a password of its own: Tomcat's certificateKeyPassword.
+    let path = folder.join("api.jks");
+    stores::java(&path, &leaves[0], stores::Java::Jks, "changeit").unwrap();
+    let store = ["-keystore", text(&path), "-storepass", "changeit", "-alias", "srv.test"];
+    judge("keytool", &[&["-keypasswd"][..], &store, &["-keypass", "changeit", "-new", "another"]].concat());
+    refused(json!({ "jks": { "path": path } }), &path, "password of its own");
+    judge("keytool", &[&["-keypasswd"][..], &store, &["-keypass", "another", "-new", "changeit"]].concat());
+    run(deployer("files", json!({ "jks": { "path": path } })).deploy(&super::cx(), &bundle(&leaves[1], 2)))
+        .unwrap();
+}
+
+#[test]
 fn a_java_keystore_keeps_its_alias_and_its_other_entries() {
     let lab = Lab::new("jks");
     let leaves = leaves(&lab, 2);

@@ -273,6 +273,16 @@ fn places_that_others_could_turn_are_refused() {
     std::fs::write(&script, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o777)).unwrap();
     refused(json!({ "combined": folder.join("api.pem"), "check": [script] }), "may be changed by others");
+    // Nor a script by root's interpreter, nor root's program by a link that they may turn.
+    refused(
+        json!({ "combined": folder.join("api.pem"), "check": ["sh", script] }),
+        "may be changed by others",
+    );
+    symlink("/bin/true", theirs.join("true")).unwrap();
+    refused(
+        json!({ "combined": folder.join("api.pem"), "check": [theirs.join("true")] }),
+        "may be changed by others",
+    );
     assert!(!folder.join("api.pem").exists());
 }
 
