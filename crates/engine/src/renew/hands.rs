@@ -51,6 +51,11 @@ impl Renewer<'_> {
         self.push_by(managed, why, true)
     }
 
+    /// The same by nobody's wish: it waits for its window.
+    pub(super) fn try_again(&self, managed: &Managed, why: &str) -> Result<Pushed, StoreError> {
+        self.push_by(managed, why, false)
+    }
+
     fn push_by(&self, managed: &Managed, why: &str, person: bool) -> Result<Pushed, StoreError> {
         let newest = self.store.works_of(&managed.name, 1)?.into_iter().next();
         let Some(open) = newest.filter(|w| !w.renewal.state.is_over()) else { return Ok(Pushed::Nothing) };
@@ -134,7 +139,7 @@ impl Renewer<'_> {
         }
         match open.state {
             State::WaitsForIssuer | State::WaitsForPerson => {
-                self.push_by(managed, RECONFIGURED, false)?;
+                self.try_again(managed, RECONFIGURED)?;
             }
             State::WaitsForWindow | State::WaitsForTargets | State::WaitsForProof => {
                 self.lay_out_again(managed, open)?;

@@ -12,6 +12,7 @@ use notafter_core::joints::Cx;
 use notafter_core::proof::leading;
 use notafter_core::renew::{Due, Renewal, State, due, order_at};
 use notafter_pki::certificate::Certificate;
+use notafter_store::works::Work;
 use notafter_store::{Store, StoreError};
 
 use super::advice::Advice;
@@ -233,6 +234,11 @@ fn note_tended(store: &Store, issuer: &str, said: &str) -> Result<(), StoreError
     Ok(())
 }
 
+fn dates(der: &[u8]) -> Option<(UnixTime, UnixTime)> {
+    let certificate = Certificate::parse(der).ok()?;
+    Some((certificate.not_before()?, certificate.not_after()?))
+}
+
 /// When a leaf ends for which nothing but its date can be the reason to replace it.
 fn ended_by_date(managed: &Managed, leaf: &[u8]) -> Option<UnixTime> {
     let certificate = Certificate::parse(leaf).ok()?;
@@ -251,8 +257,9 @@ impl Renewer<'_> {
         let now = self.cx.clock.now();
         let work = self.store.works_of(&managed.name, 1)?.into_iter().next();
         let newest = work.as_ref().map(|w| &w.renewal);
-        if let Some(open) = newest.filter(|r| !r.state.is_over()) {
-            self.supersede(&keeping.advice, managed, open).await?;
+        if let Some(open) = work.as_ref().filter(|w| !w.renewal.state.is_over()) {
+            self.last_chance(managed, open)?;
+            self.supersede(&keeping.advice, managed, &open.renewal).await?;
         } else {
             let proved = work.as_ref().filter(|w| w.renewal.state == State::Proved);
             let leaf = match proved.and_then(|w| w.renewal.chain.first()) {
@@ -298,6 +305,24 @@ impl Renewer<'_> {
                 self.when(&keeping.advice, managed, leaf.as_deref(), newest.as_ref()).await?.at
             }
         })
+    }
+
+    /// What was put back, or could not be installed, waits for a person. When the one in use is in the last tenth of its life and
+    /// nobody came, it is tried again, once a day or in a quarter of what is left: it may be that it works by now, and if
+    /// not, there is little left to lose.
+    fn last_chance(&self, managed: &Managed, open: &Work) -> Result<(), StoreError> {
+        let renewal = &open.renewal;
+        if renewal.state != State::WaitsForPerson || renewal.chain.is_empty() {
+            return Ok(());
+        }
+        let Some((begin, end)) = renewal.before.first().and_then(|der| dates(der)) else { return Ok(()) };
+        let now = self.cx.clock.now();
+        let left = end.0.saturating_sub(now.0);
+        let rest = (left / 4).clamp(600, notafter_pki::time::DAY);
+        if left < end.0.saturating_sub(begin.0) / 10 && open.changed.plus(rest) <= now {
+            self.try_again(managed, &format!("nobody came, and the one in use ends at {end}"))?;
+        }
+        Ok(())
     }
 
     /// What was issued and could not be brought to its end, and is due itself by now, gives way to a new one: that somebody

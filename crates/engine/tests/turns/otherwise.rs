@@ -57,6 +57,39 @@ async fn what_nobody_came_for_gives_way_when_it_is_due_itself() {
 }
 
 #[tokio::test]
+async fn near_the_end_what_was_put_back_is_tried_once_a_day() {
+    let mut house = house("last-chance", &["one"]);
+    let (old, new) = (chain(70 * DAY, 20 * DAY), chain(0, 90 * DAY));
+    let machine = house.target(
+        "files",
+        4431,
+        Machine { installed: Mutex::new(Some(old.clone())), forgets: true, ..Machine::default() },
+    );
+    house.shows(4431, Some(&old));
+    house.issued(1, State::WaitsForWindow, &new, Some(&old), "one");
+    assert_eq!(house.for_a_while(600).await.state, State::WaitsForPerson);
+    let tries = |machine: &Machine| machine.generations.lock().unwrap().len();
+    let mut after = Vec::new();
+    for day in [1, 10, 12, 13] {
+        house.clock.set(NOW.plus(day * DAY));
+        for _ in 0..60 {
+            house.pass(&Arc::default()).await;
+            house.clock.advance(Duration::from_secs(10));
+        }
+        after.push(tries(&machine));
+    }
+    assert_eq!(after, [1, 1, 2, 3], "{:?}", house.trail());
+    assert_eq!(machine.rolled_back.load(Ordering::Relaxed), 3);
+    // Whatever it was, it was mended.
+    house.clock.set(NOW.plus(14 * DAY + 600));
+    house.pass(&Arc::default()).await;
+    house.shows(4431, Some(&new));
+    house.clock.advance(Duration::from_secs(10));
+    house.pass(&Arc::default()).await;
+    assert_eq!(house.row(1).state, State::Proved);
+}
+
+#[tokio::test]
 async fn a_corrected_name_or_key_is_asked_for_without_anybody_s_doing() {
     type Change = fn(&mut Managed);
     let name: Change = |m| m.names = vec![Identifier::parse("right.test").unwrap()];
