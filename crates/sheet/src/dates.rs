@@ -349,7 +349,7 @@ fn clock(text: &str) -> (String, Option<Time>) {
         _ => text.to_owned(),
     };
     let Some(colon) = text.find(':') else { return (text, Some(None)) };
-    let start = text[..colon].rfind(|c: char| !c.is_ascii_digit()).map_or(0, |p| p + 1);
+    let start = text[..colon].trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let end = text[colon..].find(|c: char| !c.is_ascii_digit() && c != ':' && c != '.' && c != ',');
     let end = end.map_or(text.len(), |p| p + colon);
     let mut parts = text[start..end].trim_end_matches([',', '.']).split(':');
@@ -373,7 +373,8 @@ fn clock(text: &str) -> (String, Option<Time>) {
         }
     }
     let (zone, rest) = zone(&rest);
-    let date = format!("{} {}", text[..start].trim_end_matches([' ', ',']), rest);
+    let date =
+        format!("{} {}", text[..start].trim_end_matches(|c: char| c.is_whitespace() || c == ','), rest);
     (date.trim().to_owned(), Some(Some((hour * 3600 + minute * 60 + second, zone))))
 }
 
@@ -676,6 +677,14 @@ mod tests {
         let either = read("03/04/27");
         assert_eq!(either.by(Some(Order::MonthFirst)).map(|d| d.at.date()).as_deref(), Some("2027-03-04"));
         assert_eq!(either.by(None), None);
+    }
+
+    #[test]
+    fn letters_of_two_octets_before_a_colon_are_no_hour() {
+        for text in ["\u{f0}:\u{c7}", "\u{f0}10:00", "31. M\u{e4}rz 2026 10:00", "\u{5341}:"] {
+            let _ = read(text);
+        }
+        assert_eq!(read("31.12.2026\u{a0}10:00"), read("31.12.2026 10:00"));
     }
 
     #[test]
