@@ -137,13 +137,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn abouts(&self, ids: &[Fingerprint]) -> Result<HashMap<Fingerprint, About>, StoreError> {
-        let asked: Vec<Vec<Value<'_>>> = ids
-            .iter()
-            .map(|id| {
-                let (fp8, fp24) = texts::split(id);
-                vec![fp8.into(), fp24.into()]
-            })
-            .collect();
+        let asked = by_fingerprint(ids);
         self.db.read(|c| {
             let sql = "SELECT a.title, d.name, a.not_before, a.flags FROM asset a
                LEFT JOIN dname d ON d.id = a.issuer WHERE a.fp8 = $1 AND a.fp24 = $2";
@@ -278,19 +272,19 @@ impl Store {
     }
 }
 
+/// What a question about each of these assets is asked with.
+fn by_fingerprint(ids: &[Fingerprint]) -> Vec<Vec<Value<'_>>> {
+    let halves = ids.iter().map(texts::split);
+    halves.map(|(fp8, fp24)| vec![fp8.into(), fp24.into()]).collect()
+}
+
 /// [`Store::lives_of_lines`] within a transaction.
 #[allow(clippy::type_complexity)]
 pub(crate) fn lives(
     c: &mut Conn<'_>,
     ids: &[Fingerprint],
 ) -> Result<HashMap<Fingerprint, Vec<(UnixTime, UnixTime)>>> {
-    let asked: Vec<Vec<Value<'_>>> = ids
-        .iter()
-        .map(|id| {
-            let (fp8, fp24) = texts::split(id);
-            vec![fp8.into(), fp24.into()]
-        })
-        .collect();
+    let asked = by_fingerprint(ids);
     let sql = "SELECT p.not_before, p.not_after FROM asset a JOIN asset p ON p.lineage = a.lineage
        WHERE a.fp8 = $1 AND a.fp24 = $2 AND p.not_before <= a.not_before ORDER BY p.not_before DESC LIMIT 7";
     let found = c.query_many(sql, &asked)?;

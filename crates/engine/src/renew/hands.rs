@@ -10,7 +10,7 @@ use notafter_store::StoreError;
 use notafter_store::works::{Note, Work};
 
 use super::close::LOOKED_THROUGH;
-use super::install::{is_same_place, targets, targets_again, targets_as_configured};
+use super::install::{has_all_of, targets, targets_again, targets_as_configured};
 use super::issue::is_as_configured;
 use super::{Bench, HOLD_S, Managed, Renewer, Went, is_revoked};
 
@@ -183,7 +183,7 @@ impl Renewer<'_> {
         let wanted = targets(managed);
         let is_new = |target: &&TargetWork| {
             let mut known = proved.targets.iter().chain(proved.deployed.iter().flat_map(|d| &d.targets));
-            !known.any(|old| is_same_place(old, target))
+            !known.any(|old| has_all_of(old, target))
         };
         let new: Vec<TargetWork> = wanted.iter().filter(is_new).cloned().collect();
         let changed = proved.was_configured_otherwise(&managed.configured());
@@ -194,8 +194,8 @@ impl Renewer<'_> {
                 return Ok(Some(at));
             }
             // What an earlier installation of this kind added stays with the new one.
-            let of_row = |target: &&TargetWork| !proved.targets.iter().any(|old| is_same_place(old, target));
-            let all = wanted.iter().filter(of_row).cloned().collect();
+            let added = |target: &&TargetWork| !proved.targets.iter().any(|old| has_all_of(old, target));
+            let all = wanted.iter().filter(added).cloned().collect();
             self.deploy_to(managed, proved.generation, "the configuration names another target", all)?;
         }
         let state = |r: &Renewal| r.deployed.as_ref().map(|d| (d.state, d.next));

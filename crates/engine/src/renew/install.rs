@@ -354,7 +354,9 @@ pub(super) fn targets(managed: &Managed) -> Vec<TargetWork> {
 pub(super) fn targets_again(managed: &Managed, begun: &[TargetWork]) -> Vec<TargetWork> {
     let again = |mut fresh: TargetWork| {
         let Some(old) = begun.iter().find(|old| old.label == fresh.label) else { return fresh };
-        if old.is_proved() && is_same_place(old, &fresh) {
+        let same = old.places.len() == fresh.places.len()
+            && old.places.iter().zip(&fresh.places).all(|(a, b)| a.location == b.location);
+        if old.is_proved() && same {
             return TargetWork { wave: fresh.wave, ..old.clone() };
         }
         fresh.receipt.clone_from(&old.receipt);
@@ -367,11 +369,10 @@ pub(super) fn targets_again(managed: &Managed, begun: &[TargetWork]) -> Vec<Targ
     targets(managed).into_iter().map(again).collect()
 }
 
-/// Are they the same target, to be seen at the same places?
-pub(super) fn is_same_place(a: &TargetWork, b: &TargetWork) -> bool {
-    a.label == b.label
-        && a.places.len() == b.places.len()
-        && a.places.iter().zip(&b.places).all(|(a, b)| a.location == b.location)
+/// Is it the same target, and was it to be seen wherever the other one is now?
+pub(super) fn has_all_of(old: &TargetWork, fresh: &TargetWork) -> bool {
+    let known = |place: &PlaceProof| old.places.iter().any(|p| p.location == place.location);
+    old.label == fresh.label && fresh.places.iter().all(|place| place.excused.is_some() || known(place))
 }
 
 /// The targets as they are configured by now, with all that was done for those that were there before.

@@ -4,6 +4,7 @@
 //! what takes long, so that a CA that does not answer or a rehearsal of fifty names keeps nobody else waiting.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -108,7 +109,8 @@ impl Drop for Turn {
 struct Started {
     tasks: tokio::task::JoinSet<i64>,
     running: Arc<Running>,
-    until: tokio::time::Instant,
+    /// Ends when the others have waited long enough.
+    patience: Pin<Box<tokio::time::Sleep>>,
     now: UnixTime,
     /// When to look again, in seconds.
     next: i64,
@@ -131,14 +133,15 @@ impl Started {
 
     /// Waits until one ended. `false`: none did while there was patience.
     async fn ended(&mut self) -> bool {
-        match tokio::time::timeout_at(self.until, self.tasks.join_next()).await {
-            Ok(Some(task)) => {
-                // One that panicked is no reason to stop looking after the others, nor to try at once again.
-                self.next = self.next.min(task.unwrap_or(self.now.0 + 300));
-                true
-            }
-            Ok(None) | Err(_) => false,
-        }
+        let ended = tokio::select! {
+            biased;
+            task = self.tasks.join_next() => task,
+            () = &mut self.patience => None,
+        };
+        let Some(task) = ended else { return false };
+        // One that panicked is no reason to stop looking after the others, nor to try at once again.
+        self.next = self.next.min(task.unwrap_or(self.now.0 + 300));
+        true
     }
 
     /// When to look again. What takes long goes on by itself.
@@ -170,7 +173,7 @@ pub async fn pass(
     let mut started = Started {
         tasks: tokio::task::JoinSet::new(),
         running: Arc::clone(running),
-        until: tokio::time::Instant::now() + PATIENCE,
+        patience: Box::pin(tokio::time::sleep(PATIENCE)),
         now,
         next: now.0 + LOOK_EVERY,
     };
