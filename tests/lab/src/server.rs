@@ -127,6 +127,9 @@ const START: Duration = Duration::from_secs(60);
 /// How long a server may take to end before it is killed.
 const STOP: Duration = Duration::from_secs(3);
 
+/// How long old workers may go on beside the new ones.
+const RELOAD: Duration = Duration::from_secs(3);
+
 /// How often a server is started anew because a program outside the lab took its port.
 const ATTEMPTS: usize = 4;
 
@@ -290,8 +293,14 @@ impl Server {
     pub fn reload(&mut self) -> Result<(), NotRun> {
         match &self.recipe.reload {
             Reload::Signal(signal) | Reload::OnlyRestart(signal) => {
-                if let Some(child) = &self.child {
-                    program::signal(signal, &[i64::from(child.id())]);
+                let Some(child) = &self.child else { return Ok(()) };
+                let before = if self.name == "nginx" { descendants(child.id()) } else { Vec::new() };
+                program::signal(signal, &[i64::from(child.id())]);
+                // Its old workers answer beside the new ones until they have heard of it. Where the new
+                // configuration is wrong they stay, and that is the caller's to find out.
+                let began = Instant::now();
+                while before.iter().any(Process::is_alive) && began.elapsed() < RELOAD {
+                    thread::sleep(Duration::from_millis(10));
                 }
                 Ok(())
             }

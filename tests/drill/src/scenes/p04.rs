@@ -18,28 +18,11 @@ fn build(site: &mut Site) -> Result<(), NotRun> {
     site.install("etc/nginx/live", &site.leaf(&[&name], -99, 260));
     if site.twin {
         site.reload()?;
-        settle(site, &name)?;
     }
     site.tls_place(1, 0, &name);
     site.places.push(path.display().to_string());
     site.places.push(site.folder.join("etc/nginx/nginx.conf").display().to_string());
     Ok(())
-}
-
-/// Waits until the reload is done: the workers before it go on answering for a moment beside the new ones.
-fn settle(site: &Site, name: &str) -> Result<(), NotRun> {
-    let mut in_a_row = 0;
-    for _ in 0..200 {
-        match client::tls(site, site.address(1, 0), name, site.day(1))?.works {
-            true => in_a_row += 1,
-            false => in_a_row = 0,
-        }
-        if in_a_row == 12 {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    Err(NotRun::new("nginx", "did not reload"))
 }
 
 fn fails(site: &Site, at: i64) -> Result<Said, NotRun> {
