@@ -4,6 +4,7 @@
 //! when, in which order and whether it is in use is decided by the engine. No command and no path comes from anywhere but
 //! the configuration.
 
+mod able;
 mod back;
 pub(crate) mod command;
 mod environment;

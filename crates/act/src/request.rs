@@ -7,8 +7,8 @@ use notafter_core::deployment::Key;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::issuance::{Identifier, KeyType};
 use rcgen::{
-    CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SanType,
 };
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -29,18 +29,41 @@ pub fn make(names: &[Identifier], key_type: KeyType, kept: Option<&Key>) -> Resu
         Some(key) => open(key, key_type).map_err(|e| failed("a request with the key that was kept", e))?,
         None => generate(key_type).map_err(|e| failed(&format!("a key of type {key_type}"), e))?,
     };
+    let params = named(names).map_err(|(name, e)| failed(&format!("a request for {name}"), e))?;
+    let csr = params.serialize_request(&pair).map_err(|e| failed("the request", e))?;
+    Ok((Key::new(pair.serialize_der()), csr.der().to_vec()))
+}
+
+/// A certificate for this key and these names, with that of the CA that issued it: made to be written somewhere and read again.
+/// The key of that CA is gone when this returns, and nobody ever trusts it.
+pub(crate) fn for_trial(names: &[Identifier], key: &Key, key_type: KeyType) -> Result<Vec<Vec<u8>>, Fault> {
+    let failed = |error: rcgen::Error| {
+        Fault::new(FaultKind::Invalid, format!("a certificate to try with could not be made: {error}"))
+    };
+    let mut above = CertificateParams::default();
+    above.distinguished_name = DistinguishedName::new();
+    above.distinguished_name.push(DnType::CommonName, "nobody's: a rehearsal");
+    above.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca =
+        CertifiedIssuer::self_signed(above, generate(KeyType::EcdsaP256).map_err(failed)?).map_err(failed)?;
+    let params = named(names).map_err(|(_, e)| failed(e))?;
+    let leaf = params.signed_by(&open(key, key_type).map_err(failed)?, &*ca).map_err(failed)?;
+    Ok(vec![leaf.der().to_vec(), ca.der().to_vec()])
+}
+
+/// What is asked for: the names and nothing else. The name that no certificate can have.
+fn named(names: &[Identifier]) -> Result<CertificateParams, (&str, rcgen::Error)> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     for name in names {
         params.subject_alt_names.push(match name {
-            Identifier::Dns(name) => SanType::DnsName(
-                name.as_str().try_into().map_err(|e| failed(&format!("a request for {name}"), e))?,
-            ),
+            Identifier::Dns(name) => {
+                SanType::DnsName(name.as_str().try_into().map_err(|e| (name.as_str(), e))?)
+            }
             Identifier::Ip(ip) => SanType::IpAddress(*ip),
         });
     }
-    let csr = params.serialize_request(&pair).map_err(|e| failed("the request", e))?;
-    Ok((Key::new(pair.serialize_der()), csr.der().to_vec()))
+    Ok(params)
 }
 
 /// Makes a key of this type.

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::issuance::{Identifier, KeyType};
 use crate::{Fingerprint, UnixTime};
 
 /// A key and the certificates that belong to it, on its way to a target. Not serialisable, and not printable beyond its
@@ -94,6 +95,21 @@ impl Before {
     }
 }
 
+/// What a target is tried with in a rehearsal: a pair like the one that it would be given, which nothing ever uses.
+#[derive(Clone, Copy)]
+pub struct Trial<'a> {
+    /// What the configuration calls the certificate.
+    pub name: &'a str,
+    /// What it is for.
+    pub names: &'a [Identifier],
+    /// Its key.
+    pub kind: KeyType,
+    /// A key of that kind. `None`: one is made.
+    pub key: Option<&'a Key>,
+    /// What a staging CA issued for that key, DER, the leaf first. Empty: a certificate is made.
+    pub chain: &'a [Vec<u8>],
+}
+
 /// One question of a rehearsal, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -103,7 +119,7 @@ pub struct Check {
     pub works: bool,
     /// What was seen.
     pub because: String,
-    /// What to do, where it would not.
+    /// What to do, where it would not; or where it would, and something beside it is amiss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -112,6 +128,11 @@ impl Check {
     /// It would.
     pub fn works(what: impl Into<String>, because: impl Into<String>) -> Self {
         Self { what: what.into(), works: true, because: because.into(), hint: None }
+    }
+
+    /// It would, but somebody should look.
+    pub fn doubts(what: impl Into<String>, because: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { works: true, ..Self::fails(what, because, hint) }
     }
 
     /// It would not.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::deployment::{Bundle, Check, Receipt};
+use crate::deployment::{Bundle, Check, Receipt, Trial};
 use crate::dossier::Dossier;
 use crate::fault::{Fault, FaultKind, Retry};
 use crate::finding::Kind;
@@ -282,6 +282,13 @@ pub trait Deployer: Send + Sync {
 
     /// Would it work today? Writes to a scratch target beside the real one at most.
     fn rehearse<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Vec<Check>>;
+
+    /// Writes a pair that nothing uses into a scratch folder, in the layout of the target, reads it back, and removes the folder.
+    /// Nothing in use is touched. A target that has no files of its own says nothing.
+    fn try_on<'a>(&'a self, cx: &'a Cx, trial: &'a Trial<'a>) -> BoxFuture<'a, Vec<Check>> {
+        let _ = (cx, trial);
+        Box::pin(async { Vec::new() })
+    }
 
     /// What a person does with what it lays out, in order; `None`: nobody has to do anything.
     fn by_hand(&self) -> Option<&[String]> {

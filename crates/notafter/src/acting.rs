@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use notafter_act::issuers::ca::put_for;
 use notafter_act::privsep::message::{Answer, Chain, Order};
 use notafter_act::request;
-use notafter_core::deployment::{Bundle, Key};
+use notafter_core::deployment::{Bundle, Key, Trial};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::issuance::{Challenge, Identifier, Issued, KeyType, Request};
 use notafter_core::joints::{Cx, Keep, Probe};
@@ -163,11 +163,18 @@ impl Desk {
                 Ok(Answer::Seen(seen))
             }
             Order::Rehearse { certificate, target } => {
-                let (_, known) = target_of(&tables, &certificate, &target)?;
+                let (managed, known) = target_of(&tables, &certificate, &target)?;
                 let turn = self.turn(&certificate, &target);
                 let _asked = turn.ask()?;
                 let _turn = turn.lock.lock().await;
-                Ok(Answer::Checks(known.deployer.rehearse(&self.cx).await))
+                let mut checks = known.deployer.rehearse(&self.cx).await;
+                if checks.iter().all(|check| check.works) {
+                    // The key of what staging issued may not leave where it was made: a pair of its own is tried here.
+                    let (name, names, kind) = (&managed.name, &managed.names, managed.key);
+                    let trial = Trial { name, names, kind, key: None, chain: &[] };
+                    checks.extend(known.deployer.try_on(&self.cx, &trial).await);
+                }
+                Ok(Answer::Checks(checks))
             }
             Order::Deploy { certificate, target, generation, chain, key } => {
                 self.deploy(&tables, (&certificate, &target), generation, chain, &key).await

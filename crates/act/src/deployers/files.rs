@@ -20,11 +20,12 @@ mod store;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use notafter_core::deployment::{Bundle, Check, Receipt};
+use notafter_core::deployment::{Bundle, Check, Receipt, Trial};
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::{BoxFuture, Cx, Deployer};
 use notafter_core::location::Location;
@@ -34,12 +35,13 @@ use super::environment::{Paths, variables};
 use super::{BuildCx, Built, command};
 use disk::{Steps, Unhindered};
 pub(super) use install::ended;
-use install::{Session, back, carry_on, in_place};
+use install::{Session, apart, back, carry_on, in_place};
 pub(super) use newer::{is_newer, refused as is_older};
 pub(super) use plain::{Plain, Rendered};
 pub(super) use render::{Goods, secret};
 use settings::{Form, Settings};
 pub(super) use settings::{KeyForm, Strength};
+pub(super) use trial::{Pair, unreadable};
 
 pub(super) const NAME: &str = "files";
 pub(super) const DOC: &str = "Files on this machine: PEM, DER, PKCS#7, PKCS#12, JKS; switched as one.";
@@ -56,7 +58,7 @@ pub(super) fn build(table: Value, _: &BuildCx) -> Built {
 pub(super) fn guarded(folder: &Path, owners: &[u32]) -> Result<(), Fault> {
     let steps: Arc<dyn Steps> = Arc::new(Unhindered);
     let is_root = rustix::process::geteuid().is_root();
-    guard::Guard { steps, is_root, owners: owners.to_vec() }.open(folder).map(drop)
+    guard::Guard { steps, is_root, owners: owners.to_vec(), found: Vec::new() }.open(folder).map(drop)
 }
 
 /// `kind = "files"`
@@ -126,7 +128,13 @@ impl Files {
             self.again(session, &environment).await?;
             return Ok(installed.receipt);
         }
+        let before = installed.receipt.before.as_ref();
+        let usable = before.is_some_and(|b| b.is_usable(notafter_core::UnixTime(goods.now)));
         if let Err(fault) = self.check(&environment).await {
+            // One that has ended helps nobody. Where none could be read, what was there is better than what fails.
+            if before.is_some() && !usable {
+                return Err(carry_on(fault, "the check"));
+            }
             let set = installed.before.clone();
             let undone = self.blocking(move |_, _| session.put_back(set.as_deref())).await;
             return Err(back(fault, "the check", undone.map(drop)));
@@ -134,18 +142,15 @@ impl Files {
         let (session, reloaded) = self.reload(&environment, session).await;
         if let Err(fault) = reloaded {
             // Never back to one that has ended: a server that runs on the new one is the better of the two.
-            if installed
-                .receipt
-                .before
-                .as_ref()
-                .is_none_or(|b| !b.is_usable(notafter_core::UnixTime(goods.now)))
-            {
-                return Err(carry_on(fault));
+            if !usable {
+                return Err(carry_on(fault, "the reload"));
             }
             let set = installed.before.clone();
             let undone = self.blocking(move |_, _| session.put_back(set.as_deref()).map(|()| session)).await;
             let undone = match undone {
-                Ok(session) => self.reload(&environment, session).await.1,
+                Ok(session) => {
+                    self.reload(&environment, session).await.1.map_err(|fault| apart(fault, "its reload"))
+                }
                 Err(fault) => Err(fault),
             };
             return Err(back(fault, "the reload", undone));
@@ -184,9 +189,9 @@ impl Files {
         }
         let mut environment = self.static_environment(&session.path(&restored.set));
         environment.push(("NOTAFTER_EVENT".into(), "roll-back".into()));
-        self.check(&environment).await?;
+        self.check(&environment).await.map_err(|fault| apart(fault, "the check"))?;
         let (session, reloaded) = self.reload(&environment, session).await;
-        reloaded?;
+        reloaded.map_err(|fault| apart(fault, "the reload"))?;
         self.blocking(move |_, _| session.note(&restored.set)).await
     }
 
@@ -239,5 +244,9 @@ impl Deployer for Files {
 
     fn rehearse<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(rehearse::rehearse(self))
+    }
+
+    fn try_on<'a>(&'a self, cx: &'a Cx, trial: &'a Trial<'a>) -> BoxFuture<'a, Vec<Check>> {
+        Box::pin(async move { vec![trial::try_on(self, trial, cx.clock.now()).await] })
     }
 }

@@ -68,7 +68,7 @@ fn stranger(opened: &container::Opened<'_>) -> Option<String> {
 }
 
 /// Takes the percent-encoding of a place away.
-fn unescape(text: &str) -> String {
+pub(super) fn unescape(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

@@ -2,7 +2,8 @@
 //!
 //! `ssh` is run by an argument list, never asks, and refuses a host whose key it does not know. On the far side one
 //! constant script (`ssh.sh`) does the steps; the values follow it on the connection, as data. The far host needs sh,
-//! base64, cp, mv -T, readlink, sha256sum and sync of GNU coreutils or BusyBox. The key is in no argument and no environment. A keystore
+//! base64, cp, ls, mv -T, readlink, sha256sum and sync of GNU coreutils or BusyBox; where there is no flock, a link that
+//! names its process is the lock. As root there, no folder on the way to the files may be one that others can change, as with `files`. The key is in no argument and no environment. A keystore
 //! comes here to be written anew, because its alias and its other entries are kept; the password stays here.
 
 use std::collections::BTreeMap;
@@ -11,20 +12,21 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use notafter_core::deployment::{Before, Bundle, Check, Receipt};
+use notafter_core::deployment::{Before, Bundle, Check, Receipt, Trial};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::joints::{BoxFuture, Cx, Deployer};
 use notafter_core::location::Location;
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
 use notafter_pki::fingerprint::{hex, sha256};
+use notafter_pki::name::printable;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::command::{self, Argv, Ended, check_argv, shown};
-use super::files::{Goods, Plain, Rendered, is_newer, is_older};
+use super::files::{Goods, Pair, Plain, Rendered, is_newer, is_older, unreadable};
 use super::{BuildCx, Built};
 use crate::settings::{self, Span};
 
@@ -36,6 +38,9 @@ const SCRIPT: &str = include_str!("ssh.sh");
 
 /// So much may come back of what is in place, base64: a keystore with all the anchors of a system takes a sixth.
 const LOOK_MAX: usize = 2 << 20;
+
+/// A set that is never there.
+const NO_SET: &str = "gen-0-0";
 
 /// `kind = "ssh"`
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -167,9 +172,8 @@ impl Ssh {
         };
         let coded = |text: &[u8]| Zeroizing::new(STANDARD.encode(text));
         let places = self.plain.places();
-        let back = if ask.back { "yes" } else { "no" };
         let limit = (timeout.as_secs() / 3).max(1).to_string();
-        for word in [ask.op, ask.set, ask.other, back, &limit, &places.len().to_string()] {
+        for word in [ask.op, ask.set, ask.other, ask.back.word(), &limit, &places.len().to_string()] {
             line(&mut input, word);
         }
         for (n, place) in (1..).zip(&places) {
@@ -212,10 +216,13 @@ impl Ssh {
                 .hint("run the command there by hand"),
             Some(11) => refused(format!("the reload on {host} failed, what was there before is in force again{said}"))
                 .hint("run the command there by hand"),
-            Some(12) => refused(format!(
-                "the reload on {host} failed; the new files stay, because no certificate that still holds was there before{said}"
+            Some(code @ (12 | 22)) => refused(format!(
+                "the {} on {host} failed; the new files stay, because no certificate that still holds was there before{said}",
+                if code == 22 { "check" } else { "reload" }
             ))
             .hint("run the command there by hand: does the server run at all?"),
+            Some(24) => refused(format!("the check on {host} fails with what is in place{said}"))
+                .hint("run the command there by hand"),
             Some(13) => refused(format!("{host} does not have what was there before any more"))
                 .retry(Retry::Never)
                 .hint("the last two generations are kept; deploy the one that shall be in use"),
@@ -223,8 +230,17 @@ impl Ssh {
                 .retry(Retry::Never)
                 .hint("somebody else has replaced it since, and it is left alone"),
             Some(15) => Fault::new(FaultKind::Unreachable, format!("{host} is being deployed to already")).hint("it is tried again"),
-            Some(16 | 17) => refused(format!("{host}: what was there before is in force again, but its check or reload failed{said}"))
-                .hint("run the commands there by hand"),
+            Some(23) => refused(format!(
+                "the reload on {host} failed, and again with what was there before, whose files are in place: the server may run with either{said}"
+            ))
+            .hint("run the command there by hand: what it runs with and what is on the disk may differ"),
+            Some(code @ (16 | 17)) => {
+                let what = if code == 16 { "check" } else { "reload" };
+                refused(format!(
+                    "the files on {host} are those of before again, but their {what} failed: the server may still run with the new ones{said}"
+                ))
+                .hint("run the command there by hand, then reload the server: what it runs with and what is on the disk may differ")
+            }
             Some(18) => Fault::new(FaultKind::Refused, format!("what is in place on {host} was changed while it was looked at"))
                 .hint("it is tried again; does another tool write there?"),
             Some(code @ (19 | 21)) => {
@@ -270,10 +286,9 @@ impl Ssh {
         }
         // One that is there whole is not sent again.
         let files = if seen.has.is_empty() { self.plain.render(goods, &seen.there)? } else { Vec::new() };
-        let usable = before.as_ref().is_some_and(|b| b.is_usable(UnixTime(goods.now)));
+        let back = Back::of(before.as_ref(), goods.now);
         let other = replaces.as_deref().unwrap_or("-");
-        let done =
-            self.ask(&Ask { op: "deploy", set: &set, other, back: usable }, &files, Some(&seen)).await?;
+        let done = self.ask(&Ask { op: "deploy", set: &set, other, back }, &files, Some(&seen)).await?;
         self.judge(&done)?;
         let replaced = field(&done.said, "replaces ").unwrap_or_default();
         let undo = json!({ "installed": set, "before": replaced });
@@ -282,7 +297,8 @@ impl Ssh {
 
     /// What is in place there, and what is there of a set.
     async fn look(&self, set: &str) -> Result<Seen, Fault> {
-        let looked = self.ask(&Ask { op: "look", set, other: "-", back: false }, &Vec::new(), None).await?;
+        let looked =
+            self.ask(&Ask { op: "look", set, other: "-", back: Back::Ended }, &Vec::new(), None).await?;
         self.judge(&looked)?;
         // Keys are in it, too.
         let said = Zeroizing::new(looked.said);
@@ -309,6 +325,25 @@ impl Ssh {
         })
     }
 
+    /// Writes a pair that nothing uses beside the files there, as a deployment would, and reads what it wrote.
+    async fn try_pair(&self, pair: &Pair) -> Result<String, Fault> {
+        let seen = self.look(NO_SET).await?;
+        let files = self.plain.render(&pair.goods, &seen.there)?;
+        let ask = Ask { op: "try", set: NO_SET, other: "-", back: Back::Ended };
+        let done = self.ask(&ask, &files, Some(&seen)).await?;
+        self.judge(&done)?;
+        let said = Zeroizing::new(done.said);
+        for (number, place) in (1..).zip(self.plain.places()) {
+            let back = field(&said, &format!("tried {number} ")).and_then(|text| STANDARD.decode(text).ok());
+            let back = Zeroizing::new(back.unwrap_or_default());
+            let existing = seen.there.get(&number).map(|bytes| bytes.as_slice());
+            self.plain
+                .reads(number, &back, &pair.goods, existing)
+                .map_err(|why| unreadable(&place.path, &why))?;
+        }
+        Ok(format!("one {} was written beside the files, read back whole, and removed", pair.from))
+    }
+
     async fn go_back(&self, receipt: &Receipt, now: UnixTime) -> Result<(), Fault> {
         if receipt.before.as_ref().is_none_or(|before| !before.is_usable(now)) {
             return Err(super::files::ended(receipt.before.as_ref()));
@@ -320,7 +355,7 @@ impl Ssh {
                 Fault::new(FaultKind::Invalid, "the receipt is not one of this target").retry(Retry::Never)
             })
         };
-        let ask = Ask { op: "back", set: name("installed")?, other: name("before")?, back: false };
+        let ask = Ask { op: "back", set: name("installed")?, other: name("before")?, back: Back::Ended };
         let ended = self.ask(&ask, &Vec::new(), None).await?;
         self.judge(&ended)
     }
@@ -386,8 +421,37 @@ struct Ask<'a> {
     set: &'a str,
     /// Another set: the one to go back to, or to note as replaced.
     other: &'a str,
-    /// May it be gone back to when the reload fails?
-    back: bool,
+    /// What it is gone back to when the check or the reload fails.
+    back: Back,
+}
+
+/// What was there before, as a way back.
+#[derive(Clone, Copy)]
+enum Back {
+    /// A certificate that still holds.
+    Holds,
+    /// One that has ended: never gone back to.
+    Ended,
+    /// None that could be read: gone back to when the check fails, and not when the reload does.
+    Unread,
+}
+
+impl Back {
+    fn of(before: Option<&Before>, now: i64) -> Self {
+        match before {
+            Some(before) if before.is_usable(UnixTime(now)) => Self::Holds,
+            Some(_) => Self::Ended,
+            None => Self::Unread,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "yes",
+            Self::Ended => "no",
+            Self::Unread => "check",
+        }
+    }
 }
 
 impl Deployer for Ssh {
@@ -407,16 +471,36 @@ impl Deployer for Ssh {
     fn rehearse<'a>(&'a self, _: &'a Cx) -> BoxFuture<'a, Vec<Check>> {
         Box::pin(async move {
             let what = format!("ssh to {}", self.settings.host);
-            let ask = Ask { op: "rehearse", set: "gen-0-0", other: "-", back: false };
+            let ask = Ask { op: "rehearse", set: NO_SET, other: "-", back: Back::Ended };
             let asked = self.ask(&ask, &Vec::new(), None).await;
-            let reached = match asked.and_then(|ended| self.judge(&ended)) {
-                Ok(()) => Check::works(
-                    what,
-                    "it signs in, writes beside the files, and the check passes; nothing was reloaded",
-                ),
+            let reached = match asked.and_then(|ended| self.judge(&ended).map(|()| ended)) {
+                Ok(ended) => {
+                    let mut said =
+                        "it signs in, writes beside the files, and the check passes; nothing was reloaded"
+                            .to_owned();
+                    let able = String::from_utf8_lossy(&ended.said).into_owned();
+                    for line in able.lines().filter_map(|line| line.strip_prefix("able ")) {
+                        said.push_str(&format!("; {}", printable(line)));
+                    }
+                    Check::works(what, said)
+                }
                 Err(fault) => Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_default()),
             };
             std::iter::once(reached).chain(self.plain.passwords()).collect()
+        })
+    }
+
+    fn try_on<'a>(&'a self, cx: &'a Cx, trial: &'a Trial<'a>) -> BoxFuture<'a, Vec<Check>> {
+        Box::pin(async move {
+            let what = format!("a pair as it would be written on {}", self.settings.host);
+            let tried = match Pair::of(trial, cx.clock.now()) {
+                Ok(pair) => self.try_pair(&pair).await,
+                Err(fault) => Err(fault),
+            };
+            vec![match tried {
+                Ok(because) => Check::works(what, because),
+                Err(fault) => Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_default()),
+            }]
         })
     }
 }

@@ -13,11 +13,62 @@ swap() { mv -fT -- "$1" "$2" || fail "$2 could not be replaced"; }
 copy() { cp -a -- "$1" "$2" 2>/dev/null || cp -p -- "$1" "$2" || fail "$2 could not be written"; }
 path() { eval "p=\$path$1"; d=${p%/*}; d=${d:-/}; b=${p##*/}; new=$d/.$b.notafter-new; link=$d/.$b.notafter-link; }
 
+# As root nobody else may be able to change where the files land: every folder and link on the way is looked at, as `files`
+# does it on its own machine.
+root=no; if [ "$(id -u)" = 0 ]; then root=yes; fi
+about() {
+  read -r perm _ uid gid _ <<END
+$(ls -ldn -- "$1")
+END
+  [ -n "$uid" ] || fail "$1 could not be looked at"
+}
+others() { case $perm in ????????w*) return 0 ;; ?????w*) [ "$gid" != 0 ] ;; *) return 1 ;; esac; }
+# As root: the way of $1, and so often a link was followed. Folders of $own are allowed, and of the account of a file that is
+# there, in a folder where nobody else makes any.
+way() {
+  [ "$root" = yes ] || return 0
+  [ "$2" -le 40 ] || fail "$1: links without end"
+  at=/; rest=${1#/}; about /; up=; if others; then up=open; fi; top=$uid
+  while [ -n "$rest" ]; do
+    case $rest in */*) part=${rest%%/*}; rest=${rest#*/} ;; *) part=$rest; rest= ;; esac
+    case $part in '' | .) continue ;; ..) way "${at%/*}/$rest" "$(($2 + 1))"; return ;; esac
+    here=${at%/}/$part
+    if [ -L "$here" ]; then
+      [ "$top" = 0 ] || fail "$here is a link that the account $top may change: root writes where it leads"
+      [ -z "$up" ] || fail "$here is a link in a folder that others may write to: anybody could point it elsewhere"
+      to=$(readlink -- "$here"; printf x); to=${to%?x}
+      case $to in /*) ;; *) to=${at%/}/$to ;; esac
+      way "$to/$rest" "$(($2 + 1))"
+      return
+    fi
+    [ -d "$here" ] || fail "there is no folder $here"
+    about "$here"
+    case " 0 $own " in
+      *" $uid "*) ;;
+      *)
+        case " $found " in *" $uid "*) [ -z "$up" ] ;; *) false ;; esac ||
+          fail "$here belongs to the account $uid, who could put a link there: let root own it, or set owner"
+        ;;
+    esac
+    up=
+    if others; then
+      up=open
+      case $perm in
+        *[tT]*) [ -n "$rest" ] || fail "others may write to $here: chmod go-w $here" ;;
+        *) fail "others may write to $here: chmod go-w $here" ;;
+      esac
+    fi
+    at=$here; top=$uid
+  done
+}
+
 read -r op; read -r set; read -r other; read -r back; read -r limit; read -r files
+own= found=
 i=1
 while [ "$i" -le "$files" ]; do
   read -r a; read -r m; read -r o; read -r c; read -r s
   text "$a"; q=$value
+  eval "given$i=\$q"
   if [ -L "$q" ]; then
     case $(readlink -- "$q") in
       *.notafter/current/*) ;;
@@ -26,6 +77,12 @@ while [ "$i" -le "$files" ]; do
         case $q in */archive/*/*[0-9].pem) fail "$q is in the archive of certbot, whose files are history: name other files" ;; esac
         ;;
     esac
+  fi
+  if [ -f "$q" ] && [ ! -L "$q" ]; then about "$q"; found="$found $uid"; fi
+  if [ "$o" != - ]; then
+    text "$o"; value=${value%%:*}
+    case $value in '' | *[!0-9]*) value=$(id -u -- "$value" 2>/dev/null) ;; esac
+    own="$own $value"
   fi
   eval "path$i=\$q mode$i=\$m owner$i=\$o data$i=\$c seen$i=\$s"
   i=$((i + 1))
@@ -41,16 +98,60 @@ path 1
 store=$d/.$b.notafter
 i=1
 while [ "$i" -le "$files" ]; do
+  eval "g=\$given$i"; g_d=${g%/*}
+  way "${g_d:-/}" 0
+  # A link of the user's leads somewhere: that it does may be nobody else's to say.
+  while [ "$root" = yes ] && [ -L "$g" ]; do
+    to=$(readlink -- "$g"; printf x); to=${to%?x}
+    case $to in *.notafter/current/*) break ;; esac
+    [ "$top" = 0 ] || fail "$g is a link that the account $top may change: root writes where it leads"
+    [ -z "$up" ] || fail "$g is a link in a folder that others may write to: anybody could point it elsewhere"
+    case $to in /*) g=$to ;; *) g=$g_d/$to ;; esac
+    g_d=${g%/*}
+    way "${g_d:-/}" 0
+  done
   path "$i"
+  way "$d" 0
   [ -d "$d" ] || fail "there is no folder $d"
-  [ -z "$(find "$d" -prune -perm -0002)" ] || fail "everybody may write to $d: chmod o-w $d"
+  [ -z "$(find "$d/." -prune -perm -0002)" ] || fail "everybody may write to $d: chmod o-w $d"
   i=$((i + 1))
 done
 [ ! -L "$store" ] || fail "$store is a link, and was not made here"
 [ -d "$store" ] || mkdir -m 711 -- "$store" || fail "$store could not be made"
 [ -O "$store" ] || fail "$store was not made by this account"
+if [ "$root" = yes ]; then
+  about "$store"
+  if others; then fail "others may write to $store: look what is in it, then chmod go-w $store"; fi
+fi
+busy() { fail "another deployment is at work in $store" 15; }
+# Which process it is: its number, and when it began, because numbers are used again.
+life() {
+  whole=$(cat "/proc/$1/stat" 2>/dev/null) || whole=
+  [ -n "$whole" ] || { printf '%s' "$1"; return; }
+  # shellcheck disable=SC2086
+  set -- "$1" ${whole##*) }
+  printf '%s-%s' "$1" "${21-}"
+}
+# Where there is no flock, a link that names its holder. That of a process which is gone gives way.
+hold() {
+  me=$(life "$$")
+  ln -s -- "$me" "$store/held" 2>/dev/null && return
+  holder=$(readlink -- "$store/held") || busy
+  kill -0 "${holder%%-*}" 2>/dev/null && [ "$(life "${holder%%-*}")" = "$holder" ] && busy
+  mv -fT -- "$store/held" "$store/held.$$" || busy
+  taken=$(readlink -- "$store/held.$$"); rm -f -- "$store/held.$$"
+  # Somebody else was quicker, and it is theirs.
+  if [ "$taken" != "$holder" ]; then ln -s -- "$taken" "$store/held"; me=; busy; fi
+  ln -s -- "$me" "$store/held" 2>/dev/null || busy
+}
+me= trying=
+leave() {
+  if [ -n "$trying" ]; then rm -rf -- "$store/draft"; each untry_one; fi
+  if [ -n "$me" ] && [ "$(readlink -- "$store/held")" = "$me" ]; then rm -f -- "$store/held"; fi
+}
 exec 9>"$store/lock"
-if command -v flock >/dev/null; then flock -n 9 || fail "another deployment is at work in $store" 15; fi
+trap leave 0
+if command -v flock >/dev/null; then flock -n 9 || busy; else hold; fi
 
 each() { i=1; while [ "$i" -le "$files" ]; do path "$i"; "$@"; i=$((i + 1)); done; }
 stage() { rm -f -- "$new"; if [ -e "$1/$2" ]; then copy "$1/$2" "$new"; touch -m -- "$new"; flush "$new"; fi; }
@@ -138,6 +239,41 @@ run() {
   [ "$code" = 0 ]
 }
 
+try_one() { stage "$store/draft" "$i"; line "tried $i" "$new"; rm -f -- "$new"; }
+untry_one() { rm -f -- "$new"; }
+# Could it be run today? Only questions are asked, which change nothing.
+able() {
+  kind=$1; eval "n=\$${kind}_count"; shift; set --; i=1
+  while [ "$i" -le "$n" ]; do eval "a=\$${kind}_$i"; text "$a"; set -- "$@" "$value"; i=$((i + 1)); done
+  [ "$#" -gt 0 ] || return 0
+  program=$(command -v -- "$1")
+  # What the shell has built in is a plain word here.
+  case $program in */*) [ -f "$program" ] && [ -x "$program" ] ;; '') false ;; esac ||
+    fail "the $kind cannot be run on this host: there is no program $1 that this account may execute"
+  asked=$1
+  if [ "${1##*/}" = sudo ]; then
+    shift; if [ "${1-}" = -n ]; then shift; fi
+    case ${1-} in -* | '') return 0 ;; esac
+    "$program" -n -l "$@" >/dev/null </dev/null 2>&1 9>&- || fail "sudo does not let this account run $*"
+    printf 'able sudo lists the %s as allowed; whether it would ask for a password is not known\n' "$kind"
+  fi
+  if [ "${1##*/}" = systemctl ] && [ "$#" -ge 3 ]; then
+    case $2 in reload | restart | try-restart | reload-or-restart | try-reload-or-restart) ;; *) return 0 ;; esac
+    case $3 in -*) return 0 ;; esac
+    if [ ! -d /run/systemd/system ]; then
+      printf 'able systemd does not run that host: whether the %s would work is not known\n' "$kind"
+      return 0
+    fi
+    state=$("$1" show --property=LoadState -- "$3" 2>/dev/null 9>&-) || return 0
+    case $state in
+      LoadState=loaded) printf 'able systemd there has %s loaded\n' "$3" ;;
+      LoadState=*) fail "systemd of this host has no unit $3 that it could $2: ${state#LoadState=}" ;;
+    esac
+  elif [ "$kind" = reload ]; then
+    printf 'able the reload is there: %s\n' "$asked"
+  fi
+}
+
 each settle_one
 case $op in
   look)
@@ -171,10 +307,14 @@ case $op in
         rm -f -- "$store/loaded"
         put "$from" "$set"
       fi
-      if ! run check; then put "$set" "$from"; exit 10; fi
+      if ! run check; then
+        [ "$back" != no ] || exit 22
+        put "$set" "$from"; exit 10
+      fi
       if ! run reload; then
         [ "$back" = yes ] || exit 12
-        put "$set" "$from"; run reload; exit 11
+        put "$set" "$from"; run reload || exit 23
+        exit 11
       fi
       note "$set"
       kept=$(cat -- "$store/$set/replaces")
@@ -199,7 +339,7 @@ case $op in
     printf 'back\n'
     ;;
   rehearse)
-    for tool in base64 cat chmod chown cmp cp find head ln mkdir mv readlink rm sha256sum sync touch tr; do
+    for tool in base64 cat chmod chown cmp cp find head id ln ls mkdir mv readlink rm sha256sum sync touch tr; do
       command -v "$tool" >/dev/null || fail "there is no $tool on this host"
     done
     rm -rf -- "$store/scratch"
@@ -208,8 +348,18 @@ case $op in
     mv -fT -- "$store/scratch/a" "$store/scratch/b" && [ "$(readlink -- "$store/scratch/b")" = file ] ||
       fail 'mv of this host cannot put one link in the place of another (mv -T)'
     rm -rf -- "$store/scratch"
-    run check || exit 10
+    run check || exit 24
+    if ! command -v flock >/dev/null; then
+      printf 'able there is no flock on this host, and a link in %s keeps deployments apart instead\n' "$store"
+    fi
+    able check; able reload
     printf 'works\n'
+    ;;
+  try)
+    # Nothing in use is touched: what is written is beside it, and is removed however this ends.
+    trying=yes
+    draft; each draft_one; each try_one
+    printf 'tried\n'
     ;;
   *) fail 'an unknown word' ;;
 esac

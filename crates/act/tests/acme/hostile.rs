@@ -410,6 +410,62 @@ async fn a_ca_that_says_next_week_is_asked_again_within_the_hour() {
     assert!((3_500..=3_600).contains(&wait), "{wait}");
 }
 
+/// A clock that a test moves.
+struct Moved(std::sync::atomic::AtomicI64);
+
+impl notafter_core::clock::Clock for Moved {
+    fn now(&self) -> notafter_core::UnixTime {
+        notafter_core::UnixTime(self.0.load(Ordering::Relaxed))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// How long it makes a certificate is bound by time, however often it wants to be asked.
+#[tokio::test]
+async fn a_ca_that_stays_processing_is_given_up_after_a_day_or_when_the_order_expires() {
+    let lab = Lab::new("acme-processing");
+    let begun = crate::cx().clock.now();
+    for (retry, expires, within) in [
+        ("Retry-After: 120\r\n", None, 86_400),
+        ("Retry-After: 999999\r\n", None, 86_400),
+        ("Retry-After: 600\r\n", Some(begun.plus(7_200).to_string()), 7_200),
+        ("Retry-After: 3600\r\n", Some(begun.plus(-7_200).to_string()), 86_400),
+    ] {
+        let processing = move |base: &str| {
+            let Reply::Json(status, _, mut body) = good("/finalize/1", base) else { panic!("no order") };
+            (body["status"], body["expires"]) = (json!("processing"), json!(expires));
+            Reply::Json(status, retry, body)
+        };
+        let ca = ca(
+            &lab,
+            Box::new(move |path, base| matches!(path, "/finalize/1" | "/order/1").then(|| processing(base))),
+        )
+        .await;
+        let clock = Arc::new(Moved(begun.0.into()));
+        let cx = Cx::new(Arc::<Moved>::clone(&clock), "test".into());
+        let acme = issuer(of(&ca), &Arc::new(Memory::default()));
+        let (wanted, solver) = (request(&lab, &["a.test"]), Counting::default());
+        let mut ticket = acme.begin(&cx, &wanted).await.unwrap();
+        let fault = loop {
+            match acme.advance(&cx, &wanted, &ticket, &solver).await {
+                Ok(Progress::Stepped(next)) => ticket = next,
+                Ok(Progress::Waits { ticket: next, until, .. }) => {
+                    ticket = next;
+                    clock.0.store(until.0, Ordering::Relaxed);
+                }
+                Ok(Progress::Issued(issued)) => panic!("{issued:?}"),
+                Err(fault) => break fault,
+            }
+        };
+        let took = clock.0.load(Ordering::Relaxed) - begun.0;
+        assert!(fault.to_string().contains("does not come to an end with the order"), "{fault}");
+        assert!((within..within + 5).contains(&took), "{retry}: {took} s");
+    }
+}
+
 /// Our contact is not that of whoever made the account (RFC 8555 section 7.3.2).
 #[tokio::test]
 async fn an_account_that_is_found_is_told_the_contact() {

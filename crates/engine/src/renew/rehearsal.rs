@@ -4,17 +4,18 @@
 //! answer is for the rules: it stands in the statement of our own renewer.
 
 use notafter_core::UnixTime;
-use notafter_core::deployment::Check;
+use notafter_core::deployment::{Check, Trial};
 use notafter_core::fault::Fault;
 use notafter_core::issuance::{Progress, Request};
 use notafter_core::joints::Issuer;
+use notafter_core::observation::{Observation, Seen};
 use notafter_core::review::review;
 use notafter_pki::fingerprint::sha256;
 use notafter_pki::time::DAY;
 use notafter_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::{Managed, Renewer, told};
+use super::{Managed, ManagedTarget, Renewer, told};
 
 /// One is due so long after the last, or after a renewal that went well, where nothing else is said.
 pub const EVERY: i64 = 7 * DAY;
@@ -67,6 +68,14 @@ impl Rehearsal {
     }
 }
 
+/// Why nothing was seen.
+fn failed(seen: &Observation) -> Option<String> {
+    match &seen.seen {
+        Seen::Failed { reason, detail } => Some(format!("{}: {detail}", reason.as_str())),
+        _ => None,
+    }
+}
+
 fn key(name: &str) -> String {
     format!("rehearsal/{name}")
 }
@@ -87,15 +96,18 @@ impl Renewer<'_> {
     /// and installed nowhere.
     pub async fn rehearse(&self, managed: &Managed, staged: Option<&Managed>) -> Vec<Check> {
         let mut out = Vec::new();
-        let request = match (self.tools.make)(&managed.names, managed.key, None) {
-            Ok((_, csr)) => Request {
-                names: managed.names.clone(),
-                csr,
-                profile: managed.profile.clone(),
-                replaces: None,
-                preferred_chain: managed.preferred_chain.clone(),
-                lifetime_s: managed.lifetime_s,
-            },
+        let (key, request) = match (self.tools.make)(&managed.names, managed.key, None) {
+            Ok((key, csr)) => {
+                let request = Request {
+                    names: managed.names.clone(),
+                    csr,
+                    profile: managed.profile.clone(),
+                    replaces: None,
+                    preferred_chain: managed.preferred_chain.clone(),
+                    lifetime_s: managed.lifetime_s,
+                };
+                (key, request)
+            }
             Err(fault) => {
                 out.push(Check::fails("a key and a request", told(&fault), "see the names and the key type"));
                 return out;
@@ -107,27 +119,72 @@ impl Renewer<'_> {
         for name in &managed.names {
             out.extend(managed.solver.rehearse(self.cx, name).await);
         }
-        for target in &managed.targets {
-            out.extend(target.deployer.rehearse(self.cx).await);
-        }
+        let mut chain = Vec::new();
         for (name, issuer) in staged.iter().flat_map(|s| &s.issuers) {
-            out.push(self.order_on_stage(name, issuer.as_ref(), managed, &request).await);
+            let (check, issued) = self.order_on_stage(name, issuer.as_ref(), managed, &request).await;
+            out.push(check);
+            if chain.is_empty() {
+                chain = issued;
+            }
+        }
+        let trial = Trial {
+            name: &managed.name,
+            names: &managed.names,
+            kind: managed.key,
+            key: Some(&key),
+            chain: &chain,
+        };
+        for target in &managed.targets {
+            let checks = target.deployer.rehearse(self.cx).await;
+            let works = checks.iter().all(|check| check.works);
+            out.extend(checks);
+            // What cannot be reached or written has been said.
+            if works {
+                out.extend(target.deployer.try_on(self.cx, &trial).await);
+            }
+            out.extend(self.look_around(target).await);
         }
         out
     }
 
-    /// One whole order with a staging issuer, by the same steps as in earnest.
+    /// Do the places that `prove` names answer? One that does not is worth a word: it may be down for an hour. If none does,
+    /// nobody would ever see the new one in use.
+    async fn look_around(&self, target: &ManagedTarget) -> Vec<Check> {
+        let mut silent = Vec::new();
+        let mut out = Vec::new();
+        for place in target.prove.iter().filter(|p| !target.excused.iter().any(|(e, _)| e == *p)) {
+            let what = format!("prove: {place}");
+            let why = match self.tools.probe.probe(self.cx, place).await {
+                Ok(seen) if seen.iter().any(|one| matches!(one.seen, Seen::Chain { .. })) => {
+                    out.push(Check::works(what, "it answers with a certificate"));
+                    continue;
+                }
+                Ok(seen) => seen.iter().find_map(failed).unwrap_or_else(|| "no certificate is there".into()),
+                Err(fault) => told(&fault),
+            };
+            silent.push((what, why));
+        }
+        let none = out.is_empty();
+        let hint = "after a renewal it has to show the new one: is it up, and can it be reached from here?";
+        out.extend(silent.into_iter().map(|(what, why)| match none {
+            true => Check::fails(what, format!("no place of {} answers: {why}", target.label), hint),
+            false => Check::doubts(what, format!("it does not answer: {why}"), hint),
+        }));
+        out
+    }
+
+    /// One whole order with a staging issuer, by the same steps as in earnest; and the chain that it issued.
     async fn order_on_stage(
         &self,
         name: &str,
         issuer: &dyn Issuer,
         managed: &Managed,
         request: &Request,
-    ) -> Check {
+    ) -> (Check, Vec<Vec<u8>>) {
         let what = format!("an order with {name}'s staging");
         let failed = |fault: &Fault| {
             let hint = fault.hint.clone().unwrap_or_else(|| "mend it before the next renewal is due".into());
-            Check::fails(what.clone(), fault.to_string(), hint)
+            (Check::fails(what.clone(), fault.to_string(), hint), Vec::new())
         };
         let mut ticket = match issuer.begin(self.cx, request).await {
             Ok(ticket) => ticket,
@@ -147,8 +204,10 @@ impl Renewer<'_> {
                 Ok(Progress::Issued(issued)) => {
                     let answer = review(request, &issued, None, self.cx.clock.now());
                     return match answer.wrong.is_empty() {
-                        true => Check::works(what, "issued, and what came is what was asked for"),
-                        false => Check::fails(what, answer.wrong.join("; "), "ask the CA"),
+                        true => {
+                            (Check::works(what, "issued, and what came is what was asked for"), answer.chain)
+                        }
+                        false => (Check::fails(what, answer.wrong.join("; "), "ask the CA"), Vec::new()),
                     };
                 }
                 Err(fault) => {
@@ -158,7 +217,8 @@ impl Renewer<'_> {
             }
         }
         let _ = issuer.abandon(self.cx, &ticket, managed.solver.as_ref()).await;
-        Check::fails(what, format!("no certificate within {patience} s"), "look at the CA's own pages")
+        let said = format!("no certificate within {patience} s");
+        (Check::fails(what, said, "look at the CA's own pages"), Vec::new())
     }
 
     /// Rehearses, if it is time. When the next one is due.

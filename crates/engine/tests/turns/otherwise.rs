@@ -37,6 +37,35 @@ async fn a_server_that_was_down_proves_it_once_it_is_up() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_looks_at_the_places_that_would_have_to_show_it() {
+    let mut house = house("rehearsed-places", &["one"]);
+    house.target("files", 4431, Machine::default());
+    house.managed.targets[0].prove.push("tls://127.0.0.1:4432".to_owned());
+    let shown = chain(0, 90 * DAY);
+    for (first, second, works, looks) in [
+        (true, true, [true, true], 0),
+        // One that is down for an hour is worth a word.
+        (true, false, [true, true], 1),
+        // Where none answers, nobody would ever see the new one.
+        (false, false, [false, false], 2),
+    ] {
+        house.shows(4431, first.then_some(&shown[..]));
+        house.shows(4432, second.then_some(&shown[..]));
+        let checks = house.renewer().rehearse(&house.managed, None).await;
+        let places: Vec<&Check> = checks.iter().filter(|c| c.what.starts_with("prove: ")).collect();
+        assert_eq!(places.iter().map(|c| c.works).collect::<Vec<_>>(), works, "{checks:?}");
+        assert_eq!(places.iter().filter(|c| c.hint.is_some()).count(), looks, "{checks:?}");
+        let silent = places.iter().filter(|c| c.because.contains("connection refused")).count();
+        assert_eq!(silent, looks, "{checks:?}");
+    }
+    // An excused one is not asked.
+    house.managed.targets[0].excused =
+        vec![("tls://127.0.0.1:4431".into(), "down".into()), ("tls://127.0.0.1:4432".into(), "down".into())];
+    let checks = house.renewer().rehearse(&house.managed, None).await;
+    assert!(!checks.iter().any(|c| c.what.starts_with("prove: ")), "{checks:?}");
+}
+
+#[tokio::test]
 async fn what_nobody_came_for_gives_way_when_it_is_due_itself() {
     for (left, begun) in [(50, 1), (20, 2)] {
         let house = house(&format!("gives-way-{left}"), &["one"]);

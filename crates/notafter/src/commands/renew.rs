@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notafter_core::clock::Clock;
+use notafter_core::deployment::Check;
 use notafter_core::joints::{Cx, Keep};
 use notafter_core::proof::{Expectation, PlaceProof, Proof};
 use notafter_core::query::nearest;
@@ -379,23 +380,37 @@ pub(crate) fn rehearse(global: &Global, args: &Rehearse) -> Result<End, Usage> {
     let staged = bench.sheet.managed(&yard).map_err(|e| explained(&bench.sheet, &e))?;
     let (mut all, mut documents) = (true, Vec::new());
     let mut paper = Paper::new(print::colours(global.color), print::width());
+    // Renewals that go on elsewhere do not go on here, whatever the providers say.
+    let home = match (bench.tools.may)(&bench.store) {
+        Ok(()) => None,
+        Err(why) => {
+            let (why, hint) = why.split_once("; ").unwrap_or((&why, "notafter renew NAME --take-over"));
+            Some(Check::fails("renewals from this memory", why, hint))
+        }
+    };
     for managed in &chosen {
         let stage = staged.iter().find(|s| s.name == managed.name);
-        let checks = runtime()?.block_on(bench.renewer().rehearse(managed, stage));
+        let mut checks = runtime()?.block_on(bench.renewer().rehearse(managed, stage));
+        let at = bench.now();
+        // What is kept is what was rehearsed: whose turn it is may be another's tomorrow.
+        bench.renewer().note_rehearsal(managed, &checks, at).map_err(|e| bench.data.explain(&e))?;
+        checks.extend(home.clone());
         let would = checks.iter().all(|c| c.works);
         all &= would;
         let answer = if would { "yes" } else { "no" };
         paper.put(Ink::Bold, &format!("{}: would renew today: ", managed.name));
         paper.line(if would { Ink::Green } else { Ink::Red }, answer);
         for check in &checks {
-            let (ink, mark) = if check.works { (Ink::Green, "  ok   ") } else { (Ink::Red, "  no   ") };
+            let (ink, mark) = match (check.works, &check.hint) {
+                (true, None) => (Ink::Green, "  ok   "),
+                (true, Some(_)) => (Ink::Yellow, "  look "),
+                (false, _) => (Ink::Red, "  no   "),
+            };
             paper.put(ink, mark).line(Ink::Plain, &format!("{}: {}", check.what, check.because));
             if let Some(hint) = &check.hint {
                 paper.paragraph(Ink::Dim, 7, &format!("hint: {hint}"));
             }
         }
-        let at = bench.now();
-        bench.renewer().note_rehearsal(managed, &checks, at).map_err(|e| bench.data.explain(&e))?;
         documents.push(
             json!({"name": managed.name, "at": at.to_string(), "would_renew": would, "checks": checks}),
         );

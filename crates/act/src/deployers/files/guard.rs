@@ -14,6 +14,7 @@ use notafter_core::fault::{Fault, FaultKind, Retry};
 use rustix::fs::{self as sys, Mode, OFlags, Stat};
 
 use super::disk::{Entry, Folder, Steps, broke, shown};
+use super::settings::{Layout, Settings};
 
 /// How many links one path may go through, as in the kernel.
 const LINKS_MAX: usize = 40;
@@ -24,11 +25,27 @@ pub(super) struct Guard {
     pub(super) steps: Arc<dyn Steps>,
     /// Are we root? Then nobody else may write where we do.
     pub(super) is_root: bool,
-    /// Accounts whose own folders may be written to, because the files there are theirs.
+    /// Accounts whose own folders may be written to, because somebody said that the files there are theirs.
     pub(super) owners: Vec<u32>,
+    /// The accounts that the files which are there belong to. Others may have put them there: only a folder that was given to
+    /// such an account, in one where nobody else makes folders, is its own.
+    pub(super) found: Vec<u32>,
 }
 
 impl Guard {
+    /// For the files of a target.
+    pub(super) fn of(settings: &Settings, steps: &Arc<dyn Steps>) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let owner = settings.owner_ids().ok().and_then(|(owner, _)| owner);
+        let there = settings.forms().into_iter().filter(|_| settings.layout() == Layout::InPlace);
+        Self {
+            steps: Arc::clone(steps),
+            is_root: rustix::process::geteuid().is_root(),
+            owners: owner.into_iter().collect(),
+            found: there.filter_map(|(_, path)| Some(std::fs::metadata(path).ok()?.uid())).collect(),
+        }
+    }
+
     /// Opens a folder by its absolute path.
     pub(super) fn open(&self, path: &Path) -> Result<Folder, Fault> {
         if !path.is_absolute() {
@@ -65,7 +82,7 @@ impl Guard {
                 }
                 Entry::Folder => {
                     let next = here.open(&name)?;
-                    self.allow(&next, left.is_empty())?;
+                    self.allow(&next, here, left.is_empty())?;
                     trail.push(next);
                 }
                 Entry::Absent => {
@@ -117,13 +134,15 @@ impl Guard {
     }
 
     /// May we write below this folder, or in it, if it is the last?
-    fn allow(&self, folder: &Folder, is_last: bool) -> Result<(), Fault> {
+    fn allow(&self, folder: &Folder, above: &Folder, is_last: bool) -> Result<(), Fault> {
         if !self.is_root {
             return Ok(());
         }
         let stat = folder.stat()?;
         let path = shown(folder.path());
-        if !is_trusted(stat.st_uid) && !self.owners.contains(&stat.st_uid) {
+        let own = self.owners.contains(&stat.st_uid)
+            || (self.found.contains(&stat.st_uid) && !writable_by_others(&above.stat()?));
+        if !is_trusted(stat.st_uid) && !own {
             return Err(refused(
                 format!("{path} belongs to the account {}, who could put a link there", stat.st_uid),
                 "let root own the folder, or set `owner` to the account that the files belong to",

@@ -50,12 +50,8 @@ impl Session {
     /// Finds the files, takes the lock, and settles what a killed deployment left.
     pub(super) fn open(settings: Arc<Settings>, steps: Arc<dyn Steps>) -> Result<Self, Fault> {
         let invalid = |why: String| Fault::new(FaultKind::Invalid, why);
-        let (owner, _) = settings.owner_ids().map_err(invalid)?;
-        let mut guard = Guard {
-            steps,
-            is_root: rustix::process::geteuid().is_root(),
-            owners: owner.into_iter().collect(),
-        };
+        settings.owner_ids().map_err(invalid)?;
+        let guard = Guard::of(&settings, &steps);
         let target = match settings.layout() {
             Layout::Generations => {
                 let base = settings.base().map_err(invalid)?;
@@ -65,9 +61,6 @@ impl Session {
             }
             Layout::InPlace => {
                 let forms = settings.forms();
-                for (_, path) in &forms {
-                    guard.owners.extend(owner_of(path));
-                }
                 let find = |(form, path): &(Form, PathBuf)| Outlet::find(&guard, form.name(), path);
                 let mut outlets = forms.iter().map(find).collect::<Result<Vec<_>, _>>()?;
                 for (index, outlet) in outlets.iter().enumerate() {
@@ -434,12 +427,6 @@ fn owned(parent: &Folder, name: &OsStr) -> Result<Folder, Fault> {
     Ok(folder)
 }
 
-/// Who owns the file that is there.
-fn owner_of(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    Some(std::fs::metadata(path).ok()?.uid())
-}
-
 fn gone(path: &Path) -> Fault {
     Fault::new(FaultKind::NotFound, format!("{} is not there any more, or not whole", shown(path)))
         .retry(Retry::Never)
@@ -460,14 +447,24 @@ pub(super) fn back(fault: Fault, what: &str, undone: Result<(), Fault>) -> Fault
     out
 }
 
-/// The fault of a reload after which there is nothing to go back to.
-pub(super) fn carry_on(fault: Fault) -> Fault {
+/// The fault of a command after which there is nothing to go back to.
+pub(super) fn carry_on(fault: Fault, what: &str) -> Fault {
     Fault::new(
         fault.kind,
-        format!("the reload failed; the new files stay, because no certificate that still holds was there before. {fault}"),
+        format!("{what} failed; the new files stay, because no certificate that still holds was there before. {fault}"),
     )
     .retry(fault.retry)
     .hint("run the command by hand: does the server run at all?")
+}
+
+/// The fault of a check or a reload of what was put back.
+pub(super) fn apart(fault: Fault, what: &str) -> Fault {
+    let said = format!(
+        "the files are those of before again, but {what} failed: the server may still run with the new ones. {fault}"
+    );
+    Fault::new(fault.kind, said)
+        .retry(fault.retry)
+        .hint("run the command by hand, then reload the server: what it runs with and what is on the disk may differ")
 }
 
 /// The fault of a command that was run once more for what was in place already.

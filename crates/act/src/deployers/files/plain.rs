@@ -18,6 +18,7 @@ use notafter_core::fault::Fault;
 use super::rehearse::password;
 use super::render::{Goods, fits, leaf_of, render};
 use super::settings::{Form, Jks, KeyForm, Order, Pkcs12, Settings};
+use super::trial::reads;
 use crate::settings;
 
 /// The keys that such a table shares with `files`.
@@ -140,6 +141,18 @@ impl Plain {
     /// The certificate of a server in one of the files.
     pub(in crate::deployers) fn leaf(&self, number: usize, bytes: &[u8]) -> Option<Vec<u8>> {
         leaf_of(&self.settings, self.form(number)?, bytes)
+    }
+
+    /// Does a file hold what it was made from, as its reader would see it? `existing`: what was there before. Why not.
+    pub(in crate::deployers) fn reads(
+        &self,
+        number: usize,
+        bytes: &[u8],
+        goods: &Goods,
+        existing: Option<&[u8]>,
+    ) -> Result<(), String> {
+        let form = self.form(number).ok_or("there is no such file")?;
+        reads(&self.settings, form, bytes, goods, existing)
     }
 
     /// What the files are made from, in one line.

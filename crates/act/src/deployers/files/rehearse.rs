@@ -1,4 +1,5 @@
-//! Would a deployment of files work today? Writes one empty scratch file beside the real ones, and removes it.
+//! Would a deployment of files work today? Writes one empty scratch file beside the real ones, and removes it; `trial.rs` then
+//! tries a whole pair there.
 //!
 //! It does not reload. The check is run with what is in force: one that fails now would fail then.
 
@@ -13,8 +14,8 @@ use super::Files;
 use super::disk::{Attributes, Entry, shown};
 use super::guard::{Guard, split};
 use super::settings::{Form, Layout, Settings};
-use crate::deployers::command;
 use crate::deployers::keystore::password::choose as keystore_password;
+use crate::deployers::{able, command};
 
 /// A certificate, its chain and its key in every form take far less.
 const ROOM: u64 = 1 << 20;
@@ -38,34 +39,25 @@ pub(super) async fn rehearse(files: &Files) -> Vec<Check> {
     }
     for argv in files.settings.reload_commands() {
         let name = argv.argv.join(" ");
-        checks.push(match command::program(argv.argv) {
-            Ok(path) => {
-                Check::works(format!("reload: {name}"), format!("{} is there; it was not run", shown(&path)))
-            }
+        checks.push(match able::able(argv).await {
+            Ok(because) => Check::works(format!("reload: {name}"), because),
             Err(fault) => failed(format!("reload: {name}"), &fault),
         });
     }
     checks
 }
 
-fn failed(what: String, fault: &Fault) -> Check {
+pub(super) fn failed(what: String, fault: &Fault) -> Check {
     Check::fails(what, fault.to_string(), fault.hint.clone().unwrap_or_else(|| "see the message".to_owned()))
 }
 
 fn look(settings: &Settings, steps: &Arc<dyn super::Steps>) -> Vec<Check> {
-    let owner = settings.owner_ids().ok().and_then(|(owner, _)| owner);
-    let mut guard = Guard {
-        steps: Arc::clone(steps),
-        is_root: rustix::process::geteuid().is_root(),
-        owners: owner.into_iter().collect(),
-    };
     let mut checks = Vec::new();
     let mut seen = Vec::new();
     for (form, path) in settings.forms() {
         let base = (settings.layout() == Layout::Generations).then(|| settings.base().ok()).flatten();
         let place = base.as_deref().unwrap_or(&path).to_owned();
-        use std::os::unix::fs::MetadataExt;
-        guard.owners.extend(std::fs::metadata(&path).ok().map(|m| m.uid()));
+        let guard = Guard::of(settings, steps);
         let folder = place.parent().unwrap_or(Path::new("/")).to_owned();
         if !seen.contains(&folder) {
             let what = format!("write to {}", shown(&folder));
@@ -83,20 +75,12 @@ fn look(settings: &Settings, steps: &Arc<dyn super::Steps>) -> Vec<Check> {
 
 /// Would the keystore that is there be written anew, so that whoever opens it now opens it then?
 fn kept_password(settings: &Settings, form: Form, path: &Path) -> Option<Check> {
-    use std::io::Read as _;
     let (kind, set) = settings.keystore(form)?;
     // One that cannot be read is said already.
     if set.is_some_and(|secret| secret.read().is_err()) {
         return None;
     }
-    let mut there = None;
-    // Opening a pipe would wait for its writer.
-    let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
-    if let Some(file) = is_file.then(|| std::fs::File::open(path).ok()).flatten() {
-        let mut bytes = zeroize::Zeroizing::new(Vec::new());
-        file.take(STORE_MAX).read_to_end(&mut bytes).ok()?;
-        there = Some(bytes);
-    }
+    let there = kept(path);
     let what = format!("keystore {}", shown(path));
     let there = there.as_ref().map(|bytes| bytes.as_slice());
     Some(match (keystore_password(kind, set, there), there, set) {
@@ -107,6 +91,16 @@ fn kept_password(settings: &Settings, form: Form, path: &Path) -> Option<Check> 
         (Ok(_), _, None) => Check::works(what, "it opens with a well-known password, and keeps it"),
         (Err(fault), ..) => failed(what, &fault),
     })
+}
+
+/// The keystore that is there.
+pub(super) fn kept(path: &Path) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+    use std::io::Read as _;
+    // Opening a pipe would wait for its writer.
+    std::fs::metadata(path).ok().filter(|found| found.is_file())?;
+    let mut bytes = zeroize::Zeroizing::new(Vec::new());
+    std::fs::File::open(path).ok()?.take(STORE_MAX).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Opens the folder of a path, with all its refusals, and writes a scratch file into it.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use notafter_core::UnixTime;
 use notafter_core::issuance::Identifier;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -114,7 +115,17 @@ pub(crate) struct OrderDocument {
     #[serde(default)]
     pub(crate) certificate: Option<String>,
     #[serde(default)]
+    expires: Option<String>,
+    #[serde(default)]
     pub(crate) error: Option<Problem>,
+}
+
+impl OrderDocument {
+    /// When it is worth nothing any more.
+    pub(crate) fn expires(&self) -> Option<UnixTime> {
+        let at = self.expires.as_ref()?.parse::<jiff::Timestamp>().ok()?;
+        Some(UnixTime(at.as_second()))
+    }
 }
 
 /// An authorization (section 7.1.4).

@@ -20,8 +20,10 @@ use crate::issuers::acme::jws::b64;
 
 /// How long something may be shown without being seen before we say so, in seconds; beside the patience of its solver.
 const VISIBLE_WITHIN: i64 = 300;
-/// How long a CA may look at an answer, or work on an order, before that is told as its trouble. RFC 8555 has no limit.
+/// How long a CA may look at an answer before that is told as its trouble. RFC 8555 has no limit.
 const DECIDED_WITHIN: i64 = 3_600;
+/// How long it may make a certificate: by hand, at some. An order that expires before (RFC 8555 section 7.1.3) is waited for no longer.
+const MADE_WITHIN: i64 = 86_400;
 /// The longest wait within an order, in seconds, whatever a CA's Retry-After says: a certificate may live for days only, and to
 /// ask once an hour hurts nobody.
 const WAIT_MAX: i64 = 3_600;
@@ -81,7 +83,9 @@ impl Walk<'_> {
                 self.order(&account, replaces_nothing, account_anew).await
             }
             Step::Authorize { order, proofs } => self.authorize(&account, order, proofs).await,
-            Step::Finalize { order, left, looks } => self.finalize(&account, order, left, looks).await,
+            Step::Finalize { order, left, looks, since } => {
+                self.finalize(&account, order, left, (looks, since)).await
+            }
             Step::Download { certificate, left } => self.download(&account, certificate, left).await,
         }
     }
@@ -220,7 +224,7 @@ impl Walk<'_> {
         let mut left: Vec<Left> =
             proofs.into_iter().filter_map(|proof| Some(Left { cleanup: proof.cleanup?, tries: 0 })).collect();
         self.clean(&mut left).await;
-        self.stepped(Step::Finalize { order, left, looks: 0 })
+        self.stepped(Step::Finalize { order, left, looks: 0, since: now.0 })
     }
 
     /// Reads an authorization, with how long the CA wants us to wait before the next look.
@@ -359,10 +363,12 @@ impl Walk<'_> {
         account: &Account,
         order: Order,
         mut left: Vec<Left>,
-        looks: u32,
+        (looks, since): (u32, i64),
     ) -> Result<Progress, Fault> {
         let now = self.now();
-        let again = |left, looks| Step::Finalize { order: order.clone(), left, looks };
+        // What was begun before this was noted counts from now on.
+        let since = if since == 0 { now.0 } else { since };
+        let again = |left, looks| Step::Finalize { order: order.clone(), left, looks, since };
         let answer = self.acme.ca.post(self.cx, &order.url, account.by(), None).await;
         let mut answer = answer.map_err(|t| t.fault("the CA does not show the order", now))?;
         let mut document: OrderDocument = answer.json("an order")?;
@@ -392,10 +398,13 @@ impl Walk<'_> {
             }
             // Pending: every authorization was valid, and the CA has not noticed yet.
             Status::Processing | Status::Pending | Status::Ready | Status::Unknown => {
-                if i64::from(looks) > DECIDED_WITHIN / 10 {
+                // An end before the beginning is none: one of the two clocks is wrong.
+                let expires = document.expires().map(|at| at.0).filter(|at| *at > since);
+                let until = expires.unwrap_or(i64::MAX).min(since.saturating_add(MADE_WITHIN));
+                if now.0 > until {
                     return Err(undecided("the order"));
                 }
-                let wait = answer.wait(now).unwrap_or_else(|| pause(looks));
+                let wait = answer.wait(now).unwrap_or_else(|| pause(looks)).min(until - now.0 + 1);
                 self.waits(again(left, looks + 1), wait, "the CA makes the certificate")
             }
             _ => Err(match document.error {

@@ -46,6 +46,9 @@ pub(crate) enum Step {
         /// How often the order was looked at.
         #[serde(default)]
         looks: u32,
+        /// Since when, in seconds; 0: not at all yet.
+        #[serde(default)]
+        since: i64,
     },
     /// The certificate is fetched.
     Download {

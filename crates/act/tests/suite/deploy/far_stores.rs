@@ -87,7 +87,10 @@ fn keystores_on_a_far_host_keep_what_they_hold_and_are_switched_as_one() {
     // A reload that fails puts both back.
     let bad = good("bad", "echo 'will not' >&2; exit 1");
     let fault = run(deployer("ssh", table(&bad)).deploy(&super::cx(), &bundle(&leaves[2], 2))).unwrap_err();
-    assert!(fault.to_string().contains("is in force again: will not"), "{fault}");
+    assert!(
+        fault.to_string().contains("whose files are in place: the server may run with either: will not"),
+        "{fault}"
+    );
     assert_eq!(key_in(&twelve), key.trim());
     // A password that does not open what is there: nothing is written.
     let all = || [&java, &twelve, &whole].map(|path| std::fs::read(path).unwrap());

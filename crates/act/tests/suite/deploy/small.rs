@@ -79,10 +79,27 @@ fn a_host_with_busybox_alone() {
     assert!(same(&certificate, &leaves[0].cert_pem) && same(&key, &leaves[0].key_pem));
     run(target.deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap();
     let fault = run(deployer("ssh", table(&bad)).deploy(&super::cx(), &bundle(&leaves[2], 3))).unwrap_err();
-    assert!(fault.to_string().contains("is in force again: configuration is broken"), "{fault}");
+    assert!(fault.to_string().contains("the server may run with either: configuration is broken"), "{fault}");
     assert!(same(&certificate, &leaves[1].cert_pem) && same(&key, &leaves[1].key_pem));
     assert_eq!(loose(&folder), Vec::<String>::new());
     assert!(!Path::new("x").exists() && !Path::new("/x").exists() && !folder.join("x").exists());
+
+    // Without flock one deployment still waits for another; one that is gone gives way.
+    let said = checks.iter().any(|c| c.because.contains("there is no flock on this host"));
+    assert!(said || programs.join("flock").exists(), "{checks:?}");
+    if said {
+        let held = folder.join(".api.key.notafter/held");
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let began = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap();
+        symlink(format!("{}-{began}", std::process::id()), &held).unwrap();
+        let fault = run(target.deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap_err();
+        assert!(fault.to_string().contains("is being deployed to already"), "{fault}");
+        std::fs::remove_file(&held).unwrap();
+        // The same number, of a process that began at another time.
+        symlink(format!("{}-1", std::process::id()), &held).unwrap();
+        run(target.deploy(&super::cx(), &bundle(&leaves[1], 2))).unwrap();
+        assert!(!held.is_symlink());
+    }
 
     // A host with less: what is missing is said by a rehearsal, and nothing is touched by a deployment.
     let without = |what: &str, change: &dyn Fn()| {

@@ -3,7 +3,9 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
+use notafter_core::deployment::{Bundle, Trial};
 use notafter_core::fault::Retry;
+use notafter_core::issuance::{Identifier, KeyType};
 use notafter_core::joints::Deployer;
 use serde_json::json;
 
@@ -284,6 +286,152 @@ fn places_that_others_could_turn_are_refused() {
         "may be changed by others",
     );
     assert!(!folder.join("api.pem").exists());
+}
+
+/// Whoever may make a folder somewhere may put a file of theirs into it: that makes it nobody's but theirs.
+#[test]
+fn a_file_that_is_there_vouches_for_a_folder_that_was_given_and_no_other() {
+    let bench = Bench::new("vouch", 1);
+    let folder = bench.folder("tls");
+    let theirs = |above: &Path, mode: u32| {
+        std::fs::create_dir(above).unwrap();
+        std::fs::set_permissions(above, PermissionsExt::from_mode(mode)).unwrap();
+        let own = above.join("own");
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join("api.pem"), "").unwrap();
+        [own.clone(), own.join("api.pem")].iter().for_each(|path| chown(path, Some(33), Some(33)).unwrap());
+        own.join("api.pem")
+    };
+    let planted = theirs(&folder.join("open"), 0o1777);
+    let fault = deploy(&files(json!({ "combined": planted })), &bench.bundle(1)).unwrap_err();
+    assert!(fault.to_string().contains("belongs to the account 33"), "{fault}");
+    assert_eq!(std::fs::read(&planted).unwrap(), b"");
+    let checks = run(files(json!({ "combined": planted })).rehearse(&cx()));
+    assert!(checks.iter().any(|c| !c.works && c.because.contains("belongs to the account 33")), "{checks:?}");
+    // One that root made, and gave away, is theirs; and one that somebody says is.
+    let given = theirs(&folder.join("closed"), 0o755);
+    deploy(&files(json!({ "combined": given })), &bench.bundle(1)).unwrap();
+    assert_eq!((given.metadata().unwrap().uid(), mode(&given)), (33, 0o644));
+    deploy(&files(json!({ "combined": planted, "owner": "33" })), &bench.bundle(1)).unwrap();
+}
+
+#[test]
+fn a_check_that_fails_puts_nothing_back_that_has_ended() {
+    let bench = Bench::new("check-ended", 2);
+    let folder = bench.folder("tls");
+    let authority = notafter_lab::Authority::new(&bench.lab);
+    let dead = authority.issue(&notafter_lab::Request::new(&["api.example.com"]).expired(3).fresh_key());
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    let table = |check: &str| json!({ "certificate": certificate, "key": key, "check": [check] });
+    deploy(&files(table("true")), &bundle(&dead, 1)).unwrap();
+    let fault = deploy(&files(table("false")), &bench.bundle(2)).unwrap_err();
+    let said = fault.to_string();
+    assert!(said.starts_with("the check failed; the new files stay"), "{said}");
+    let new = bench.bundle(2).fingerprint().unwrap().to_string();
+    assert_eq!(pair(&certificate, &key).unwrap(), new);
+    assert_eq!(loose(&folder), Vec::<String>::new());
+    // The cause removed, the same again is checked, and is done.
+    let receipt = deploy(&files(table("true")), &bench.bundle(2)).unwrap();
+    assert_eq!(receipt.before.unwrap().fingerprint, format!("sha256:{}", dead.sha256));
+    assert_eq!(pair(&certificate, &key).unwrap(), new);
+}
+
+#[test]
+fn a_way_back_that_is_not_taken_up_says_that_disk_and_server_may_differ() {
+    let bench = Bench::new("apart", 2);
+    let folder = bench.folder("tls");
+    let (certificate, key) = (folder.join("api.pem"), folder.join("api.key"));
+    let table = |check: &str, reload: &str| json!({ "certificate": certificate, "key": key, "check": [check], "reload": [reload] });
+    deploy(&files(table("true", "true")), &bench.bundle(1)).unwrap();
+    let old = bench.bundle(1).fingerprint().unwrap().to_string();
+    for (check, reload, what) in [("false", "true", "the check"), ("true", "false", "the reload")] {
+        let receipt = deploy(&files(table("true", "true")), &bench.bundle(2)).unwrap();
+        let fault = run(files(table(check, reload)).roll_back(&cx(), &receipt)).unwrap_err();
+        let said = fault.to_string();
+        assert!(said.contains(&format!("those of before again, but {what} failed")), "{said}");
+        assert!(fault.hint.as_deref().is_some_and(|h| h.contains("may differ")), "{fault:?}");
+        assert_eq!(pair(&certificate, &key).unwrap(), old);
+    }
+    // Within one deployment, too.
+    let fault = deploy(&files(table("true", "false")), &bench.bundle(2)).unwrap_err().to_string();
+    assert!(fault.contains("the server may still run with the new ones"), "{fault}");
+    assert_eq!(pair(&certificate, &key).unwrap(), old);
+}
+
+/// All that lies in a folder, with what it holds.
+fn all(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() {
+            out.extend(all(&path));
+        }
+        out.push((path.clone(), std::fs::read(&path).unwrap_or_default()));
+    }
+    out.sort();
+    out
+}
+
+#[test]
+fn a_pair_is_tried_in_every_layout_and_nothing_of_it_is_left() {
+    let bench = Bench::new("trial", 1);
+    let (folder, other) = (bench.folder("tls"), bench.folder("other"));
+    let password = bench.folder("secret").join("password");
+    std::fs::write(&password, "passw0rd1").unwrap();
+    let store = |name: &str, alias: &str| json!({ "path": folder.join(name), "password": { "file": password }, "alias": alias });
+    let at = |name: &str| folder.join(name);
+    let names = [Identifier::Dns("*.a.test".into()), Identifier::Ip([127, 0, 0, 1].into())];
+    let tried = |table: serde_json::Value, kind: KeyType, issued: Option<&Bundle>| {
+        let before = (all(&folder), all(&other));
+        let (key, chain) = issued.map_or((None, &[][..]), |b| (Some(&b.key), &b.chain[..]));
+        let trial = Trial { name: "api", names: &names, kind, key, chain };
+        let mut checks = run(files(table).try_on(&cx(), &trial));
+        assert_eq!((all(&folder), all(&other)), before, "something was left, or changed");
+        assert_eq!(checks.len(), 1);
+        checks.remove(0)
+    };
+    let all_forms = json!({
+        "key": at("api.key"), "certificate": at("api.pem"), "chain": at("chain.pem"), "fullchain": other.join("full.pem"),
+        "combined": at("all.pem"), "der": at("api.der"), "pkcs7": at("api.p7b"), "pkcs12": store("api.p12", "Twelve"),
+        "jks": store("api.jks", "Tomcat"),
+    });
+    let generations = json!({ "layout": "generations", "key": at("g/current/api.key"), "certificate": at("g/current/api.pem") });
+    let pkcs1 = json!({ "key": at("api.key"), "certificate": at("api.pem"), "key_format": "pkcs1", "owner": "33", "mode": "0640" });
+    for (table, kind) in [
+        (&all_forms, KeyType::EcdsaP256),
+        (&all_forms, KeyType::Rsa2048),
+        (&generations, KeyType::Ed25519),
+        (&pkcs1, KeyType::Rsa2048),
+    ] {
+        let check = tried(table.clone(), kind, None);
+        assert!(check.works && check.because.contains("one made for it"), "{check:?}");
+    }
+    let staged = bench.bundle(1);
+    let check = tried(all_forms.clone(), KeyType::EcdsaP256, Some(&staged));
+    assert!(check.works && check.because.contains("that staging issued"), "{check:?}");
+    // Over what is in use, it is the same.
+    deploy(&files(all_forms.clone()), &staged).unwrap();
+    assert!(tried(all_forms, KeyType::EcdsaP384, None).works);
+    // No server could be given that key in that form: the day of the renewal is not the day to learn it.
+    let check = tried(pkcs1, KeyType::EcdsaP256, None);
+    assert!(!check.works && check.because.contains("key_format") && check.hint.is_some(), "{check:?}");
+}
+
+#[test]
+fn what_cannot_be_executed_is_said_by_a_rehearsal() {
+    let bench = Bench::new("exec-bit", 1);
+    let folder = bench.folder("tls");
+    let script = folder.join("reload");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o644)).unwrap();
+    let reload = || {
+        let table = json!({ "combined": folder.join("api.pem"), "reload": [script] });
+        run(files(table).rehearse(&cx())).into_iter().find(|c| c.what.starts_with("reload: ")).unwrap()
+    };
+    let check = reload();
+    assert!(!check.works && check.because.contains("may not be executed"), "{check:?}");
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(reload().works);
 }
 
 #[test]
