@@ -6,28 +6,36 @@
 //! file is there, whose key it holds and what is really served is for others to compare.
 
 mod apache;
+mod blocks;
 mod caddy;
 mod dovecot;
 mod envoy;
+mod etcd;
 mod exim;
 mod haproxy;
+mod hitch;
 mod java;
 mod lighttpd;
 mod mariadb;
 mod mosquitto;
+mod nats;
 mod nginx;
 mod openldap;
 mod openvpn;
 pub(crate) mod other;
 mod postfix;
 mod postgres;
+mod proftpd;
+mod prosody;
 mod rabbitmq;
 mod reading;
 mod redis;
 mod stunnel;
 mod taken;
 mod traefik;
+mod unbound;
 pub(crate) mod value;
+mod vsftpd;
 mod words;
 
 use std::fmt;
@@ -58,6 +66,8 @@ pub struct Server {
 /// Every server that is known, sorted by how much depends on it.
 pub const SERVERS: &[Server] = &[
     nginx::SERVER,
+    // Before Apache, whose words for hosts and modules it shares.
+    proftpd::SERVER,
     apache::SERVER,
     haproxy::SERVER,
     postfix::SERVER,
@@ -77,6 +87,12 @@ pub const SERVERS: &[Server] = &[
     java::JVM,
     openvpn::SERVER,
     envoy::SERVER,
+    hitch::SERVER,
+    prosody::SERVER,
+    vsftpd::SERVER,
+    unbound::SERVER,
+    nats::SERVER,
+    etcd::SERVER,
     other::SERVER,
 ];
 
@@ -475,6 +491,7 @@ pub fn maybe(path: &Path) -> bool {
         "curlrc",
         "tfvars",
         "rb",
+        "lua",
     ];
     const NAMES: &[&str] = &[
         "Caddyfile",
