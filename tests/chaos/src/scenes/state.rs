@@ -154,7 +154,8 @@ fn locked(house: &mut House) -> Result<Row, String> {
     // Held for longer than we wait: an end in time, without turning in circles.
     house.back()?;
     let mut flock = Command::new("flock");
-    flock.arg(&store).args(["sleep", "60"]);
+    // The lock is with `flock` itself, not with what it runs.
+    flock.arg("-o").arg(&store).args(["sleep", "60"]);
     let mut held = Running::start(flock, &house.lab.path().join("flock.out"));
     std::thread::sleep(Duration::from_millis(300));
     let mut timed = Command::new("bash");
