@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use notafter_lab::{Authority, Request, base64, program};
+use notafter_lab::{Authority, Port, Request, base64, program};
 
 use crate::house::{House, Plan};
 use crate::proxy::{Act, Editor, Files, Proxy, answer};
@@ -284,10 +284,10 @@ fn sign(
     Ok(program::run(&mut openssl).map_err(|error| error.to_string())?.text())
 }
 
-/// Something that has to be asked by nobody. How often it was, so far.
-fn canary() -> Result<(u16, Arc<AtomicUsize>), String> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(|error| error.to_string())?;
-    let port = listener.local_addr().map_err(|error| error.to_string())?.port();
+/// Something that has to be asked by nobody, at a port that the lab gives to nobody else. How often it was, so far.
+fn canary() -> Result<(Port, Arc<AtomicUsize>), String> {
+    let port = Port::free();
+    let listener = std::net::TcpListener::bind(port.local()).map_err(|error| error.to_string())?;
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     // It ends with the process.
@@ -304,7 +304,8 @@ fn hostile(options: &Options) -> Result<Row, String> {
     let mut row =
         Row::of("F27", "a CA that means harm: addresses inward, tokens that are paths, commands, megabytes");
     let mut street = Street::new(options, "hostile")?;
-    let (canary, asked) = canary()?;
+    let (canary_port, asked) = canary()?;
+    let canary = canary_port.number();
     let (root, port) = (street.house.lab.subfolder("webroot"), street.house.ca.http_port());
     let _files = Files::start(port, root.clone())?;
     let solver = format!(
