@@ -102,8 +102,23 @@ impl From<notafter_discover::target::NoTarget> for Usage {
     }
 }
 
+/// With fewer open files than these the runtime ends with a crash before anything can be said.
+const FILES: u64 = 24;
+
+/// May this process open as many files as it takes to begin?
+pub(crate) fn enough_files() -> Result<(), Usage> {
+    match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        Some(files) if files < FILES => {
+            let message = format!("this process may open {files} files at once, and needs {FILES} to begin");
+            Err(Usage::new(message).hint("raise the limit: `ulimit -n 1024`, or LimitNOFILE= in its unit"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// For a command that waits for others: one thread is enough.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Usage> {
+    enough_files()?;
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|e| Usage::new(format!("cannot start: {e}")))
 }

@@ -191,6 +191,14 @@ impl House {
         finish(self.command(words), PATIENCE)
     }
 
+    /// The same for words that end with `--` and what may look like an option.
+    pub(crate) fn run_raw(&self, words: &[&str]) -> Run {
+        let at = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+        let mut command = self.command(&words[..at]);
+        command.args(&words[at..]);
+        finish(command, PATIENCE)
+    }
+
     /// Renews, and gives what was said.
     pub(crate) fn renew(&self) -> Run {
         self.run(&["renew", "web", "--json", "--wait", "90s"])

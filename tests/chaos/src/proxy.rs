@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// What happens to a request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Act {
     /// It reaches the CA, and its answer comes back.
     Pass,
@@ -29,7 +29,16 @@ pub(crate) enum Act {
     Drip,
     /// The CA acts, and this body takes the place of its own.
     Instead(String),
+    /// The CA acts, and what becomes of its body comes back.
+    Edit(Arc<Editor>),
+    /// The CA acts, and what is made of the last request for a certificate (PKCS#10, DER) takes the place of its body.
+    Issue(Arc<Maker>),
 }
+
+/// Makes another body of a body.
+pub(crate) type Editor = dyn Fn(&str) -> String + Send + Sync;
+/// Makes a body of a request for a certificate.
+pub(crate) type Maker = dyn Fn(&[u8]) -> String + Send + Sync;
 
 /// Decides what happens to a request by its method and path.
 type Judge = dyn Fn(&str, &str) -> Act + Send + Sync;
@@ -40,6 +49,7 @@ pub(crate) struct Proxy {
     stop: Arc<AtomicBool>,
     judge: Arc<Mutex<Arc<Judge>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    csr: Arc<Mutex<Vec<u8>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -73,10 +83,16 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         let pass: Arc<Judge> = Arc::new(|_, _| Act::Pass);
-        let proxy =
-            Self { address, stop: Arc::default(), judge: Arc::new(Mutex::new(pass)), asked: Arc::default() };
+        let proxy = Self {
+            address,
+            stop: Arc::default(),
+            judge: Arc::new(Mutex::new(pass)),
+            asked: Arc::default(),
+            csr: Arc::default(),
+        };
         let (stop, judge, asked) =
             (Arc::clone(&proxy.stop), Arc::clone(&proxy.judge), Arc::clone(&proxy.asked));
+        let csr = Arc::clone(&proxy.csr);
         let (server, client) = (Arc::new(server), Arc::new(client));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -84,9 +100,9 @@ impl Proxy {
                     break;
                 }
                 let (server, client) = (Arc::clone(&server), Arc::clone(&client));
-                let (judge, asked) = (Arc::clone(&judge), Arc::clone(&asked));
+                let (judge, asked, csr) = (Arc::clone(&judge), Arc::clone(&asked), Arc::clone(&csr));
                 thread::spawn(move || {
-                    let _ = serve(stream, upstream, server, client, &judge, &asked);
+                    let _ = serve(stream, upstream, server, client, &judge, (&asked, &csr));
                 });
             }
         });
@@ -127,7 +143,7 @@ fn serve(
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
     judge: &Mutex<Arc<Judge>>,
-    asked: &Mutex<Vec<String>>,
+    (asked, csr): (&Mutex<Vec<String>>, &Mutex<Vec<u8>>),
 ) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let broke = |e: rustls::Error| io::Error::other(e.to_string());
@@ -136,6 +152,9 @@ fn serve(
     let mut words = head.split_whitespace();
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     lock(asked).push(path.to_owned());
+    if let Some(asked) = asked_for(&body) {
+        *lock(csr) = asked;
+    }
     let judge = Arc::clone(&lock(judge));
     let act = judge(method, path);
     if let Act::Say(answer) = &act {
@@ -170,9 +189,15 @@ fn serve(
                 thread::sleep(Duration::from_millis(2));
             }
         }
-        Act::Instead(body) => {
+        Act::Instead(_) | Act::Edit(_) | Act::Issue(_) => {
             let at = find(&answer).unwrap_or(answer.len());
             let head = String::from_utf8_lossy(&answer[..at]).into_owned();
+            let body = match act {
+                Act::Edit(edit) => edit(&String::from_utf8_lossy(&unchunked(&head, &answer[at..]))),
+                Act::Issue(issue) => issue(&lock(csr).clone()),
+                Act::Instead(body) => body,
+                _ => String::new(),
+            };
             let plain = |line: &&str| {
                 let line = line.to_lowercase();
                 !line.starts_with("content-length:")
@@ -186,6 +211,29 @@ fn serve(
     }
     near.conn.send_close_notify();
     near.flush()
+}
+
+/// The body without the lengths of its pieces (RFC 9112 section 7.1).
+fn unchunked(head: &str, body: &[u8]) -> Vec<u8> {
+    if !head.to_lowercase().contains("transfer-encoding: chunked") {
+        return body.to_vec();
+    }
+    let (mut out, mut rest) = (Vec::new(), body);
+    while let Some(at) = rest.windows(2).position(|two| two == b"\r\n") {
+        let length = usize::from_str_radix(String::from_utf8_lossy(&rest[..at]).trim(), 16).unwrap_or(0);
+        let Some(piece) = rest.get(at + 2..at + 2 + length).filter(|piece| !piece.is_empty()) else { break };
+        out.extend_from_slice(piece);
+        rest = rest.get(at + 4 + length..).unwrap_or_default();
+    }
+    out
+}
+
+/// The request for a certificate in the body of a request that finalizes (RFC 8555 section 7.4).
+fn asked_for(body: &[u8]) -> Option<Vec<u8>> {
+    let bytes = |text: &str| base64::decode(&text.replace('-', "+").replace('_', "/"));
+    let outer: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let inner: serde_json::Value = serde_json::from_slice(&bytes(outer["payload"].as_str()?)).ok()?;
+    inner["csr"].as_str().map(bytes)
 }
 
 /// The head of a request and its body.

@@ -5,14 +5,19 @@ mod ca;
 mod clock;
 mod copy;
 mod cycles;
+mod dates;
 mod disk;
+mod dns;
 mod fleet;
 mod hooks;
 mod kill;
 mod matrix;
+mod names;
 mod others;
 mod replicas;
 mod secrets;
+mod state;
+mod used;
 
 use crate::Scene;
 
@@ -24,7 +29,11 @@ pub const SCENES: &[Scene] = &[
         doc: "two processes: the one that installs killed at its system calls, then the server while it installs",
         play: apart::play,
     },
-    Scene { name: "full", doc: "a disk that is full at each write", play: disk::full },
+    Scene {
+        name: "full",
+        doc: "a disk that is full at each write, broken, closed, read-only",
+        play: disk::full,
+    },
     Scene {
         name: "order",
         doc: "what a power failure may lose: the order of syncs and renames",
@@ -42,9 +51,30 @@ pub const SCENES: &[Scene] = &[
         doc: "nonce refusals x reused authorizations x chain x binding",
         play: matrix::play,
     },
-    Scene { name: "ca", doc: "a CA that answers with errors, pages, halves, limits", play: ca::play },
-    Scene { name: "hooks", doc: "commands that hang, flood, fork, or do nothing", play: hooks::play },
+    Scene {
+        name: "ca",
+        doc: "a CA that answers with errors, pages, halves, limits, wrong certificates, or means harm",
+        play: ca::play,
+    },
+    Scene {
+        name: "hooks",
+        doc: "commands that hang, flood, fork, or do nothing; another site that is broken",
+        play: hooks::play,
+    },
     Scene { name: "others", doc: "a locked memory, moved files, a busy port", play: others::play },
+    Scene {
+        name: "state",
+        doc: "what is kept cut short, flipped, locked, newer; few descriptors, little memory",
+        play: state::play,
+    },
+    Scene { name: "dates", doc: "a clock behind, and days at which calendars break", play: dates::play },
+    Scene {
+        name: "dns",
+        doc: "name servers that are behind or silent, records that are left",
+        play: dns::play,
+    },
+    Scene { name: "names", doc: "names that would like to be commands or paths", play: names::play },
+    Scene { name: "used", doc: "a certificate done away with while it is in use", play: used::play },
     Scene { name: "secrets", doc: "modes under umask 000, no dumps, canary secrets", play: secrets::play },
     Scene {
         name: "cycles",

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use notafter_lab::program;
 
+use crate::Dice;
 use crate::house::{House, Run, finish};
 
 /// Calls that touch the disk or the network. Those that only wait, map memory or close are left out.
@@ -209,6 +210,46 @@ pub(crate) fn broken(
     let out = house.lab.path().join("trace-broken");
     let run = finish(house.behind(over(lens, &out, &inject(point, (fault, lasts))), words), PATIENCE);
     (run, is_met(&out))
+}
+
+/// What came of many points.
+#[derive(Default)]
+pub(crate) struct Reached {
+    /// Of these, at least so many have to be met.
+    pub(crate) asked: usize,
+    /// Runs that ended before their point: threads take turns as they like.
+    pub(crate) missed: usize,
+}
+
+/// Plays so many of these points. One that is not met is tried once more, then another one takes its place. `play` says
+/// whether it was met.
+pub(crate) fn each(
+    what: &str,
+    points: &[Point],
+    count: usize,
+    dice: &mut Dice,
+    mut play: impl FnMut(&Point) -> Result<bool, String>,
+) -> Result<Reached, String> {
+    let chosen = dice.spread(points, count);
+    let same = |a: &Point, b: &Point| a.name == b.name && a.number == b.number;
+    let rest: Vec<Point> = points.iter().filter(|p| !chosen.iter().any(|c| same(c, p))).cloned().collect();
+    let spare = dice.spread(&rest, count);
+    let (mut reached, mut done) = (Reached { asked: chosen.len(), ..Reached::default() }, 0);
+    for point in chosen.iter().chain(&spare) {
+        if done == reached.asked {
+            break;
+        }
+        eprint!("\r  {what}: {}/{} ", done + 1, reached.asked);
+        for _ in 0..2 {
+            if play(point)? {
+                done += 1;
+                break;
+            }
+            reached.missed += 1;
+        }
+    }
+    eprintln!();
+    Ok(reached)
 }
 
 /// The words that break something at a point, or from there on.

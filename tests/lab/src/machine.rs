@@ -35,6 +35,10 @@ for name in etc usr var; do
 done
 mount -t tmpfs -o mode=755 none /run
 ip link set lo up
+# As after a boot. Sockets have short names (unix(7): 108 octets).
+mkdir -m 1777 /run/t /run/lock
+mount --bind "$TMPDIR" /run/t
+export TMPDIR=/run/t
 exec "$@"
 "#;
 
@@ -177,8 +181,10 @@ fn obey(words: &str, server: &Mutex<Server>, roots: &[PathBuf]) -> Result<(), St
                 let mut shell = Command::new("sh");
                 shell.args(["-c", command.trim_start_matches(['-', '@', ':', '+', '!'])]);
                 shell.env("MAINPID", server.pid().unwrap_or(0).to_string());
-                for (key, value) in
-                    lines("Environment").filter_map(|line| line.trim_matches('"').split_once('='))
+                // Several on one line stand in quotes of their own.
+                for (key, value) in lines("Environment")
+                    .flat_map(|line| line.split('"'))
+                    .filter_map(|one| one.split_once('='))
                 {
                     shell.env(key, value);
                 }

@@ -48,6 +48,7 @@ pub(crate) fn run(global: &Global, args: &Act) -> Result<End, Usage> {
     let lock = data.lock()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let desk = Arc::new(desk(&data, file.clone(), &clock)?);
+    super::enough_files()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -48,6 +48,7 @@ pub(crate) fn run(global: &Global, args: &Serve) -> Result<End, Usage> {
     let (watched, version) = watches::read(&store).map_err(|e| data.explain(&e))?;
     let setup = keeping::setup(&sheet, &watched, (&data, &store));
     let setup = setup.map_err(|e| assemble::explained(&sheet, &e))?;
+    super::enough_files()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

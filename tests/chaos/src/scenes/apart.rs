@@ -138,23 +138,21 @@ fn killed(two: &mut Two, options: &Options, dice: &mut Dice, what: &str, lens: &
     }
     let calls = strace::read(&fs::read_to_string(&out).unwrap_or_default());
     let points = since_it_listens(&calls);
-    let chosen = dice.spread(&points, options.points);
-    let mut row = Row::of(format!("`notafter act` killed, {what}"));
+    let mut row = Row::of("F1", format!("`notafter act` killed, {what}"));
     let mut sum = Sum::default();
-    for (n, point) in chosen.iter().enumerate() {
-        eprint!("\r  act, {what}: {}/{} ", n + 1, chosen.len());
+    let mut coin = Dice::new(options.seed);
+    let reached = strace::each(&format!("act, {what}"), &points, options.points, dice, |point| {
         two.house.back()?;
-        let both = dice.below(2) == 0;
-        one(two, lens, point, both, &mut row, &mut sum)?;
-        row.points += 1;
-    }
-    eprintln!();
-    Ok(row.note(format!(
-        "{} calls, {} points in reach, {} of the chosen not met, {} with both killed, {} with the new pair already in force, \
+        let met = one(two, lens, point, coin.below(2) == 0, &mut row, &mut sum)?;
+        row.points += usize::from(met);
+        Ok(met)
+    })?;
+    Ok(row.asks(reached.asked).note(format!(
+        "{} calls, {} points in reach, {} runs ended before their point, {} with both killed, {} with the new pair already in force, \
          {} waited for their next try, {} orders begun twice",
         calls.len(),
         points.len(),
-        sum.missed,
+        reached.missed,
         sum.both,
         sum.new_in_force,
         sum.later,
@@ -174,13 +172,13 @@ fn since_it_listens(calls: &[Call]) -> Vec<Point> {
 
 #[derive(Default)]
 struct Sum {
-    missed: usize,
     both: usize,
     new_in_force: usize,
     later: usize,
     extra: usize,
 }
 
+/// One kill. Whether the process came so far.
 fn one(
     two: &Two,
     lens: &Lens,
@@ -188,7 +186,7 @@ fn one(
     both: bool,
     row: &mut Row,
     sum: &mut Sum,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let house = &two.house;
     let old = facts::leaf(&house.certificate())?;
     let (orders, issued) = house.orders();
@@ -206,9 +204,8 @@ fn one(
     }
     is_killed = is_killed || act.child.try_wait().is_ok_and(|status| status.is_some());
     if !is_killed || !strace::is_met(&out) {
-        sum.missed += 1;
         let _ = asks.end(PATIENCE);
-        return two.end(act);
+        return two.end(act).map(|()| false);
     }
     if both {
         asks.kill();
@@ -242,13 +239,13 @@ fn one(
         at(format!("{} certificates for {generations} renewals", issued_now - issued))
     });
     sum.extra += orders_now.saturating_sub(orders).saturating_sub(generations);
-    two.end(act)
+    two.end(act).map(|()| true)
 }
 
 /// The server is killed at any moment of its own renewal, also while the other process installs for it; that one goes on, or
 /// is told to end and comes back, too.
 fn server(options: &Options, dice: &mut Dice) -> Result<Row, String> {
-    let mut row = Row::of("the server killed while `notafter act` works");
+    let mut row = Row::of("F1", "the server killed while `notafter act` works");
     // A check and a reload that take their time, so that there is a middle.
     let slow = |house: &House| {
         let (steps, pid) = (steps(house), house.web.pid().unwrap_or(0));
@@ -274,6 +271,7 @@ fn server(options: &Options, dice: &mut Dice) -> Result<Row, String> {
     drop(running);
     two.end(act)?;
     let rounds = options.points.min(if options.quick { 3 } else { 24 });
+    row.asked = rounds;
     let (mut amid, mut most) = (0, 0);
     for round in 0..rounds {
         eprint!("\r  server: {}/{rounds} ", round + 1);

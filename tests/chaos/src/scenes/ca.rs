@@ -1,14 +1,17 @@
-//! A CA that answers with errors, pages, halves, nothing, limits and somebody else's certificate (trust F22 to F24, F26).
+//! A CA that answers with errors, pages, halves, nothing, limits and somebody else's certificate (trust F22 to F24, F26),
+//! and one that means harm (F27).
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use notafter_lab::{Authority, Request, base64};
+use notafter_lab::{Authority, Port, Request, base64, program};
 
 use crate::house::{House, Plan};
-use crate::proxy::{Act, Proxy, answer};
+use crate::proxy::{Act, Editor, Files, Proxy, answer};
 use crate::{Dice, Options, Row, facts};
 
 const RENEW: &[&str] = &["renew", "web", "--json", "--wait", "5s"];
@@ -31,6 +34,8 @@ struct Street {
     house: House,
     proxy: Proxy,
     authority: Authority,
+    /// The root that the proxy's own certificate leads to.
+    root: PathBuf,
 }
 
 impl Street {
@@ -46,13 +51,18 @@ impl Street {
         let port = upstream.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse::<u16>().ok());
         let upstream = std::net::SocketAddr::from(([127, 0, 0, 1], port.ok_or("no port")?));
         let proxy = Proxy::start(upstream, &root, &leaf)?;
-        let street = Self { house, proxy, authority };
-        street.house.write(&plan, &street.proxy.directory());
-        let config = fs::read_to_string(&street.house.config).map_err(|e| e.to_string())?;
-        let own = street.house.ca.ca_file().display().to_string();
-        let config = config.replace(&own, &leaf.root_pem.display().to_string());
-        fs::write(&street.house.config, config).map_err(|e| e.to_string())?;
+        let street = Self { house, proxy, authority, root: leaf.root_pem };
+        street.write(&plan)?;
         Ok(street)
+    }
+
+    /// Writes the configuration, with the proxy in the CA's place.
+    fn write(&self, plan: &Plan) -> Result<(), String> {
+        self.house.write(plan, &self.proxy.directory());
+        let config = fs::read_to_string(&self.house.config).map_err(|e| e.to_string())?;
+        let own = self.house.ca.ca_file().display().to_string();
+        let config = config.replace(&own, &self.root.display().to_string());
+        fs::write(&self.house.config, config).map_err(|e| e.to_string())
     }
 }
 
@@ -83,12 +93,12 @@ fn faults() -> Vec<(&'static str, Act)> {
 }
 
 pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
-    Ok(vec![answers(options)?, limits(options)?, wrong(options)?])
+    Ok(vec![answers(options)?, limits(options)?, wrong(options)?, hostile(options)?])
 }
 
 /// Each fault once, at each thing that is asked for; some minutes later all is well.
 fn answers(options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("each bad answer, once, to each request of a renewal");
+    let mut row = Row::of("F22, F24", "each bad answer, once, to each request of a renewal");
     let mut street = Street::new(options, "answers")?;
     street.house.keep();
     let all: Vec<(&str, &str, Act)> = ASKED
@@ -96,6 +106,7 @@ fn answers(options: &Options) -> Result<Row, String> {
         .flat_map(|asked| faults().into_iter().map(move |(name, act)| (*asked, name, act)))
         .collect();
     let chosen = Dice::new(options.seed).spread(&all, options.points.max(4));
+    row.asked = chosen.len();
     let (mut at_once, mut again) = (0, 0);
     for (n, (asked, name, act)) in chosen.iter().enumerate() {
         eprint!("\r  answers: {}/{} ", n + 1, chosen.len());
@@ -137,7 +148,7 @@ fn answers(options: &Options) -> Result<Row, String> {
 
 /// 429: kept to across restarts, and said with its date.
 fn limits(options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("429 with Retry-After: 3600 is kept to by every later run");
+    let mut row = Row::of("F23", "429 with Retry-After: 3600 is kept to by every later run");
     let street = Street::new(options, "limits")?;
     street.proxy.decide(|_, path| match path {
         "/order-plz" => problem("429 Too Many Requests", "rateLimited", Some(3_600)),
@@ -163,7 +174,8 @@ fn limits(options: &Options) -> Result<Row, String> {
 
 /// Another certificate than the one that was asked for is never installed.
 fn wrong(options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("a wrong certificate is refused, and nothing is touched");
+    let mut told = Vec::new();
+    let mut row = Row::of("F26", "a wrong certificate is refused, and nothing is touched");
     let mut street = Street::new(options, "wrong")?;
     street.house.keep();
     let read = |path| fs::read_to_string(path).map_err(|e: std::io::Error| e.to_string());
@@ -178,22 +190,49 @@ fn wrong(options: &Options) -> Result<Row, String> {
         .map(str::to_owned)
         .filter(|b| b.contains("BEGIN"))
         .collect();
-    let texts = [
-        ("for another key", other),
-        ("the one before", own.clone()),
-        ("the CA's certificate first", blocks.iter().rev().cloned().collect::<String>()),
-        (
-            "no certificate at all",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
-        ),
-        ("nothing", String::new()),
+    let instead = |text: &str| Act::Instead(text.to_owned());
+    let mut acts = vec![
+        ("for another key", instead(&other)),
+        ("the one before", instead(&own)),
+        ("the CA's certificate first", instead(&blocks.iter().rev().cloned().collect::<String>())),
+        ("no certificate at all", instead("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")),
+        ("nothing", instead("")),
     ];
-    for (name, text) in texts {
+    // For the key that asked, signed by a CA of the lab, with something wrong in it.
+    let lines = "subjectAltName=DNS:srv.test\nextendedKeyUsage=serverAuth\nkeyUsage=digitalSignature\n";
+    let ca = &street.authority.intermediates()[0];
+    let above = read(ca.cert_pem.clone())?;
+    let stranger = Authority::new(&street.house.lab);
+    let elsewhere = read(stranger.intermediates()[0].cert_pem.clone())?;
+    let place = street.house.lab.subfolder("signed");
+    let made = |lines: &str, days: &'static str, above: &str| {
+        let (place, lines, above) = (place.clone(), lines.to_owned(), above.to_owned());
+        let (certificate, key) = (ca.cert_pem.clone(), ca.key_pem.clone());
+        Act::Issue(Arc::new(move |csr: &[u8]| {
+            let leaf = sign(&place, csr, (&certificate, &key), &lines, days);
+            leaf.unwrap_or_else(|error| format!("the lab could not sign: {error}")) + &above
+        }))
+    };
+    acts.extend([
+        ("without a name that was asked for", made(&lines.replace("srv.test", "other.test"), "90", &above)),
+        (
+            "with a name that nobody asked for",
+            made(&lines.replace("srv.test", "srv.test,DNS:evil.test"), "90", &above),
+        ),
+        ("of a CA", made(&format!("{lines}basicConstraints=critical,CA:TRUE\n"), "90", &above)),
+        ("for clients alone", made(&lines.replace("serverAuth", "clientAuth"), "90", &above)),
+        ("of minutes where it was months", made(lines, "minutes", &above)),
+        ("that has ended", made(lines, "ended", &above)),
+        ("that begins next week", made(lines, "future", &above)),
+        ("with nothing above it", made(lines, "90", "")),
+        ("with a chain that leads elsewhere", made(lines, "90", &elsewhere)),
+    ]);
+    row.asked = acts.len();
+    for (name, act) in acts {
         street.house.back()?;
         let old = facts::leaf(&street.house.certificate())?;
-        let body = text.clone();
         street.proxy.decide(move |_, path| match path.starts_with("/certZ/") {
-            true => Act::Instead(body.clone()),
+            true => act.clone(),
             false => Act::Pass,
         });
         let run = street.house.run(RENEW);
@@ -203,6 +242,182 @@ fn wrong(options: &Options) -> Result<Row, String> {
         row.must(!said.is_empty(), || format!("{name}: nothing is said: {}", run.words()));
         let lies = facts::leaf(&street.house.certificate())?;
         row.must(lies == old, || format!("{name}: something was installed"));
+        row.must(!run.words().contains("the lab could not sign"), || format!("{name}: {}", run.words()));
+        told.push(name);
     }
+    Ok(row.note(told.join(", ")))
+}
+
+/// Signs what was asked for, in the lab's own words. `days`: how many, or a word for dates that are not right.
+fn sign(
+    place: &Path,
+    csr: &[u8],
+    (ca, key): (&Path, &Path),
+    lines: &str,
+    days: &str,
+) -> Result<String, String> {
+    let at = |name: &str| place.join(name);
+    let write = |name: &str, bytes: &[u8]| fs::write(at(name), bytes).map_err(|error| error.to_string());
+    write("csr.der", csr)?;
+    write("index.txt", b"")?;
+    let config = format!(
+        "[ca]\ndefault_ca=c\n[c]\ndatabase={0}/index.txt\nrand_serial=yes\nnew_certs_dir={0}\ndefault_md=sha256\npolicy=p\n\
+         email_in_dn=no\nunique_subject=no\n[p]\ncommonName=optional\n[x]\n{lines}",
+        place.display()
+    );
+    write("ca.cnf", config.as_bytes())?;
+    let mut pem = Command::new("openssl");
+    pem.args(["req", "-inform", "DER", "-in"]).arg(at("csr.der")).arg("-out").arg(at("csr.pem"));
+    program::run(&mut pem).map_err(|error| error.to_string())?;
+    let date = |offset: i64| notafter_lab::calendar::generalized(notafter_lab::calendar::now() + offset);
+    let day = notafter_lab::calendar::DAY;
+    let (from, until) = match days {
+        "minutes" => (-60, 240),
+        "ended" => (-90 * day, -day),
+        "future" => (7 * day, 97 * day),
+        days => (-60, days.parse::<i64>().unwrap_or(90) * day),
+    };
+    let mut openssl = Command::new("openssl");
+    openssl.args(["ca", "-batch", "-notext", "-extensions", "x", "-config"]).arg(at("ca.cnf"));
+    openssl.arg("-cert").arg(ca).arg("-keyfile").arg(key).arg("-in").arg(at("csr.pem"));
+    openssl.args(["-subj", "/CN=srv.test", "-startdate", &date(from), "-enddate", &date(until)]);
+    Ok(program::run(&mut openssl).map_err(|error| error.to_string())?.text())
+}
+
+/// Something that has to be asked by nobody, at a port that the lab gives to nobody else. How often it was, so far.
+fn canary() -> Result<(Port, Arc<AtomicUsize>), String> {
+    let port = Port::free();
+    let listener = std::net::TcpListener::bind(port.local()).map_err(|error| error.to_string())?;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            count.fetch_add(usize::from(stream.is_ok()), Ordering::SeqCst);
+        }
+    });
+    Ok((port, asked))
+}
+
+/// A CA that sends its clients inward, and names files for them to write.
+fn hostile(options: &Options) -> Result<Row, String> {
+    let mut row =
+        Row::of("F27", "a CA that means harm: addresses inward, tokens that are paths, commands, megabytes");
+    let mut street = Street::new(options, "hostile")?;
+    let (canary_port, asked) = canary()?;
+    let canary = canary_port.number();
+    let (root, port) = (street.house.lab.subfolder("webroot"), street.house.ca.http_port());
+    let _files = Files::start(port, root.clone())?;
+    let solver = format!(
+        "{{ kind = \"http-01\", webroot = \"{}\", port = {port}, address = \"127.0.0.1\" }}",
+        root.display()
+    );
+    let plan = Plan { issuer: "timeout = \"4s\"\n".to_owned(), solver: Some(solver), ..Plan::default() };
+    street.write(&plan)?;
+    street.house.keep();
+    // Where, what in its answer, and what stands there instead.
+    let inward = [
+        format!("http://127.0.0.1:{canary}/x"),
+        format!("https://127.0.0.1:{canary}/x"),
+        "file:///etc/passwd".to_owned(),
+    ];
+    let mut tricks: Vec<(&str, &str, String)> = Vec::new();
+    for address in inward {
+        // Hosts that a directory lists over HTTPS are the CA's own, and this CA is inside of the network itself.
+        for key in
+            ["newNonce", "newAccount", "newOrder"].into_iter().filter(|_| !address.starts_with("https:"))
+        {
+            tricks.push(("/dir", key, address.clone()));
+        }
+        for (path, key) in [
+            ("/order-plz", "authorizations"),
+            ("/order-plz", "finalize"),
+            ("/authZ/", "url"),
+            ("/my-order/", "certificate"),
+        ] {
+            tricks.push((path, key, address.clone()));
+        }
+    }
+    let evil = street.house.lab.path().join("evil");
+    for token in [
+        format!("../../../../../../../../..{}", evil.display()),
+        evil.display().to_string(),
+        format!("$(touch {})", evil.display()),
+        format!("`touch {}`", evil.display()),
+        "a\r\nb".to_owned(),
+        String::new(),
+        ".".to_owned(),
+        "A".repeat(1 << 20),
+    ] {
+        tricks.push(("/authZ/", "token", token));
+    }
+    let chosen = Dice::new(options.seed).spread(&tricks, options.points.max(6));
+    row.asked = chosen.len();
+    for (n, (path, key, value)) in chosen.iter().enumerate() {
+        eprint!("\r  hostile: {}/{} ", n + 1, chosen.len());
+        street.house.back()?;
+        let old = facts::leaf(&street.house.certificate())?;
+        let (path, key, value) = (*path, *key, value.clone());
+        let shown: String = value.chars().take(60).collect();
+        let at = |what: String| format!("{path} says {key} {shown:?}: {what}");
+        let edit: Arc<Editor> = Arc::new(move |body: &str| twisted(body, key, &value));
+        street.proxy.decide(move |_, asked| match asked.starts_with(path) {
+            true => Act::Edit(Arc::clone(&edit)),
+            false => Act::Pass,
+        });
+        let before = asked.load(Ordering::SeqCst);
+        let run = street.house.run(RENEW);
+        street.proxy.pass();
+        row.points += 1;
+        row.must(run.code == Some(1), || at(run.words().chars().take(800).collect()));
+        row.must(!run.err.contains("panicked"), || at(run.words()));
+        let said = run.json()["said"].as_str().unwrap_or_default().to_owned();
+        row.must(!said.is_empty() && said.len() < 4_000, || at(format!("{} octets are said", said.len())));
+        let asked = asked.load(Ordering::SeqCst) - before;
+        row.must(asked == 0, || at(format!("it was led there {asked} times")));
+        row.must(!evil.exists(), || at("it wrote a file or ran a command".to_owned()));
+        let lies = facts::leaf(&street.house.certificate())?;
+        row.must(lies == old, || at("something was installed".to_owned()));
+        let strange: Vec<_> =
+            files_below(&root).into_iter().filter(|f| !f.contains(".well-known/acme-challenge/")).collect();
+        row.must(strange.is_empty(), || at(format!("{strange:?} is in the webroot")));
+    }
+    eprintln!();
+    // The same program at the same CA, when that is honest again.
+    street.house.back()?;
+    let run = street.house.run(LATER);
+    row.must(run.code == Some(0), || format!("with an honest CA: {}", run.words()));
     Ok(row)
+}
+
+fn files_below(folder: &Path) -> Vec<String> {
+    let found = Command::new("find").arg(folder).args(["-type", "f"]).output();
+    found.map_or_else(
+        |_| Vec::new(),
+        |out| String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect(),
+    )
+}
+
+/// An answer in which this stands under the key, wherever the key is.
+fn twisted(body: &str, key: &str, value: &str) -> String {
+    fn walk(node: &mut serde_json::Value, key: &str, value: &str) {
+        match node {
+            serde_json::Value::Object(map) => {
+                for (name, inner) in map.iter_mut() {
+                    match inner {
+                        serde_json::Value::Array(all) if name == key => {
+                            all.iter_mut().for_each(|one| *one = value.into());
+                        }
+                        inner if name == key => *inner = value.into(),
+                        inner => walk(inner, key, value),
+                    }
+                }
+            }
+            serde_json::Value::Array(all) => all.iter_mut().for_each(|one| walk(one, key, value)),
+            _ => {}
+        }
+    }
+    let Ok(mut document) = serde_json::from_str(body) else { return body.to_owned() };
+    walk(&mut document, key, value);
+    document.to_string()
 }

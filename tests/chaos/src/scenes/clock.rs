@@ -32,7 +32,7 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
     }
     fs::write(&house.config, &text).map_err(|e| e.to_string())?;
     let issued = || house.orders().1;
-    let mut row = Row::of("a clock sixty days ahead at the start: orders of a fleet that is not due");
+    let mut row = Row::of("F7", "a clock sixty days ahead at the start: orders of a fleet that is not due");
     let server = house.start(&["serve"], "first.out");
     let all = until(Duration::from_secs(60), || (issued() == FLEET).then_some(()));
     if all.is_none() {
@@ -54,7 +54,7 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
     drop(server);
 
     // Really due: by the CA's clock, too. Their names have changed, which is a wish and no date.
-    let mut wanted = Row::of("names that were added are no matter of the clock");
+    let mut wanted = Row::of("F7", "names that were added are no matter of the clock");
     fs::write(&house.config, text.replace("[\"c0.test\"]", "[\"c0.test\", \"d0.test\"]"))
         .map_err(|e| e.to_string())?;
     let ahead = at_another_time(house.command(&["serve"]), "+60d");

@@ -31,7 +31,7 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
             copy(&origin, &second);
             house.data = second.clone();
         }
-        let mut row = Row::of(format!("{way}: paused until somebody says so"));
+        let mut row = Row::of("F16", format!("{way}: paused until somebody says so"));
         let issued = house.orders();
         let old = facts::leaf(&house.certificate())?;
         for words in [["renew", "web"].as_slice(), &["deploy", "web"]] {

@@ -21,7 +21,7 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
         ..Plan::default()
     };
     let house = House::new(options, "cycles", &plan)?;
-    let mut row = Row::of(format!("certificates of {LIFE} s, renewed by the server under a client"));
+    let mut row = Row::of("", format!("certificates of {LIFE} s, renewed by the server under a client"));
     let first = house.renew();
     if first.code != Some(0) {
         return Err(first.words());
@@ -65,6 +65,7 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
     let (asked, dropped) = client.join().map_err(|_| "the client broke")?;
     let (orders, issued) = house.orders();
     let done = row.points;
+    row.asked = options.cycles;
     row.must(done == options.cycles, || {
         let words = server.words();
         format!("{done} of {} in {} s: {words}", options.cycles, begun.elapsed().as_secs())

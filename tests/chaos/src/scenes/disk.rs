@@ -1,4 +1,4 @@
-//! The disk: full at each write (trust F3), and what a power failure may lose (F2).
+//! The disk: full at each write (trust F3), broken, closed or read-only (F5), and what a power failure may lose (F2).
 
 use std::collections::HashMap;
 use std::fs;
@@ -30,18 +30,51 @@ pub(super) fn full(options: &Options) -> Result<Vec<Row>, String> {
     let files = Lens { paths: folders(&house), names: FILLS };
     let memory = Lens { paths: memory, names: FILLS };
     let mut rows = vec![
-        each(&mut house, options, &mut dice, "once, in the files of the target", &files, false)?,
-        each(&mut house, options, &mut dice, "from then on, in the files of the target", &files, true)?,
-        each(&mut house, options, &mut dice, "from then on, in the memory", &memory, true)?,
+        each(&mut house, options, &mut dice, FULL, "once, in the files of the target", &files, false)?,
+        each(&mut house, options, &mut dice, FULL, "from then on, in the files of the target", &files, true)?,
+        each(&mut house, options, &mut dice, FULL, "from then on, in the memory", &memory, true)?,
     ];
     rows.push(really(&mut house, options)?);
+    // The other ways in which a file may not be had, reading included.
+    let lenses = [Lens { names: FAILS, ..files }, Lens { names: FAILS, ..memory }];
+    for (error, lasts) in [("EIO", false), ("EIO", true), ("EROFS", true), ("EACCES", true), ("EDQUOT", true)]
+    {
+        for (lens, place) in lenses.iter().zip(["in the files of the target", "in the memory"]) {
+            let what = format!("{} {place}", if lasts { "from then on," } else { "once," });
+            // There are ten of them.
+            let few = Options { points: (options.points / 4).max(1), ..options.clone() };
+            if !options.quick || (error == "EIO" && !lasts) {
+                rows.push(each(&mut house, &few, &mut dice, ("F5", error), &what, lens, lasts)?);
+            }
+        }
+    }
     Ok(rows)
 }
+
+const FULL: (&str, &str) = ("F3", "ENOSPC");
+/// Calls that may fail on a disk that is broken, closed or read-only.
+const FAILS: &[&str] = &[
+    "fdatasync",
+    "fsync",
+    "ftruncate",
+    "linkat",
+    "mkdirat",
+    "openat",
+    "pread64",
+    "pwrite64",
+    "read",
+    "renameat",
+    "renameat2",
+    "symlinkat",
+    "unlinkat",
+    "write",
+];
 
 fn each(
     house: &mut House,
     options: &Options,
     dice: &mut Dice,
+    (fault, error): (&'static str, &str),
     what: &str,
     lens: &Lens,
     lasts: bool,
@@ -52,22 +85,20 @@ fn each(
         return Err(format!("without a fault, under strace: {}", whole.words()));
     }
     let points = strace::points(&calls);
-    let chosen = dice.spread(&points, options.points);
-    let mut row = Row::of(format!("ENOSPC {what}"));
-    let (mut new_in_force, mut missed) = (0, 0);
-    for (n, point) in chosen.iter().enumerate() {
-        eprint!("\r  {what}: {}/{} ", n + 1, chosen.len());
+    let mut row = Row::of(fault, format!("{error} {what}"));
+    let mut new_in_force = 0;
+    let reached = strace::each(what, &points, options.points, dice, |point| {
         house.back()?;
         let (old, from) = (facts::leaf(&house.certificate())?, house.generation());
         let (_, issued) = house.orders();
-        let (run, met) = strace::broken(house, RENEW, lens, point, ("error=ENOSPC", lasts));
-        row.points += 1;
+        let (run, met) = strace::broken(house, RENEW, lens, point, (&format!("error={error}"), lasts));
         if !met {
-            missed += 1;
-            continue;
+            return Ok(false);
         }
+        row.points += 1;
         let at = |what: String| format!("at {point}: {what}");
         row.must(run.code.is_some_and(|code| (0..=2).contains(&code)), || at(run.words()));
+        row.must(!run.err.contains("panicked"), || at(run.words()));
         let started = facts::would_start(&house.web);
         row.must(started.is_ok(), || at(started.clone().unwrap_err()));
         let agree = facts::agree(&house.certificate(), &house.key());
@@ -84,22 +115,24 @@ fn each(
         let generations = again.json()["generation"].as_u64().unwrap_or(0).saturating_sub(from) as usize;
         let made = house.orders().1 - issued;
         row.must(made <= generations, || at(format!("{made} certificates for {generations} renewals")));
-    }
-    eprintln!();
-    Ok(row.note(format!(
-        "{} points in reach, {missed} not met, {new_in_force} with the new pair already in force",
-        points.len()
+        Ok(true)
+    })?;
+    Ok(row.asks(reached.asked).note(format!(
+        "{} points in reach, {} runs ended before theirs, {new_in_force} with the new pair already in force",
+        points.len(),
+        reached.missed,
     )))
 }
 
 /// Goes on some minutes later, when what failed is tried again.
-fn healed(house: &House) -> crate::house::Run {
+pub(super) fn healed(house: &House) -> crate::house::Run {
     house.later("+6m", &["renew", "web", "--json", "--wait", "60s"])
 }
 
 /// A file system with so much room, for real.
 fn really(house: &mut House, options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("a file system of 64 kB, filled up to so many kB left");
+    let what = "a file system of 64 kB, filled up to so many kB left";
+    let mut row = Row::of("F3", what);
     house.back()?;
     let tls = house.tls();
     let kept = house.lab.path().join("kept-tls");
@@ -107,10 +140,11 @@ fn really(house: &mut House, options: &Options) -> Result<Row, String> {
     let mounted =
         Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs"]).arg(&tls).status();
     if !mounted.is_ok_and(|status| status.success()) {
-        return Ok(row.note("not run: no right to mount"));
+        return Ok(Row::not_run("F3", what, "no right to mount"));
     }
     let mut said = Vec::new();
     let rooms: &[usize] = if options.quick { &[0, 8] } else { &[0, 4, 8, 12, 16, 20, 24] };
+    row.asked = rooms.len();
     let played = (|| {
         for room in rooms {
             for entry in fs::read_dir(&tls).into_iter().flatten().flatten() {
@@ -198,7 +232,7 @@ pub(super) fn order(options: &Options) -> Result<Vec<Row>, String> {
 
 /// Each file that takes a place was on the disk before, and its folder is afterwards, before the next switch.
 fn files(what: &str, house: &House, calls: &[Call]) -> Row {
-    let mut row = Row::of(format!("{what}: files that take a place: file synced before, folder after"));
+    let mut row = Row::of("F2", format!("{what}: files that take a place: file synced before, folder after"));
     let root = house.web.folder().display().to_string();
     let mut synced: HashMap<String, bool> = HashMap::new();
     let mut open: Vec<(String, String)> = Vec::new();
@@ -249,7 +283,8 @@ fn files(what: &str, house: &House, calls: &[Call]) -> Row {
 
 /// Between two effects outside (a request to the CA, a file in place), what was kept before the second is on the disk.
 fn memory(what: &str, house: &House, calls: &[Call]) -> Row {
-    let mut row = Row::of(format!("{what}: what is kept is on the disk before the next effect on files"));
+    let mut row =
+        Row::of("F2", format!("{what}: what is kept is on the disk before the next effect on files"));
     let log = house.data.join("notafter.db-wal").display().to_string();
     let root = house.web.folder().display().to_string();
     let mut dirty = false;

@@ -44,7 +44,8 @@ const HOOKS: &[Hook] = &[
 ];
 
 pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
-    let mut row = Row::of("a reload that hangs, floods, forks, fails, does nothing");
+    let mut row = Row::of("F17, F18", "a reload that hangs, floods, forks, fails, does nothing");
+    row.asked = HOOKS.len();
     let mut house = House::new(options, "hooks", &Plan::default())?;
     house.keep();
     let hup = format!("kill -HUP {}", house.web.pid().unwrap_or(0));
@@ -75,5 +76,59 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
         row.must(left.is_ok_and(|left| left.stdout.is_empty()), || at("it left a process running".into()));
         row.must(run.out.len() < 100_000, || at(format!("{} bytes were printed", run.out.len())));
     }
-    Ok(vec![row.note(format!("slowest {} s", slowest.as_secs()))])
+    Ok(vec![row.note(format!("slowest {} s", slowest.as_secs())), vhost(&mut house)?])
+}
+
+/// Another site of the same server is broken: the check fails for a reason that is not ours, and so would a restart.
+fn vhost(house: &mut House) -> Result<Row, String> {
+    let mut row = Row::of(
+        "F18",
+        "another site of the server is broken: nothing is replaced, and it is said what is broken",
+    )
+    .asks(3);
+    let file = house.web.folder().join("nginx.conf");
+    let good = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
+    let nginx = notafter_lab::program::find("nginx").map_err(|e| e.to_string())?;
+    let folder = house.web.folder().display().to_string();
+    let check = format!(
+        "[{:?}, \"-t\", \"-p\", {folder:?}, \"-c\", \"nginx.conf\", \"-e\", \"stderr\"]",
+        nginx.display().to_string()
+    );
+    let target = format!("check = {check}\n{}", house.reload());
+    house.write(&Plan { target: Some(target), ..Plan::default() }, &house.ca.directory());
+    for (what, line) in [
+        ("a directive that is none", "nonsense on;".to_owned()),
+        (
+            "a certificate that is not there",
+            format!(
+                "server {{ listen 127.0.0.1:1 ssl; ssl_certificate {folder}/no.pem; ssl_certificate_key {folder}/no.key; }}"
+            ),
+        ),
+        ("a file that is not there", format!("include {folder}/no.conf;")),
+    ] {
+        house.back()?;
+        let old = facts::leaf(&house.certificate())?;
+        // Before the last brace: inside of `http`.
+        let at = good.trim_end().rfind('}').unwrap_or(good.len());
+        std::fs::write(&file, format!("{}{line}\n{}", &good[..at], &good[at..]))
+            .map_err(|e| e.to_string())?;
+        let run = house.run(RENEW);
+        std::fs::write(&file, &good).map_err(|e| e.to_string())?;
+        row.points += 1;
+        let at = |text: String| format!("{what}: {text}");
+        row.must(run.code == Some(1), || at(run.words()));
+        let said = run.json()["said"].as_str().unwrap_or_default().to_owned();
+        row.must(said.contains("check failed") && said.contains("nginx"), || {
+            at(format!("it does not say why: {said}"))
+        });
+        let word = if what.starts_with("a directive") { "nonsense" } else { "/no." };
+        row.must(said.contains(word), || at(format!("it does not say what is broken: {said}")));
+        let lies = facts::leaf(&house.certificate())?;
+        row.must(lies == old, || at("the new one was left in place".to_owned()));
+        let shown = house.shows(&old);
+        row.must(shown.is_ok(), || at(shown.clone().unwrap_err()));
+        let again = super::disk::healed(house);
+        row.must(again.code == Some(0), || at(format!("mended: {}", again.words())));
+    }
+    Ok(row)
 }

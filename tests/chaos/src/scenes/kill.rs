@@ -50,25 +50,22 @@ fn all(
     }
     let left = house.left();
     let points = strace::points(&calls);
-    let chosen = dice.spread(&points, options.points);
-    let mut row = Row::of(format!("killed in {what}"));
-    let (mut extra, mut missed, mut slowest) = (0, 0, 0);
-    for (n, point) in chosen.iter().enumerate() {
-        eprint!("\r  {what}: {}/{} ", n + 1, chosen.len());
+    let mut row = Row::of("F1", format!("killed in {what}"));
+    let (mut extra, mut slowest) = (0, 0);
+    let reached = strace::each(what, &points, options.points, dice, |point| {
         house.back()?;
-        match one(house, lens, point, &left, &mut row)? {
-            Some((more, seconds)) => (extra, slowest) = (extra + more, slowest.max(seconds)),
-            None => missed += 1,
-        }
+        let Some((more, seconds)) = one(house, lens, point, &left, &mut row)? else { return Ok(false) };
+        (extra, slowest) = (extra + more, slowest.max(seconds));
         row.points += 1;
-    }
-    eprintln!();
+        Ok(true)
+    })?;
     let figures = format!(
-        "{} calls, {} points in reach, {missed} of the chosen not met, {extra} orders begun twice, longest way back {slowest} s",
+        "{} calls, {} points in reach, {} runs ended before their point, {extra} orders begun twice, longest way back {slowest} s",
         calls.len(),
         points.len(),
+        reached.missed,
     );
-    Ok(row.note(figures))
+    Ok(row.asks(reached.asked).note(figures))
 }
 
 /// One kill. Orders too many and the seconds until all was well again; `None`: the run ended before the point.

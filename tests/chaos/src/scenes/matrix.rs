@@ -10,7 +10,7 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
     let hmac = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
     for nonce_reject in [0, 20, 90] {
         for authz_reuse in [0, 50, 100] {
-            for chain_length in [1, 3] {
+            for chain_length in [1, 2, 3] {
                 for bound in [false, true] {
                     // Quick: the corners.
                     let corner = (nonce_reject, authz_reuse, chain_length, bound);
@@ -25,10 +25,13 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
                         ..pebble::Options::default()
                     };
                     let mut plan = Plan { ca, ..Plan::default() };
-                    let mut row = Row::of(format!(
-                        "nonces refused {nonce_reject} %, authorizations reused {authz_reuse} %, chain {chain_length}, binding {}",
-                        if bound { "yes" } else { "no" }
-                    ));
+                    let mut row = Row::of(
+                        "F21, F25",
+                        format!(
+                            "nonces refused {nonce_reject} %, authorizations reused {authz_reuse} %, chain {chain_length}, binding {}",
+                            if bound { "yes" } else { "no" }
+                        ),
+                    );
                     let house = House::new(options, "matrix", &plan)?;
                     if bound {
                         let file = house.lab.path().join("hmac");

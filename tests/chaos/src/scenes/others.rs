@@ -16,13 +16,14 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
 
 /// Somebody holds an exclusive transaction, first shorter and then longer than we wait.
 fn locked(options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("the memory locked by another program during a renewal");
+    let mut row = Row::of("F13", "the memory locked by another program during a renewal");
     let house = House::new(options, "locked", &Plan::default())?;
     let first = house.renew();
     if first.code != Some(0) {
         return Err(first.words());
     }
     let lengths: &[u64] = if options.quick { &[3] } else { &[10, 55, 75] };
+    row.asked = lengths.len();
     let mut said = Vec::new();
     for seconds in lengths {
         let (from, issued) = (house.generation(), house.orders().1);
@@ -53,7 +54,7 @@ fn locked(options: &Options) -> Result<Row, String> {
 
 /// Somebody else put a newer one there.
 fn moved(options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("files that another tool replaced: never a newer one by an older one");
+    let mut row = Row::of("F19", "files that another tool replaced: never a newer one by an older one");
     let mut house = House::new(options, "moved", &Plan::default())?;
     let first = house.renew();
     if first.code != Some(0) {
@@ -112,7 +113,7 @@ fn moved(options: &Options) -> Result<Row, String> {
 
 /// Somebody listens where the challenge is to be shown.
 fn busy(options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("the port of the challenge is somebody else's");
+    let mut row = Row::of("F30", "the port of the challenge is somebody else's");
     let house = House::new(options, "busy", &Plan::default())?;
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, house.ca.http_port())).map_err(|e| e.to_string())?;

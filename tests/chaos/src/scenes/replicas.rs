@@ -16,7 +16,7 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
     let base = Lab::new("chaos-postgres");
     match database(&base) {
         Ok(server) => rows.push(stopped(options, Some(&server))?),
-        Err(why) => rows.push(Row::of(format!("two hosts on one PostgreSQL: not run, {why}"))),
+        Err(why) => rows.push(Row::not_run("F10", "two hosts on one PostgreSQL", why)),
     }
     rows.push(restarted(options)?);
     Ok(rows)
@@ -40,7 +40,7 @@ fn ask(server: &Server, database: &str, sql: &str) -> Result<(), String> {
 /// Five commands at the same moment.
 fn together(options: &Options) -> Result<Row, String> {
     let house = House::new(options, "together", &Plan::default())?;
-    let mut row = Row::of("five commands at one moment: one certificate a renewal");
+    let mut row = Row::of("F10", "five commands at one moment: one certificate a renewal");
     let rounds = if options.quick { 1 } else { 5 };
     let mut generations = 0;
     for round in 0..rounds {
@@ -65,10 +65,13 @@ fn together(options: &Options) -> Result<Row, String> {
 
 /// One is stopped anywhere, another one takes over when its hold is over, and the first one goes on.
 fn stopped(options: &Options, server: Option<&Server>) -> Result<Row, String> {
-    let mut row = Row::of(match server {
-        None => "one stopped beyond its hold, another takes over, the first goes on (SQLite)",
-        Some(_) => "the same on two hosts with one PostgreSQL",
-    });
+    let mut row = Row::of(
+        "F10",
+        match server {
+            None => "one stopped beyond its hold, another takes over, the first goes on (SQLite)",
+            Some(_) => "the same on two hosts with one PostgreSQL",
+        },
+    );
     let mut plan = Plan::default();
     let place = Lab::new("chaos-master");
     let master = place.path().join("master.key");
@@ -90,6 +93,7 @@ fn stopped(options: &Options, server: Option<&Server>) -> Result<Row, String> {
     let whole = house.renew().took;
     let mut dice = Dice::new(options.seed);
     let rounds = options.points.min(if options.quick { 2 } else { 16 });
+    row.asked = rounds;
     let (mut taken, mut waited) = (0, 0);
     for round in 0..rounds {
         eprint!("\r  stopped: {}/{rounds} ", round + 1);
@@ -134,7 +138,7 @@ fn stopped(options: &Options, server: Option<&Server>) -> Result<Row, String> {
 
 /// A server that is killed every few seconds while the CA takes its time.
 fn restarted(options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("a server killed every few seconds during a pending order");
+    let mut row = Row::of("F12", "a server killed every few seconds during a pending order");
     let ca = pebble::Options { pause: 15, ..pebble::Options::default() };
     let mut plan = Plan { ca, names: vec!["srv.test", "more.test"], ..Plan::default() };
     let house = House::new(options, "restarted", &plan)?;

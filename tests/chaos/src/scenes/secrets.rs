@@ -23,7 +23,8 @@ pub(super) fn play(options: &Options) -> Result<Vec<Row>, String> {
 /// Under umask 000 every file with a key is made for its owner alone, from its first moment.
 fn modes(options: &Options) -> Result<Row, String> {
     crate::strace::is_there()?;
-    let mut row = Row::of("umask 000: modes at creation and at the end; no dumps; no key in arguments");
+    let mut row =
+        Row::of("F57", "umask 000: modes at creation and at the end; no dumps; no key in arguments");
     let house = House::new(options, "modes", &Plan::default())?;
     let out = house.lab.path().join("trace");
     let mut shell = Command::new("sh");
@@ -85,7 +86,7 @@ fn program_has(bytes: &[u8], what: &[u8]) -> bool {
 
 /// Everything that comes out of the program, and everything that it keeps, searched for every secret it was given.
 fn canaries(options: &Options) -> Result<Row, String> {
-    let mut row = Row::of("secrets in outputs, errors, logs, data folder, backup, metrics, API");
+    let mut row = Row::of("F58", "secrets in outputs, errors, logs, data folder, backup, metrics, API");
     let ca = pebble::Options { eab: Some(("kid-1".into(), HMAC.into())), ..pebble::Options::default() };
     let mut plan = Plan { ca, head: "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned(), ..Plan::default() };
     let house = House::new(options, "canaries", &plan)?;

@@ -42,6 +42,14 @@ https://srv.test:@PORT@ {
 }
 ";
 
+/// The newest Caddy there is: Debian 12's takes no date for a time to wait, which pebble gives.
+///
+/// # Errors
+/// When there is none.
+pub fn newest() -> Result<PathBuf, NotRun> {
+    program::newer("caddy", "/usr/bin/caddy")
+}
+
 /// A CA that speaks ACME, of another make than pebble: its code is that of smallstep.
 ///
 /// It validates at the ports of the standards, 80 and 443, so that it is at home in a network of its own.

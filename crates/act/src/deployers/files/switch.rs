@@ -98,8 +98,7 @@ impl Target {
             }
         })();
         if let Err(fault) = switched {
-            let _ = self.unstage();
-            let _ = self.settle();
+            self.undo();
             return Err(fault);
         }
         let is_single = all.len() == 1;
@@ -108,11 +107,18 @@ impl Target {
             return self.store.set_current(to);
         }
         if let Err(fault) = self.store.set_current(to) {
-            let _ = self.unstage();
-            let _ = self.settle();
+            self.undo();
             return Err(fault);
         }
         self.place(&all, manifest)
+    }
+
+    /// Goes back before the switch, as far as may be. What could not be taken away is of the other generation: nothing is
+    /// put in the place of links then. They lead to what was in force, and the next deployment settles them.
+    fn undo(&self) {
+        if self.unstage().is_ok() {
+            let _ = self.settle();
+        }
     }
 
     /// What is read at an outlet now.

@@ -85,6 +85,33 @@ fn nginx(folder: &Path, at: &str) {
     program::run(&mut command).unwrap_or_else(|e| panic!("killed before {at}: {e}"));
 }
 
+/// A folder in which one kind of change is refused and the others are not: what could not be taken away is put nowhere.
+#[test]
+fn one_kind_of_effect_refused_leaves_a_whole_pair_in_place() {
+    let bench = Bench::new("refused", 2);
+    let (old, new) = (bench.bundle(1), bench.bundle(2));
+    let prints = [&old, &new].map(|bundle| bundle.fingerprint().unwrap().to_string());
+    for kind in ["remove", "rename", "symlink", "link"] {
+        for point in 0.. {
+            let folder = bench.folder("refused");
+            let [certificate, key] = [folder.join("api.pem"), folder.join("api.key")];
+            let table = || json!({ "certificate": certificate, "key": key });
+            deploy(&files(table()), &old).unwrap();
+            let steps = Faulty::refused_from(point, kind);
+            let ended = deploy(&faulty(table(), &steps), &new);
+            let at = steps.seen().get(point).cloned().unwrap_or_default();
+            let seen = pair(&certificate, &key).unwrap_or_else(|e| panic!("no {kind} from {at} on: {e}"));
+            assert!(prints.contains(&seen), "no {kind} from {at} on");
+            deploy(&files(table()), &new).unwrap_or_else(|e| panic!("after no {kind} from {at} on: {e}"));
+            assert_eq!(pair(&certificate, &key).unwrap(), prints[1], "after no {kind} from {at} on");
+            if ended.is_ok() && steps.seen().len() <= point {
+                assert!(point > 20, "only {point} effects were seen");
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn the_steps_reach_the_disk_in_their_order() {
     let bench = Bench::new("barriers", 2);

@@ -48,17 +48,26 @@ pub(super) struct Faulty {
 struct State {
     seen: Vec<String>,
     stop: Option<(usize, bool)>,
+    /// Effects of this kind alone, and all of them from there on.
+    kind: Option<&'static str>,
 }
 
 impl Faulty {
     /// Everything from the n-th effect on (from 0) does not happen.
     pub(super) fn kill_at(n: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { seen: vec![], stop: Some((n, true)) }) })
+        Arc::new(Self { state: Mutex::new(State { stop: Some((n, true)), ..State::default() }) })
     }
 
     /// The n-th effect is answered by "no space left on device".
     pub(super) fn full_at(n: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { seen: vec![], stop: Some((n, false)) }) })
+        Arc::new(Self { state: Mutex::new(State { stop: Some((n, false)), ..State::default() }) })
+    }
+
+    /// From the n-th effect on, effects of this kind are refused, and no others.
+    pub(super) fn refused_from(n: usize, kind: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State { stop: Some((n, true)), kind: Some(kind), ..State::default() }),
+        })
     }
 
     pub(super) fn seen(&self) -> Vec<String> {
@@ -72,6 +81,7 @@ impl Steps for Faulty {
         let number = state.seen.len();
         state.seen.push(format!("{what} {}", path.display()));
         match state.stop {
+            Some(_) if state.kind.is_some_and(|kind| kind != what) => Ok(()),
             Some((stop, true)) if number >= stop => Err(io::Error::other("killed")),
             Some((stop, false)) if number == stop => Err(io::Error::from_raw_os_error(28)),
             _ => Ok(()),
