@@ -15,7 +15,7 @@ use notafter_lab::dns::{self, Daemon, Tsig, Zone};
 use notafter_lab::pebble::{self, Pebble};
 use notafter_lab::servers::nginx;
 use notafter_lab::stores::{self, Java};
-use notafter_lab::{Authority, Lab, Leaf, Request, need, program};
+use notafter_lab::{Authority, Key, Lab, Leaf, Request, need, program};
 use run::{Run, run};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -219,6 +219,47 @@ fn a_name_with_two_addresses_is_open_until_both_show_it() {
     let (code, state, said) = house.renew();
     assert_eq!((code, state.as_str()), (1, "waits-for-person"), "{said}");
     assert!(said.contains(&other.to_string()) && said.contains("still shows"), "{said}");
+    // That one is excused by name; the other address still has to show it.
+    let excused = format!("{ways}excuse = {{ \"tls://[::1]:{port}\" = \"replaced in spring\" }}\n");
+    house.configure(&server, &files(&web.folder().join("tls"), &excused));
+    let (code, state, said) = house.renew();
+    assert_eq!((code, state.as_str()), (0, "proved"), "{said}");
+    // A typing error excuses nobody.
+    let wrong = format!("{ways}excuse = {{ \"tls://other.test:{port}\" = \"x\" }}\n");
+    house.configure(&server, &files(&web.folder().join("tls"), &wrong));
+    let check = house.ask(&["config", "check"]);
+    assert!(check.code == 2 && check.err.contains("not in `prove`"), "{}{}", check.out, check.err);
+    house.configure(&server, &files(&web.folder().join("tls"), &excused));
+    // All of it stands in the trail, and the trail can be carried away.
+    let trail = house.ask(&["export", "--trail"]);
+    assert_eq!(trail.code, 0, "{}", trail.err);
+    let lines: Vec<Value> = trail.out.lines().map(|l| serde_json::from_str(l).expect("a line")).collect();
+    let numbers: Vec<i64> = lines.iter().filter_map(|line| line["id"].as_i64()).collect();
+    assert!(numbers.windows(2).all(|two| two[0] == two[1] + 1) && numbers.last() == Some(&1), "{numbers:?}");
+    assert!(lines.iter().all(|line| line["hash"].as_str().is_some_and(|hash| hash.len() == 64)));
+    assert!(lines.iter().any(|line| line["what"] == "renewed"), "{}", trail.out);
+}
+
+/// A server with two keys: each of its certificates is proved by a client that takes no other kind.
+#[test]
+fn both_certificates_of_a_server_with_two_keys_are_proved() {
+    let lab = Lab::new("proofs-two-keys");
+    let authority = Authority::new(&lab);
+    let (curve, rsa) =
+        (authority.issue(&Request::server()), authority.issue(&Request::server().key(Key::Rsa2048)));
+    let options = nginx::Options { second: Some(rsa.clone()), ..nginx::Options::default() };
+    let Some(web) = need(nginx::start_with(&lab, &curve, &options)) else { return };
+    let place = format!("tls://{}?sni=srv.test", web.address());
+    let prove = |leaf: &Leaf| {
+        let file = leaf.fullchain_pem.display().to_string();
+        run(&["prove", &file, &place, "--data", &lab.path().display().to_string()])
+    };
+    for leaf in [&curve, &rsa] {
+        let proved = prove(leaf);
+        assert_eq!(proved.code, 0, "{}{}", proved.out, proved.err);
+    }
+    let other = prove(&authority.issue(&Request::server().key(Key::Rsa2048)));
+    assert_eq!(other.code, 1, "{}{}", other.out, other.err);
 }
 
 /// Two backends behind one address, one of which missed the last two renewals: every other client is shown the old one.

@@ -132,6 +132,14 @@ fn both_certificates_of_a_dual_server_by_name_and_with_both() {
     assert_eq!(seen(&by_address, &format!("tls://127.0.0.1:{port}")), both);
     let one = scan(&[&format!("127.0.0.1:{port}")]);
     assert_eq!(one.leaves_at("tls://").len(), 1);
+    // It holds both keys, and each was asked for by itself.
+    let proved = scan(&[&format!("127.0.0.1:{port}"), "--both", "--prove"]);
+    for leaf in &both {
+        let id = format!("sha256:{leaf}");
+        let its = proved.placements().iter().filter(|p| p["role"] == "leaf" && p["asset"] == id.as_str());
+        let held: Vec<_> = its.map(|p| p["possession"].as_str().unwrap_or_default()).collect();
+        assert_eq!(held, ["verified"], "{leaf}");
+    }
 }
 
 #[test]

@@ -62,6 +62,9 @@ pub struct Proof {
     vantage: String,
     location: String,
     leaf: String,
+    /// The CA certificates that came behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    chain: Vec<String>,
     possession: bool,
 }
 
@@ -84,6 +87,11 @@ impl Proof {
     /// The leaf's fingerprint, in hexadecimal.
     pub fn leaf(&self) -> &str {
         &self.leaf
+    }
+
+    /// The fingerprints of the CA certificates that were shown behind it, in their order, in hexadecimal.
+    pub fn chain(&self) -> &[String] {
+        &self.chain
     }
 
     /// Was it verified that the place holds the key? At an endpoint always, of a file never.
@@ -138,9 +146,14 @@ impl std::fmt::Display for Disproof {
 }
 
 impl Disproof {
-    /// Does it stand in the way of a proof that another answer of the same place gave?
+    /// Does it stand in the way of a proof that another answer of the same place gave? Another machine behind the same
+    /// address gave it: one that was forgotten, or that lacks the chain. A key that was not proved does not: the first look at
+    /// an address proves nothing where the second one, which would, came to another machine.
     fn outweighs_a_proof(&self) -> bool {
-        matches!(self, Self::StillBefore | Self::Rival(_))
+        match self {
+            Self::StillBefore | Self::Rival(_) | Self::ChainDiffers { .. } => true,
+            Self::Other(_) | Self::KeyNotProved | Self::Unseen(_) => false,
+        }
     }
 }
 
@@ -201,6 +214,7 @@ impl Expectation {
             vantage: vantage.to_owned(),
             location: seen.location.as_str().to_owned(),
             leaf: hex(&leaf.0),
+            chain: chain.iter().skip(1).map(|der| hex(&Fingerprint::of(der).0)).collect(),
             possession: endpoint && possession,
         })
     }
@@ -217,6 +231,9 @@ pub struct PlaceProof {
     /// Not asked for: who said so and why. By name, never by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excused: Option<String>,
+    /// Of its addresses, those that are not asked for, as `scheme://address:port`, each with who said so and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spared: Vec<(String, String)>,
     /// What was there at the last look, where it was no proof.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last: String,
@@ -264,7 +281,16 @@ impl PlaceProof {
     /// for clients of another key type, or a keystore in its other entries, is no concern of this one.
     pub fn judge(&mut self, expected: &Expectation, seen: &[Observation], vantage: &str) {
         let mut by_spot: BTreeMap<Spot<'_>, Vec<Answer<'_>>> = BTreeMap::new();
+        let spared: Vec<Location> = self.spared.iter().filter_map(|(at, _)| Location::parse(at)).collect();
+        let is_spared = |o: &&Observation| {
+            spared.iter().any(|at| at.scheme() == o.location.scheme() && at.address() == o.location.address())
+        };
+        let mut silent = true;
         for one in seen.iter().filter(|o| speaks(&o.seen)) {
+            silent = false;
+            if is_spared(&one) {
+                continue;
+            }
             by_spot.entry(spot(one)).or_default().push((&one.location, expected.judge(one, vantage)));
         }
         self.proofs.clear();
@@ -272,7 +298,9 @@ impl PlaceProof {
         self.against = false;
         let answered = self.stood.as_ref().map(|stood| stood.answered.as_slice()).unwrap_or_default();
         if by_spot.is_empty() {
-            self.last = "nothing was there to be looked at".into();
+            let why =
+                if silent { "nothing was there to be looked at" } else { "every address of it is excused" };
+            self.last = why.into();
         }
         let mut proofs = Vec::new();
         for answers in by_spot.into_values() {
@@ -435,7 +463,22 @@ mod tests {
         let (proved, last) = judged(&[at(1, b"new", true), at(2, b"old", true)]);
         assert!(proved == 0 && last.contains(":2") && last.contains("not reloaded"), "{last}");
         assert_eq!(judged(&[at(1, b"new", true), at(2, b"new", false)]).0, 0, "one relays and has no key");
+        let mut bare = at(1, b"new", true);
+        let Seen::Chain { chain, .. } = &mut bare.seen else { unreachable!() };
+        chain.truncate(1);
+        let (proved, last) = judged(&[at(1, b"new", true), bare]);
+        assert!(proved == 0 && last.contains("0 of 1"), "one behind the address lacks the chain: {last}");
         assert_eq!(judged(&[]).0, 0);
+        // One address is excused by name: the others are not.
+        let excused = |seen: &[Observation]| {
+            let spared = vec![("tls://127.0.0.1:2".to_owned(), "it is replaced in spring".to_owned())];
+            let mut place = PlaceProof { spared, ..PlaceProof::of("tls://a.test:443") };
+            place.judge(&expected, seen, "here");
+            (place.proofs.len(), place.last)
+        };
+        assert_eq!(excused(&[at(1, b"new", true), at(2, b"old", true)]), (1, String::new()));
+        assert_eq!(excused(&[at(1, b"old", true), at(2, b"new", true)]).0, 0);
+        assert_eq!(excused(&[at(2, b"new", true)]), (0, "every address of it is excused".to_owned()));
     }
 
     /// A certificate for these names with a P-256 key, or an Ed25519 one.

@@ -501,6 +501,9 @@ pub(crate) struct Export {
     /// A CSV or XLSX file, given back in its own layout with what was found put right and added
     #[arg(long, value_name = "FILE", conflicts_with_all = ["query", "kind"])]
     pub(crate) like: Option<PathBuf>,
+    /// Instead of the inventory the audit trail with its proofs and hashes, the newest first, as ndjson
+    #[arg(long, conflicts_with_all = ["query", "kind", "like"])]
+    pub(crate) trail: bool,
     #[command(flatten)]
     pub(crate) reading: SheetReading,
 }

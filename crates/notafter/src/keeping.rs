@@ -16,6 +16,7 @@ use notafter_core::calendar::Calendar;
 use notafter_core::fault::Fault;
 use notafter_core::issuance::{Identifier, Profile};
 use notafter_core::joints::{Deployer, Issuer, Keep, Solver};
+use notafter_core::location::Location;
 use notafter_core::owner::Match;
 use notafter_core::query::{nearest, span};
 use notafter_core::renew::NextWindow;
@@ -433,8 +434,13 @@ fn target(
     if table.prove.is_empty() && deployer.places().is_empty() {
         return Err("what it installs is seen nowhere\nhint: prove = [\"tls://10.0.0.5:443\"]: what is seen there ticks it off".into());
     }
-    if let Some(stranger) = table.excuse.keys().find(|place| !table.prove.contains(place)) {
-        return Err(format!("`{stranger}` is excused and not in `prove`"));
+    let address = |place: &str| Location::parse(place).and_then(|l| l.address());
+    let by_name = table.prove.iter().any(|place| is_server(place) && address(place).is_none());
+    let known = |place: &String| table.prove.contains(place) || by_name && address(place).is_some();
+    if let Some(stranger) = table.excuse.keys().find(|place| !known(place)) {
+        return Err(format!(
+            "`{stranger}` is excused and not in `prove`\nhint: name the place as it stands there, or one address of a name there as tls://10.0.0.9:443"
+        ));
     }
     // A person takes days where a server takes seconds, and only where a person installs.
     let usual = if deployer.by_hand().is_some() { GRACE_BY_HAND_S } else { GRACE_S };

@@ -23,7 +23,7 @@ pub(crate) mod who;
 /// What `crate::documents` hands on.
 pub(crate) mod documents {
     pub(crate) use super::answers::{AssetItem, FindingItem, PlacementItem};
-    pub(crate) use super::told::AlertItem;
+    pub(crate) use super::told::{AlertItem, AuditItem};
 }
 
 use std::sync::Arc;

@@ -25,6 +25,7 @@ use notafter_store::rows::AssetRow;
 use notafter_store::{Store, StoreError};
 
 use crate::api::args::pairs;
+use crate::api::documents::AuditItem;
 use crate::api::problem::Problem;
 use crate::app::State;
 use crate::stream::{self, Purpose, Stopped};
@@ -156,6 +157,25 @@ pub fn write_calendar(
     out: &mut dyn Write,
 ) -> Result<u64, ExportError> {
     ical::write(&mut Rows { store, query, now }, name, out)
+}
+
+/// The audit trail with all its proofs, a line of JSON each, the newest first, in the words of the API: whoever has it can
+/// follow the chain of hashes. Returns how many lines.
+///
+/// # Errors
+/// The memory's, the writer's.
+pub fn trail(store: &Store, out: &mut dyn Write) -> Result<u64, ExportError> {
+    let (mut count, mut before) = (0, None);
+    loop {
+        let page = store.audit_chain(None, before, PAGE)?;
+        let Some((oldest, ..)) = page.last() else { return Ok(count) };
+        before = Some(*oldest);
+        for line in page {
+            let line = serde_json::to_string(&AuditItem::of(line)).map_err(std::io::Error::from)?;
+            writeln!(out, "{line}")?;
+            count += 1;
+        }
+    }
 }
 
 /// What gives rows: the store, or a test's list.

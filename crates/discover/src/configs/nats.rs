@@ -17,7 +17,8 @@ pub(super) const SERVER: Server = Server {
     read,
 };
 
-/// The parts that listen, and the port each has where none is named. NATS greets in plain text before TLS begins.
+/// The parts that listen, and the port each has where none is named. NATS greets in plain text before TLS begins, which no
+/// location can name: only that the file is used is known there.
 const PARTS: &[(&str, Option<u16>, &str)] = &[
     ("cluster", None, "nats"),
     ("gateway", None, "nats"),
@@ -111,7 +112,7 @@ fn listen(
 }
 
 fn part(reading: &mut Reading<'_>, path: &Arc<Path>, folder: &Path, tls: &Node, listen: Option<Listen>) {
-    let listens: Vec<Listen> = listen.into_iter().collect();
+    let listens: Vec<Listen> = listen.into_iter().filter(|listen| listen.scheme().is_some()).collect();
     let file = tls.get("cert_file");
     let serves = file.text().is_some();
     if let Some(certificate) = file.text() {
@@ -145,8 +146,8 @@ mod tests {
                 ("/etc/tls.conf", "tls {\n  cert_file: \"a.pem\"\n  key_file: \"/a.key\"\n}\n"),
             ],
             &[
-                "serve /etc/a.pem key /a.key [nats 127.0.0.1:4333] default @2",
-                "serve /c.pem key /c.key [nats *:6222] default @5",
+                "serve /etc/a.pem key /a.key default @2",
+                "serve /c.pem key /c.key default @5",
                 "serve /w.pem key /w.key [tls *:443] default @9",
                 "cas /cas required @5",
                 "client /l.pem @12",

@@ -254,8 +254,7 @@ impl<'w> Drain<'w> {
         if self.names.len() < NAMES_MAX {
             self.learn_names(flight.certificates.leaf());
         }
-        // A full client offers every key, so it cannot prove the one that was asked for apart.
-        if self.work.settings.prove && look != Look::OtherKey {
+        if self.work.settings.prove {
             let grabbed = Ok(flight);
             return self.shake_hands(Job { look, number, target, protocol, grabbed });
         }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use notafter_core::clock::Clock;
+use notafter_pki::certificate::Certificate;
 use notafter_wire::starttls::Protocol;
 use notafter_wire::tls::grab::{Settings, Starttls, Target};
+use notafter_wire::tls::hello::Offer;
 use notafter_wire::tls::outcome::{Flight, Outcome};
 use notafter_wire::tls::prove::{Proved, prove};
 
@@ -100,6 +102,16 @@ impl Drop for Pool {
     }
 }
 
+/// What a client offers that takes this leaf and none of another kind of key.
+fn kind_of(leaf: &[u8]) -> Offer {
+    let key = Certificate::parse(leaf).map(|c| c.public_key().algorithm());
+    match key.as_deref() {
+        Ok("RSA") => Offer::RsaOnly,
+        Ok(other) if !other.contains("RSA") => Offer::EcdsaOnly,
+        _ => Offer::Any,
+    }
+}
+
 struct Worker {
     queue: Arc<Mutex<Receiver<Job>>>,
     done: Sender<Answer>,
@@ -117,7 +129,10 @@ impl Worker {
                 return;
             }
             let starttls = job.protocol.map_or(Starttls::No, Starttls::Named);
-            let target = Target { starttls, ..job.target.clone() };
+            // A server with two keys is asked for the one that it has just shown.
+            let shown = job.grabbed.as_ref().ok().map(|flight| flight.certificates.leaf());
+            let offer = shown.map_or(job.target.offer, kind_of);
+            let target = Target { starttls, offer, ..job.target.clone() };
             let result = prove(&target, &self.settings, &self.clock);
             if self.done.send(Answer { job, result }).is_err() {
                 return;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use notafter_core::deployment::{Before, Bundle, Key};
 use notafter_core::fault::{Fault, FaultKind, Retry};
+use notafter_core::location::Location;
 use notafter_core::proof::{Expectation, PlaceProof};
 use notafter_core::renew::{FAILURES, Renewal, State, TargetState, TargetWork, install_at};
 use notafter_core::{Fingerprint, UnixTime};
@@ -381,7 +382,8 @@ pub(super) fn targets_as_configured(managed: &Managed, begun: &[TargetWork]) -> 
         let Some(old) = begun.iter().find(|old| old.label == fresh.label) else { return fresh };
         let place = |place: PlaceProof| {
             let known = old.places.iter().find(|p| p.location == place.location).cloned();
-            PlaceProof { excused: place.excused.clone(), ..known.unwrap_or(place) }
+            let (excused, spared) = (place.excused.clone(), place.spared.clone());
+            PlaceProof { excused, spared, ..known.unwrap_or(place) }
         };
         let places = fresh.places.into_iter().map(place).collect();
         TargetWork { wave: fresh.wave, places, ..old.clone() }
@@ -395,7 +397,14 @@ pub fn places(target: &ManagedTarget) -> Vec<PlaceProof> {
     let all = target.prove.iter().cloned().chain(written.iter().map(|l| l.as_str().to_owned()));
     all.map(|location| {
         let excused = target.excused.iter().find(|(place, _)| *place == location).map(|(_, why)| why.clone());
-        PlaceProof { excused, ..PlaceProof::of(location) }
+        // An excuse that is no place of its own is one of the addresses that a name has.
+        let others = target.excused.iter().filter(|(at, _)| !target.prove.contains(at));
+        let spared = if Location::parse(&location).is_some_and(|l| l.address().is_some() || l.is_file()) {
+            Vec::new()
+        } else {
+            others.cloned().collect()
+        };
+        PlaceProof { excused, spared, ..PlaceProof::of(location) }
     })
     .collect()
 }

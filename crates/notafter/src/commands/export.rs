@@ -8,7 +8,7 @@ use notafter_engine::clock::SystemClock;
 use notafter_engine::hands;
 use notafter_engine::notify::secret_hash;
 use notafter_server::Access;
-use notafter_server::export::{Format, write};
+use notafter_server::export::{ExportError, Format, trail, write};
 use notafter_server::{calendar as calendars, status_export};
 use notafter_sheet::compare::compare;
 use notafter_sheet::entries::Entry;
@@ -33,6 +33,10 @@ pub(crate) fn run(global: &Global, args: &Export) -> Result<End, Usage> {
         return Err(Usage::new("--column, --sheet and --dates are about a file")
             .hint("name it: --like inventory.xlsx"));
     }
+    if args.trail {
+        let (_, store, _) = memory(global)?;
+        return written(global, args, |out| trail(&store, out));
+    }
     let (data, store, now) = memory(global)?;
     let at = instant(global, now)?;
     let query = super::ls::parse(&super::ls::words(&args.query), &data, &store)?;
@@ -41,17 +45,26 @@ pub(crate) fn run(global: &Global, args: &Export) -> Result<End, Usage> {
         Usage::new(format!("nothing is exported as `{kind}`"))
             .hint("known are csv, xlsx, json, ndjson and ics")
     })?;
-    let failed = |e: String| Usage::new(format!("the export failed: {e}"));
+    written(global, args, |out| write(&store, &query, format, at, out))
+}
+
+/// Into the file that is named, which is there as a whole or not at all; else to standard output.
+fn written(
+    global: &Global,
+    args: &Export,
+    rows: impl FnOnce(&mut dyn Write) -> Result<u64, ExportError>,
+) -> Result<End, Usage> {
+    let failed = |e: ExportError| Usage::new(format!("the export failed: {e}"));
     let Some(path) = &args.output else {
         let mut out = BufWriter::new(std::io::stdout().lock());
-        write(&store, &query, format, at, &mut out).map_err(|e| failed(e.to_string()))?;
+        rows(&mut out).map_err(failed)?;
         let _ = out.flush();
         return Ok(End::Done);
     };
     let cannot = |e: std::io::Error| Usage::new(format!("cannot write {}: {e}", path.display()));
     let mut beside = Beside::new(path).map_err(cannot)?;
     let mut out = BufWriter::new(&mut beside.file);
-    let rows = write(&store, &query, format, at, &mut out).map_err(|e| failed(e.to_string()))?;
+    let rows = rows(&mut out).map_err(failed)?;
     out.flush().map_err(cannot)?;
     drop(out);
     beside.keep().map_err(cannot)?;

@@ -123,6 +123,9 @@ fn text(
     }
     let end = match (renewal, done) {
         (None, _) => format!("notafter renew {name} begins it"),
+        (_, true) if lines.iter().any(|l| l.said.starts_with("excused: ")) => {
+            "done: seen in use at every place that is not excused".to_owned()
+        }
         (_, true) => "done: seen in use at every place".to_owned(),
         (_, false) => {
             "what is left ticks itself off when it is seen; this command looks, and so does the server"

@@ -7,7 +7,7 @@
 use crate::Monotonic;
 use crate::starttls::{Dialogue, Protocol, Step, tds};
 use crate::tls::grab::{Settings, Starttls, Target};
-use crate::tls::hello::sendable;
+use crate::tls::hello::{Offer, sendable};
 use crate::tls::outcome::{ClientAuth, Flight, Outcome, Stage};
 use crate::tls::{Chain, flight};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -42,7 +42,8 @@ pub struct Proved {
 }
 
 /// Shakes hands with the target, after the plaintext protocol it names. `Starttls::Auto` goes by the port
-/// alone; name the protocol that a grab has found. `target.offer` is ignored: everything is offered.
+/// alone; name the protocol that a grab has found. Of `target.offer` only the kind of key counts: with `Offer::RsaOnly` a server
+/// of two keys shows the RSA one, with `Offer::EcdsaOnly` the other; all else is offered always.
 ///
 /// # Errors
 /// The outcome, if it came to no certificates; never `Outcome::Certificates`.
@@ -61,7 +62,8 @@ pub fn prove(target: &Target, settings: &Settings, clock: &dyn Monotonic) -> Res
     if let Some(protocol) = protocol {
         start_tls(&mut line, protocol, target, settings)?;
     }
-    let witness = Arc::new(Witness { provider: provider(), seen: Mutex::default() });
+    let witness =
+        Arc::new(Witness { provider: provider(target.offer), offer: target.offer, seen: Mutex::default() });
     let mut connection = connection(target, &witness)?;
     let shaken = shake_hands(&mut line, &mut connection, protocol == Some(Protocol::Mssql));
     // As in a grab, a reset leaves nothing behind on this side.
@@ -110,7 +112,7 @@ pub fn date(target: &Target, settings: &Settings, clock: &dyn Monotonic) -> Resu
         .map_err(|error| failure(&error, Stage::Connect))?;
     let deadline = start.saturating_add(settings.total_timeout);
     let mut line = Line { stream, clock, deadline, received: 0, most: settings.limits.flight_bytes };
-    let witness = Arc::new(Witness { provider: provider(), seen: Mutex::default() });
+    let witness = Arc::new(Witness { provider: everything(), offer: Offer::Any, seen: Mutex::default() });
     let mut connection = connection(target, &witness)?;
     shake_hands(&mut line, &mut connection, false)?;
     let address = target.addr.ip().to_string();
@@ -305,7 +307,27 @@ fn failure(error: &std::io::Error, stage: Stage) -> Outcome {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// The algorithms of a full client, with the cipher suites for keys of that kind alone. Those of TLS 1.3 are for all.
+fn provider(offer: Offer) -> Arc<CryptoProvider> {
+    let all = everything();
+    if !matches!(offer, Offer::RsaOnly | Offer::EcdsaOnly) {
+        return all;
+    }
+    let fits = |suite: &rustls::SupportedCipherSuite| match suite {
+        rustls::SupportedCipherSuite::Tls12(suite) => {
+            suite.sign.iter().any(is_rsa) == (offer == Offer::RsaOnly)
+        }
+        rustls::SupportedCipherSuite::Tls13(_) => true,
+    };
+    let cipher_suites = all.cipher_suites.iter().copied().filter(fits).collect();
+    Arc::new(CryptoProvider { cipher_suites, ..CryptoProvider::clone(&all) })
+}
+
+fn is_rsa(scheme: &SignatureScheme) -> bool {
+    scheme.as_str().is_some_and(|name| name.starts_with("RSA"))
+}
+
+fn everything() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
     PROVIDER
         .get_or_init(|| {
@@ -338,6 +360,7 @@ fn connection(target: &Target, witness: &Arc<Witness>) -> Result<ClientConnectio
 #[derive(Debug)]
 struct Witness {
     provider: Arc<CryptoProvider>,
+    offer: Offer,
     seen: Mutex<Seen>,
 }
 
@@ -418,6 +441,11 @@ impl ServerCertVerifier for Witness {
             SignatureScheme::RSA_PKCS1_SHA1,
         ];
         schemes.extend(more.into_iter().filter(|scheme| !schemes.contains(scheme)).collect::<Vec<_>>());
+        match self.offer {
+            Offer::RsaOnly => schemes.retain(is_rsa),
+            Offer::EcdsaOnly => schemes.retain(|scheme| !is_rsa(scheme)),
+            Offer::Any | Offer::Legacy | Offer::Gentle => {}
+        }
         schemes
     }
 }
