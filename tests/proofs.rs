@@ -240,6 +240,25 @@ fn a_name_with_two_addresses_is_open_until_both_show_it() {
     assert!(lines.iter().any(|line| line["what"] == "renewed"), "{}", trail.out);
 }
 
+/// A place that serves the one before and that nobody named: the renewal is done, and says so.
+#[test]
+fn a_place_that_was_forgotten_is_named_at_the_end() {
+    let Some(house) = House::new("proofs-forgotten") else { return };
+    let old = Authority::new(&house.lab).issue(&Request::server().days(20));
+    let Some(web) = need(nginx::start(&house.lab, &old)) else { return };
+    let other = shows(([127, 0, 0, 1], 0).into(), vec![pair(&old)]);
+    let place = format!("tls://{}?sni=srv.test", web.address());
+    house.configure("", "");
+    let known = house.ask(&["scan", &place, &format!("tls://{other}?sni=srv.test"), "--save"]);
+    assert_eq!(known.code, 0, "{}", known.err);
+    let ways =
+        format!("reload = [\"kill\", \"-HUP\", \"{}\"]\nprove = [\"{place}\"]\n", web.pid().unwrap_or(0));
+    house.configure("", &files(&web.folder().join("tls"), &ways));
+    let (code, state, said) = house.renew();
+    assert_eq!((code, state.as_str()), (0, "proved"), "{said}");
+    assert!(said.contains(&other.to_string()) && !said.contains(&web.address().to_string()), "{said}");
+}
+
 /// A server with two keys: each of its certificates is proved by a client that takes no other kind.
 #[test]
 fn both_certificates_of_a_server_with_two_keys_are_proved() {

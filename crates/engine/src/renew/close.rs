@@ -1,14 +1,20 @@
 //! The end of a renewal: the one before is revoked where that is asked for, it is said what it came to, old keys are
 //! forgotten.
 
+use std::net::SocketAddr;
+
 use notafter_core::Fingerprint;
 use notafter_core::fault::Retry;
 use notafter_core::issuance::RevocationReason;
-use notafter_core::proof::is_served;
-use notafter_core::renew::{FAILURES, State};
+use notafter_core::location::Location;
+use notafter_core::proof::{Proof, is_served};
+use notafter_core::renew::{FAILURES, Renewal, State};
 use notafter_store::{Store, StoreError};
 
 use super::{Bench, Did, Managed, Renewer, Stopped, issuer_of, told};
+
+/// So many addresses are named in one sentence.
+const NAMED: usize = 5;
 
 /// So many renewals of one certificate are looked through, the newest first.
 pub(super) const LOOKED_THROUGH: usize = 100;
@@ -84,7 +90,11 @@ impl Renewer<'_> {
             renewal.said = outcome.to_owned();
         }
         let what = if beside { "deployed-again" } else { "renewed" };
-        let detail = format!("generation {}, {outcome}", renewal.generation);
+        let mut detail = format!("generation {}, {outcome}", renewal.generation);
+        if let Some(elsewhere) = elsewhere(self.store, renewal)? {
+            detail.push_str(&format!("; {elsewhere}"));
+            renewal.said = elsewhere;
+        }
         bench.keep(&Did::of(what, detail))?;
         if beside { Ok(()) } else { Ok(self.forget_keys(managed)?) }
     }
@@ -107,6 +117,36 @@ impl Renewer<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the one before was last seen served though no target has to show the new one there: a place that was forgotten in
+/// `prove`. What was proved is done all the same; whoever has to put that place right hears of it now.
+fn elsewhere(store: &Store, renewal: &Renewal) -> Result<Option<String>, StoreError> {
+    let Some(before) = renewal.before.first() else { return Ok(None) };
+    let Some(known) = store.asset(&Fingerprint::of(before))? else { return Ok(None) };
+    let places = || renewal.targets.iter().flat_map(|target| &target.places);
+    let proved = places().flat_map(|place| &place.proofs).map(Proof::location);
+    let named = places().map(|place| place.location.as_str());
+    let spared = places().flat_map(|place| &place.spared).map(|(at, _)| at.as_str());
+    let covered: Vec<SocketAddr> =
+        proved.chain(named).chain(spared).filter_map(|at| Location::parse(at)?.address()).collect();
+    let mut forgotten: Vec<SocketAddr> = known
+        .placements
+        .iter()
+        .filter(|p| p.gone.is_none() && p.unseen_since.is_none() && p.location.is_endpoint())
+        .filter_map(|p| p.location.address())
+        .filter(|at| !covered.contains(at))
+        .collect();
+    forgotten.sort_unstable();
+    forgotten.dedup();
+    let more = forgotten.len().saturating_sub(NAMED) + usize::try_from(known.placements_more).unwrap_or(0);
+    let Some((first, rest)) = forgotten.split_first() else { return Ok(None) };
+    let mut list = first.to_string();
+    rest.iter().take(NAMED - 1).for_each(|at| list.push_str(&format!(", {at}")));
+    if more > 0 {
+        list.push_str(&format!(" and {more} more"));
+    }
+    Ok(Some(format!("the one before was last seen at {list} too, where no target has to show the new one")))
 }
 
 /// Notes that a certificate was revoked.
