@@ -284,7 +284,8 @@ fn sign(
     Ok(program::run(&mut openssl).map_err(|error| error.to_string())?.text())
 }
 
-/// Something that has to be asked by nobody, at a port that the lab gives to nobody else. How often it was, so far.
+/// Something that has to be asked by no child of ours, at a port that the lab gives to nobody else. How often it was, so
+/// far. Whoever else runs here may look at every port of this machine: that is what the program is for.
 fn canary() -> Result<(Port, Arc<AtomicUsize>), String> {
     let port = Port::free();
     let listener = std::net::TcpListener::bind(port.local()).map_err(|error| error.to_string())?;
@@ -292,11 +293,41 @@ fn canary() -> Result<(Port, Arc<AtomicUsize>), String> {
     let count = Arc::clone(&asked);
     // It ends with the process.
     std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            count.fetch_add(usize::from(stream.is_ok()), Ordering::SeqCst);
+        for stream in listener.incoming().flatten() {
+            let ours = stream.peer_addr().is_ok_and(|peer| is_childs(peer.port()));
+            count.fetch_add(usize::from(ours), Ordering::SeqCst);
         }
     });
     Ok((port, asked))
+}
+
+/// Is the connection from this port of 127.0.0.1 held by a process that this one has begun?
+fn is_childs(port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let from = format!("0100007F:{port:04X}");
+    let row = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|r| r.get(1) == Some(&from.as_str()));
+    let Some(socket) = row.and_then(|r| Some(format!("socket:[{}]", r.get(9)?))) else { return false };
+    let children = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = children.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    numbers.filter(|pid| is_below(*pid)).any(|pid| {
+        let held = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        held.filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|at| at.as_os_str() == socket.as_str())
+    })
+}
+
+/// Was it begun by this process, or by one that was?
+fn is_below(mut pid: u32) -> bool {
+    let own = std::process::id();
+    while pid > 1 && pid != own {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let above = text.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+        let Some(above) = above else { return false };
+        pid = above;
+    }
+    pid == own
 }
 
 /// A CA that sends its clients inward, and names files for them to write.
@@ -420,4 +451,23 @@ fn twisted(body: &str, key: &str, value: &str) -> String {
     let Ok(mut document) = serde_json::from_str(body) else { return body.to_owned() };
     walk(&mut document, key, value);
     document.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canary_hears_children_and_nobody_else() {
+        let (port, asked) = canary().expect("a port");
+        let asks = format!("exec 3<>/dev/tcp/127.0.0.1/{}; sleep 1", port.number());
+        let run = |script: &str| {
+            Command::new("bash").args(["-c", script, "bash", &asks]).status().expect("bash");
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            asked.load(Ordering::SeqCst)
+        };
+        // Whoever was begun by nobody who still runs is a stranger.
+        assert_eq!(run("setsid bash -c \"sleep 0.2; $1\" & exit 0"), 0);
+        assert_eq!(run("bash -c \"$1\""), 1);
+    }
 }
