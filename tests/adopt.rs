@@ -8,7 +8,7 @@ mod run;
 use std::path::{Path, PathBuf};
 
 use notafter_lab::pebble::{self, Pebble};
-use notafter_lab::servers::{apache, haproxy, nginx, postfix};
+use notafter_lab::servers::{self, Start, apache, haproxy, nginx, postfix};
 use notafter_lab::{Authority, Lab, Leaf, Request, Server, need};
 use run::{Run, run};
 use serde_json::Value;
@@ -250,6 +250,63 @@ fn apache_and_postfix_with_the_commands_of_their_presets() {
         );
         assert_eq!(written["key"], quoted(&mail.folder().join("tls/key.pem")));
         assert!(written["prove"].contains(&place), "{}", house.text());
+        house.checked();
+    }
+}
+
+/// A server of the lab: how it is started, the scheme of its place (none: it is not looked at over the network), and what is written for it. `{c}` stands for its
+/// configuration; the check is run, and so is the reload.
+struct Row(Start, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// etcd is not here: the lab starts it by flags alone, so that no file says what it serves.
+const ROWS: &[Row] = &[
+    Row(servers::hitch::start, "tls", "hitch.conf", &[("check", "hitch --test --config={c}")]),
+    Row(servers::nats::start, "", "nats-server.conf", &[("check", "nats-server -t -c {c}")]),
+    Row(servers::proftpd::start, "ftp", "proftpd.conf", &[("check", "proftpd -t -c {c}")]),
+    Row(servers::prosody::start, "xmpp", "prosody.lua", &[("reload", "prosodyctl --config {c} reload")]),
+    Row(servers::unbound::start, "tls", "unbound.conf", &[("check", "unbound-checkconf {c}")]),
+    Row(servers::vsftpd::start, "ftp", "vsftpd.conf", &[]),
+];
+
+#[test]
+fn servers_with_a_configuration_of_their_own() {
+    for Row(start, scheme, conf, commands) in ROWS {
+        let house = House::new(&format!("adopt-{}", conf.replace('.', "-"))).configured();
+        let leaf = house.authority.issue(&Request::server().days(20));
+        let Some(server) = need(start(&house.lab, &leaf)) else { continue };
+        let id = format!("sha256:{}", leaf.sha256);
+        if scheme.is_empty() {
+            let folder = server.folder().to_string_lossy();
+            assert_eq!(house.ask(&["scan", "--save", &folder]).code, 0);
+        } else {
+            house.found(&server, &format!("{scheme}://{}", server.address()));
+        }
+        let added = house.ask(&["adopt", &id, "--solver", "http-01", "--yes", "--name", "it"]);
+        assert_eq!(added.code, 0, "{conf}: {}\n{}", added.out, added.err);
+        let (written, text) = (house.adopted(), house.text());
+        let tls = server.folder().join("tls");
+        let files: &[(&str, &str)] = match *conf {
+            "hitch.conf" => &[("combined", "combined.pem")],
+            _ => &[("certificate", "fullchain.pem"), ("key", "key.pem")],
+        };
+        for (setting, file) in files {
+            assert_eq!(written.get(*setting), Some(&quoted(&tls.join(file))), "{text}");
+        }
+        let seen = written.get("prove").is_some_and(|p| p.contains(&server.address().to_string()));
+        assert_eq!(seen, !scheme.is_empty(), "{text}");
+        let config = server.folder().join(conf).to_string_lossy().into_owned();
+        for setting in ["check", "reload"] {
+            let expected = commands.iter().find(|(key, _)| *key == setting).map(|(_, line)| *line);
+            let argv: Option<Vec<String>> =
+                expected.map(|line| line.split(' ').map(|word| word.replace("{c}", &config)).collect());
+            assert_eq!(written.get(setting), argv.as_ref().map(|a| format!("{a:?}")).as_ref(), "{text}");
+            // ProFTPD is unpacked beside the system, and not where a command is looked for.
+            if let Some(argv) = argv.filter(|argv| argv[0] != "proftpd") {
+                let ran = std::process::Command::new(&argv[0]).args(&argv[1..]).output().expect("it runs");
+                assert!(ran.status.success(), "{argv:?}: {ran:?}");
+            }
+        }
+        assert!(text.contains("FILL IN") || commands.iter().any(|(key, _)| *key == "reload"), "{text}");
         house.checked();
     }
 }

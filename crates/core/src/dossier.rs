@@ -210,6 +210,8 @@ pub struct CaaView<'a> {
     pub records_of: String,
     /// The values of `issue`, or of `issuewild` for a wildcard.
     pub allowed: Vec<String>,
+    /// A critical property that no standard knows: nobody may issue (RFC 8659 section 4.5), and `allowed` is empty.
+    pub critical: Option<String>,
     /// Where they were seen.
     pub seen_at: &'a Location,
 }

@@ -21,6 +21,9 @@ use crate::rules::purpose_unfit::{is_for, key_usage, purposes};
 
 /// So much may a CA's clock be ahead of ours before we call its certificate one of the future.
 const SKEW_S: i64 = 300;
+/// So many certificates may come: a chain has three or four, and clients give up long before this. Of more, an issuer hands on no
+/// more than tells that there were.
+const CHAIN_MAX: usize = 16;
 
 /// The answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,10 @@ pub fn review(request: &Request, issued: &Issued, before: Option<&[u8]>, now: Un
         return out;
     }
     let chain: Vec<Certificate<'_>> = parsed.into_iter().flatten().collect();
+    if chain.len() > CHAIN_MAX {
+        out.wrong.push(format!("more than {CHAIN_MAX} certificates came, and no way to a root is that long"));
+        return out;
+    }
     let Some((leaf, above)) = chain.split_first() else {
         out.wrong.push("nothing came: an empty chain".into());
         return out;
@@ -345,6 +352,7 @@ mod tests {
             (vec![good.clone(), m()], 68_000_000_000, "it ended"),
             (vec![m(), root.der.clone()], NOW.0, "of a CA"),
             (vec![], NOW.0, "nothing came"),
+            ([vec![good.clone()], vec![m(); 16]].concat(), NOW.0, "more than 16 certificates"),
         ] {
             let said = wrong(chain, now);
             assert!(said.contains(words), "{words}: {said}");

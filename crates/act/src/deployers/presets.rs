@@ -358,7 +358,8 @@ pub struct Elsewhere {
     pub preset: &'static str,
     /// Main files for which the preset's own commands are right.
     pub usual: &'static [&'static str],
-    /// Says whether it would start. `{config}` stands for its main file, `{folder}` for the folder of that.
+    /// Says whether it would start. `{config}` stands for its main file, `{folder}` for the folder of that. Empty: it has
+    /// no such command.
     pub check: &'static [&'static str],
     /// Makes it read the new files. Empty: no command is known that needs nothing but the configuration.
     pub reload: &'static [&'static str],
@@ -395,9 +396,21 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         reload: &[],
     },
     Elsewhere {
+        preset: "hitch",
+        usual: &["/etc/hitch/hitch.conf"],
+        check: &["hitch", "--test", "--config={config}"],
+        reload: &[],
+    },
+    Elsewhere {
         preset: "lighttpd",
         usual: &["/etc/lighttpd/lighttpd.conf"],
         check: &["lighttpd", "-tt", "-f", "{config}"],
+        reload: &[],
+    },
+    Elsewhere {
+        preset: "nats",
+        usual: &["/etc/nats-server.conf"],
+        check: &["nats-server", "-t", "-c", "{config}"],
         reload: &[],
     },
     Elsewhere {
@@ -411,6 +424,24 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/postfix/main.cf", "/usr/local/etc/postfix/main.cf"],
         check: &["postfix", "-c", "{folder}", "check"],
         reload: &["postfix", "-c", "{folder}", "reload"],
+    },
+    Elsewhere {
+        preset: "proftpd",
+        usual: &["/etc/proftpd/proftpd.conf", "/etc/proftpd.conf"],
+        check: &["proftpd", "-t", "-c", "{config}"],
+        reload: &[],
+    },
+    Elsewhere {
+        preset: "prosody",
+        usual: &["/etc/prosody/prosody.cfg.lua"],
+        check: &[],
+        reload: &["prosodyctl", "--config", "{config}", "reload"],
+    },
+    Elsewhere {
+        preset: "unbound",
+        usual: &["/etc/unbound/unbound.conf"],
+        check: &["unbound-checkconf", "{config}"],
+        reload: &[],
     },
 ];
 
@@ -470,7 +501,8 @@ mod tests {
         }
         assert!(find("nginxx").unwrap_err().contains("did you mean `nginx`?"));
         for row in ELSEWHERE {
-            assert!(find(row.preset).is_ok() && !row.usual.is_empty() && !row.check.is_empty(), "{row:?}");
+            assert!(find(row.preset).is_ok() && !row.usual.is_empty(), "{row:?}");
+            assert!(!row.check.is_empty() || !row.reload.is_empty(), "{row:?}");
         }
     }
 

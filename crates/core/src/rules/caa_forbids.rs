@@ -141,11 +141,17 @@ impl Rule for CaaForbids {
                 "the CAA records of {} do not allow {organisation} to issue for {}: the renewal will fail",
                 first.records_of, first.name
             ))
-            .hint(format!(
-                "before the renewal, add `CAA 0 issue \"{}\"` at {}, or have it renewed by a CA that is allowed there",
-                domains.first().unwrap_or(&"the CA's domain"),
-                first.records_of
-            ))
+            .hint(match &first.critical {
+                Some(tag) => format!(
+                    "before the renewal, take the critical flag off `{tag}` at {}: a CA that does not know it must not issue",
+                    first.records_of
+                ),
+                None => format!(
+                    "before the renewal, add `CAA 0 issue \"{}\"` at {}, or have it renewed by a CA that is allowed there",
+                    domains.first().unwrap_or(&"the CA's domain"),
+                    first.records_of
+                ),
+            })
             .evidence("allowed", first.allowed.clone())
             .evidence("domains_by", *source)
             .evidence("names", forbidden.iter().map(|p| p.name.clone()).collect::<Vec<_>>());
@@ -193,6 +199,8 @@ mod tests {
         // Sectigo may where Entrust may; not the other way round.
         check("Sectigo Limited", &["entrust.net"], 20, None);
         check("Entrust, Inc.", &["sectigo.com"], 20, Some(Severity::Warning));
+        // None may: a critical property that no CA knows.
+        check("Let's Encrypt", &[], 20, Some(Severity::Warning));
         // A private CA asks nobody.
         check("Our own", &["digicert.com"], 20, None);
     }

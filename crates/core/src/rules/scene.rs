@@ -542,6 +542,7 @@ impl Scene {
                     name: self.name.to_owned(),
                     records_of: self.name.to_owned(),
                     allowed,
+                    critical: None,
                     seen_at: &file,
                 })
                 .into_iter()

@@ -165,6 +165,7 @@ mod tests {
                     name: "go.a.test".to_owned(),
                     records_of: "a.test".to_owned(),
                     allowed: texts(case.caa),
+                    critical: None,
                     seen_at: &elsewhere,
                 })
                 .into_iter()

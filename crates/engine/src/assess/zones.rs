@@ -101,7 +101,30 @@ impl<'i> Zones<'i> {
             name,
             records_of: statement.names().first()?.clone(),
             allowed: caa::allowed(statement, wild.is_some())?,
+            critical: statement.fact_of("critical_unknown").map(str::to_owned),
             seen_at,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notafter_pki::statement::StatementKind;
+
+    #[test]
+    fn a_critical_property_that_nobody_knows_forbids() {
+        let at = Location::file(b"/zones/test", "");
+        let mut zones = Zones::default();
+        for (owner, tag) in [("a.test", Some("tbs")), ("b.test", None)] {
+            let policy = Statement::new(StatementKind::CaaPolicy, "a policy".to_owned())
+                .name(owner)
+                .fact_if("critical_unknown", tag.map(str::to_owned));
+            zones.policies.insert(owner.to_owned(), (policy, &at));
+        }
+        let view = zones.policy("*.www.a.test".to_owned()).expect("it is a policy");
+        assert_eq!((view.records_of.as_str(), view.critical.as_deref()), ("a.test", Some("tbs")));
+        assert!(view.allowed.is_empty());
+        assert!(zones.policy("b.test".to_owned()).is_none(), "whoever may");
     }
 }

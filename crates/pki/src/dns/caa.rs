@@ -5,8 +5,12 @@
 use crate::statement::Statement;
 
 /// The values by which CAs may issue for a name below a policy; for a wildcard, those of `issuewild` where there is one.
-/// `None`: there is no such record, and anybody may.
+/// `None`: there is no such record, and anybody may. A critical property that no standard knows lets nobody (RFC 8659
+/// section 4.5): the list is empty.
 pub fn allowed(policy: &Statement, wildcard: bool) -> Option<Vec<String>> {
+    if policy.fact_of("critical_unknown").is_some() {
+        return Some(Vec::new());
+    }
     let issue = || policy.fact_of("issue");
     let values = if wildcard { policy.fact_of("issuewild").or_else(issue) } else { issue() };
     Some(values?.split(" | ").map(str::to_owned).collect())
@@ -37,6 +41,19 @@ pub fn parameters(value: &str) -> Option<Vec<(String, &str)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_critical_property_that_nobody_knows_lets_nobody_issue() {
+        use crate::statement::StatementKind;
+        let policy = || Statement::new(StatementKind::CaaPolicy, "a policy".to_owned());
+        assert_eq!(allowed(&policy(), false), None);
+        let named = policy().fact("issue", "ca.test");
+        assert_eq!(allowed(&named, true), Some(vec!["ca.test".to_owned()]));
+        for policy in [policy(), named] {
+            let policy = policy.fact("critical_unknown", "tbs");
+            assert_eq!((allowed(&policy, false), allowed(&policy, true)), (Some(vec![]), Some(vec![])));
+        }
+    }
 
     #[test]
     fn values_and_their_parameters() {

@@ -320,11 +320,9 @@ fn settings(reader: &Reader) -> Vec<(&'static str, String)> {
     match &reader.ways {
         Ways::Preset(name) => vec![("preset", string(name))],
         Ways::Elsewhere { check, reload } => {
-            let mut out = vec![("check", list(check.iter().map(String::as_str)))];
-            if !reload.is_empty() {
-                out.push(("reload", list(reload.iter().map(String::as_str))));
-            }
-            out
+            let both =
+                [("check", check), ("reload", reload)].into_iter().filter(|(_, argv)| !argv.is_empty());
+            both.map(|(key, argv)| (key, list(argv.iter().map(String::as_str)))).collect()
         }
         Ways::Unknown(_) => Vec::new(),
     }

@@ -531,10 +531,10 @@ fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
     let argv = |words: &[&str]| -> Vec<String> {
         let mut out: Vec<String> = words
             .iter()
-            .map(|word| match *word {
-                "{config}" => config.to_owned(),
-                "{folder}" => folder.to_owned(),
-                word => word.to_owned(),
+            .map(|word| match word.split_once("{config}") {
+                Some((before, after)) => format!("{before}{config}{after}"),
+                None if *word == "{folder}" => folder.to_owned(),
+                None => (*word).to_owned(),
             })
             .collect();
         if preset.name == "nginx"
