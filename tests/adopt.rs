@@ -279,7 +279,7 @@ fn servers_with_a_configuration_of_their_own() {
             let folder = server.folder().to_string_lossy();
             assert_eq!(house.ask(&["scan", "--save", &folder]).code, 0);
         } else {
-            house.found(&server, &format!("{scheme}://{}", server.address()));
+            house.found(&server, &format!("{scheme}://{}?sni=srv.test", server.address()));
         }
         let added = house.ask(&["adopt", &id, "--solver", "http-01", "--yes", "--name", "it"]);
         assert_eq!(added.code, 0, "{conf}: {}\n{}", added.out, added.err);

@@ -6,7 +6,7 @@ use std::path::Path;
 use notafter_core::observation::Reason;
 
 use super::reading::{address, join};
-use super::{At, Checks, Holds, Listen, Password, Reading, Server, has_word, is_named, words};
+use super::{At, Checks, Holds, Listen, Password, Reading, Server, begins_line, is_named, words};
 
 pub(super) const SERVER: Server = Server {
     name: "redis",
@@ -17,7 +17,8 @@ pub(super) const SERVER: Server = Server {
 
 fn recognises(path: &Path, head: &[u8]) -> bool {
     is_named(path, &["redis.conf", "valkey.conf", "sentinel.conf"])
-        || has_word(head, &["tls-port", "tls-cert-file"])
+        // At the beginning of a line, and without a colon, which Unbound has behind a setting of the same name.
+        || begins_line(head, &["tls-port", "tls-cert-file"])
 }
 
 fn read(reading: &mut Reading<'_>, path: &Path) {
