@@ -126,7 +126,7 @@ impl std::fmt::Display for Disproof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::StillBefore => f.write_str(
-                "still shows the certificate before: it was not reloaded, or it reads another file",
+                "still shows the certificate before: it was not reloaded, it wants a restart, or it reads another file",
             ),
             Self::Other(leaf) => {
                 write!(f, "shows another certificate, sha256:{}", &hex(&leaf.0)[..16])
