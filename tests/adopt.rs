@@ -8,7 +8,7 @@ mod run;
 use std::path::{Path, PathBuf};
 
 use notafter_lab::pebble::{self, Pebble};
-use notafter_lab::servers::{self, Start, apache, haproxy, nginx, postfix};
+use notafter_lab::servers::{self, Start, apache, haproxy, nginx, postfix, redis};
 use notafter_lab::{Authority, Lab, Leaf, Request, Server, need};
 use run::{Run, run};
 use serde_json::Value;
@@ -217,12 +217,14 @@ fn apache_and_postfix_with_the_commands_of_their_presets() {
         assert_eq!(added.code, 0, "{}\n{}", added.out, added.err);
         let written = house.adopted();
         let conf = web.folder().join("httpd.conf");
-        assert_eq!(
-            written["check"],
-            format!("[\"apache2\", \"-t\", \"-f\", {}]", quoted(&conf)),
-            "{}",
-            house.text()
-        );
+        // Debian's script, which brings the settings that a copy of Debian's own configuration names.
+        let check = format!("[\"apache2ctl\", \"-t\", \"-f\", {}]", quoted(&conf));
+        assert_eq!(written["check"], check, "{}", house.text());
+        let copied = std::fs::read_to_string("/etc/apache2/apache2.conf").expect("Debian's");
+        assert!(copied.contains("${APACHE_RUN_DIR}") || copied.contains("${APACHE_PID_FILE}"));
+        let there =
+            std::process::Command::new("apache2ctl").args(["-t", "-f", "/etc/apache2/apache2.conf"]).output();
+        assert!(there.expect("it runs").status.success());
         assert_eq!(written["certificate"], quoted(&web.folder().join("tls/fullchain.pem")));
         house.checked();
     }
@@ -308,6 +310,31 @@ fn servers_with_a_configuration_of_their_own() {
         }
         assert!(text.contains("FILL IN") || commands.iter().any(|(key, _)| *key == "reload"), "{text}");
         house.checked();
+    }
+}
+
+/// What a Redis asks for before it takes a command is not filled in as if it asked for nothing.
+#[test]
+fn a_redis_that_would_refuse_the_command_has_its_own_filled_in() {
+    let house = House::new("adopt-redis").configured();
+    let leaf = house.authority.issue(&Request::server().days(20));
+    let Some(server) = need(redis::start(&house.lab, &leaf)) else { return };
+    let conf = server.folder().join("redis.conf");
+    let plain = std::fs::read_to_string(&conf).expect("its configuration");
+    for (line, sign) in
+        [("requirepass secret", "REDISCLI_AUTH"), ("port 0", "--tls"), ("port 6390", "port 6390")]
+    {
+        std::fs::write(&conf, format!("{plain}\n{line}\n")).expect("written");
+        let id = house.found(&server, &format!("tls://{}", server.address()));
+        let shown = house.ask(&["adopt", &id, "--solver", "http-01", "--dry-run", "--name", "it"]);
+        let text = shown
+            .out
+            .split_whitespace()
+            .filter(|word| *word != "#" && *word != "+")
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(text.contains(sign) && !text.contains("secret"), "{line}: {}{}", shown.out, shown.err);
+        assert!(!text.contains("preset = \"redis\""), "{line}: {}", shown.out);
     }
 }
 

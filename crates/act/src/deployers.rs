@@ -54,6 +54,11 @@ pub fn guarded(folder: &std::path::Path, owners: &[u32]) -> Result<(), notafter_
     files::guarded(folder, owners)
 }
 
+/// Is there a program of this name where commands are looked for?
+pub fn is_installed(name: &str) -> bool {
+    command::program(&[name.to_owned()]).is_ok()
+}
+
 /// A deployer, or a sentence for the person who wrote its table.
 pub type Built = Result<Box<dyn Deployer>, String>;
 

@@ -363,6 +363,9 @@ pub struct Elsewhere {
     pub check: &'static [&'static str],
     /// Makes it read the new files. Empty: no command is known that needs nothing but the configuration.
     pub reload: &'static [&'static str],
+    /// What else the program of these commands is called, or what calls it with its environment: the first of them that a
+    /// machine has is run in its place.
+    pub also: &'static [&'static str],
 }
 
 /// What is known of servers that were started with a configuration of their own, from their manuals.
@@ -376,72 +379,85 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         ],
         check: &["apache2", "-t", "-f", "{config}"],
         reload: &["apache2", "-k", "graceful", "-f", "{config}"],
+        // Debian's has settings like APACHE_RUN_DIR from its own script; elsewhere it is called by its own name.
+        also: &["apache2ctl", "httpd"],
     },
     Elsewhere {
         preset: "caddy",
         usual: &["/etc/caddy/Caddyfile"],
         check: &["caddy", "validate", "--config", "{config}"],
         reload: &["caddy", "reload", "--force", "--config", "{config}"],
+        also: &[],
     },
     Elsewhere {
         preset: "dovecot",
         usual: &["/etc/dovecot/dovecot.conf", "/usr/local/etc/dovecot/dovecot.conf"],
         check: &["doveconf", "-c", "{config}", "-n"],
         reload: &["doveadm", "-c", "{config}", "reload"],
+        also: &[],
     },
     Elsewhere {
         preset: "haproxy",
         usual: &["/etc/haproxy/haproxy.cfg"],
         check: &["haproxy", "-c", "-f", "{config}"],
         reload: &[],
+        also: &[],
     },
     Elsewhere {
         preset: "hitch",
         usual: &["/etc/hitch/hitch.conf"],
         check: &["hitch", "--test", "--config={config}"],
         reload: &[],
+        also: &[],
     },
     Elsewhere {
         preset: "lighttpd",
         usual: &["/etc/lighttpd/lighttpd.conf"],
         check: &["lighttpd", "-tt", "-f", "{config}"],
         reload: &[],
+        also: &[],
     },
     Elsewhere {
         preset: "nats",
         usual: &["/etc/nats-server.conf"],
         check: &["nats-server", "-t", "-c", "{config}"],
         reload: &[],
+        also: &[],
     },
     Elsewhere {
         preset: "nginx",
         usual: &["/etc/nginx/nginx.conf", "/usr/local/etc/nginx/nginx.conf"],
         check: &["nginx", "-t", "-c", "{config}"],
         reload: &["nginx", "-s", "reload", "-c", "{config}"],
+        also: &[],
     },
     Elsewhere {
         preset: "postfix",
         usual: &["/etc/postfix/main.cf", "/usr/local/etc/postfix/main.cf"],
         check: &["postfix", "-c", "{folder}", "check"],
         reload: &["postfix", "-c", "{folder}", "reload"],
+        also: &[],
     },
     Elsewhere {
         preset: "proftpd",
         usual: &["/etc/proftpd/proftpd.conf", "/etc/proftpd.conf"],
         check: &["proftpd", "-t", "-c", "{config}"],
         reload: &[],
+        also: &[],
     },
     Elsewhere {
         preset: "prosody",
         usual: &["/etc/prosody/prosody.cfg.lua"],
         check: &[],
         reload: &["prosodyctl", "--config", "{config}", "reload"],
+        also: &[],
     },
     Elsewhere {
         preset: "unbound",
         usual: &["/etc/unbound/unbound.conf"],
         check: &["unbound-checkconf", "{config}"],
         reload: &[],
+        also: &[],
     },
 ];
 

@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn a_critical_property_that_nobody_knows_lets_nobody_issue() {
         use crate::statement::StatementKind;
-        let policy = || Statement::new(StatementKind::CaaPolicy, "a policy".to_owned());
+        let policy = || Statement::new(StatementKind::CaaPolicy, "a policy");
         assert_eq!(allowed(&policy(), false), None);
         let named = policy().fact("issue", "ca.test");
         assert_eq!(allowed(&named, true), Some(vec!["ca.test".to_owned()]));

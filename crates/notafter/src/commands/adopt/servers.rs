@@ -506,6 +506,9 @@ fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
         }
         (None, None) => false,
     };
+    if let Some(why) = refuses_strangers(preset.name, main) {
+        return Ways::Unknown(why);
+    }
     if is_usual {
         return Ways::Preset(preset.name);
     }
@@ -537,6 +540,10 @@ fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
                 None => (*word).to_owned(),
             })
             .collect();
+        let program = row.also.iter().find(|name| deployers::is_installed(name));
+        if let (Some(first), Some(program)) = (out.first_mut(), program) {
+            *first = (*program).to_owned();
+        }
         if preset.name == "nginx"
             && !out.is_empty()
             && let Some(prefix) = &prefix
@@ -546,6 +553,35 @@ fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
         out
     };
     Ways::Elsewhere { check: argv(row.check), reload: argv(row.reload) }
+}
+
+/// Redis takes a command over its own port alone. Why the preset's would not get in.
+fn refuses_strangers(preset: &str, main: &Path) -> Option<String> {
+    let text = (preset == "redis").then(|| Tree::host().read(main).ok()).flatten()?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let set = |name: &str| {
+        let lines = text.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
+        lines.filter(|(its, _)| its.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next_back()
+    };
+    if ["requirepass", "aclfile", "user"].iter().any(|name| set(name).is_some()) {
+        return Some(
+            "redis asks for a password, which no command line may show: write a program that reads it from a file into \
+             REDISCLI_AUTH and calls redis-cli -e CONFIG SET as the preset does, and name that in reload"
+                .to_owned(),
+        );
+    }
+    match set("port") {
+        None | Some("6379") => None,
+        Some("0") => Some(
+            "redis has no port without TLS: reload = [\"redis-cli\", \"--tls\", \"--cacert\", CA, \"-p\", PORT, ...], with \
+             the words of the preset behind it"
+                .to_owned(),
+        ),
+        Some(port) => Some(format!(
+            "redis listens on port {}: reload = [\"redis-cli\", \"-p\", PORT, ...], with the words of the preset behind it",
+            port.escape_debug()
+        )),
+    }
 }
 
 /// As root: may nobody else change this file?
