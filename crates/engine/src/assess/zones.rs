@@ -117,7 +117,7 @@ mod tests {
         let at = Location::file(b"/zones/test", "");
         let mut zones = Zones::default();
         for (owner, tag) in [("a.test", Some("tbs")), ("b.test", None)] {
-            let policy = Statement::new(StatementKind::CaaPolicy, "a policy".to_owned())
+            let policy = Statement::new(StatementKind::CaaPolicy, "a policy")
                 .name(owner)
                 .fact_if("critical_unknown", tag.map(str::to_owned));
             zones.policies.insert(owner.to_owned(), (policy, &at));
