@@ -7,9 +7,6 @@ use super::value::{Data, Node};
 
 /// So deep may braces stand in one another.
 const DEPTH_MAX: usize = 64;
-/// So many values of a file are kept.
-const COUNT_MAX: usize = 200_000;
-
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
     Word(String),
@@ -20,20 +17,22 @@ enum Token {
     Next,
 }
 
-/// Every setting in order, under its name; an item without one has the empty name. `comments`: what begins one.
-pub(crate) fn parse(text: &str, comments: &[&str]) -> Node {
-    let tokens = tokens(text, comments);
-    let mut left = COUNT_MAX;
-    let (entries, _) = entries(&tokens, 0, 0, &mut left);
+/// Every setting in order, under its name; an item without one has the empty name. `comments`: what begins one. So many
+/// values are `left` to be kept: files that include one another have them in common.
+pub(crate) fn parse(text: &str, comments: &[&str], left: &mut usize) -> Node {
+    let tokens = tokens(text, comments, *left);
+    let (entries, _) = entries(&tokens, 0, 0, left);
     Node { line: 1, data: Data::Map(entries) }
 }
 
-fn tokens(text: &str, comments: &[&str]) -> Vec<(u32, Token)> {
+/// As many as so many values can have.
+fn tokens(text: &str, comments: &[&str], values: usize) -> Vec<(u32, Token)> {
+    let most = values.saturating_mul(4);
     let mut out = Vec::new();
     let mut rest = text;
     let mut line = 1u32;
     let lines = |part: &str| part.bytes().filter(|b| *b == b'\n').count() as u32;
-    while let Some(c) = rest.chars().next() {
+    while let Some(c) = rest.chars().next().filter(|_| out.len() < most) {
         // A comment of several lines, as Lua has them.
         if comments.contains(&"--") && rest.starts_with("--[[") {
             let end = rest.find("]]").map_or(rest.len(), |at| at + 2);
@@ -120,7 +119,7 @@ fn entries(
                         at = next;
                     }
                     _ => {
-                        *left -= 1;
+                        *left = left.saturating_sub(1);
                         out.push((String::new(), Node { line: *line, data: Data::Text(text.clone()) }));
                         at += 1;
                     }
@@ -194,10 +193,12 @@ mod tests {
             ("a = }", &["#"], "(a=-@1)"),
             ("'open", &["#"], "(open)"),
         ] {
-            assert_eq!(shown(&parse(text, comments)), expected, "{text}");
+            assert_eq!(shown(&parse(text, comments, &mut 1000)), expected, "{text}");
         }
         // Neither depth nor number has no end.
-        shown(&parse(&"{".repeat(100_000), &[]));
-        shown(&parse(&"a ".repeat(500_000), &[]));
+        shown(&parse(&"{".repeat(100_000), &[], &mut 1000));
+        let mut left = 10;
+        assert_eq!(shown(&parse(&"a ".repeat(500_000), &[], &mut left)).matches('=').count(), 10);
+        assert_eq!((left, shown(&parse("b = c", &[], &mut left))), (0, "()".to_owned()));
     }
 }

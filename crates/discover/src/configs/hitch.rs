@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::reading::{address, address_and_port, join};
 use super::value::Node;
-use super::{At, Checks, Holds, Listen, Reading, Server, blocks, has_word, is_named};
+use super::{At, Checks, Holds, Listen, Reading, Server, has_word, is_named};
 
 pub(super) const SERVER: Server = Server {
     name: "hitch",
@@ -20,7 +20,7 @@ fn recognises(path: &Path, head: &[u8]) -> bool {
 
 fn read(reading: &mut Reading<'_>, path: &Path) {
     reading.main(path, |reading, path, text| {
-        let all = blocks::parse(&text, &["#"]);
+        let all = reading.blocks(&text, &["#"], &At::file(path));
         let frontends: Vec<&Node> = named(&all, "frontend").collect();
         let mut shared: Vec<Listen> = Vec::new();
         for frontend in &frontends {

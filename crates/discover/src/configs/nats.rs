@@ -8,7 +8,7 @@ use notafter_core::observation::Reason;
 use super::reading::{address, address_and_port, folder_of, join};
 use super::value::{Data, Node};
 use super::words::is_on;
-use super::{At, Checks, Holds, Listen, Reading, Server, blocks, has_word, is_named};
+use super::{At, Checks, Holds, Listen, Reading, Server, has_word, is_named};
 
 pub(super) const SERVER: Server = Server {
     name: "nats",
@@ -65,7 +65,7 @@ fn read(reading: &mut Reading<'_>, path: &Path) {
 /// A file with all that it includes, as if it stood there.
 fn load(reading: &mut Reading<'_>, path: &Path, from: &At) -> Option<(Arc<Path>, Node)> {
     reading.enter(path, from, |reading, path, text| {
-        let all = blocks::parse(&text, &["#", "//"]);
+        let all = reading.blocks(&text, &["#", "//"], &At::file(path));
         let mut out = Vec::new();
         for (name, value) in all.entries() {
             match value.text().filter(|_| name == "include") {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::reading::{address, folder_of, join};
 use super::value::{Data, Node};
-use super::{At, Listen, Name, Reading, Server, blocks, has_word, is_named};
+use super::{At, Listen, Name, Reading, Server, has_word, is_named};
 
 pub(super) const SERVER: Server = Server {
     name: "prosody",
@@ -88,7 +88,8 @@ fn read(reading: &mut Reading<'_>, path: &Path) {
 
 fn load(reading: &mut Reading<'_>, path: &Path, from: &At, scopes: &mut Vec<Scope>) {
     reading.enter(path, from, |reading, path, text| {
-        for (name, value) in blocks::parse(&text, &["--"]).entries() {
+        let all = reading.blocks(&text, &["--"], &At::file(path));
+        for (name, value) in all.entries() {
             let at = At::new(path, value.line);
             match (name, value.text()) {
                 ("VirtualHost" | "Component", Some(host)) => {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use notafter_core::observation::Reason;
 
-use super::{At, Blind, Checks, Client, Configured, Holds, Listen, Name, Serving, Trust};
+use super::value::Node;
+use super::{At, Blind, Checks, Client, Configured, Holds, Listen, Name, Serving, Trust, blocks};
 use crate::tree::Tree;
 
 /// So many files are read for one configuration. Hosters have ten thousand sites on one server.
@@ -16,6 +17,8 @@ const FILES_MAX: usize = 50_000;
 const BYTES_MAX: usize = 256 << 20;
 /// So many results of each kind.
 const RESULTS_MAX: usize = 200_000;
+/// So many values in braces are kept at a time, of all files together.
+const VALUES_MAX: usize = 400_000;
 /// So deep may files include one another.
 pub(crate) const DEPTH_MAX: usize = 24;
 
@@ -28,12 +31,21 @@ pub(crate) struct Reading<'t> {
     open: Vec<PathBuf>,
     files_left: usize,
     bytes_left: usize,
+    values_left: usize,
 }
 
 impl<'t> Reading<'t> {
     pub(crate) fn new(tree: &'t Tree, server: &'static str) -> Self {
         let out = Configured::default();
-        Self { tree, server, out, open: Vec::new(), files_left: FILES_MAX, bytes_left: BYTES_MAX }
+        Self {
+            tree,
+            server,
+            out,
+            open: Vec::new(),
+            files_left: FILES_MAX,
+            bytes_left: BYTES_MAX,
+            values_left: VALUES_MAX,
+        }
     }
 
     pub(crate) fn finish(mut self) -> Configured {
@@ -104,6 +116,15 @@ impl<'t> Reading<'t> {
         read: impl FnOnce(&mut Self, &Arc<Path>, String) -> T,
     ) -> Option<T> {
         self.enter(path, &At::file(path), read)
+    }
+
+    /// The settings of a file that are written in braces.
+    pub(crate) fn blocks(&mut self, text: &str, comments: &[&str], at: &At) -> Node {
+        let node = blocks::parse(text, comments, &mut self.values_left);
+        if self.values_left == 0 {
+            self.blind(at, Reason::Budget, format!("more than {VALUES_MAX} values: the rest is not read"));
+        }
+        node
     }
 
     pub(crate) fn blind(&mut self, at: &At, reason: Reason, why: impl Into<String>) {
