@@ -304,8 +304,12 @@ async fn tokens_names_and_certificates_that_are_none() {
     let wrong =
         std::fs::read_to_string(&Authority::new(&lab).issue(&LabRequest::new(&["a.test"])).fullchain_pem)
             .unwrap();
-    let two: String = wrong.repeat(9);
-    for (chain, sign) in [(wrong, "for another key"), (two, "did not sign the one before it")] {
+    let (twice, often) = (wrong.repeat(2), wrong.repeat(9));
+    for (chain, sign) in [
+        (wrong, "for another key"),
+        (twice, "did not sign the one before it"),
+        (often, "more than 16 certificates"),
+    ] {
         let scene = at("/cert/1", move |_| Reply::Text(200, String::new(), chain.clone()));
         let ca = ca(&lab, scene).await;
         let acme = issuer(of(&ca), &Arc::new(Memory::default()));

@@ -251,7 +251,7 @@ fn a_whole_etc() {
     );
     let names: BTreeSet<&str> = recognised.iter().map(|(_, name)| *name).collect();
     // nslcd has no reader of its own; what it names is not there.
-    assert_eq!(names, BTreeSet::from(["a program", "apache", "nginx"]));
+    assert_eq!(names, BTreeSet::from(["a program", "apache", "nginx", "vsftpd"]));
     assert!(renewers::read_tree(&tree).renewed.is_empty());
 }
 
