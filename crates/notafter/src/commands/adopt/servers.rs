@@ -552,7 +552,38 @@ fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
         }
         out
     };
-    Ways::Elsewhere { check: argv(row.check), reload: argv(row.reload) }
+    // A copy of Debian's layout has the process number's file of the machine's own server: a reload would reach that one.
+    let reload =
+        if preset.name == "apache" && !names_its_process(main) { Vec::new() } else { argv(row.reload) };
+    Ways::Elsewhere { check: argv(row.check), reload }
+}
+
+/// Does this Apache configuration say itself, and not by a variable, which process runs with it?
+fn names_its_process(main: &Path) -> bool {
+    let text = Tree::host().read(main).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next().is_some_and(|word| word.eq_ignore_ascii_case("PidFile"))
+            && words.next().is_some_and(|path| !path.contains('$'))
+    })
+}
+
+#[cfg(test)]
+#[test]
+fn only_a_server_that_names_its_process_is_told_to_reload() {
+    let folder = std::env::temp_dir().join(format!("notafter-pidfile-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let conf = folder.join("httpd.conf");
+    for (text, named) in [
+        ("PidFile /run/own.pid\n", true),
+        ("PidFile ${APACHE_PID_FILE}\n", false),
+        ("# PidFile /x\n", false),
+        ("", false),
+    ] {
+        std::fs::write(&conf, text).unwrap();
+        assert_eq!(names_its_process(&conf), named, "{text}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Redis takes a command over its own port alone. Why the preset's would not get in.
