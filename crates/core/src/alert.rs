@@ -60,6 +60,9 @@ pub struct Alert {
     /// How far it has come back after it was said to be over.
     #[serde(default)]
     pub back: Back,
+    /// Its end was told, and nothing since.
+    #[serde(default)]
+    pub over: bool,
 }
 
 /// The first return of what was said to be over is told at once; what goes on coming and going, after the pause.

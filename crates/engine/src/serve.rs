@@ -57,6 +57,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const DECIDE_EVERY: i64 = 300;
 /// What telling took, it waits so many times over before the next time, unless somebody acted.
 const TELL_SHARE: u32 = 10;
+/// And no longer than so many seconds: a memory that said nothing for a while makes nobody wait for their warning.
+const TELL_REST: i64 = 30;
 /// What is old is looked for so often, in seconds, once nothing old is left.
 const PRUNE_EVERY: i64 = 6 * 3600;
 /// Services are looked at so often, in seconds.
@@ -600,7 +602,7 @@ impl Engine {
         let took = self.handle.clock.monotonic().saturating_sub(begun);
         let later = now.plus(DECIDE_EVERY);
         // Over a million findings it takes seconds: whatever comes in meanwhile, judging must get on.
-        self.told_from = later.min(now.plus((took * TELL_SHARE).as_secs() as i64));
+        self.told_from = now.plus(TELL_REST.min((took * TELL_SHARE).as_secs() as i64));
         let soon = now.plus(1);
         self.decide_at = next.map_or(later, |next| next.clamp(soon, later));
         Ok(Some(self.decide_at))

@@ -9,6 +9,7 @@ mod scene;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use notafter_core::UnixTime;
@@ -342,4 +343,26 @@ fn a_copy_while_others_write_and_the_way_back() {
     let mut head = [0; 16];
     std::fs::File::open(&path).unwrap().read_exact(&mut head).unwrap();
     let _ = (at("tls://10.0.0.1:1"), id(b""));
+}
+
+#[test]
+fn many_make_the_file_at_one_moment() {
+    for round in 0..40 {
+        let lab = Lab::new(&format!("store-many-{round}"));
+        let (_, database) = file(&lab);
+        let gate = Barrier::new(6);
+        let open = || {
+            gate.wait();
+            let opened =
+                Store::open(&database, NOW).and_then(|store| store.keep("x", b"1", None).map(|_| store));
+            // None is gone before the last has come.
+            gate.wait();
+            opened.map(drop).map_err(|e| e.to_string())
+        };
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            all.into_iter().map(|one| one.join().expect("no panic")).collect()
+        });
+        assert_eq!(opened, vec![Ok(()); 6], "round {round}");
+    }
 }

@@ -341,8 +341,8 @@ impl Pass<'_> {
                     };
                     alert.members.insert(member.id.clone(), kept);
                 }
-                alert.told = Some(now);
-                alert.step_told = Some(now);
+                mend(&mut alert, members, now);
+                (alert.told, alert.step_told, alert.over) = (Some(now), Some(now), false);
                 alert.title = title(members);
                 tell.push((alert.owner.clone(), Event::Alert));
                 tell.extend(alert.escalated.iter().map(|o| (o.clone(), Event::Alert)));
@@ -494,6 +494,7 @@ impl Pass<'_> {
             resolved: None,
             faded: false,
             back: Back::Never,
+            over: false,
         }
     }
 
@@ -518,8 +519,9 @@ impl Pass<'_> {
         let at = UnixTime(since.0 + self.input.patience.mended);
         let mut tell = Vec::new();
         if now >= at {
-            // What came back and went without a word in between goes without one.
-            let told_open = alert.told.is_some() && alert.members.values().any(|m| m.resolved.is_none());
+            // What came back and went without a word in between goes without one. Not so what took the place of what had been
+            // told: until it was told itself, the end of what was told is still to be said.
+            let told_open = alert.told.is_some() && !alert.over;
             let faded = |(id, m): (&String, &Member)| m.resolved.is_none() && self.input.faded.contains(id);
             alert.faded = alert.members.iter().any(faded);
             for member in alert.members.values_mut() {
@@ -528,6 +530,7 @@ impl Pass<'_> {
             alert.state = State::Resolved;
             alert.hold = None;
             if told_open {
+                alert.over = true;
                 if alert.back == Back::Never {
                     alert.back = Back::Over;
                 }
@@ -580,11 +583,15 @@ fn of_another_clock(alert: &mut Alert, step: Step, now: UnixTime) {
     }
 }
 
-/// Notes which members are mended, and which are back.
+/// Notes which members are mended. What was about to end and then has is one story: its first part is not mended.
 fn mend(alert: &mut Alert, members: &[&Tellable], now: UnixTime) {
     let open: BTreeSet<&str> = members.iter().map(|m| m.id.as_str()).collect();
+    let untold = |m: &&&Tellable| !alert.members.contains_key(&m.id);
+    let ends: BTreeSet<Fingerprint> =
+        members.iter().filter(untold).filter(|m| is_end(m.kind)).filter_map(|m| m.asset).collect();
     for (id, member) in &mut alert.members {
-        if !open.contains(id.as_str()) {
+        let goes_on = member.asset.is_some_and(|asset| ends.contains(&asset));
+        if !open.contains(id.as_str()) && !goes_on {
             member.resolved.get_or_insert(now);
         }
     }

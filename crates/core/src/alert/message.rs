@@ -297,6 +297,7 @@ mod tests {
             resolved: None,
             faded: false,
             back: Default::default(),
+            over: false,
         }
     }
 

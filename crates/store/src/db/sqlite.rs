@@ -221,10 +221,11 @@ fn connect(path: Option<&Path>, writes: bool) -> Result<Connection> {
     if path.is_some() {
         // The page size holds only for a file that is still empty.
         if writes {
-            script(
-                &connection,
-                "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 64000",
-            )?;
+            script(&connection, "PRAGMA page_size = 8192")?;
+            // Two who turn the file to a log at one moment may not wait for one another, so SQLite sends one of them
+            // away at once.
+            patiently(|| script(&connection, "PRAGMA journal_mode = WAL"))?;
+            script(&connection, "PRAGMA wal_autocheckpoint = 64000")?;
         }
         script(&connection, "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864")?;
         // Who reads asks for rows from all over a file that may be large, and a page that is mapped costs no call.
@@ -243,6 +244,19 @@ fn connect(path: Option<&Path>, writes: bool) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Again and again while somebody else holds the database, for as long as any other statement waits.
+#[allow(clippy::disallowed_methods, reason = "as SQLite's own busy handler waits, and no longer")]
+fn patiently(work: impl Fn() -> Result<()>) -> Result<()> {
+    let (mut waited, pause) = (Duration::ZERO, Duration::from_millis(20));
+    loop {
+        match work() {
+            Err(e) if e.trouble == Trouble::Busy && waited < PATIENCE => std::thread::sleep(pause),
+            done => return done,
+        }
+        waited += pause;
+    }
+}
+
 /// Makes the file if it is not there, and looks who could read or change it if it is.
 fn prepare_file(path: &Path) -> Result<()> {
     let shown = path.display();
@@ -255,7 +269,11 @@ fn prepare_file(path: &Path) -> Result<()> {
     }
     let known = match fs::symlink_metadata(path) {
         Ok(known) => known,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return create_new(path),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => match create_new(path) {
+            // Another process was faster by a moment.
+            Err(_) if fs::symlink_metadata(path).is_ok() => return prepare_file(path),
+            made => return made,
+        },
         Err(e) => return Err(io(&e, &format!("looking at {shown}"))),
     };
     let me = rustix::process::geteuid().as_raw();
@@ -361,6 +379,17 @@ fn not_ours(path: &Path) -> StoreError {
 
 /// Marks a new file as ours; refuses somebody else's database.
 fn claim(writer: &Connection) -> Result<()> {
+    if number(writer, "PRAGMA application_id")? == APPLICATION_ID {
+        return Ok(());
+    }
+    // Whoever claims an empty file at the same moment is waited for.
+    script(writer, "BEGIN IMMEDIATE")?;
+    let claimed = claim_alone(writer);
+    script(writer, if claimed.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    claimed
+}
+
+fn claim_alone(writer: &Connection) -> Result<()> {
     match number(writer, "PRAGMA application_id")? {
         APPLICATION_ID => Ok(()),
         0 if number(writer, "SELECT count(*) FROM sqlite_master")? == 0 => {

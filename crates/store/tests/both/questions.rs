@@ -337,6 +337,7 @@ pub(crate) fn alert(number: i64) -> Alert {
         resolved: None,
         faded: false,
         back: Default::default(),
+        over: false,
     }
 }
 

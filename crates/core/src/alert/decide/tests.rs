@@ -380,3 +380,38 @@ fn another_owner_is_not_a_mended_thing() {
     assert!(world.days("web", Event::Resolved).is_empty());
     assert_eq!(world.days("platform", Event::Alert), [31]);
 }
+
+#[test]
+fn what_was_told_and_became_something_else_for_a_moment_is_said_to_be_over() {
+    for end in [true, false] {
+        for time_alone in [true, false] {
+            let mut world = World::new();
+            let (asset, tick) = (Some(Fingerprint([7; 32])), 30);
+            let one = |id: &str, kind, opened| match end {
+                true => {
+                    Tellable { asset, opened, kind, severity: Severity::Critical, ..dated(id, 0, 2 * HOUR) }
+                }
+                false => Tellable { asset, opened, ..undated(&World::new(), id, Severity::Critical) },
+            };
+            world.findings = vec![one("a", Kind::ExpiresSoon, world.now)];
+            world.live(3 * HOUR);
+            let told = world.days("web", Event::Alert).len();
+            assert!(told > 0);
+            world.tick = tick;
+            world.findings = vec![one("b", Kind::ExpiredInUse, world.now)];
+            world.live(tick);
+            world.findings.clear();
+            world.faded = time_alone.then(|| "a".to_owned()).into_iter().collect();
+            world.live(HOUR);
+            assert_eq!(world.days("web", Event::Resolved).len(), 1, "{end}: {:?}", world.told);
+            assert_eq!(world.days("web", Event::Alert).len(), told, "{end}: {:?}", world.told);
+            assert_eq!(world.alerts[0].faded, end && time_alone);
+            // It came back and went, unheard: nothing is said of that.
+            world.findings = vec![one("b", Kind::ExpiredInUse, world.now)];
+            world.live(tick);
+            world.findings.clear();
+            world.live(HOUR);
+            assert_eq!(world.days("web", Event::Resolved).len(), 1, "{end}: {:?}", world.told);
+        }
+    }
+}
