@@ -77,8 +77,7 @@ impl House {
 
     /// The issuer of what a client of its own kind is shown, by openssl.
     fn issuer_at(server: &Server) -> String {
-        // An old worker of nginx answers for a moment beside the new ones.
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        server.settled();
         let shown = std::process::Command::new("sh")
             .args(["-c", "openssl s_client -connect \"$1\" -servername srv.test </dev/null 2>/dev/null | openssl x509 -noout -issuer", "-", &server.address().to_string()])
             .output()

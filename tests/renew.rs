@@ -74,8 +74,7 @@ impl House {
 
     /// The issuer of what a client of its own kind is shown, by openssl.
     fn issuer(&self) -> String {
-        // An old worker of nginx answers for a moment beside the new ones.
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        self.web.settled();
         let address = self.web.address().to_string();
         let shown = std::process::Command::new("sh")
             .args(["-c", "openssl s_client -connect \"$1\" -servername srv.test </dev/null 2>/dev/null | openssl x509 -noout -issuer", "-", &address])

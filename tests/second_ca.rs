@@ -73,8 +73,7 @@ impl House {
 
     /// Whose certificate a client is shown, by openssl.
     fn issuer(&self) -> String {
-        // An old worker of nginx answers for a moment beside the new ones.
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        self.web.settled();
         let served = peer::served(&self.web.endpoints()[0]).expect("a certificate");
         let file = self.data.with_extension("shown");
         std::fs::write(&file, &served.chain[0]).expect("written");

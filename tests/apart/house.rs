@@ -317,8 +317,7 @@ impl Web {
 
     /// The issuer of what is served, by openssl.
     pub(crate) fn issuer(&self) -> String {
-        // An old worker of nginx answers for a moment beside the new ones.
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        notafter_lab::server::one_worker(self.nginx.id());
         let line = "openssl s_client -connect \"$1\" -servername srv.test </dev/null 2>/dev/null | openssl x509 -noout -issuer";
         let shown = Command::new("sh").args(["-c", line, "-", &self.port.local().to_string()]).output();
         String::from_utf8_lossy(&shown.expect("openssl runs").stdout).into_owned()

@@ -12,7 +12,7 @@ use notafter_core::query::{Query, nearest};
 use notafter_store::alerts::AuditLine;
 use notafter_store::{Store, StoreError};
 
-use crate::notify::{Desk, tellable};
+use crate::notify::{Desk, new_secret, tellable};
 use crate::setup::Setup;
 
 /// Why a deed was not done.
@@ -194,8 +194,10 @@ pub fn item(store: &Store, setup: &Setup, text: &str) -> Result<Option<Item>, St
 /// The message of a test: the same, whoever asks for it and from where.
 pub fn test_notice(setup: &Setup, item: &Item, by: &str, now: UnixTime) -> Notice {
     let Item { owner, about } = item;
+    // Two in one second are two messages, and each is told what became of itself.
+    let (random, _) = new_secret();
     Notice {
-        id: format!("test-{}-{owner}", now.0),
+        id: format!("test-{}-{}-{owner}", now.0, &random[..12]),
         event: Event::Test,
         severity: Severity::Info,
         alert: None,

@@ -309,6 +309,14 @@ impl Server {
         }
     }
 
+    /// Waits until no old worker answers beside the new one: after somebody else has reloaded the server. Of nginx; the
+    /// others have none that outlive what they were told.
+    pub fn settled(&self) {
+        if let Some(child) = self.child.as_ref().filter(|_| self.name == "nginx") {
+            one_worker(child.id());
+        }
+    }
+
     /// Ends the server and starts it again on the same ports.
     ///
     /// # Errors
@@ -472,6 +480,14 @@ fn stat(id: u32) -> Option<(u32, String)> {
     // The name in parentheses may hold anything, so the fields are counted from the last parenthesis.
     let fields: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
     Some((fields.get(1)?.parse().ok()?, (*fields.get(19)?).to_owned()))
+}
+
+/// Waits until a master of one worker has no other child: the old one is gone. Not for longer than [`RELOAD`].
+pub fn one_worker(master: u32) {
+    let began = Instant::now();
+    while descendants(master).len() > 1 && began.elapsed() < RELOAD {
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// All processes below this one.

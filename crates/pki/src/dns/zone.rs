@@ -129,6 +129,10 @@ impl Signatures {
     }
 }
 
+/// Registered properties of CAA that are not about certificates of servers: RFC 9495, and the CA/Browser Forum's. A CA that
+/// has heard of them is not kept from issuing by one that is critical.
+const ELSEWHERE: [&str; 4] = ["issuemail", "issuevmc", "contactemail", "contactphone"];
+
 /// Who may issue certificates for a name and all below it, from the CAA records of that name. `None`: there are none.
 pub fn caa(owner: &str, records: &[Record]) -> Option<Statement> {
     let own = records.iter().filter(|record| record.owner == owner).filter_map(|record| match &record.data {
@@ -145,7 +149,7 @@ pub fn caa(owner: &str, records: &[Record]) -> Option<Statement> {
                 let value = if value.trim().is_empty() { ";" } else { value };
                 list.get_or_insert_default().push(value.replace('|', " "));
             }
-            None if flags & 0x80 != 0 => unknown = Some(tag.to_owned()),
+            None if flags & 0x80 != 0 && !ELSEWHERE.contains(&tag) => unknown = Some(tag.to_owned()),
             None => {}
         }
     }
@@ -252,5 +256,8 @@ mod tests {
         let two = two.expect("a policy");
         assert_eq!(two.fact_of("issue"), Some("a.test | b.test; x=y"));
         assert_eq!(two.fact_of("critical_unknown"), Some("tbs"));
+        let mail =
+            caa_of("@ CAA 128 issuemail \"ca.test\"\n@ CAA 128 contactemail \"x@test\"").expect("a policy");
+        assert_eq!(mail.fact_of("critical_unknown"), None);
     }
 }
