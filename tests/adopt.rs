@@ -300,10 +300,13 @@ fn servers_with_a_configuration_of_their_own() {
         let config = server.folder().join(conf).to_string_lossy().into_owned();
         for setting in ["check", "reload"] {
             let expected = commands.iter().find(|(key, _)| *key == setting).map(|(_, line)| *line);
-            let argv: Option<Vec<String>> =
-                expected.map(|line| line.split(' ').map(|word| word.replace("{c}", &config)).collect());
+            let word = |word: &str| match word {
+                // What runs lies beside the system, and not where a name is looked for: it is called by its path.
+                "proftpd" => of_proftpd(),
+                word => word.replace("{c}", &config),
+            };
+            let argv: Option<Vec<String>> = expected.map(|line| line.split(' ').map(word).collect());
             assert_eq!(written.get(setting), argv.as_ref().map(|a| format!("{a:?}")).as_ref(), "{text}");
-            // ProFTPD is unpacked beside the system, and not where a command is looked for.
             if let Some(argv) = argv.filter(|argv| argv[0] != "proftpd") {
                 let ran = std::process::Command::new(&argv[0]).args(&argv[1..]).output().expect("it runs");
                 assert!(ran.status.success(), "{argv:?}: {ran:?}");
@@ -314,6 +317,14 @@ fn servers_with_a_configuration_of_their_own() {
     }
 }
 
+/// The program of a ProFTPD, as the lab has it.
+fn of_proftpd() -> String {
+    let found = notafter_lab::program::find_in("proftpd-core", "/usr/sbin/proftpd").expect("it was started");
+    let installed =
+        ["/usr/sbin/proftpd", "/usr/local/sbin/proftpd"].iter().any(|path| Path::new(path).exists());
+    if installed { "proftpd".to_owned() } else { found.to_string_lossy().into_owned() }
+}
+
 /// What a Redis asks for before it takes a command is not filled in as if it asked for nothing.
 #[test]
 fn a_redis_that_would_refuse_the_command_has_its_own_filled_in() {
@@ -322,9 +333,16 @@ fn a_redis_that_would_refuse_the_command_has_its_own_filled_in() {
     let Some(server) = need(redis::start(&house.lab, &leaf)) else { return };
     let conf = server.folder().join("redis.conf");
     let plain = std::fs::read_to_string(&conf).expect("its configuration");
-    for (line, sign) in
-        [("requirepass secret", "REDISCLI_AUTH"), ("port 0", "--tls"), ("port 6390", "port 6390")]
-    {
+    let more = server.folder().join("more.conf");
+    std::fs::write(&more, "requirepass secret\n").expect("written");
+    let include = format!("include {}", more.display());
+    for (line, sign) in [
+        ("requirepass secret", "REDISCLI_AUTH"),
+        (include.as_str(), "REDISCLI_AUTH"),
+        ("rename-command CONFIG hidden", "another name for CONFIG"),
+        ("port 0", "--tls"),
+        ("port 6390", "port 6390"),
+    ] {
         std::fs::write(&conf, format!("{plain}\n{line}\n")).expect("written");
         let id = house.found(&server, &format!("tls://{}", server.address()));
         let shown = house.ask(&["adopt", &id, "--solver", "http-01", "--dry-run", "--name", "it"]);

@@ -54,9 +54,9 @@ pub fn guarded(folder: &std::path::Path, owners: &[u32]) -> Result<(), notafter_
     files::guarded(folder, owners)
 }
 
-/// Is there a program of this name where commands are looked for?
-pub fn is_installed(name: &str) -> bool {
-    command::program(&[name.to_owned()]).is_ok()
+/// The program that a command of this name runs, where there is one that may be run.
+pub fn installed(name: &str) -> Option<std::path::PathBuf> {
+    command::program(&[name.to_owned()]).ok()
 }
 
 /// A deployer, or a sentence for the person who wrote its table.

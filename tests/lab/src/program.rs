@@ -51,7 +51,7 @@ pub fn find(name: &str) -> Result<PathBuf, NotRun> {
 }
 
 /// The path of a file of a package: where the package puts it, or where it was unpacked beside the system.
-pub(crate) fn find_in(package: &str, path: &str) -> Result<PathBuf, NotRun> {
+pub fn find_in(package: &str, path: &str) -> Result<PathBuf, NotRun> {
     let installed = PathBuf::from(path);
     if installed.exists() {
         return Ok(installed);

@@ -10,9 +10,11 @@
 
 mod known;
 pub(crate) mod plan;
+mod running;
 mod servers;
 #[cfg(test)]
 mod tests;
+mod ways;
 pub(crate) mod who;
 
 use std::path::Path;

@@ -9,7 +9,8 @@ use notafter_core::issuance::{Identifier, KeyType};
 use notafter_core::location::Location;
 use notafter_pki::certificate::Certificate;
 
-use super::servers::{Files, Place, Reader, Ways};
+use super::servers::{Files, Place, Reader};
+use super::ways::Ways;
 use super::who::PublicCa;
 use crate::amend::{comment, key, list, string, value};
 

@@ -9,23 +9,23 @@ use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use notafter_act::deployers::{self, presets};
+use notafter_act::deployers;
 use notafter_core::location::Location;
 use notafter_core::{Fingerprint, KeyId};
 use notafter_discover::configs::{self, Listen, Serving};
-use notafter_discover::local::{self, Processes};
+use notafter_discover::local;
 use notafter_discover::tree::Tree;
 use notafter_pki::container::{self, Content, Format, Limits};
 
 use super::known::Known;
+use super::running::{Running, running};
+use super::ways::{Ways, ways};
 
 /// So many files of certificates are opened. Hosters have ten thousand sites on one server.
 const FILES_MAX: usize = 50_000;
 /// So many entries of a folder are looked through for a key, and so large may its file be.
 const BESIDE_MAX: usize = 1_000;
 const KEY_FILE_MAX: u64 = 64 << 10;
-/// A process's command line has so many words that are looked at.
-const WORDS_MAX: usize = 64;
 
 /// A set of files in one layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,21 +51,6 @@ impl Files {
         ];
         all.into_iter().filter_map(|(setting, path)| Some((setting, path.as_deref()?)))
     }
-}
-
-/// How a server that reads the files is checked and reloaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ways {
-    /// By its preset, with its usual configuration.
-    Preset(&'static str),
-    /// By the commands that its preset has for a configuration that lies elsewhere.
-    Elsewhere {
-        check: Vec<String>,
-        /// Empty: none is known.
-        reload: Vec<String>,
-    },
-    /// Not known, and why.
-    Unknown(String),
 }
 
 /// A server that reads the certificate.
@@ -404,46 +389,6 @@ fn certbot(certificate: &Path, key: &Path) -> Option<Files> {
     .filter(|files| files.key.is_some() && (files.certificate.is_some() || files.fullchain.is_some()))
 }
 
-/// A process of this machine that serves the certificate.
-struct Running {
-    /// Existing files that its command line names.
-    files: Vec<PathBuf>,
-    /// nginx's `-p`.
-    prefix: Option<PathBuf>,
-}
-
-fn running(known: &Known) -> Vec<Running> {
-    let ours: Vec<_> =
-        known.served.iter().filter_map(Location::address).filter(|a| local::is_ours(a.ip())).collect();
-    if ours.is_empty() {
-        return Vec::new();
-    }
-    let processes = Processes::look();
-    let mut pids: Vec<u32> = ours.iter().filter_map(|address| Some(processes.at(*address)?.pid)).collect();
-    pids.sort_unstable();
-    pids.dedup();
-    let one = |pid: u32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-        // nginx writes its words into its title, with blanks between them.
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        let words: Vec<&str> = line.split_whitespace().take(WORDS_MAX).collect();
-        let behind = |flag: &str| {
-            let at = words.iter().position(|word| *word == flag)?;
-            words.get(at + 1).map(|word| folder.join(word))
-        };
-        let prefix = behind("-p").filter(|_| line.contains("nginx")).and_then(|p| p.canonicalize().ok());
-        let mut files: Vec<PathBuf> = local::named_files(pid).into_iter().map(|(_, path)| path).collect();
-        if let Some(named) = behind("-c") {
-            let base = prefix.clone().unwrap_or_default();
-            files.extend([base.join(named.strip_prefix(&folder).unwrap_or(&named)), named]);
-        }
-        files.retain(|path| path.is_file() && path.is_absolute());
-        Running { files, prefix }
-    };
-    pids.into_iter().map(one).collect()
-}
-
 /// Every main configuration: where they usually lie, where one was seen to name the files, what runs.
 fn mains(tree: &Tree, known: &Known, running: &[Running]) -> Vec<(&'static configs::Server, PathBuf)> {
     let mut out: Vec<(&'static configs::Server, PathBuf)> = Vec::new();
@@ -480,162 +425,6 @@ fn mains(tree: &Tree, known: &Known, running: &[Running]) -> Vec<(&'static confi
     // The server that most depends on is the one whose name the target gets.
     out.sort_by_key(|(server, _)| configs::SERVERS.iter().position(|known| known.name == server.name));
     out
-}
-
-/// The preset for a server, by the name its configuration's reader has.
-pub(super) fn preset(server: &str) -> Option<&'static presets::Preset> {
-    let name = match server {
-        "openldap" => "slapd",
-        "postgres" => "postgresql",
-        other => other,
-    };
-    presets::PRESETS.iter().find(|preset| preset.name == name)
-}
-
-/// How it is checked and reloaded: by its preset, or by what that has for a configuration elsewhere.
-fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
-    let Some(preset) = preset(server) else {
-        return Ways::Unknown(format!("there is no preset for {server}"));
-    };
-    let row = presets::ELSEWHERE.iter().find(|row| row.preset == preset.name);
-    let known = configs::SERVERS.iter().find(|s| s.name == server);
-    let is_usual = match (row, known) {
-        (Some(row), _) => row.usual.iter().any(|usual| Path::new(usual) == main),
-        (None, Some(known)) => {
-            known.mains.iter().any(|pattern| Tree::host().glob(Path::new(pattern)).iter().any(|m| m == main))
-        }
-        (None, None) => false,
-    };
-    if let Some(why) = refuses_strangers(preset.name, main) {
-        return Ways::Unknown(why);
-    }
-    if is_usual {
-        return Ways::Preset(preset.name);
-    }
-    let Some(row) = row else {
-        return Ways::Unknown(format!(
-            "{} is read from {}, and the preset is for one that is read from its usual place",
-            preset.name,
-            main.display()
-        ));
-    };
-    // As root, this is what root's commands would read.
-    if let Err(why) = is_guarded(main) {
-        return Ways::Unknown(format!("{} is not read as root: {why}", main.display()));
-    }
-    let Some(config) = main.to_str() else {
-        return Ways::Unknown("the path of its configuration is not UTF-8".to_owned());
-    };
-    let folder = main.parent().and_then(Path::to_str).unwrap_or("/");
-    let prefix = running.iter().filter(|r| r.files.iter().any(|file| file == main)).find_map(|r| {
-        let prefix = r.prefix.as_deref()?;
-        is_guarded(&prefix.join("x")).is_ok().then(|| prefix.to_str().map(str::to_owned))?
-    });
-    let argv = |words: &[&str]| -> Vec<String> {
-        let mut out: Vec<String> = words
-            .iter()
-            .map(|word| match word.split_once("{config}") {
-                Some((before, after)) => format!("{before}{config}{after}"),
-                None if *word == "{folder}" => folder.to_owned(),
-                None => (*word).to_owned(),
-            })
-            .collect();
-        let program = row.also.iter().find(|name| deployers::is_installed(name));
-        if let (Some(first), Some(program)) = (out.first_mut(), program) {
-            *first = (*program).to_owned();
-        }
-        if preset.name == "nginx"
-            && !out.is_empty()
-            && let Some(prefix) = &prefix
-        {
-            out.extend(["-p".to_owned(), prefix.clone()]);
-        }
-        out
-    };
-    // A copy of Debian's layout has the process number's file of the machine's own server: a reload would reach that one.
-    let reload =
-        if preset.name == "apache" && !names_its_process(main) { Vec::new() } else { argv(row.reload) };
-    Ways::Elsewhere { check: argv(row.check), reload }
-}
-
-/// Does this Apache configuration say itself, and not by a variable, which process runs with it?
-fn names_its_process(main: &Path) -> bool {
-    let text = Tree::host().read(main).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().any(|line| {
-        let mut words = line.split_whitespace();
-        words.next().is_some_and(|word| word.eq_ignore_ascii_case("PidFile"))
-            && words.next().is_some_and(|path| !path.contains('$'))
-    })
-}
-
-#[cfg(test)]
-#[test]
-fn only_a_server_that_names_its_process_is_told_to_reload() {
-    let folder = std::env::temp_dir().join(format!("notafter-pidfile-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let conf = folder.join("httpd.conf");
-    for (text, named) in [
-        ("PidFile /run/own.pid\n", true),
-        ("PidFile ${APACHE_PID_FILE}\n", false),
-        ("# PidFile /x\n", false),
-        ("", false),
-    ] {
-        std::fs::write(&conf, text).unwrap();
-        assert_eq!(names_its_process(&conf), named, "{text}");
-    }
-    std::fs::remove_dir_all(&folder).unwrap();
-}
-
-/// Redis takes a command over its own port alone. Why the preset's would not get in.
-fn refuses_strangers(preset: &str, main: &Path) -> Option<String> {
-    let text = (preset == "redis").then(|| Tree::host().read(main).ok()).flatten()?;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let set = |name: &str| {
-        let lines = text.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
-        lines.filter(|(its, _)| its.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next_back()
-    };
-    if ["requirepass", "aclfile", "user"].iter().any(|name| set(name).is_some()) {
-        return Some(
-            "redis asks for a password, which no command line may show: write a program that reads it from a file into \
-             REDISCLI_AUTH and calls redis-cli -e CONFIG SET as the preset does, and name that in reload"
-                .to_owned(),
-        );
-    }
-    match set("port") {
-        None | Some("6379") => None,
-        Some("0") => Some(
-            "redis has no port without TLS: reload = [\"redis-cli\", \"--tls\", \"--cacert\", CA, \"-p\", PORT, ...], with \
-             the words of the preset behind it"
-                .to_owned(),
-        ),
-        Some(port) => Some(format!(
-            "redis listens on port {}: reload = [\"redis-cli\", \"-p\", PORT, ...], with the words of the preset behind it",
-            port.escape_debug()
-        )),
-    }
-}
-
-/// As root: may nobody else change this file?
-fn is_guarded(path: &Path) -> Result<(), String> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    deployers::guarded(real.parent().unwrap_or(Path::new("/")), &[]).map_err(|fault| fault.to_string())?;
-    match std::fs::metadata(&real) {
-        Ok(about)
-            if about.uid() != 0
-                || about.mode() & 0o002 != 0
-                || (about.mode() & 0o020 != 0 && about.gid() != 0) =>
-        {
-            Err(format!(
-                "others may change it (it belongs to {}, mode {:04o})",
-                about.uid(),
-                about.mode() & 0o7777
-            ))
-        }
-        _ => Ok(()),
-    }
 }
 
 impl Reader {

@@ -8,7 +8,8 @@ use notafter_discover::configs::Listen;
 use proptest::prelude::*;
 
 use super::plan::{Issuer, Plan, Solver, Target};
-use super::servers::{Files, Place, Reader, Ways};
+use super::servers::{Files, Place, Reader};
+use super::ways::Ways;
 use super::who;
 use crate::config;
 
