@@ -82,6 +82,16 @@ impl Exclude {
         })
     }
 
+    /// Why an excluded address is not connected to, in words.
+    pub fn why(ip: IpAddr) -> &'static str {
+        match reach(ip.to_canonical()) {
+            Reach::Metadata => {
+                "clouds keep the credentials of their machines there: it is never connected to"
+            }
+            Reach::Inside | Reach::Open => "it is excluded",
+        }
+    }
+
     /// Are this host's own listeners excluded?
     pub fn this_host(&self) -> bool {
         self.this_host
@@ -170,6 +180,17 @@ mod tests {
         check("./x", &here.join("x/y").to_string_lossy(), true);
         check("app/store.p12", &here.join("app/store.p12").to_string_lossy(), true);
         check("../x", &here.parent().unwrap().join("x").to_string_lossy(), true);
+    }
+
+    #[test]
+    fn credentials_of_clouds_are_said() {
+        for (ip, word) in [
+            ("169.254.169.254", "credentials"),
+            ("::ffff:169.254.169.254", "credentials"),
+            ("10.0.0.1", "excluded"),
+        ] {
+            assert!(Exclude::why(ip.parse().unwrap()).contains(word), "{ip}");
+        }
     }
 
     #[test]

@@ -323,8 +323,8 @@ impl Client {
                 .map_err(|why| Failure::new(Reason::Dns, format!("{shown}: {why}")))?,
         };
         let judge = |ip: &IpAddr| match reach(*ip) {
-            _ if self.exclude.address(*ip, port) => Err("it is excluded"),
             Reach::Metadata => Err("its address is one where clouds keep credentials"),
+            _ if self.exclude.address(*ip, port) => Err("it is excluded"),
             Reach::Inside if !named && !self.allow.address(*ip, port) => {
                 Err("its address is not one of the open Internet, and no configuration allows it")
             }

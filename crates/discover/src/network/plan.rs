@@ -10,6 +10,7 @@ use notafter_wire::tls::grab::Starttls;
 
 use super::Settings;
 use super::feed::Walk;
+use crate::exclude::Exclude;
 use crate::local;
 use crate::resolve::Resolver;
 use crate::target::{AddressRange, Hosts, NetworkTarget, PortRange, Start};
@@ -138,11 +139,10 @@ impl Plan {
                 Starttls::No | Starttls::Auto => "tls",
             };
             let place = |host: &str| Location::named_endpoint(scheme, host, exact_port);
-            let excluded = || (Reason::Excluded, "it is excluded".to_owned());
+            let excluded = |ip| (Reason::Excluded, Exclude::why(ip).to_owned());
             match &target.hosts {
                 Hosts::Name(name) if settings.exclude.name(name) => {
-                    let (reason, detail) = excluded();
-                    missed.push((place(name), reason, detail));
+                    missed.push((place(name), Reason::Excluded, "it is excluded".to_owned()));
                 }
                 Hosts::Name(name) => match resolved
                     .next()
@@ -154,7 +154,7 @@ impl Plan {
                         addresses.retain(|ip| {
                             let out = all_excluded(settings, *ip, &ports);
                             if out {
-                                let (reason, detail) = excluded();
+                                let (reason, detail) = excluded(*ip);
                                 missed.push((place(&bracketed(*ip)), reason, detail));
                             }
                             !out
@@ -171,7 +171,7 @@ impl Plan {
                 Hosts::Addresses(range)
                     if range.len() == 1 && all_excluded(settings, range.first, &ports) =>
                 {
-                    let (reason, detail) = excluded();
+                    let (reason, detail) = excluded(range.first);
                     missed.push((place(&bracketed(range.first)), reason, detail));
                 }
                 Hosts::Addresses(range) => {
