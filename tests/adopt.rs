@@ -178,6 +178,32 @@ fn nginx_from_a_scan_to_a_renewal_that_was_seen() {
     assert!(again.code == 2 && again.err.contains("keeps it alive already"), "{}\n{}", again.out, again.err);
 }
 
+/// Its configuration leaves its process to the program, or names another one's: a reload by it would reach that.
+#[test]
+fn a_second_nginx_is_not_reloaded_by_the_number_of_the_first() {
+    let house = House::new("adopt-second").configured();
+    let leaf = house.authority.issue(&Request::server().days(20));
+    let Some(web) = need(nginx::start(&house.lab, &leaf)) else { return };
+    let id = house.found(&web, &format!("tls://{}?sni=srv.test", web.address()));
+    let conf = web.folder().join("nginx.conf");
+    let text = std::fs::read_to_string(&conf).expect("its configuration");
+    let other = web.folder().join("other.pid");
+    std::fs::write(&other, "1\n").expect("written");
+    let adopted = || {
+        let shown = house.ask(&["adopt", &id, "--solver", "http-01", "--dry-run", "--name", "it"]);
+        assert_eq!(shown.code, 0, "{}\n{}", shown.out, shown.err);
+        (shown.out.contains(" reload = ["), shown.out.contains("FILL IN reload"), shown.out)
+    };
+    for (line, sure) in
+        [("pid nginx.pid;", true), ("", false), (&*format!("pid {};", other.display()), false)]
+    {
+        std::fs::write(&conf, text.replace("pid nginx.pid;", line)).expect("written");
+        let (reload, to_fill, out) = adopted();
+        assert_eq!((reload, to_fill), (sure, !sure), "{line}: {out}");
+        assert!(out.contains(" check = [\"nginx\", \"-t\""), "{out}");
+    }
+}
+
 #[test]
 fn haproxy_takes_the_new_pair_over_its_socket() {
     let house = House::new("adopt-haproxy");

@@ -356,19 +356,46 @@ pub const PRESETS: &[Preset] = &[
 pub struct Elsewhere {
     /// The preset's name.
     pub preset: &'static str,
-    /// Main files for which the preset's own commands are right.
+    /// Main files, as patterns, for which the preset's own commands are right.
     pub usual: &'static [&'static str],
     /// Says whether it would start. `{config}` stands for its main file, `{folder}` for the folder of that. Empty: it has
     /// no such command.
     pub check: &'static [&'static str],
     /// Makes it read the new files. Empty: no command is known that needs nothing but the configuration.
     pub reload: &'static [&'static str],
+    /// Which process that tells.
+    pub reaches: Reaches,
     /// What else the program of these commands is called, or what calls it with its environment: the first of them that a
     /// machine has is run in its place.
     pub also: &'static [&'static str],
 }
 
-/// What is known of servers that were started with a configuration of their own, from their manuals.
+/// How a reload finds the process that it tells. A machine may have several of one kind, and a copy of a configuration
+/// leads to the process of the original.
+#[derive(Clone, Copy, Debug)]
+pub enum Reaches {
+    /// There is no reload for a configuration elsewhere.
+    None,
+    /// By the number in a file that a directive of the main file names; `tail` stands behind its value.
+    Process {
+        /// The directive.
+        directive: &'static str,
+        /// What stands behind its value.
+        tail: &'static str,
+    },
+    /// By the folder of its configuration, which two of them cannot share while they run.
+    Folder,
+    /// By an address that a directive of the main file names.
+    Address {
+        /// The directive.
+        directive: &'static str,
+        /// Values that are the machine's own.
+        usual: &'static [&'static str],
+    },
+}
+
+/// What is known of servers that were started with a configuration of their own, from their manuals. A preset whose
+/// commands reach one service has a row, and one without takes any main file that its reader knows.
 pub const ELSEWHERE: &[Elsewhere] = &[
     Elsewhere {
         preset: "apache",
@@ -379,6 +406,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         ],
         check: &["apache2", "-t", "-f", "{config}"],
         reload: &["apache2", "-k", "graceful", "-f", "{config}"],
+        reaches: Reaches::Process { directive: "PidFile", tail: "" },
         // Debian's has settings like APACHE_RUN_DIR from its own script; elsewhere it is called by its own name.
         also: &["apache2ctl", "httpd"],
     },
@@ -387,6 +415,10 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/caddy/Caddyfile"],
         check: &["caddy", "validate", "--config", "{config}"],
         reload: &["caddy", "reload", "--force", "--config", "{config}"],
+        reaches: Reaches::Address {
+            directive: "admin",
+            usual: &["localhost:2019", "127.0.0.1:2019", "[::1]:2019", ":2019"],
+        },
         also: &[],
     },
     Elsewhere {
@@ -394,6 +426,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/dovecot/dovecot.conf", "/usr/local/etc/dovecot/dovecot.conf"],
         check: &["doveconf", "-c", "{config}", "-n"],
         reload: &["doveadm", "-c", "{config}", "reload"],
+        reaches: Reaches::Process { directive: "base_dir", tail: "/master.pid" },
         also: &[],
     },
     Elsewhere {
@@ -401,6 +434,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/haproxy/haproxy.cfg"],
         check: &["haproxy", "-c", "-f", "{config}"],
         reload: &[],
+        reaches: Reaches::None,
         also: &[],
     },
     Elsewhere {
@@ -408,6 +442,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/hitch/hitch.conf"],
         check: &["hitch", "--test", "--config={config}"],
         reload: &[],
+        reaches: Reaches::None,
         also: &[],
     },
     Elsewhere {
@@ -415,6 +450,31 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/lighttpd/lighttpd.conf"],
         check: &["lighttpd", "-tt", "-f", "{config}"],
         reload: &[],
+        reaches: Reaches::None,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "mariadb",
+        usual: &["/etc/mysql/my.cnf", "/etc/my.cnf", "/usr/local/etc/my.cnf"],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "mosquitto",
+        usual: &["/etc/mosquitto/mosquitto.conf", "/usr/local/etc/mosquitto/mosquitto.conf"],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "mysql",
+        usual: &["/etc/mysql/my.cnf", "/etc/my.cnf", "/usr/local/etc/my.cnf"],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
         also: &[],
     },
     Elsewhere {
@@ -422,6 +482,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/nats-server.conf"],
         check: &["nats-server", "-t", "-c", "{config}"],
         reload: &[],
+        reaches: Reaches::None,
         also: &[],
     },
     Elsewhere {
@@ -429,6 +490,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/nginx/nginx.conf", "/usr/local/etc/nginx/nginx.conf"],
         check: &["nginx", "-t", "-c", "{config}"],
         reload: &["nginx", "-s", "reload", "-c", "{config}"],
+        reaches: Reaches::Process { directive: "pid", tail: "" },
         also: &[],
     },
     Elsewhere {
@@ -436,6 +498,15 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/postfix/main.cf", "/usr/local/etc/postfix/main.cf"],
         check: &["postfix", "-c", "{folder}", "check"],
         reload: &["postfix", "-c", "{folder}", "reload"],
+        reaches: Reaches::Folder,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "postgresql",
+        usual: &["/etc/postgresql/*/*/postgresql.conf", "/var/lib/pgsql/data/postgresql.conf"],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
         also: &[],
     },
     Elsewhere {
@@ -443,6 +514,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/proftpd/proftpd.conf", "/etc/proftpd.conf"],
         check: &["proftpd", "-t", "-c", "{config}"],
         reload: &[],
+        reaches: Reaches::None,
         also: &[],
     },
     Elsewhere {
@@ -450,6 +522,56 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/prosody/prosody.cfg.lua"],
         check: &[],
         reload: &["prosodyctl", "--config", "{config}", "reload"],
+        reaches: Reaches::Process { directive: "pidfile", tail: "" },
+        also: &[],
+    },
+    Elsewhere {
+        preset: "rabbitmq",
+        usual: &[
+            "/etc/rabbitmq/rabbitmq.conf",
+            "/etc/rabbitmq/rabbitmq.config",
+            "/etc/rabbitmq/advanced.config",
+        ],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "redis",
+        usual: &["/etc/redis/redis.conf", "/etc/redis.conf", "/usr/local/etc/redis.conf"],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "slapd",
+        usual: &[
+            "/etc/ldap/slapd.d/cn=config.ldif",
+            "/etc/openldap/slapd.d/cn=config.ldif",
+            "/etc/ldap/slapd.conf",
+            "/etc/openldap/slapd.conf",
+        ],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "stunnel",
+        usual: &["/etc/stunnel/*.conf"],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "tomcat",
+        usual: &["/etc/tomcat10/server.xml", "/var/lib/tomcat10/conf/server.xml"],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
         also: &[],
     },
     Elsewhere {
@@ -457,6 +579,15 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         usual: &["/etc/unbound/unbound.conf"],
         check: &["unbound-checkconf", "{config}"],
         reload: &[],
+        reaches: Reaches::None,
+        also: &[],
+    },
+    Elsewhere {
+        preset: "vsftpd",
+        usual: &["/etc/vsftpd.conf", "/etc/vsftpd/vsftpd.conf"],
+        check: &[],
+        reload: &[],
+        reaches: Reaches::None,
         also: &[],
     },
 ];
@@ -516,9 +647,14 @@ mod tests {
             }
         }
         assert!(find("nginxx").unwrap_err().contains("did you mean `nginx`?"));
+        assert!(ELSEWHERE.is_sorted_by_key(|row| row.preset));
+        // Whoever tells a service, or a client's usual server, says for which main file.
+        for p in PRESETS.iter().filter(|p| !p.reload.is_empty()) {
+            assert!(ELSEWHERE.iter().any(|row| row.preset == p.name), "{}", p.name);
+        }
         for row in ELSEWHERE {
             assert!(find(row.preset).is_ok() && !row.usual.is_empty(), "{row:?}");
-            assert!(!row.check.is_empty() || !row.reload.is_empty(), "{row:?}");
+            assert_eq!(row.reload.is_empty(), matches!(row.reaches, Reaches::None), "{row:?}");
         }
     }
 

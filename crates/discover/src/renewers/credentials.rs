@@ -104,8 +104,8 @@ fn in_text(text: &str) -> Vec<Ends> {
 /// The name of the setting that says it, `secret` where a remark does.
 fn setting(line: &str, at: usize) -> String {
     let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let begin = line[..at].rfind(|c| !name(c)).map_or(0, |n| n + 1);
-    let word: String = line[begin..].chars().take_while(|c| name(*c)).take(60).collect();
+    let before = line[..at].rsplit(|c| !name(c)).next().unwrap_or_default();
+    let word: String = line[at - before.len()..].chars().take_while(|c| name(*c)).take(60).collect();
     let remark = line.trim_start().starts_with(['#', ';', '/']);
     if remark || word.is_empty() { "secret".to_owned() } else { format!("secret ({word})") }
 }
@@ -172,6 +172,7 @@ mod tests {
         check("expires_in=3600\nttl = 120\n", &[]);
         check("created = 2026-12-01\n", &[]);
         check("é expiré 2026-é2-01 é", &[]);
+        check("été_expires 2026-12-01", &[("secret (_expires)", "2026-12-01T23:59:59Z")]);
         // {"alg":"none"} . {"exp":1796119200,"iat":1796032800} . (none)
         check(
             "TOKEN=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjE3OTYxMTkyMDAsImlhdCI6MTc5NjAzMjgwMH0.c2lnbmF0dXJl\n",

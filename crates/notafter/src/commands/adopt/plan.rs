@@ -3,7 +3,7 @@
 //! Every text that was found in a certificate, a file name or a configuration goes through the writers of `amend.rs`: one
 //! line, one string, one comment, whatever is in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use notafter_core::issuance::{Identifier, KeyType};
 use notafter_core::location::Location;
@@ -166,7 +166,9 @@ impl Plan {
         }
         for place in served {
             let is_ours = place.ip().is_some_and(notafter_discover::local::is_ours);
-            let at = out.iter().position(|t| t.readers.iter().any(|r| r.answers(place)));
+            // Who listens on the very address answers there, beside another one that listens everywhere.
+            let exact = |t: &Target| t.readers.iter().filter_map(|r| r.answers(place)).min();
+            let at = (0..out.len()).filter_map(|at| Some((exact(&out[at])?, at))).min().map(|(_, at)| at);
             // A reader whose addresses are not known could be it as well.
             let silent = |t: &Target| t.readers.iter().all(|r| r.listens.is_empty());
             let unknown = || out.iter().position(silent).filter(|_| is_ours);
@@ -281,26 +283,26 @@ impl Target {
             for (key, value) in settings(first) {
                 out.push_str(&format!("  {key} = {value}\n"));
             }
-            if let Some(why) = unknown(first) {
+            // HAProxy takes a pair over its socket as one text.
+            let socket = first.socket.as_deref().and_then(Path::to_str);
+            let socket = socket.filter(|_| first.server == "haproxy" && self.files.combined.is_some());
+            if let Some(why) = unknown(first, socket.is_some()) {
                 out.push_str(&comment("  ", &why));
             }
-            if let (Some(socket), true, true) =
-                (&first.socket, first.server == "haproxy", self.files.combined.is_some())
-                && let Some(socket) = socket.to_str()
-            {
+            if let Some(socket) = socket {
                 out.push_str(&format!("  haproxy_socket = {}\n", string(socket)));
             }
         }
         let mut also = Vec::new();
         for reader in readers {
             out.push_str(&comment("  ", &format!("named by {} in {} too", reader.server, reader.at)));
-            match unknown(reader) {
-                Some(why) if settings(reader).is_empty() => out.push_str(&comment("  ", &why)),
-                _ => {
-                    let pairs: Vec<String> =
-                        settings(reader).iter().map(|(k, v)| format!("{} = {v}", key(k))).collect();
-                    also.push(format!("{{ {} }}", pairs.join(", ")));
-                }
+            if let Some(why) = unknown(reader, false) {
+                out.push_str(&comment("  ", &why));
+            }
+            let pairs: Vec<String> =
+                settings(reader).iter().map(|(k, v)| format!("{} = {v}", key(k))).collect();
+            if !pairs.is_empty() {
+                also.push(format!("{{ {} }}", pairs.join(", ")));
             }
         }
         if !also.is_empty() {
@@ -329,12 +331,12 @@ fn settings(reader: &Reader) -> Vec<(&'static str, String)> {
     }
 }
 
-/// What has to be filled in for it.
-fn unknown(reader: &Reader) -> Option<String> {
+/// What has to be filled in for it, unless it is told over a socket.
+fn unknown(reader: &Reader, by_socket: bool) -> Option<String> {
     match &reader.ways {
         Ways::Unknown(why) => Some(format!("{why}: FILL IN check and reload, as argument lists")),
-        Ways::Elsewhere { reload, .. } if reload.is_empty() && reader.socket.is_none() => {
-            Some("its configuration is not where the preset's service reads it: FILL IN reload, as an argument list".to_owned())
+        Ways::Elsewhere { reload, .. } if reload.is_empty() && !by_socket => {
+            Some("its configuration is not where the preset's service reads it, and no reload is known that reaches this server for sure: FILL IN reload, as an argument list".to_owned())
         }
         _ => None,
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use notafter_act::deployers;
 use notafter_core::location::Location;
 use notafter_core::{Fingerprint, KeyId};
-use notafter_discover::configs::{self, Listen, Serving};
+use notafter_discover::configs::{self, Client, Listen, Serving};
 use notafter_discover::local;
 use notafter_discover::tree::Tree;
 use notafter_pki::container::{self, Content, Format, Limits};
@@ -81,6 +81,49 @@ pub(super) struct Place {
 pub(super) struct Found {
     pub(super) places: Vec<Place>,
     pub(super) not_taken: Vec<String>,
+    /// Somebody reads it from files that are not taken: another copy would be renewed in vain.
+    is_read_elsewhere: bool,
+}
+
+/// A certificate file that a configuration names.
+struct Named<'a> {
+    server: &'static str,
+    at: String,
+    certificate: &'a Path,
+    key: Option<&'a Path>,
+    chain: Option<&'a Path>,
+    listens: &'a [Listen],
+    root: Option<&'a Path>,
+    socket: Option<&'a Path>,
+}
+
+impl<'a> Named<'a> {
+    fn serving(serving: &'a Serving) -> Self {
+        Self {
+            server: serving.server,
+            at: serving.at.to_string(),
+            certificate: &serving.certificate,
+            key: serving.key.as_deref(),
+            chain: serving.chain.as_deref(),
+            listens: &serving.listens,
+            root: serving.root.as_deref(),
+            socket: serving.socket.as_deref(),
+        }
+    }
+
+    /// What is shown to others is read and reloaded like what is served.
+    fn client(client: &'a Client) -> Self {
+        Self {
+            server: client.server,
+            at: client.at.to_string(),
+            certificate: &client.certificate,
+            key: client.key.as_deref(),
+            chain: None,
+            listens: &[],
+            root: None,
+            socket: None,
+        }
+    }
 }
 
 /// What a file holds, as far as it matters here.
@@ -135,14 +178,15 @@ pub(super) fn find(known: &Known) -> Found {
     let mut found = Found::default();
     let mut seen: BTreeMap<PathBuf, Option<Held>> = BTreeMap::new();
     for (server, main) in mains(&tree, known, &running) {
-        for serving in configs::read_with(&tree, server, &main).servings {
-            if seen.len() >= FILES_MAX && !seen.contains_key(&serving.certificate) {
+        let read = configs::read_with(&tree, server, &main);
+        let all = read.servings.iter().map(Named::serving).chain(read.clients.iter().map(Named::client));
+        for named in all {
+            if seen.len() >= FILES_MAX && !seen.contains_key(named.certificate) {
                 continue;
             }
-            let path = serving.certificate.clone();
-            let held = seen.entry(path.clone()).or_insert_with(|| held(&path));
-            if held.as_ref().is_some_and(|h| h.leaf == Some(known.id)) {
-                found.take(known, &serving, held.as_ref(), &main, &running);
+            let held = seen.entry(named.certificate.to_owned()).or_insert_with(|| held(named.certificate));
+            if let Some(held) = held.as_ref().filter(|h| h.leaf == Some(known.id)) {
+                found.take(known, &named, held, &main, &running);
             }
         }
     }
@@ -158,27 +202,25 @@ impl Found {
         }
     }
 
-    fn take(
-        &mut self,
-        known: &Known,
-        serving: &Serving,
-        held: Option<&Held>,
-        main: &Path,
-        running: &[Running],
-    ) {
-        let Some(held) = held else { return };
-        let Some((files, notes)) =
-            self.layout(known, &serving.certificate, serving.key.as_deref(), serving.chain.as_deref(), held)
-        else {
+    fn take(&mut self, known: &Known, named: &Named<'_>, held: &Held, main: &Path, running: &[Running]) {
+        // Of a program without a reader of its own it is not known which file is the key.
+        let near = (named.key.is_none() && held.key.is_none() && !held.locked)
+            .then(|| key_of(known, named.certificate))
+            .flatten();
+        let key = named.key.or(near.as_deref());
+        let Some((files, notes)) = self.layout(known, named.certificate, key, named.chain, held) else {
+            // Whoever copied the certificate without its key does not hinder others.
+            let of = key.map_or(held.key, |key| self::held(key).and_then(|held| held.key));
+            self.is_read_elsewhere |= of.is_none_or(|of| of == known.key);
             return;
         };
         let reader = Reader {
-            server: serving.server,
-            at: serving.at.to_string(),
-            ways: ways(serving.server, main, running),
-            listens: serving.listens.clone(),
-            root: serving.root.clone(),
-            socket: serving.socket.clone(),
+            server: named.server,
+            at: named.at.clone(),
+            ways: ways(named.server, main, running),
+            listens: named.listens.to_vec(),
+            root: named.root.map(Path::to_owned),
+            socket: named.socket.map(Path::to_owned),
         };
         self.add(files, notes, Some(reader));
     }
@@ -290,7 +332,7 @@ impl Found {
             .flat_map(|p| p.files.paths())
             .map(|(_, path)| path.canonicalize().unwrap_or_else(|_| path.to_owned()))
             .collect();
-        let is_read = !self.places.is_empty();
+        let is_read = !self.places.is_empty() || self.is_read_elsewhere;
         let mut candidates = Vec::new();
         for path in &known.files {
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -301,16 +343,7 @@ impl Found {
             let Some(held) = held(path).filter(|held| held.leaf == Some(known.id)) else { continue };
             let key = match held.key == Some(known.key) {
                 true => None,
-                false => {
-                    let apart =
-                        |key: &&PathBuf| (key.parent() != path.parent(), key.file_stem() != path.file_stem());
-                    let readable = |key: &&PathBuf| self::held(key).is_some_and(|h| h.key == Some(known.key));
-                    // A file that holds a certificate too is no key file.
-                    let plain = |key: &&PathBuf| self::held(key).is_some_and(|h| h.leaf.is_none());
-                    let near = beside(path);
-                    let keys = known.keys.iter().chain(&near);
-                    Some(keys.filter(readable).filter(plain).min_by_key(apart).cloned())
-                }
+                false => Some(key_of(known, path)),
             };
             candidates.push((path.clone(), held, key));
         }
@@ -341,6 +374,15 @@ impl Found {
             }
         }
     }
+}
+
+/// The file of its key, where that is one of its own: beside it and called like it, if there are several.
+fn key_of(known: &Known, path: &Path) -> Option<PathBuf> {
+    let apart = |key: &&PathBuf| (key.parent() != path.parent(), key.file_stem() != path.file_stem());
+    // A file that holds a certificate too is no key file.
+    let is_its = |key: &&PathBuf| held(key).is_some_and(|h| h.key == Some(known.key) && h.leaf.is_none());
+    let near = beside(path);
+    known.keys.iter().chain(&near).filter(is_its).min_by_key(apart).cloned()
 }
 
 /// Small files in the folder of this one: a look at one file has not seen its key.
@@ -428,16 +470,19 @@ fn mains(tree: &Tree, known: &Known, running: &[Running]) -> Vec<(&'static confi
 }
 
 impl Reader {
-    /// Would it answer at this place?
-    pub(super) fn answers(&self, place: &Location) -> bool {
-        let Some(address) = place.address() else { return false };
-        local::is_ours(address.ip())
-            && self.listens.iter().any(|listen| {
-                let everywhere = |ip: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || address.is_ipv4());
-                listen.port == address.port()
-                    && listen.scheme() == Some(place.scheme())
-                    && listen.address.is_none_or(|ip| everywhere(ip) || ip == address.ip())
-            })
+    /// Would it answer at this place? How widely it listens there: the less the likelier.
+    pub(super) fn answers(&self, place: &Location) -> Option<u8> {
+        let address = place.address().filter(|address| local::is_ours(address.ip()))?;
+        let fits =
+            |listen: &&Listen| listen.port == address.port() && listen.scheme() == Some(place.scheme());
+        let width = |listen: &Listen| match listen.address {
+            Some(ip) if ip == address.ip() => Some(0),
+            Some(IpAddr::V4(ip)) if ip.is_unspecified() && address.is_ipv4() => Some(1),
+            Some(IpAddr::V6(ip)) if ip.is_unspecified() => Some(if address.is_ipv6() { 1 } else { 3 }),
+            Some(_) => None,
+            None => Some(2),
+        };
+        self.listens.iter().filter(fits).filter_map(width).min()
     }
 }
 

@@ -203,6 +203,10 @@ fn each_place_is_proved_by_whoever_answers_there() {
         Plan::targets(places, &served, &[]).into_iter().map(|t| t.prove).collect()
     };
     assert_eq!(prove(vec![web(vec![https])]), [vec![ours.as_str().to_owned()]]);
+    // A server that listens everywhere does not answer where another has the address for itself.
+    let at = |ip: &str| Listen { address: Some(ip.parse().expect("an address")), port: 443, protocol: "tls" };
+    let both = vec![web(vec![at("::")]), web(vec![at("127.0.0.1")])];
+    assert_eq!(prove(both), [vec![], vec![ours.as_str().to_owned()]]);
     // Whose files nobody is known to read may be read by any server of this machine, and by none of another.
     let unread = Place { files: Files::default(), readers: Vec::new(), notes: Vec::new() };
     assert_eq!(prove(vec![unread]), [vec![ours.as_str().to_owned(), stray.as_str().to_owned()]]);

@@ -3,9 +3,10 @@
 //! else the words say why there is none.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use notafter_act::deployers::{self, presets};
+use notafter_act::deployers;
+use notafter_act::deployers::presets::{self, Reaches};
 use notafter_discover::configs;
 use notafter_discover::tree::Tree;
 
@@ -27,36 +28,43 @@ pub(super) enum Ways {
 }
 
 /// The preset for a server, by the name its configuration's reader has.
-pub(super) fn preset(server: &str) -> Option<&'static presets::Preset> {
+fn preset(server: &str, running: &[Running]) -> Option<&'static presets::Preset> {
     let name = match server {
         "openldap" => "slapd",
         "postgres" => "postgresql",
+        "mariadb" if is_mysql(running) => "mysql",
         other => other,
     };
     presets::PRESETS.iter().find(|preset| preset.name == name)
 }
 
+/// Both read the same files. MariaDB's program has had a name of its own since 10.5, and `mysqld` is a link to it.
+fn is_mysql(running: &[Running]) -> bool {
+    let called = |path: &Path| path.file_name().is_some_and(|name| name == "mysqld");
+    let runs = running.iter().filter_map(|r| r.program.as_deref());
+    runs.clone().any(called)
+        || !runs.clone().any(|path| path.file_name().is_some_and(|name| name == "mariadbd"))
+            && deployers::installed("mysqld")
+                .is_some_and(|path| path.canonicalize().is_ok_and(|path| called(&path)))
+}
+
 /// How it is checked and reloaded: by its preset, or by what that has for a configuration elsewhere.
 pub(super) fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
-    let Some(preset) = preset(server) else {
+    let Some(preset) = preset(server, running) else {
         return Ways::Unknown(format!("there is no preset for {server}"));
     };
     let row = presets::ELSEWHERE.iter().find(|row| row.preset == preset.name);
-    let known = configs::SERVERS.iter().find(|s| s.name == server);
-    let is_usual = match (row, known) {
-        (Some(row), _) => row.usual.iter().any(|usual| Path::new(usual) == main),
-        (None, Some(known)) => {
-            known.mains.iter().any(|pattern| Tree::host().glob(Path::new(pattern)).iter().any(|m| m == main))
-        }
-        (None, None) => false,
-    };
-    if let Some(why) = refuses_strangers(preset.name, main) {
+    let known = configs::SERVERS.iter().find(|s| s.name == server).map_or(&[][..], |known| known.mains);
+    let usual = row.map_or(known, |row| row.usual);
+    let is_usual =
+        usual.iter().any(|pattern| Tree::host().glob(Path::new(pattern)).iter().any(|m| m == main));
+    if let Some(why) = refuses(preset.name, main) {
         return Ways::Unknown(why);
     }
     if is_usual {
         return Ways::Preset(preset.name);
     }
-    let Some(row) = row else {
+    let Some(row) = row.filter(|row| !row.check.is_empty() || !row.reload.is_empty()) else {
         return Ways::Unknown(format!(
             "{} is read from {}, and the preset is for one that is read from its usual place",
             preset.name,
@@ -71,7 +79,8 @@ pub(super) fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
         return Ways::Unknown("the path of its configuration is not UTF-8".to_owned());
     };
     let folder = main.parent().and_then(Path::to_str).unwrap_or("/");
-    let prefix = running.iter().filter(|r| r.files.iter().any(|file| file == main)).find_map(|r| {
+    let its: Vec<&Running> = running.iter().filter(|r| r.reads(main)).collect();
+    let prefix = its.iter().find_map(|r| {
         let prefix = r.prefix.as_deref()?;
         is_guarded(&prefix.join("x")).is_ok().then(|| prefix.to_str().map(str::to_owned))?
     });
@@ -97,10 +106,43 @@ pub(super) fn ways(server: &str, main: &Path, running: &[Running]) -> Ways {
         }
         out
     };
-    // A copy of Debian's layout has the process number's file of the machine's own server: a reload would reach that one.
-    let reload =
-        if preset.name == "apache" && !names_its_process(main) { Vec::new() } else { argv(row.reload) };
+    let reload = if reaches(row.reaches, main, &its) { argv(row.reload) } else { Vec::new() };
     Ways::Elsewhere { check: argv(row.check), reload }
+}
+
+/// Is the process that a reload by this configuration tells one that was seen to run with it? A copy of another server's
+/// files leads to that one's process, and so does a configuration that leaves to its server what others share.
+fn reaches(by: Reaches, main: &Path, its: &[&Running]) -> bool {
+    match by {
+        Reaches::None => false,
+        Reaches::Folder => !its.is_empty(),
+        Reaches::Process { directive, tail } => value(main, directive).is_some_and(|named| {
+            let file = PathBuf::from(named + tail);
+            its.iter().any(|r| {
+                let base = r.prefix.as_deref().unwrap_or(Path::new(""));
+                let text = Tree::host().read(&base.join(&file)).unwrap_or_default();
+                str::from_utf8(&text).is_ok_and(|text| text.trim() == r.pid.to_string())
+            })
+        }),
+        Reaches::Address { directive, usual } => {
+            !its.is_empty()
+                && value(main, directive)
+                    .is_some_and(|named| named != "off" && !usual.contains(&named.as_str()))
+        }
+    }
+}
+
+/// What a directive of a main file is set to: the last time, where it is set by no variable.
+fn value(main: &Path, directive: &str) -> Option<String> {
+    let text = Tree::host().read(main).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let last = text.lines().rev().find_map(|line| {
+        let (word, rest) = line.trim().split_once(|c: char| c.is_whitespace() || c == '=')?;
+        word.eq_ignore_ascii_case(directive).then_some(rest)
+    })?;
+    let ends = |c: char| c.is_whitespace() || matches!(c, '=' | ';' | '"' | '\'' | '{');
+    let value = last.trim_matches(ends);
+    (!value.is_empty() && !value.contains(['$', '%'])).then(|| value.to_owned())
 }
 
 /// The program that runs with this configuration, by its path, where the name alone would find another one.
@@ -110,7 +152,7 @@ fn program(name: &str, also: &[&str], main: &Path, running: &[Running]) -> Optio
         called.is_some_and(|called| called == name || also.contains(&called))
     };
     // Who names the file, or else who was started without one.
-    let of = |r: &&Running| r.files.iter().any(|file| file == main);
+    let of = |r: &&Running| r.reads(main);
     let mut its = running.iter().filter(is_its);
     let one = its.clone().find(of).or_else(|| its.find(|r| r.files.is_empty()))?;
     let runs = one.program.as_deref()?;
@@ -119,38 +161,78 @@ fn program(name: &str, also: &[&str], main: &Path, running: &[Running]) -> Optio
     (!is_same && is_guarded(runs).is_ok()).then(|| runs.to_str().map(str::to_owned))?
 }
 
-/// Does this Apache configuration say itself, and not by a variable, which process runs with it?
-fn names_its_process(main: &Path) -> bool {
-    let text = Tree::host().read(main).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().any(|line| {
-        let mut words = line.split_whitespace();
-        words.next().is_some_and(|word| word.eq_ignore_ascii_case("PidFile"))
-            && words.next().is_some_and(|path| !path.contains('$'))
-    })
-}
-
-/// Redis takes a command over its own port alone. Why the preset's would not get in: by its main file and whatever that
-/// includes.
-fn refuses_strangers(preset: &str, main: &Path) -> Option<String> {
-    if preset != "redis" {
-        return None;
-    }
+/// Why the preset's command would not get in, or would reach another server: by the main file and whatever that includes.
+fn refuses(preset: &str, main: &Path) -> Option<String> {
+    let (server, judge): (&str, fn(&str) -> Option<String>) = match preset {
+        "redis" => ("redis", redis),
+        "mariadb" | "mysql" => ("mariadb", mysql),
+        "caddy" => ("caddy", caddy),
+        _ => return None,
+    };
     let tree = Tree::host();
-    let server = configs::SERVERS.iter().find(|server| server.name == preset)?;
+    let server = configs::SERVERS.iter().find(|known| known.name == server)?;
     let mut text = String::new();
     for file in configs::read_with(&tree, server, main).files {
         text.push_str(&String::from_utf8_lossy(&tree.read(&file).unwrap_or_default()));
         text.push('\n');
     }
-    refuses(&text)
+    judge(&text)
+}
+
+/// A Caddy that takes no new configuration while it runs.
+fn caddy(text: &str) -> Option<String> {
+    let is_off = |line: &str| {
+        let mut words = line.split_whitespace();
+        (words.next(), words.next()) == (Some("admin"), Some("off"))
+    };
+    text.lines().any(is_off).then(|| {
+        "its `admin` is off, so that no command reaches it, and `caddy reload` would reach another Caddy: only a restart makes it \
+         read new files"
+            .to_owned()
+    })
+}
+
+/// The client asks the server of its own defaults: 3306, and the socket that it was built with or that its section names.
+fn mysql(text: &str) -> Option<String> {
+    const SOCKETS: [&str; 5] = [
+        "/run/mysqld/mysqld.sock",
+        "/var/run/mysqld/mysqld.sock",
+        "/var/lib/mysql/mysql.sock",
+        "/tmp/mysql.sock",
+        "/var/run/mysql/mysql.sock",
+    ];
+    let (mut client, mut of_client, mut of_server) = (false, Vec::new(), Vec::new());
+    for line in text.lines().map(str::trim) {
+        if let Some(section) = line.strip_prefix('[') {
+            client = section.starts_with("client")
+                || section.starts_with("mysql]")
+                || section.starts_with("mariadb-client");
+        } else if let Some((key, value)) = line.split_once('=')
+            && key.trim() == "socket"
+        {
+            let value = value.trim().trim_matches(['"', '\'']).to_owned();
+            if client { of_client.push(value) } else { of_server.push(value) }
+        }
+    }
+    let own = of_server.iter().find(|path| !SOCKETS.contains(&path.as_str()) && !of_client.contains(path))?;
+    Some(format!(
+        "its socket is {}, where the client does not ask: reload = [CLIENT, \"--socket\", SOCKET, ...], with the words of the preset \
+         behind it",
+        own.escape_debug()
+    ))
 }
 
 /// Why a Redis with these lines would not take the preset's command.
-fn refuses(text: &str) -> Option<String> {
+fn redis(text: &str) -> Option<String> {
     let lines = || text.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
     let all = |name: &'static str| {
         lines().filter(move |(its, _)| its.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     };
+    if all("sentinel").next().is_some() {
+        return Some(
+            "it is a Sentinel, which takes other commands: only a restart makes it read new files".to_owned(),
+        );
+    }
     if ["requirepass", "aclfile", "user"].iter().any(|name| all(name).next().is_some()) {
         return Some(
             "redis asks for a password, which no command line may show: write a program that reads it from a file into \
@@ -229,21 +311,55 @@ fn is_guarded(path: &Path) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    /// A process as it is seen, with what it was started with.
+    fn one(pid: u32, program: Option<&Path>, files: &[&Path]) -> Running {
+        let files = files.iter().map(|file| (*file).to_owned()).collect();
+        Running { pid, files, prefix: None, program: program.map(Into::into) }
+    }
+
     #[test]
-    fn only_a_server_that_names_its_process_is_told_to_reload() {
-        let folder = std::env::temp_dir().join(format!("notafter-pidfile-{}", std::process::id()));
+    fn a_reload_is_known_only_where_it_reaches_who_was_seen() {
+        let folder = std::env::temp_dir().join(format!("notafter-reaches-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let conf = folder.join("httpd.conf");
-        for (text, named) in [
-            ("PidFile /run/own.pid\n", true),
-            ("PidFile ${APACHE_PID_FILE}\n", false),
-            ("# PidFile /x\n", false),
-            ("", false),
-        ] {
-            std::fs::write(&conf, text).unwrap();
-            assert_eq!(names_its_process(&conf), named, "{text}");
-        }
+        let (conf, pid) = (folder.join("web.conf"), folder.join("web.pid"));
+        let by = |directive| Reaches::Process { directive, tail: "" };
+        let check = |text: &str, by: Reaches, number: &str, running: &[Running], expected: bool| {
+            std::fs::write(&conf, text.replace("PID", pid.to_str().unwrap())).unwrap();
+            std::fs::write(&pid, number).unwrap();
+            let its: Vec<&Running> = running.iter().filter(|r| r.reads(&conf)).collect();
+            assert_eq!(reaches(by, &conf, &its), expected, "{text} {number}");
+        };
+        let its = [one(4711, None, &[&conf])];
+        check("pid PID;\n", by("pid"), "4711\n", &its, true);
+        check("PidFile \"PID\"\n", by("PidFile"), "4711", &its, true);
+        check("pidfile = \"PID\";\n", by("pidfile"), "4711\n", &its, true);
+        // Another's process, none that is named, a variable, a comment, and nobody who was started with this file.
+        check("pid PID;\n", by("pid"), "4712\n", &its, false);
+        check("worker_processes 1;\n", by("pid"), "4711\n", &its, false);
+        check("PidFile ${APACHE_PID_FILE}\n", by("PidFile"), "4711\n", &its, false);
+        check("# pid PID;\n", by("pid"), "4711\n", &its, false);
+        check("pid PID;\n", by("pid"), "4711\n", &[one(4711, None, &[])], false);
+        let admin = Reaches::Address { directive: "admin", usual: &["localhost:2019"] };
+        check("{\n\tadmin localhost:2020\n}\n", admin, "", &its, true);
+        check("{\n\tadmin localhost:2019\n}\n", admin, "", &its, false);
+        check("a.test {\n}\n", admin, "", &its, false);
+        check("{\n\tadmin localhost:2020\n}\n", admin, "", &[], false);
+        check("", Reaches::Folder, "", &its, true);
+        check("", Reaches::Folder, "", &[], false);
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_client_that_would_ask_another_server_is_said() {
+        for (text, own) in [
+            ("[mysqld]\nssl-cert=/a\n", false),
+            ("[mysqld]\nsocket = /run/mysqld/mysqld.sock\n", false),
+            ("[mysqld]\nsocket=/srv/two.sock\n", true),
+            ("[client-server]\nsocket=/srv/two.sock\n[mysqld]\nsocket=/srv/two.sock\n", false),
+        ] {
+            assert_eq!(mysql(text).is_some(), own, "{text}");
+        }
+        assert!(caddy("{\n\tadmin off\n}\n").is_some() && caddy("{\n\tadmin :2020\n}\n").is_none());
     }
 
     #[test]
@@ -261,8 +377,9 @@ mod tests {
             ("port 6390\n", Some("port 6390")),
             ("bind 10.0.0.5\n", Some("listens on 10.0.0.5")),
             ("bind ::1\n", Some("listens on ::1")),
+            ("port 6379\nsentinel monitor main 127.0.0.1 6379 2\n", Some("Sentinel")),
         ] {
-            let why = refuses(text);
+            let why = redis(text);
             assert_eq!(why.is_some(), word.is_some(), "{text}: {why:?}");
             assert!(why.unwrap_or_default().contains(word.unwrap_or_default()), "{text}");
         }
@@ -274,10 +391,8 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         let name = own.file_name().and_then(|n| n.to_str()).unwrap();
         let sh = Path::new("/bin/sh").canonicalize().unwrap();
-        let runs = |program: &Path, files: &[&str]| Running {
-            files: files.iter().map(Into::into).collect(),
-            prefix: None,
-            program: Some(program.to_owned()),
+        let runs = |program: &Path, files: &[&str]| {
+            one(1, Some(program), &files.iter().map(Path::new).collect::<Vec<_>>())
         };
         // What the name finds is called by its name.
         let short = sh.file_name().and_then(|n| n.to_str()).unwrap();
