@@ -105,6 +105,23 @@ fn what_a_configuration_still_names_and_others_no_longer_trust() {
     assert_eq!(of(&found, "still-in-use"), [""; 0], "{:#}", found.0);
 }
 
+/// A whole configuration may be shorter than any certificate.
+#[test]
+fn a_main_file_of_one_line_is_read() {
+    let lab = Lab::new("filed-tiny");
+    let leaf = Authority::new(&lab).issue(&Request::new(&["tiny.test"]).days(90));
+    let tree = lab.subfolder("tree");
+    copy(&leaf.fullchain_pem, tree.join("tls/tiny.pem"));
+    put(tree.join("Caddyfile"), "import s/*\n");
+    let site =
+        format!("tiny.test:8443 {{\n\ttls {0}/tiny.pem {0}/tiny.key\n}}\n", tree.join("tls").display());
+    put(tree.join("s/tiny"), &site);
+    let found = scan(&[tree.to_str().expect("a path")]);
+    // It was read: what it names and is not there is said.
+    let unseen = found.0["blind_spots"].to_string();
+    assert!(unseen.contains("tiny.key") && unseen.contains("s/tiny:2"), "{unseen}");
+}
+
 /// Metadata of an identity provider that signs with these.
 fn metadata(certificates: &[&Leaf]) -> String {
     let keys: String = certificates

@@ -58,7 +58,6 @@ struct Loaded {
     certificate: PathBuf,
     key: Option<PathBuf>,
     staple: Option<PathBuf>,
-    issuer: Option<PathBuf>,
 }
 
 /// A `bind` line with TLS.
@@ -262,7 +261,6 @@ impl State {
             certificate: join(base("crt-base"), certificate),
             key: of("key", "key-base"),
             staple: of("ocsp", "crt-base"),
-            issuer: of("issuer", "crt-base"),
         };
         let store = &self.store.0;
         for name in [value(words, "alias"), Some(certificate)].into_iter().flatten() {

@@ -21,7 +21,7 @@ use super::{Shared, document, packed, quiet, read, why};
 const CHUNK: usize = 128 << 10;
 /// A marker may begin at the end of one chunk and end in the next.
 const OVERLAP: usize = 128;
-/// Nothing that holds a certificate or a key is smaller, in bytes.
+/// Nothing that holds a certificate or a key is smaller, in bytes. The configuration of a server may be.
 const SIZE_MIN: u64 = 40;
 
 /// Opens files for one thread of a walk.
@@ -157,7 +157,9 @@ impl<'s> Opener<'s> {
         Progress::add(&self.shared.progress.files, 1);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         self.noted = false;
-        let said = size >= SIZE_MIN && self.contents(path, &file, &stat, size);
+        // `import sites/*` is a whole Caddyfile.
+        let is_large = size >= SIZE_MIN || (size > 0 && crate::configs::maybe(path));
+        let said = is_large && self.contents(path, &file, &stat, size);
         if !said
             && !self.noted
             && let Ok(Some((folder, name))) = near(&mut self.folder, self.shared, path)

@@ -24,7 +24,6 @@ impl State {
             };
             let mut serving = reading.serving(loaded.certificate.clone(), at);
             serving.key = loaded.key.clone();
-            serving.chain = loaded.issuer.clone();
             serving.by_certificate = true;
             if let Some(staple) = &loaded.staple {
                 reading.trust(staple.clone(), Holds::Staple, Checks::NobodyAsked, (&[], &[]), at);
@@ -72,7 +71,7 @@ impl State {
         let mut serving = reading.serving(path.to_owned(), at);
         serving.by_certificate = true;
         serving.key = Some(with(".key")).filter(|f| reading.tree.is_file(f));
-        serving.chain = Some(with(".issuer")).filter(|f| reading.tree.is_file(f));
+        // `.issuer` is for asking about revocation, and not sent to clients.
         let staple = with(".ocsp");
         if reading.tree.is_file(&staple) {
             reading.trust(staple, Holds::Staple, Checks::NobodyAsked, (&[], &[]), at);
