@@ -252,7 +252,7 @@ fn redis(text: &str) -> Option<String> {
         );
     }
     // Which of several counts is the reader's to know. One that is not the usual is enough to ask.
-    match all("port").filter(|port| *port != "6379").last() {
+    match all("port").rfind(|port| *port != "6379") {
         Some("0") => {
             return Some(
                 "redis has no port without TLS: reload = [\"redis-cli\", \"--tls\", \"--cacert\", CA, \"-p\", PORT, ...], \
