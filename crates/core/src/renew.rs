@@ -342,6 +342,11 @@ impl Renewal {
         "seen in use at every place"
     }
 
+    /// Is the grace of a target over?
+    pub fn is_late(&self, target: &TargetWork, now: UnixTime) -> bool {
+        self.grace_of(target).is_none_or(|until| until <= now.0)
+    }
+
     /// When the grace of a target ends.
     pub fn grace_of(&self, target: &TargetWork) -> Option<i64> {
         target.prove_until.or(self.prove_until)

@@ -44,5 +44,7 @@ pub(crate) fn leaf(file: &Path) -> Result<String, String> {
 
 /// SHA-256 of the leaf that a client is shown.
 pub(crate) fn shown(web: &Server) -> Result<String, String> {
+    // An old worker answers for a moment beside the new one.
+    web.settled();
     peer::served(&web.endpoints()[0]).map(|served| served.sha256)
 }

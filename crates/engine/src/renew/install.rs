@@ -4,7 +4,7 @@
 //! silent where somebody answered before, is a reason to put something back. And nothing is put back that has ended, that
 //! was revoked, or that was not replaced.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use notafter_core::deployment::{Before, Bundle, Key};
 use notafter_core::fault::{Fault, FaultKind, Retry};
@@ -164,17 +164,12 @@ impl Renewer<'_> {
             return bench.keep(&Did::of("renewal-stopped", "what was issued is not kept any more"));
         };
         let mut did = Did::of("", "");
-        let vantage = Arc::clone(&self.cx.vantage);
-        for target in bench.work.renewal.targets.iter_mut().filter(|t| t.wave == wave) {
-            for place in target.places.iter_mut().filter(|p| !p.is_settled()) {
-                match self.tools.probe.probe(self.cx, &place.location).await {
-                    Ok(seen) => {
-                        place.judge(&expected, &seen, &vantage);
-                        did.proofs.extend(place.proofs.iter().cloned());
-                    }
-                    Err(fault) => (place.last, place.against) = (told(&fault), false),
-                }
-            }
+        self.look(&mut bench.work.renewal, wave, &expected, &mut did).await;
+        if against(&bench.work.renewal, wave, self.cx.clock.now()) {
+            // Its grace may have ended while nobody ran, this machine among them, and an old process answers once more while the
+            // new ones begin: nothing is put back because of one look.
+            tokio::time::sleep(Duration::from_secs(LOOK_AGAIN_S.unsigned_abs())).await;
+            self.look(&mut bench.work.renewal, wave, &expected, &mut did).await;
         }
         let now = self.cx.clock.now();
         let renewal = &mut bench.work.renewal;
@@ -195,8 +190,7 @@ impl Renewer<'_> {
             }
             return bench.keep(&did);
         }
-        let late = |t: &&TargetWork| renewal.grace_of(t).is_none_or(|until| until <= now.0);
-        let overdue: Vec<&TargetWork> = waiting.iter().copied().filter(late).collect();
+        let overdue: Vec<&TargetWork> = waiting.iter().copied().filter(|t| renewal.is_late(t, now)).collect();
         if overdue.is_empty() {
             let soonest = waiting.iter().map(|t| look_again(renewal, t, managed, now)).min();
             let next = now.0 + soonest.unwrap_or(LOOK_AGAIN_S);
@@ -204,13 +198,28 @@ impl Renewer<'_> {
             return bench.keep(&did);
         }
         let said = said(&overdue);
-        let against = overdue.iter().flat_map(|t| &t.places).any(|p| !p.is_settled() && p.against);
+        let against = against(renewal, wave, now);
         let soonest = overdue.iter().map(|t| look_again(renewal, t, managed, now)).min();
         bench.keep(&did)?;
         if !against {
             return self.go_on_looking(bench, &said, now.0 + soonest.unwrap_or(LOOK_AGAIN_MOST_S));
         }
         self.roll_back(managed, bench, wave, &said).await
+    }
+
+    /// Looks at every place of a wave that has not shown the new one yet.
+    async fn look(&self, renewal: &mut Renewal, wave: u32, expected: &Expectation, did: &mut Did) {
+        for target in renewal.targets.iter_mut().filter(|t| t.wave == wave) {
+            for place in target.places.iter_mut().filter(|p| !p.is_settled()) {
+                match self.tools.probe.probe(self.cx, &place.location).await {
+                    Ok(seen) => {
+                        place.judge(expected, &seen, &self.cx.vantage);
+                        did.proofs.extend(place.proofs.iter().cloned());
+                    }
+                    Err(fault) => (place.last, place.against) = (told(&fault), false),
+                }
+            }
+        }
     }
 
     /// Its places cannot be seen, and nothing that was seen speaks against the new one: nothing is put back. Somebody is
@@ -290,6 +299,12 @@ impl Renewer<'_> {
         }
         Ok(None)
     }
+}
+
+/// Does what was seen speak against a target whose grace is over?
+fn against(renewal: &Renewal, wave: u32, now: UnixTime) -> bool {
+    let late = |t: &&TargetWork| t.wave == wave && !t.is_proved() && renewal.is_late(t, now);
+    renewal.targets.iter().filter(late).flat_map(|t| &t.places).any(|p| !p.is_settled() && p.against)
 }
 
 /// What of several faults decides: one that may pass, with what all of them say.

@@ -36,6 +36,24 @@ async fn a_server_that_was_down_proves_it_once_it_is_up() {
     assert_eq!((renewal.state, renewal.calls), (State::Proved, false), "{}", renewal.said);
 }
 
+/// The grace went by while nobody ran, and the first look meets a server that has not read the new one yet.
+#[tokio::test]
+async fn nothing_is_put_back_because_of_one_look() {
+    let mut house = house("one-look", &["one"]);
+    let (old, new) = (chain(60 * DAY, 20 * DAY), chain(0, 90 * DAY));
+    let stands = Machine { installed: Mutex::new(Some(old.clone())), ..Machine::default() };
+    let machine = house.target("files", 4431, stands);
+    house.shows(4431, Some(&old));
+    house.issued(1, State::WaitsForWindow, &new, Some(&old), "one");
+    assert_eq!(house.go_on().await.state, State::WaitsForProof);
+    house.clock.advance(Duration::from_secs(600));
+    house.shows(4431, Some(&new));
+    *house.eyes.once.lock().unwrap() = Some(old);
+    let renewal = house.for_a_while(60).await;
+    assert_eq!(renewal.state, State::Proved, "{}", renewal.said);
+    assert_eq!(machine.rolled_back.load(Ordering::Relaxed), 0);
+}
+
 #[tokio::test]
 async fn a_rehearsal_looks_at_the_places_that_would_have_to_show_it() {
     let mut house = house("rehearsed-places", &["one"]);
