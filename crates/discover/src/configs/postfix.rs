@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use notafter_core::observation::Reason;
 
 use super::reading::{address, address_and_port, folder_of, join};
-use super::{At, Checks, Holds, Listen, Name, Reading, Server, has_word, is_named, words};
+use super::{At, Checks, Holds, Listen, Name, Reading, Server, Serving, has_word, is_named, words};
 use crate::tree::Tree;
 use expand::Parameters;
 
@@ -190,9 +190,8 @@ fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder:
     if listens.is_empty() {
         return;
     }
-    for (certificate, key, at) in pairs((reading.tree, folder), own, "smtpd", &service.at) {
-        let mut serving = reading.serving(join(folder, &certificate), &at);
-        serving.key = key.filter(|k| *k != certificate).map(|k| join(folder, &k));
+    for pair in pairs((reading.tree, folder), own, "smtpd", &service.at) {
+        let mut serving = pair.serving(reading);
         serving.listens.clone_from(&listens);
         serving.default = true;
         reading.serve(serving);
@@ -211,26 +210,27 @@ fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder:
     }
 }
 
-/// The certificates and keys of `smtpd` or `smtp`: all in chain files, or one file for each kind of key.
-fn pairs(
-    (tree, folder): (&Tree, &Path),
-    own: &Parameters,
-    prefix: &str,
-    or: &At,
-) -> Vec<(String, Option<String>, At)> {
-    let name = format!("{prefix}_tls_chain_files");
-    let chain = own.value(&name);
-    let at = own.at(&name, or);
-    // Keys and chains in any number of files: each key in front of its chain, in the same file or before it.
-    let mut key: Option<String> = None;
-    let mut chains = Vec::new();
-    for file in list(&chain) {
-        if only_key(tree, &join(folder, file)) {
-            key = Some(file.to_owned());
-        } else {
-            chains.push((file.to_owned(), key.take(), at.clone()));
-        }
+/// A certificate, its key where that is in another file, and the rest of its chain where that is.
+struct Pair {
+    certificate: PathBuf,
+    key: Option<PathBuf>,
+    chain: Option<PathBuf>,
+    at: At,
+}
+
+impl Pair {
+    fn serving(self, reading: &Reading<'_>) -> Serving {
+        let mut serving = reading.serving(self.certificate, &self.at);
+        serving.key = self.key;
+        serving.chain = self.chain;
+        serving
     }
+}
+
+/// The certificates and keys of `smtpd` or `smtp`: all in chain files, or one file for each kind of key.
+fn pairs(place: (&Tree, &Path), own: &Parameters, prefix: &str, or: &At) -> Vec<Pair> {
+    let name = format!("{prefix}_tls_chain_files");
+    let chains = chains(place, &own.value(&name), &own.at(&name, or));
     if !chains.is_empty() {
         return chains;
     }
@@ -240,23 +240,60 @@ fn pairs(
         let certificate = own.value(&name);
         if !certificate.is_empty() && certificate != "none" {
             let key = own.value(&format!("{prefix}_tls_{kind}key_file"));
-            out.push((certificate, Some(key).filter(|k| !k.is_empty()), own.at(&name, or)));
+            let key = Some(key).filter(|k| !k.is_empty() && *k != certificate);
+            let in_folder = |file: &str| join(place.1, file);
+            out.push(Pair {
+                certificate: in_folder(&certificate),
+                key: key.as_deref().map(in_folder),
+                chain: None,
+                at: own.at(&name, or),
+            });
         }
     }
     out
 }
 
-/// Has the file a key and no certificate? By its name, where it cannot be read.
-fn only_key(tree: &Tree, path: &Path) -> bool {
-    match tree.read(path) {
+/// Keys and chains in any number of files: each key in front of its chain, in the same file or before it.
+fn chains((tree, folder): (&Tree, &Path), files: &str, at: &At) -> Vec<Pair> {
+    let mut key: Option<PathBuf> = None;
+    let mut out: Vec<Pair> = Vec::new();
+    for file in list(files).map(|file| join(folder, file)) {
+        match (has(tree, &file), out.last_mut()) {
+            (Has::Key, _) => key = Some(file),
+            // Nothing but certificates and no key in front: the chain before goes on.
+            (Has::Certificates, Some(before)) if key.is_none() => {
+                before.chain.get_or_insert(file);
+            }
+            _ => out.push(Pair { certificate: file, key: key.take(), chain: None, at: at.clone() }),
+        }
+    }
+    out
+}
+
+enum Has {
+    Key,
+    Certificates,
+    /// Both, or it cannot be told.
+    Both,
+}
+
+/// What a file of a chain has in it. By its name, where it cannot be read.
+fn has(tree: &Tree, path: &Path) -> Has {
+    let (key, certificates) = match tree.read(path) {
         Ok(bytes) => {
             let has = |mark: &str| memchr::memmem::find(&bytes, mark.as_bytes()).is_some();
-            has("PRIVATE KEY-----") && !has("BEGIN CERTIFICATE-----")
+            (has("PRIVATE KEY-----"), has("BEGIN CERTIFICATE-----"))
         }
         Err(_) => {
             let name = path.file_stem().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-            name.ends_with("key") || path.extension().is_some_and(|e| e == "key")
+            let ends = |ending: &str| path.extension().is_some_and(|e| e == ending);
+            (name.ends_with("key") || ends("key"), ends("crt") || ends("cer"))
         }
+    };
+    match (key, certificates) {
+        (true, false) => Has::Key,
+        (false, true) => Has::Certificates,
+        _ => Has::Both,
     }
 }
 
@@ -307,13 +344,16 @@ fn listens(
     out.into_iter().map(|address| Listen { address, port, protocol }).collect()
 }
 
-/// `tls_server_sni_maps`: a name, then the files with its key and chain.
+/// `tls_server_sni_maps`: a name, then the files with its keys and chains, as in `smtpd_tls_chain_files`.
 fn sni(reading: &mut Reading<'_>, own: &Parameters, listens: &[Listen], folder: &Path) {
     let maps = own.value("tls_server_sni_maps");
     let at = own.at("tls_server_sni_maps", &At::file(folder));
     if let Some(inline) = maps.trim().strip_prefix("inline:") {
-        let inner = inline.trim().trim_start_matches('{').trim_end_matches('}');
-        for pair in inner.split(['{', '}', ',']) {
+        let inline = inline.trim();
+        let inner = inline.strip_prefix('{').and_then(|i| i.strip_suffix('}')).unwrap_or(inline);
+        // A comma stands between entries, or within braces between the files of one.
+        let between: &[char] = if inner.contains('{') { &['{', '}'] } else { &[','] };
+        for pair in inner.split(between) {
             if let Some((name, files)) = pair.split_once('=') {
                 sni_entry(reading, name.trim(), files, listens, folder, &at);
             }
@@ -339,26 +379,19 @@ fn sni(reading: &mut Reading<'_>, own: &Parameters, listens: &[Listen], folder: 
 }
 
 fn sni_entry(reading: &mut Reading<'_>, name: &str, files: &str, listens: &[Listen], folder: &Path, at: &At) {
-    let files: Vec<PathBuf> = list(files).map(|file| join(folder, file)).collect();
-    // Key and chain may stand in one file or in two, the key first.
-    let Some(certificate) = files.last() else { return };
-    let mut serving = reading.serving(certificate.clone(), at);
-    serving.key = files.first().filter(|_| files.len() > 1).cloned();
-    serving.listens = listens.to_vec();
-    serving.names = vec![Name::plain(name)];
-    reading.serve(serving);
+    for pair in chains((reading.tree, folder), files, at) {
+        let mut serving = pair.serving(reading);
+        serving.listens = listens.to_vec();
+        serving.names = vec![Name::plain(name)];
+        reading.serve(serving);
+    }
 }
 
 /// What the SMTP client shows and trusts.
 fn client(reading: &mut Reading<'_>, main: &Parameters, prefix: &str, folder: &Path) {
-    for (certificate, key, at) in pairs((reading.tree, folder), main, prefix, &At::file(folder)) {
-        let key = key.filter(|k| *k != certificate).map(|k| join(folder, &k));
-        reading.client(
-            join(folder, &certificate),
-            key,
-            Some(main.value("relayhost")).filter(|r| !r.is_empty()),
-            &at,
-        );
+    for pair in pairs((reading.tree, folder), main, prefix, &At::file(folder)) {
+        let to = Some(main.value("relayhost")).filter(|r| !r.is_empty());
+        reading.client(pair.certificate, pair.key, to, &pair.at);
     }
     for (ending, holds) in [("CAfile", Holds::Cas), ("CApath", Holds::FolderOfCas)] {
         let name = format!("{prefix}_tls_{ending}");
@@ -433,5 +466,35 @@ mod tests {
         );
         let off = "smtpd_tls_cert_file=/a\n";
         check("postfix", &[("/main.cf", off)], &[]);
+    }
+    #[test]
+    fn names_with_several_files() {
+        const KEY: &str = "-----BEGIN PRIVATE KEY-----\n";
+        const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n";
+        let both = format!("{KEY}{CERTIFICATE}");
+        let main = "smtpd_tls_chain_files = /k, /leaf, /ca, /r\nsmtpd_tls_security_level=may\ntls_server_sni_maps = hash:/sni\n";
+        let sni = "two.test /r, /e\nthree.test /k, /leaf, /ca\nfour.test /k /leaf /ca /r\ngone.test x.key, x.crt, y.crt\n";
+        let files = [("/k", KEY), ("/leaf", CERTIFICATE), ("/ca", CERTIFICATE), ("/r", &both), ("/e", &both)];
+        let with = |main| [&[("/main.cf", main), ("/sni", sni)], &files[..]].concat();
+        check(
+            "postfix",
+            &with(main),
+            &[
+                "serve /leaf key /k chain /ca [starttls:smtp *:25] default @1",
+                "serve /r [starttls:smtp *:25] default @1",
+                "serve /r [starttls:smtp *:25] two.test @1",
+                "serve /e [starttls:smtp *:25] two.test @1",
+                "serve /leaf key /k chain /ca [starttls:smtp *:25] three.test @2",
+                "serve /leaf key /k chain /ca [starttls:smtp *:25] four.test @3",
+                "serve /r [starttls:smtp *:25] four.test @3",
+                "serve /x.crt key /x.key chain /y.crt [starttls:smtp *:25] gone.test @4",
+            ],
+        );
+        let inline = "smtpd_tls_security_level=may\ntls_server_sni_maps = inline:{ {a.test = /k, /leaf}, {b.test = /r} }\n";
+        check(
+            "postfix",
+            &with(inline),
+            &["serve /leaf key /k [starttls:smtp *:25] a.test @2", "serve /r [starttls:smtp *:25] b.test @2"],
+        );
     }
 }
