@@ -7,14 +7,14 @@
 
 mod expand;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use notafter_core::observation::Reason;
 
 use super::reading::{address, address_and_port, folder_of, join};
-use super::{At, Checks, Holds, Listen, Name, Reading, Server, Serving, has_word, is_named, words};
+use super::{At, Checks, Holds, Listen, Name, Reading, Server, Serving, Trust, has_word, is_named, words};
 use crate::tree::Tree;
 use expand::Parameters;
 
@@ -53,6 +53,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("lmtp_tls_key_file", "$lmtp_tls_cert_file"),
     ("smtpd_tls_wrappermode", "no"),
     ("smtpd_use_tls", "no"),
+    ("smtpd_service_name", "smtpd"),
     ("smtpd_enforce_tls", "no"),
     ("mail_name", "Postfix"),
     ("data_directory", "/var/lib/postfix"),
@@ -100,15 +101,22 @@ fn read(reading: &mut Reading<'_>, path: &Path) {
             overrides: Vec::new(),
             at: At::file(path),
             command: "smtpd".to_owned(),
+            handed: false,
         });
     }
-    for service in &services {
+    let owns = services.iter().map(|service| {
         let mut own = main.clone();
         for (name, value) in &service.overrides {
             own.set(name, value, service.at.clone());
         }
-        if matches!(service.command.as_str(), "smtpd" | "postscreen") {
-            smtpd(reading, &own, service, &folder);
+        (service, own)
+    });
+    let owns: Vec<(&Service, Parameters)> = owns.collect();
+    for (service, own) in &owns {
+        match service.command.as_str() {
+            "smtpd" if service.handed => handed(reading, own, service, &owns, &folder),
+            "smtpd" | "postscreen" => smtpd(reading, own, service, &[(service, own)], &folder),
+            _ => {}
         }
     }
     for prefix in ["smtp", "lmtp"] {
@@ -116,12 +124,45 @@ fn read(reading: &mut Reading<'_>, path: &Path) {
     }
 }
 
-/// A service of `master.cf` that listens on the network.
+/// Behind `postscreen`, which hands over the connections it has let through.
+fn handed(
+    reading: &mut Reading<'_>,
+    own: &Parameters,
+    service: &Service,
+    all: &[(&Service, Parameters)],
+    folder: &Path,
+) {
+    let screens = all.iter().filter(|(screen, settings)| {
+        screen.command == "postscreen" && settings.value("smtpd_service_name") == service.name
+    });
+    let screens: Vec<(&Service, &Parameters)> = screens.map(|(screen, own)| (*screen, own)).collect();
+    let (servings, trusts) = (reading.out.servings.len(), reading.out.trusts.len());
+    smtpd(reading, own, service, &screens, folder);
+    // `postscreen` shows what is in `main.cf` itself, through `tlsproxy`: only what is different here is more.
+    let what = |s: &Serving| (s.certificate.clone(), s.key.clone(), s.names.clone(), s.listens.clone());
+    let new = reading.out.servings.split_off(servings);
+    let before: HashSet<_> = reading.out.servings.iter().map(what).collect();
+    reading.out.servings.extend(new.into_iter().filter(|s| !before.contains(&what(s))));
+    let new = reading.out.trusts.split_off(trusts);
+    for trust in new {
+        let same = |t: &Trust| {
+            (&t.path, t.holds, t.checks, &t.listens)
+                == (&trust.path, trust.holds, trust.checks, &trust.listens)
+        };
+        if !reading.out.trusts.iter().any(same) {
+            reading.out.trusts.push(trust);
+        }
+    }
+}
+
+/// A service of `master.cf` that listens on the network, or is handed connections by one that does.
 struct Service {
     name: String,
     command: String,
     overrides: Vec<(String, String)>,
     at: At,
+    /// Of type `pass`.
+    handed: bool,
 }
 
 /// Lines that begin with a blank go on with the one before; comments and empty lines do not come between.
@@ -144,7 +185,7 @@ fn logical(text: &str) -> Vec<(u32, String)> {
 
 fn service(line: &str, at: At) -> Option<Service> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    if words.len() < 8 || words[1] != "inet" {
+    if words.len() < 8 || !matches!(words[1], "inet" | "pass") {
         return None;
     }
     let mut overrides = Vec::new();
@@ -171,10 +212,17 @@ fn service(line: &str, at: At) -> Option<Service> {
         }
     }
     let command = words[7].rsplit('/').next().unwrap_or_default().to_owned();
-    Some(Service { name: words[0].to_owned(), command, overrides, at })
+    Some(Service { name: words[0].to_owned(), command, overrides, at, handed: words[1] == "pass" })
 }
 
-fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder: &Path) {
+/// What a service shows at the places of these services: its own, or those that hand over to it.
+fn smtpd(
+    reading: &mut Reading<'_>,
+    own: &Parameters,
+    service: &Service,
+    places: &[(&Service, &Parameters)],
+    folder: &Path,
+) {
     let is = |name: &str| words::is_on(&own.value(name));
     let level = own.value("smtpd_tls_security_level");
     let wrapped = is("smtpd_tls_wrappermode");
@@ -186,7 +234,12 @@ fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder:
     if !on && !wrapped {
         return;
     }
-    let listens = listens(reading, own, service, if wrapped { "tls" } else { "starttls:smtp" });
+    let protocol = if wrapped { "tls" } else { "starttls:smtp" };
+    let mut found = Vec::new();
+    for (place, its) in places {
+        found.extend(listens(reading, its, place, protocol));
+    }
+    let listens = found;
     if listens.is_empty() {
         return;
     }
@@ -496,5 +549,21 @@ mod tests {
             &with(inline),
             &["serve /leaf key /k [starttls:smtp *:25] a.test @2", "serve /r [starttls:smtp *:25] b.test @2"],
         );
+    }
+    #[test]
+    fn behind_postscreen() {
+        let main = "smtpd_tls_cert_file=/a\nsmtpd_tls_security_level=may\nsmtpd_tls_CAfile=/ca\n";
+        let with = |smtpd: &str, expected: &[&str]| {
+            let master = format!(
+                "smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd{smtpd}\nother pass - - y - - smtpd -o smtpd_tls_cert_file=/o\n\
+                 tlsproxy unix - - y - 0 tlsproxy\n"
+            );
+            check("postfix", &[("/main.cf", main), ("/master.cf", &master)], expected);
+        };
+        let screen = "serve /a [starttls:smtp *:25] default @1";
+        let cas = "cas /ca nobody @3";
+        with("", &[screen, cas]);
+        with("\n  -o smtpd_tls_cert_file=/b", &[screen, "serve /b [starttls:smtp *:25] default @2", cas]);
+        with(" -o smtpd_tls_security_level=none", &[screen, cas]);
     }
 }
