@@ -247,9 +247,12 @@ fn serve(reading: &mut Reading<'_>, all: &[Setting], listens: &[(&'static str, L
     for scope in scopes {
         let own = |key: &str| all.iter().rfind(|s| s.filters == scope && s.key == key);
         let of = |key: &str| own(key).or_else(|| global(all, key));
-        let (names, listens) = place(scope, listens);
         for &(certificate, key) in CERTIFICATES {
             let Some(setting) = own(certificate) else { continue };
+            // For everyone is for those protocols that say nothing of their own.
+            let mut left = listens.to_vec();
+            left.retain(|(protocol, _)| !scope.is_empty() || !overrides(all, certificate, protocol));
+            let (names, listens) = place(scope, &left);
             let Some(path) = file(reading, setting) else { continue };
             let mut serving = reading.serving(path, &setting.at);
             serving.key = of(key).and_then(|s| file(reading, s)).filter(|k| *k != serving.certificate);
@@ -279,6 +282,14 @@ fn serve(reading: &mut Reading<'_>, all: &[Setting], listens: &[(&'static str, L
             reading.trust(path, Holds::Cas, checks, (&listens, &names), &setting.at);
         }
     }
+}
+
+/// Has a protocol a value of its own for this setting, wherever it is reached and by whatever name?
+fn overrides(all: &[Setting], key: &str, protocol: &str) -> bool {
+    all.iter().filter(|s| s.key == key).any(|s| match s.filters.as_slice() {
+        [(kind, argument)] => kind == "protocol" && argument.split_whitespace().any(|p| p == protocol),
+        _ => false,
+    })
 }
 
 /// Settings that name a certificate, and the ones that name its key: 2.3, 2.4, 1.x.
@@ -387,6 +398,33 @@ mod tests {
             "dovecot",
             &[("/d.conf", "!include x.conf\n}\n")],
             &["blind not-found @1", "blind malformed @2"],
+        );
+    }
+    #[test]
+    fn a_protocol_with_its_own() {
+        let check = |main: &str, expected: &[&str]| check("dovecot", &[("/d.conf", main)], expected);
+        check(
+            "protocols = imap pop3\nssl_cert = </a.pem\nssl_alt_cert = </alt.pem\nprotocol imap {\n ssl_cert = </i.pem\n}\n",
+            &[
+                "serve /a.pem [starttls:pop3 *:110] [tls *:995] default @2",
+                "serve /alt.pem [starttls:imap *:143] [tls *:993] [starttls:pop3 *:110] [tls *:995] default @3",
+                "serve /i.pem [starttls:imap *:143] [tls *:993] default @5",
+            ],
+        );
+        check(
+            "protocols = imap pop3\nssl_server_cert_file = /a.pem\nprotocol imap {\n ssl_server {\n  cert_file = /i.pem\n }\n}\n",
+            &[
+                "serve /a.pem [starttls:pop3 *:110] [tls *:995] default @2",
+                "serve /i.pem [starttls:imap *:143] [tls *:993] default @5",
+            ],
+        );
+        // For one name only: who asks for another one is shown what is for everyone.
+        check(
+            "protocols = imap\nssl_cert = </a.pem\nprotocol imap {\n local_name b.test {\n  ssl_cert = </b.pem\n }\n}\n",
+            &[
+                "serve /a.pem [starttls:imap *:143] [tls *:993] default @2",
+                "serve /b.pem [starttls:imap *:143] [tls *:993] b.test @5",
+            ],
         );
     }
 }

@@ -7,14 +7,14 @@
 
 mod expand;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use notafter_core::observation::Reason;
 
 use super::reading::{address, address_and_port, folder_of, join};
-use super::{At, Checks, Holds, Listen, Name, Reading, Server, has_word, is_named, words};
+use super::{At, Checks, Holds, Listen, Name, Reading, Server, Serving, Trust, has_word, is_named, words};
 use crate::tree::Tree;
 use expand::Parameters;
 
@@ -53,6 +53,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("lmtp_tls_key_file", "$lmtp_tls_cert_file"),
     ("smtpd_tls_wrappermode", "no"),
     ("smtpd_use_tls", "no"),
+    ("smtpd_service_name", "smtpd"),
     ("smtpd_enforce_tls", "no"),
     ("mail_name", "Postfix"),
     ("data_directory", "/var/lib/postfix"),
@@ -100,15 +101,22 @@ fn read(reading: &mut Reading<'_>, path: &Path) {
             overrides: Vec::new(),
             at: At::file(path),
             command: "smtpd".to_owned(),
+            handed: false,
         });
     }
-    for service in &services {
+    let owns = services.iter().map(|service| {
         let mut own = main.clone();
         for (name, value) in &service.overrides {
             own.set(name, value, service.at.clone());
         }
-        if matches!(service.command.as_str(), "smtpd" | "postscreen") {
-            smtpd(reading, &own, service, &folder);
+        (service, own)
+    });
+    let owns: Vec<(&Service, Parameters)> = owns.collect();
+    for (service, own) in &owns {
+        match service.command.as_str() {
+            "smtpd" if service.handed => handed(reading, own, service, &owns, &folder),
+            "smtpd" | "postscreen" => smtpd(reading, own, service, &[(service, own)], &folder),
+            _ => {}
         }
     }
     for prefix in ["smtp", "lmtp"] {
@@ -116,12 +124,45 @@ fn read(reading: &mut Reading<'_>, path: &Path) {
     }
 }
 
-/// A service of `master.cf` that listens on the network.
+/// Behind `postscreen`, which hands over the connections it has let through.
+fn handed(
+    reading: &mut Reading<'_>,
+    own: &Parameters,
+    service: &Service,
+    all: &[(&Service, Parameters)],
+    folder: &Path,
+) {
+    let screens = all.iter().filter(|(screen, settings)| {
+        screen.command == "postscreen" && settings.value("smtpd_service_name") == service.name
+    });
+    let screens: Vec<(&Service, &Parameters)> = screens.map(|(screen, own)| (*screen, own)).collect();
+    let (servings, trusts) = (reading.out.servings.len(), reading.out.trusts.len());
+    smtpd(reading, own, service, &screens, folder);
+    // `postscreen` shows what is in `main.cf` itself, through `tlsproxy`: only what is different here is more.
+    let what = |s: &Serving| (s.certificate.clone(), s.key.clone(), s.names.clone(), s.listens.clone());
+    let new = reading.out.servings.split_off(servings);
+    let before: HashSet<_> = reading.out.servings.iter().map(what).collect();
+    reading.out.servings.extend(new.into_iter().filter(|s| !before.contains(&what(s))));
+    let new = reading.out.trusts.split_off(trusts);
+    for trust in new {
+        let same = |t: &Trust| {
+            (&t.path, t.holds, t.checks, &t.listens)
+                == (&trust.path, trust.holds, trust.checks, &trust.listens)
+        };
+        if !reading.out.trusts.iter().any(same) {
+            reading.out.trusts.push(trust);
+        }
+    }
+}
+
+/// A service of `master.cf` that listens on the network, or is handed connections by one that does.
 struct Service {
     name: String,
     command: String,
     overrides: Vec<(String, String)>,
     at: At,
+    /// Of type `pass`.
+    handed: bool,
 }
 
 /// Lines that begin with a blank go on with the one before; comments and empty lines do not come between.
@@ -144,7 +185,7 @@ fn logical(text: &str) -> Vec<(u32, String)> {
 
 fn service(line: &str, at: At) -> Option<Service> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    if words.len() < 8 || words[1] != "inet" {
+    if words.len() < 8 || !matches!(words[1], "inet" | "pass") {
         return None;
     }
     let mut overrides = Vec::new();
@@ -171,10 +212,17 @@ fn service(line: &str, at: At) -> Option<Service> {
         }
     }
     let command = words[7].rsplit('/').next().unwrap_or_default().to_owned();
-    Some(Service { name: words[0].to_owned(), command, overrides, at })
+    Some(Service { name: words[0].to_owned(), command, overrides, at, handed: words[1] == "pass" })
 }
 
-fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder: &Path) {
+/// What a service shows at the places of these services: its own, or those that hand over to it.
+fn smtpd(
+    reading: &mut Reading<'_>,
+    own: &Parameters,
+    service: &Service,
+    places: &[(&Service, &Parameters)],
+    folder: &Path,
+) {
     let is = |name: &str| words::is_on(&own.value(name));
     let level = own.value("smtpd_tls_security_level");
     let wrapped = is("smtpd_tls_wrappermode");
@@ -186,13 +234,17 @@ fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder:
     if !on && !wrapped {
         return;
     }
-    let listens = listens(reading, own, service, if wrapped { "tls" } else { "starttls:smtp" });
+    let protocol = if wrapped { "tls" } else { "starttls:smtp" };
+    let mut found = Vec::new();
+    for (place, its) in places {
+        found.extend(listens(reading, its, place, protocol));
+    }
+    let listens = found;
     if listens.is_empty() {
         return;
     }
-    for (certificate, key, at) in pairs((reading.tree, folder), own, "smtpd", &service.at) {
-        let mut serving = reading.serving(join(folder, &certificate), &at);
-        serving.key = key.filter(|k| *k != certificate).map(|k| join(folder, &k));
+    for pair in pairs((reading.tree, folder), own, "smtpd", &service.at) {
+        let mut serving = pair.serving(reading);
         serving.listens.clone_from(&listens);
         serving.default = true;
         reading.serve(serving);
@@ -211,26 +263,27 @@ fn smtpd(reading: &mut Reading<'_>, own: &Parameters, service: &Service, folder:
     }
 }
 
-/// The certificates and keys of `smtpd` or `smtp`: all in chain files, or one file for each kind of key.
-fn pairs(
-    (tree, folder): (&Tree, &Path),
-    own: &Parameters,
-    prefix: &str,
-    or: &At,
-) -> Vec<(String, Option<String>, At)> {
-    let name = format!("{prefix}_tls_chain_files");
-    let chain = own.value(&name);
-    let at = own.at(&name, or);
-    // Keys and chains in any number of files: each key in front of its chain, in the same file or before it.
-    let mut key: Option<String> = None;
-    let mut chains = Vec::new();
-    for file in list(&chain) {
-        if only_key(tree, &join(folder, file)) {
-            key = Some(file.to_owned());
-        } else {
-            chains.push((file.to_owned(), key.take(), at.clone()));
-        }
+/// A certificate, its key where that is in another file, and the rest of its chain where that is.
+struct Pair {
+    certificate: PathBuf,
+    key: Option<PathBuf>,
+    chain: Option<PathBuf>,
+    at: At,
+}
+
+impl Pair {
+    fn serving(self, reading: &Reading<'_>) -> Serving {
+        let mut serving = reading.serving(self.certificate, &self.at);
+        serving.key = self.key;
+        serving.chain = self.chain;
+        serving
     }
+}
+
+/// The certificates and keys of `smtpd` or `smtp`: all in chain files, or one file for each kind of key.
+fn pairs(place: (&Tree, &Path), own: &Parameters, prefix: &str, or: &At) -> Vec<Pair> {
+    let name = format!("{prefix}_tls_chain_files");
+    let chains = chains(place, &own.value(&name), &own.at(&name, or));
     if !chains.is_empty() {
         return chains;
     }
@@ -240,23 +293,60 @@ fn pairs(
         let certificate = own.value(&name);
         if !certificate.is_empty() && certificate != "none" {
             let key = own.value(&format!("{prefix}_tls_{kind}key_file"));
-            out.push((certificate, Some(key).filter(|k| !k.is_empty()), own.at(&name, or)));
+            let key = Some(key).filter(|k| !k.is_empty() && *k != certificate);
+            let in_folder = |file: &str| join(place.1, file);
+            out.push(Pair {
+                certificate: in_folder(&certificate),
+                key: key.as_deref().map(in_folder),
+                chain: None,
+                at: own.at(&name, or),
+            });
         }
     }
     out
 }
 
-/// Has the file a key and no certificate? By its name, where it cannot be read.
-fn only_key(tree: &Tree, path: &Path) -> bool {
-    match tree.read(path) {
+/// Keys and chains in any number of files: each key in front of its chain, in the same file or before it.
+fn chains((tree, folder): (&Tree, &Path), files: &str, at: &At) -> Vec<Pair> {
+    let mut key: Option<PathBuf> = None;
+    let mut out: Vec<Pair> = Vec::new();
+    for file in list(files).map(|file| join(folder, file)) {
+        match (has(tree, &file), out.last_mut()) {
+            (Has::Key, _) => key = Some(file),
+            // Nothing but certificates and no key in front: the chain before goes on.
+            (Has::Certificates, Some(before)) if key.is_none() => {
+                before.chain.get_or_insert(file);
+            }
+            _ => out.push(Pair { certificate: file, key: key.take(), chain: None, at: at.clone() }),
+        }
+    }
+    out
+}
+
+enum Has {
+    Key,
+    Certificates,
+    /// Both, or it cannot be told.
+    Both,
+}
+
+/// What a file of a chain has in it. By its name, where it cannot be read.
+fn has(tree: &Tree, path: &Path) -> Has {
+    let (key, certificates) = match tree.read(path) {
         Ok(bytes) => {
             let has = |mark: &str| memchr::memmem::find(&bytes, mark.as_bytes()).is_some();
-            has("PRIVATE KEY-----") && !has("BEGIN CERTIFICATE-----")
+            (has("PRIVATE KEY-----"), has("BEGIN CERTIFICATE-----"))
         }
         Err(_) => {
             let name = path.file_stem().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-            name.ends_with("key") || path.extension().is_some_and(|e| e == "key")
+            let ends = |ending: &str| path.extension().is_some_and(|e| e == ending);
+            (name.ends_with("key") || ends("key"), ends("crt") || ends("cer"))
         }
+    };
+    match (key, certificates) {
+        (true, false) => Has::Key,
+        (false, true) => Has::Certificates,
+        _ => Has::Both,
     }
 }
 
@@ -307,13 +397,16 @@ fn listens(
     out.into_iter().map(|address| Listen { address, port, protocol }).collect()
 }
 
-/// `tls_server_sni_maps`: a name, then the files with its key and chain.
+/// `tls_server_sni_maps`: a name, then the files with its keys and chains, as in `smtpd_tls_chain_files`.
 fn sni(reading: &mut Reading<'_>, own: &Parameters, listens: &[Listen], folder: &Path) {
     let maps = own.value("tls_server_sni_maps");
     let at = own.at("tls_server_sni_maps", &At::file(folder));
     if let Some(inline) = maps.trim().strip_prefix("inline:") {
-        let inner = inline.trim().trim_start_matches('{').trim_end_matches('}');
-        for pair in inner.split(['{', '}', ',']) {
+        let inline = inline.trim();
+        let inner = inline.strip_prefix('{').and_then(|i| i.strip_suffix('}')).unwrap_or(inline);
+        // A comma stands between entries, or within braces between the files of one.
+        let between: &[char] = if inner.contains('{') { &['{', '}'] } else { &[','] };
+        for pair in inner.split(between) {
             if let Some((name, files)) = pair.split_once('=') {
                 sni_entry(reading, name.trim(), files, listens, folder, &at);
             }
@@ -339,26 +432,19 @@ fn sni(reading: &mut Reading<'_>, own: &Parameters, listens: &[Listen], folder: 
 }
 
 fn sni_entry(reading: &mut Reading<'_>, name: &str, files: &str, listens: &[Listen], folder: &Path, at: &At) {
-    let files: Vec<PathBuf> = list(files).map(|file| join(folder, file)).collect();
-    // Key and chain may stand in one file or in two, the key first.
-    let Some(certificate) = files.last() else { return };
-    let mut serving = reading.serving(certificate.clone(), at);
-    serving.key = files.first().filter(|_| files.len() > 1).cloned();
-    serving.listens = listens.to_vec();
-    serving.names = vec![Name::plain(name)];
-    reading.serve(serving);
+    for pair in chains((reading.tree, folder), files, at) {
+        let mut serving = pair.serving(reading);
+        serving.listens = listens.to_vec();
+        serving.names = vec![Name::plain(name)];
+        reading.serve(serving);
+    }
 }
 
 /// What the SMTP client shows and trusts.
 fn client(reading: &mut Reading<'_>, main: &Parameters, prefix: &str, folder: &Path) {
-    for (certificate, key, at) in pairs((reading.tree, folder), main, prefix, &At::file(folder)) {
-        let key = key.filter(|k| *k != certificate).map(|k| join(folder, &k));
-        reading.client(
-            join(folder, &certificate),
-            key,
-            Some(main.value("relayhost")).filter(|r| !r.is_empty()),
-            &at,
-        );
+    for pair in pairs((reading.tree, folder), main, prefix, &At::file(folder)) {
+        let to = Some(main.value("relayhost")).filter(|r| !r.is_empty());
+        reading.client(pair.certificate, pair.key, to, &pair.at);
     }
     for (ending, holds) in [("CAfile", Holds::Cas), ("CApath", Holds::FolderOfCas)] {
         let name = format!("{prefix}_tls_{ending}");
@@ -433,5 +519,51 @@ mod tests {
         );
         let off = "smtpd_tls_cert_file=/a\n";
         check("postfix", &[("/main.cf", off)], &[]);
+    }
+    #[test]
+    fn names_with_several_files() {
+        const KEY: &str = "-----BEGIN PRIVATE KEY-----\n";
+        const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n";
+        let both = format!("{KEY}{CERTIFICATE}");
+        let main = "smtpd_tls_chain_files = /k, /leaf, /ca, /r\nsmtpd_tls_security_level=may\ntls_server_sni_maps = hash:/sni\n";
+        let sni = "two.test /r, /e\nthree.test /k, /leaf, /ca\nfour.test /k /leaf /ca /r\ngone.test x.key, x.crt, y.crt\n";
+        let files = [("/k", KEY), ("/leaf", CERTIFICATE), ("/ca", CERTIFICATE), ("/r", &both), ("/e", &both)];
+        let with = |main| [&[("/main.cf", main), ("/sni", sni)], &files[..]].concat();
+        check(
+            "postfix",
+            &with(main),
+            &[
+                "serve /leaf key /k chain /ca [starttls:smtp *:25] default @1",
+                "serve /r [starttls:smtp *:25] default @1",
+                "serve /r [starttls:smtp *:25] two.test @1",
+                "serve /e [starttls:smtp *:25] two.test @1",
+                "serve /leaf key /k chain /ca [starttls:smtp *:25] three.test @2",
+                "serve /leaf key /k chain /ca [starttls:smtp *:25] four.test @3",
+                "serve /r [starttls:smtp *:25] four.test @3",
+                "serve /x.crt key /x.key chain /y.crt [starttls:smtp *:25] gone.test @4",
+            ],
+        );
+        let inline = "smtpd_tls_security_level=may\ntls_server_sni_maps = inline:{ {a.test = /k, /leaf}, {b.test = /r} }\n";
+        check(
+            "postfix",
+            &with(inline),
+            &["serve /leaf key /k [starttls:smtp *:25] a.test @2", "serve /r [starttls:smtp *:25] b.test @2"],
+        );
+    }
+    #[test]
+    fn behind_postscreen() {
+        let main = "smtpd_tls_cert_file=/a\nsmtpd_tls_security_level=may\nsmtpd_tls_CAfile=/ca\n";
+        let with = |smtpd: &str, expected: &[&str]| {
+            let master = format!(
+                "smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd{smtpd}\nother pass - - y - - smtpd -o smtpd_tls_cert_file=/o\n\
+                 tlsproxy unix - - y - 0 tlsproxy\n"
+            );
+            check("postfix", &[("/main.cf", main), ("/master.cf", &master)], expected);
+        };
+        let screen = "serve /a [starttls:smtp *:25] default @1";
+        let cas = "cas /ca nobody @3";
+        with("", &[screen, cas]);
+        with("\n  -o smtpd_tls_cert_file=/b", &[screen, "serve /b [starttls:smtp *:25] default @2", cas]);
+        with(" -o smtpd_tls_security_level=none", &[screen, cas]);
     }
 }

@@ -1,11 +1,12 @@
 //! stunnel: services in INI form, servers and clients.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use notafter_core::observation::Reason;
 
-use super::reading::{address, address_and_port, folder_of, join};
+use super::reading::{address, folder_of, join};
 use super::{At, Checks, Holds, Listen, Name, Reading, Server, has_word, is_named, words};
 
 pub(super) const SERVER: Server = Server {
@@ -70,19 +71,14 @@ fn service(
     let client = get("client").is_some_and(|(v, _)| words::is_on(v));
     let key = get("key").map(|(k, _)| join(folder, k));
     let listens = match get("accept").filter(|_| !client) {
-        Some((text, at)) => match address_and_port(text) {
-            Some((host, Some(port))) => match address(host) {
-                Ok(address) => vec![Listen {
-                    address,
-                    port,
-                    protocol: protocol(get("protocol").map(|(p, _)| p.as_str())),
-                }],
-                Err(()) => {
-                    reading.blind(at, Reason::Dns, format!("{host}: only stunnel's own resolver knows that"));
-                    Vec::new()
-                }
-            },
-            _ => Vec::new(),
+        Some((text, at)) => match accept(text) {
+            Ok((address, port)) => {
+                vec![Listen { address, port, protocol: protocol(get("protocol").map(|(p, _)| p.as_str())) }]
+            }
+            Err((reason, why)) => {
+                reading.blind(at, reason, why);
+                Vec::new()
+            }
         },
         // `sni = service:name`: reached through that service.
         None => Vec::new(),
@@ -91,10 +87,9 @@ fn service(
     let mut listens = listens;
     if let Some((main, name)) = get("sni").filter(|_| !client).and_then(|(v, _)| v.split_once(':')) {
         names.push(Name::plain(name));
-        let accept = all.iter().find(|(n, _)| n == main).and_then(|(_, s)| s.get("accept")?.last());
-        if let Some((host, Some(port))) = accept.and_then(|(text, _)| address_and_port(text))
-            && let Ok(address) = address(host)
-        {
+        let place = all.iter().find(|(n, _)| n == main).and_then(|(_, s)| s.get("accept")?.last());
+        // What cannot be told of it is said where it stands.
+        if let Some(Ok((address, port))) = place.map(|(text, _)| accept(text)) {
             listens.push(Listen::tls(address, port));
         }
     }
@@ -132,6 +127,53 @@ fn service(
     }
 }
 
+/// Ports by the names that /etc/services has for them (IANA).
+const PORTS: &[(&str, u16)] = &[
+    ("ftp", 21),
+    ("smtp", 25),
+    ("http", 80),
+    ("pop3", 110),
+    ("nntp", 119),
+    ("imap", 143),
+    ("imap2", 143),
+    ("https", 443),
+    ("smtps", 465),
+    ("ssmtp", 465),
+    ("submissions", 465),
+    ("urd", 465),
+    ("nntps", 563),
+    ("submission", 587),
+    ("ldaps", 636),
+    ("domain-s", 853),
+    ("ftps-data", 989),
+    ("ftps", 990),
+    ("telnets", 992),
+    ("imaps", 993),
+    ("ircs", 994),
+    ("pop3s", 995),
+    ("postgresql", 5432),
+    ("sip-tls", 5061),
+    ("xmpp-client", 5222),
+    ("amqps", 5671),
+    ("syslog-tls", 6514),
+    ("ircs-u", 6697),
+    ("secure-mqtt", 8883),
+];
+
+/// `[host:]port`: the port, a number or a name, stands behind the last colon, and `::` in front of it is an
+/// address without brackets (stunnel(8)).
+fn accept(text: &str) -> Result<(Option<IpAddr>, u16), (Reason, String)> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let known = PORTS.iter().find(|(name, _)| name.eq_ignore_ascii_case(port)).map(|(_, number)| *number);
+    let port =
+        port.parse().ok().or(known).ok_or_else(|| {
+            (Reason::UnsupportedFormat, format!("{port}: not a port that is known by name"))
+        })?;
+    let address = address(host)
+        .map_err(|()| (Reason::Dns, format!("{host}: only stunnel's own resolver knows that")))?;
+    Ok((address, port))
+}
+
 fn protocol(name: Option<&str>) -> &'static str {
     match name {
         Some("smtp") => "starttls:smtp",
@@ -164,5 +206,20 @@ mod tests {
                 "client /me.pem @21",
             ],
         );
+    }
+    #[test]
+    fn places() {
+        let at = |accept: &str, expected: &[&str]| {
+            let main = format!("[x]\naccept = {accept}\ncert = /a.pem\nconnect = 80\n");
+            check("stunnel", &[("/etc/stunnel/s.conf", &main)], expected);
+        };
+        at(":::8532", &["serve /a.pem [tls [::]:8532] default @3"]);
+        at("::1:993", &["serve /a.pem [tls [::1]:993] default @3"]);
+        at("[::1]:993", &["serve /a.pem [tls [::1]:993] default @3"]);
+        at("127.0.0.1:imaps", &["serve /a.pem [tls 127.0.0.1:993] default @3"]);
+        at("https", &["serve /a.pem [tls *:443] default @3"]);
+        at(":ircs-u", &["serve /a.pem [tls *:6697] default @3"]);
+        at("127.0.0.1:ours", &["serve /a.pem default @3", "blind unsupported-format @2"]);
+        at("a.test:443", &["serve /a.pem default @3", "blind dns @2"]);
     }
 }
