@@ -504,7 +504,8 @@ pub fn maybe(path: &Path) -> bool {
     ];
     const FOLDERS: &[&str] = &["sites-enabled", "sites-available", "conf.d", "mods-enabled", "vhosts.d"];
     let Some(name) = path.file_name().and_then(|n| n.to_str()) else { return false };
-    if NAMES.contains(&name) || name.contains("Caddyfile") {
+    // Of the environments of services, the one whose program has a reader.
+    if NAMES.contains(&name) || name.contains("Caddyfile") || path.ends_with("default/etcd") {
         return true;
     }
     match name.rsplit_once('.') {
@@ -631,6 +632,7 @@ mod tests {
         check("/srv/slapd.conf", "TLSCertificateFile /a.pem\n", Some("openldap"));
         check("/srv/postgresql.conf", "ssl = on\n", Some("postgres"));
         check("/srv/my.cnf", "[mysqld]\nssl-cert=/a.pem\n", Some("mariadb"));
+        check("/etc/default/etcd", "ETCD_CERT_FILE=/a.pem\n", Some("etcd"));
         check("/srv/redis.conf", "tls-port 6379\n", Some("redis"));
         check("/srv/rabbitmq.conf", "listeners.ssl.default = 5671\n", Some("rabbitmq"));
         check("/srv/mosquitto.conf", "listener 8883\ncertfile /a.pem\n", Some("mosquitto"));

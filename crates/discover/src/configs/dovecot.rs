@@ -400,6 +400,7 @@ mod tests {
             &["blind not-found @1", "blind malformed @2"],
         );
     }
+
     #[test]
     fn a_protocol_with_its_own() {
         let check = |main: &str, expected: &[&str]| check("dovecot", &[("/d.conf", main)], expected);

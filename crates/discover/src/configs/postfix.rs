@@ -520,6 +520,7 @@ mod tests {
         let off = "smtpd_tls_cert_file=/a\n";
         check("postfix", &[("/main.cf", off)], &[]);
     }
+
     #[test]
     fn names_with_several_files() {
         const KEY: &str = "-----BEGIN PRIVATE KEY-----\n";
@@ -550,6 +551,7 @@ mod tests {
             &["serve /leaf key /k [starttls:smtp *:25] a.test @2", "serve /r [starttls:smtp *:25] b.test @2"],
         );
     }
+
     #[test]
     fn behind_postscreen() {
         let main = "smtpd_tls_cert_file=/a\nsmtpd_tls_security_level=may\nsmtpd_tls_CAfile=/ca\n";

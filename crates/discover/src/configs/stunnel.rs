@@ -207,6 +207,7 @@ mod tests {
             ],
         );
     }
+
     #[test]
     fn places() {
         let at = |accept: &str, expected: &[&str]| {
