@@ -5,6 +5,7 @@
 
 mod run;
 mod serving;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,6 +71,20 @@ impl House {
         let tls = self.web.folder().join("tls");
         let read = |name: &str| std::fs::read(tls.join(name)).expect(name);
         (read("fullchain.pem"), read("key.pem"))
+    }
+
+    /// Somebody puts other files there by hand, and has them loaded.
+    fn put_back(&self, (certificate, key): &(Vec<u8>, Vec<u8>)) {
+        let tls = self.web.folder().join("tls");
+        std::fs::write(tls.join("fullchain.pem"), certificate).expect("written");
+        std::fs::write(tls.join("key.pem"), key).expect("written");
+        let pid = self.web.pid().unwrap_or(0).to_string();
+        let reloaded = std::process::Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs");
+        assert!(reloaded.success());
+        let begun = std::time::Instant::now();
+        while self.issuer().contains("Pebble") && begun.elapsed().as_secs() < 10 {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
     }
 
     /// The issuer of what a client of its own kind is shown, by openssl.
@@ -485,23 +500,54 @@ fn deployed_again_after_somebody_put_the_old_files_back() {
     let old = house.files();
     assert_eq!(house.ask(&["renew", "web"]).code, 0);
     let new = house.files();
-    // By hand, and loaded.
-    let tls = house.web.folder().join("tls");
-    std::fs::write(tls.join("fullchain.pem"), &old.0).expect("written");
-    std::fs::write(tls.join("key.pem"), &old.1).expect("written");
-    let pid = house.web.pid().unwrap_or(0).to_string();
-    let reloaded = std::process::Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs");
-    assert!(reloaded.success());
-    let begun = std::time::Instant::now();
-    while house.issuer().contains("Pebble") && begun.elapsed().as_secs() < 10 {
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
+    house.put_back(&old);
     assert_eq!(house.ask(&["prove", "web"]).code, 1);
     let deployed = house.ask(&["deploy", "web"]);
     assert_eq!(deployed.code, 0, "{}\n{}", deployed.out, deployed.err);
     assert!(deployed.out.contains("deployed: seen in use at every place"), "{}", deployed.out);
     assert_eq!(house.files(), new);
     assert!(house.issuer().contains("Pebble"), "{}", house.issuer());
+}
+
+#[test]
+fn what_was_proved_is_looked_at_again_and_it_is_said_when_it_was_undone() {
+    let Some(house) = House::new("renew-undone", &reload, "rehearse = \"never\"\n") else { return };
+    let old = house.files();
+    assert_eq!(house.ask(&["renew", "web"]).code, 0);
+    // The inventory has it at once, and from no other source.
+    let rows = json(&house.ask(&["ls", "--json"]));
+    assert_eq!(
+        (&rows["items"][0]["title"], &rows["items"][0]["served"]),
+        (&"srv.test".into(), &1.into()),
+        "{rows}"
+    );
+    house.put_back(&old);
+
+    // A source that leads elsewhere.
+    let config = std::fs::read_to_string(&house.config).expect("read");
+    let elsewhere = house.lab.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("made");
+    let more = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[[source]]\nkind = \"files\"\npaths = [\"{}\"]\n",
+        elsewhere.display()
+    );
+    std::fs::write(&house.config, more + &config).expect("written");
+    let serving = Serving::on(house.lab.path(), house.data.clone(), house.config.clone());
+    let said = serving.until("what was undone is said", || {
+        let found = house.ask(&["ls", "--findings", "--json"]);
+        found.out.contains("shows the certificate before again").then_some(found.out)
+    });
+    assert!(said.contains("renewal-failing") && said.contains("notafter deploy web"), "{said}");
+    assert_eq!(house.ask(&["deploy", "web"]).code, 0);
+    let token = std::fs::read_to_string(serving.folder.join("token")).expect("the token");
+    let bearer = format!("Bearer {}", token.trim());
+    let url = format!("{}/api/v1/sources/own%20places/scan", serving.url());
+    let scan = web::ask("POST", &url, &[("Authorization", &bearer)], "");
+    assert_eq!(scan.status, 202, "{}", scan.body);
+    serving.until("it is in use again, and nothing is left to say", || {
+        let found = house.ask(&["ls", "--findings", "--json"]);
+        (found.code == 0 && !found.out.contains("certificate before again")).then_some(())
+    });
 }
 
 #[test]

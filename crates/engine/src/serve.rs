@@ -34,6 +34,7 @@ use crate::judge::{Channels, Own, channel_views, judge_crowds, judge_due, judge_
 use crate::look::{Defect, alone, look, panic_text};
 use crate::notify::{self, Desk, Log};
 use crate::record::Recorder;
+use crate::renew::pass::{OWN, PROVED};
 use crate::schedule::{NextUp, Schedule};
 use crate::service;
 use crate::setup::{Planned, Setup};
@@ -278,6 +279,9 @@ impl Engine {
                 if let Some(said) = self.renewals.looked(next, said) {
                     (self.log)(&said);
                 }
+                if self.handle.setup().keeping.as_ref().is_some_and(|keeping| keeping.was_proved()) {
+                    self.schedule.now(PROVED, now);
+                }
             }
             Event::Scan(source) => self.schedule.now(&source, now),
             Event::Reload(setup) => {
@@ -287,6 +291,10 @@ impl Engine {
             Event::Ended(name) => {
                 self.running.remove(&name);
                 self.awaited.0.remove(&name);
+                // How renewals go depends on what their places show.
+                if name == PROVED {
+                    self.schedule.now(OWN, now);
+                }
                 self.handle.status.update(|s| drop(s.running.remove(&name)));
                 (self.decide_at, self.own_at) = (now, now);
             }

@@ -372,9 +372,20 @@ pub(crate) fn sources_for(
     look: &Look,
     tables: &Tables,
 ) -> Result<Vec<Box<dyn Source>>, Usage> {
+    sources_with(texts, look, tables, &[])
+}
+
+/// The same, with more `passwords` for keystores among them.
+pub(crate) fn sources_with(
+    texts: &[String],
+    look: &Look,
+    tables: &Tables,
+    passwords: &[String],
+) -> Result<Vec<Box<dyn Source>>, Usage> {
     let settings = settings(look, &Config::default())?;
     let texts = expand(texts)?;
-    let given = given(look, &settings, &trust(&look.roots)?)?;
+    let mut given = given(look, &settings, &trust(&look.roots)?)?;
+    given.passwords = given.passwords.iter().chain(passwords).cloned().collect();
     Ok(sources(&texts, &settings, &given, tables)?.all())
 }
 

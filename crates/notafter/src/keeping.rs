@@ -24,7 +24,7 @@ use notafter_discover::target::Target;
 use notafter_engine::renew::pass::Keeping;
 use notafter_engine::renew::rehearsal;
 use notafter_engine::renew::{Issuers, MakeRequest, Managed, ManagedTarget, Tools};
-use notafter_engine::setup::{Planned, Setup};
+use notafter_engine::setup::Setup;
 use notafter_pki::fingerprint::{hex, sha256};
 use notafter_store::Store;
 use notafter_store::seal::Sealed;
@@ -36,7 +36,7 @@ use crate::data::Data;
 use crate::home::Home;
 use crate::places::{Places, Written};
 use crate::watches::Watch;
-use crate::{holder, own, trusted};
+use crate::{holder, own, proved, trusted};
 
 /// How long a server may take to show the new one, where nothing else is said, in seconds.
 const GRACE_S: i64 = 60;
@@ -515,15 +515,11 @@ pub(crate) fn keep(sheet: &Sheet, data: &Data, store: &Arc<Store>) -> Result<Arc
     Ok(keep)
 }
 
-/// What the server keeps alive, if the configuration names anything, and the source that says how it goes.
+/// What the server keeps alive, if the configuration names anything.
 ///
 /// # Errors
 /// The first mistake, with its line; the master key.
-fn keeping(
-    sheet: &Sheet,
-    data: &Data,
-    store: &Arc<Store>,
-) -> Result<Option<(Arc<Keeping>, Planned)>, String> {
+fn keeping(sheet: &Sheet, data: &Data, store: &Arc<Store>) -> Result<Option<Arc<Keeping>>, String> {
     if sheet.config.certificate.is_empty() && sheet.config.issuer.is_empty() {
         return checked(sheet).map(|_| None);
     }
@@ -532,12 +528,10 @@ fn keeping(
     let stage = Yard { keep: Arc::clone(&keep), rehearsal: true };
     let ((managed, issuers), staged) = (sheet.kept_alive(&yard)?, sheet.managed(&stage)?);
     let tools = tools(sheet, data, keep, &managed)?;
-    let keeping = Arc::new(Keeping::new(managed, staged, issuers, tools));
-    let own = own::planned(sheet, store, &keeping);
-    Ok(Some((keeping, own)))
+    Ok(Some(Arc::new(Keeping::new(managed, staged, issuers, tools))))
 }
 
-/// What the server is told to do, with what it keeps alive.
+/// What the server is told to do, with what it keeps alive, and the sources that say how that goes and what its places show.
 ///
 /// # Errors
 /// The first mistake, with its line.
@@ -547,8 +541,9 @@ pub(crate) fn setup(
     (data, store): (&Data, &Arc<Store>),
 ) -> Result<Setup, String> {
     let mut setup = sheet.setup(watched)?;
-    if let Some((keeping, own)) = keeping(sheet, data, store)? {
-        setup.sources.push(own);
+    if let Some(keeping) = keeping(sheet, data, store)? {
+        setup.sources.push(own::planned(sheet, store, &keeping));
+        setup.sources.extend(proved::planned(sheet, &keeping.managed));
         setup.keeping = Some(keeping);
     }
     Ok(setup)

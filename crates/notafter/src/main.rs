@@ -19,6 +19,7 @@ mod own;
 mod places;
 mod print;
 mod prober;
+mod proved;
 mod trusted;
 mod watches;
 

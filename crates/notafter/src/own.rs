@@ -6,16 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use notafter_core::UnixTime;
 use notafter_core::fault::{Fault, FaultKind};
 use notafter_core::joints::{BoxFuture, Cx, Sink, Source};
 use notafter_core::location::Location;
 use notafter_core::observation::{Link, LinkKind, Observation, Seen};
+use notafter_core::proof::Proof;
 use notafter_core::renew::State;
 use notafter_core::scan::Scan;
 use notafter_core::upkeep::{Failures, Upkeep};
+use notafter_core::{Fingerprint, UnixTime};
 use notafter_engine::renew::Managed;
-use notafter_engine::renew::pass::Keeping;
+use notafter_engine::renew::pass::{Keeping, OWN};
 use notafter_engine::renew::rehearsal::Rehearsal;
 use notafter_engine::setup::{Build, Planned};
 use notafter_store::works::Work;
@@ -23,8 +24,6 @@ use notafter_store::{Store, StoreError};
 
 use crate::config::plan::Sheet;
 
-/// What they are called among the sources.
-const NAME: &str = "own renewals";
 /// So often it is said how they go, in seconds.
 const EVERY: i64 = 60;
 
@@ -38,7 +37,7 @@ pub(crate) fn planned(sheet: &Sheet, store: &Arc<Store>, keeping: &Arc<Keeping>)
         solved: solved.map(|table| table.name.get_ref().clone()).collect(),
     });
     let build: Build = Arc::new(move |_: &[String]| Ok(vec![Arc::clone(&own)]));
-    Planned { name: NAME.to_owned(), every: EVERY, targets: Vec::new(), owner: None, build }
+    Planned { name: OWN.to_owned(), every: EVERY, targets: Vec::new(), owner: None, build }
 }
 
 struct Own {
@@ -65,6 +64,9 @@ impl Source for Own {
                     let never = never_rehearsed(&self.store, &managed.name, every, renewed, cx.clock.now());
                     broken.extend(never.map_err(trouble)?);
                 }
+                broken.extend(
+                    newest.as_ref().map(|w| undone(&self.store, w)).transpose().map_err(trouble)?.flatten(),
+                );
                 broken.extend(paused.clone().or_else(|| self.keeping.held(&managed.name)));
                 let mut statement = Upkeep { broken, ..statement(managed, newest.as_ref(), file) };
                 statement.solver = statement.solver.filter(|_| self.solved.contains(&managed.name));
@@ -130,6 +132,29 @@ fn never_rehearsed(
     let from = UnixTime(from).max(renewed.unwrap_or(UnixTime(from)));
     let late = now.0.saturating_sub(from.0) > every.saturating_mul(2);
     Ok(late.then(|| format!("it was never rehearsed since {from}: whether it would renew is not known")))
+}
+
+/// Where the one before was seen again after all had shown the new one: somebody put it back, or something that keeps files as
+/// they were.
+fn undone(store: &Store, work: &Work) -> Result<Option<String>, StoreError> {
+    let renewal = &work.renewal;
+    let Some(before) = renewal.before.first().filter(|_| renewal.state == State::Proved) else {
+        return Ok(None);
+    };
+    let Some(known) = store.asset(&Fingerprint::of(before))? else { return Ok(None) };
+    let places = renewal.targets.iter().flat_map(|target| &target.places);
+    let proved: BTreeSet<&str> = places.flat_map(|place| &place.proofs).map(Proof::location).collect();
+    let again = known.placements.iter().filter(|p| p.gone.is_none() && p.unseen_since.is_none());
+    let mut again = again.filter(|p| p.last_seen > work.changed && proved.contains(p.location.as_str()));
+    let Some(first) = again.next() else { return Ok(None) };
+    let more = match again.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (place, name) = (&first.location, &renewal.name);
+    Ok(Some(format!(
+        "it was proved, and {place}{more} shows the certificate before again: notafter deploy {name} installs it once more"
+    )))
 }
 
 fn statement(managed: &Managed, newest: Option<&Work>, file: &[u8]) -> Upkeep {

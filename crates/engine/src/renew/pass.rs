@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,11 @@ use notafter_store::{Store, StoreError};
 use super::advice::Advice;
 use super::guard::{Asks, Guard};
 use super::{Issuers, Managed, Renewer, Tools, Went, told};
+
+/// What the source is called that says how renewals go.
+pub const OWN: &str = "own renewals";
+/// What the source is called that looks at the places where renewals have to be seen.
+pub const PROVED: &str = "own places";
 
 /// So many are started at once.
 const AT_ONCE: usize = 8;
@@ -49,6 +55,8 @@ pub struct Keeping {
     pub tools: Tools,
     guard: Guard,
     advice: Advice,
+    /// Was one proved since somebody asked?
+    proved: AtomicBool,
     /// When each is looked at again, and when that was found: what nobody works on and is not due costs nothing.
     plans: Mutex<HashMap<String, (UnixTime, UnixTime)>>,
 }
@@ -58,7 +66,13 @@ impl Keeping {
     pub fn new(managed: Vec<Managed>, staged: Vec<Managed>, issuers: Issuers, tools: Tools) -> Self {
         let staged = staged.into_iter().map(|one| (one.name.clone(), one)).collect();
         let (guard, advice) = (Guard::default(), Advice::default());
-        Self { managed, staged, issuers, tools, guard, advice, plans: Mutex::default() }
+        let (proved, plans) = (AtomicBool::new(false), Mutex::default());
+        Self { managed, staged, issuers, tools, guard, advice, proved, plans }
+    }
+
+    /// Was something proved since this was asked last? What is known of its places is older, then.
+    pub fn was_proved(&self) -> bool {
+        self.proved.swap(false, Ordering::Relaxed)
     }
 
     fn plans(&self) -> MutexGuard<'_, HashMap<String, (UnixTime, UnixTime)>> {
@@ -298,7 +312,11 @@ impl Renewer<'_> {
             }
             self.begin(managed, &because, leaf.as_deref())?;
         }
-        Ok(match self.advance(managed).await? {
+        let went = self.advance(managed).await?;
+        if matches!(&went, Went::To(renewal) if renewal.state == State::Proved) {
+            keeping.proved.store(true, Ordering::Relaxed);
+        }
+        Ok(match went {
             Went::To(renewal) if !renewal.state.is_over() => UnixTime(renewal.next),
             Went::Held => self.cx.clock.now().plus(30),
             // Over: the next one may be due before anybody would look again by himself.

@@ -19,6 +19,7 @@ use notafter_store::alerts::AuditLine;
 use notafter_store::{Store, StoreError};
 use serde_json::{Value, json};
 
+use super::scan::Memory;
 use super::{End, Usage, no_rows, runtime, witness};
 use crate::assemble::{self, explained};
 use crate::cli::{Deploy, Format, Global, Prove, Rehearse, Renew};
@@ -28,6 +29,7 @@ use crate::home::Home;
 use crate::keeping::{self, Yard};
 use crate::print;
 use crate::print::paper::{Ink, Paper};
+use crate::proved;
 
 /// Everything a command about certificates that are kept alive needs.
 pub(crate) struct Bench {
@@ -186,6 +188,17 @@ impl Bench {
         Ok(kept.into_iter().map(|w| w.renewal).find(|r| !r.chain.is_empty()))
     }
 
+    /// What was seen of a renewal that is done is in the inventory from now on, whoever looks there next.
+    async fn remember(&self, managed: &Managed, renewal: Option<&Renewal>) {
+        if renewal.is_none_or(|renewal| renewal.state != State::Proved) {
+            return;
+        }
+        let memory = Memory { sheet: &self.sheet, data: &self.data, store: &self.store };
+        if let Err(why) = proved::look(managed, &self.cx, &memory).await {
+            print::note(&format!("it is done, and the inventory does not have it yet: {}", why.message));
+        }
+    }
+
     pub(super) fn newest(&self, managed: &Managed) -> Result<Option<Renewal>, Usage> {
         let kept = self.store.works_of(&managed.name, 1).map_err(|e| self.data.explain(&e))?;
         Ok(kept.into_iter().next().map(|w| w.renewal))
@@ -213,6 +226,7 @@ pub(crate) fn renew(global: &Global, args: &Renew) -> Result<End, Usage> {
         let cause = format!("asked for by {}", who());
         let did = ask(&bench, &managed, args.anew, (&cause, None)).await?;
         let renewal = bench.go_on(&managed, args.wait()?).await?;
+        bench.remember(&managed, renewal.as_ref()).await;
         Ok(finish(global, renewal.as_ref(), did))
     })
 }
@@ -328,6 +342,7 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
             return Err(busy());
         }
         let renewal = bench.go_on_with(&managed, beside.then_some(generation), args.wait()?).await?;
+        bench.remember(&managed, renewal.as_ref()).await;
         Ok(finish(global, renewal.as_ref(), "deployed"))
     })
 }

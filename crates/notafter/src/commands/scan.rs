@@ -7,11 +7,18 @@ use notafter_core::document::{AssetDocument, BlindSpotDocument, FindingDocument,
 use notafter_core::finding::Severity;
 use notafter_core::joints::Cx;
 use notafter_core::location::Location;
+use notafter_core::subject::SubjectKey;
+use notafter_engine::judge::judge_due;
 use notafter_engine::pipeline::{self, Order, Report};
+use notafter_engine::setup::Setup;
+use notafter_store::observations::{Changed, Outcome};
+use notafter_store::{Store, StoreError};
 
 use super::{End, Usage};
 use crate::assemble::Assembly;
 use crate::cli::{FailOn, Format, Global, Scan};
+use crate::config::plan::Sheet;
+use crate::data::Data;
 use crate::print;
 use crate::print::paper::Paper;
 use crate::print::stream::{self, Stream};
@@ -96,26 +103,53 @@ fn assembled(global: &Global, assembly: Assembly, args: &Scan) -> Result<End, Us
 /// The name under which one-off scans are kept.
 const SAVED: &str = "scan";
 
-/// Keeps what was seen in the data folder, and judges it there. It is no complete look at anything: what it
-/// did not see stays as it was.
-fn save(global: &Global, report: &Report, cx: &Cx, started: UnixTime) -> Result<(), Usage> {
-    let sheet = crate::assemble::read_sheet(global.config.as_deref())?;
-    let data = crate::data::Data::find(global, &sheet)?;
-    let now = cx.clock.now();
-    let store = data.open(now)?;
-    let failed = |e: notafter_store::StoreError| data.explain(&e);
-    let mut run = store.begin(SAVED, &cx.vantage, started).map_err(failed)?;
+/// Where what was seen is kept, and by what it is judged there.
+pub(crate) struct Memory<'a> {
+    pub(crate) sheet: &'a Sheet,
+    pub(crate) data: &'a Data,
+    pub(crate) store: &'a Store,
+}
+
+impl Memory<'_> {
+    /// # Errors
+    /// A mistake in the configuration; the store's.
+    pub(crate) fn setup(&self) -> Result<Setup, Usage> {
+        let (watched, _) = crate::watches::read(self.store).map_err(|e| self.data.explain(&e))?;
+        self.sheet.mute_setup(&watched).map_err(Usage::new)
+    }
+}
+
+/// Keeps what was seen, and judges it. It is no complete look at anything: what it did not see stays as it was.
+///
+/// # Errors
+/// A mistake in the configuration; the store's.
+pub(crate) fn keep(
+    memory: &Memory<'_>,
+    source: &str,
+    (report, started): (&Report, UnixTime),
+    cx: &Cx,
+) -> Result<Changed, Usage> {
+    let (store, now) = (memory.store, cx.clock.now());
+    let failed = |e: StoreError| memory.data.explain(&e);
+    let mut run = store.begin(source, &cx.vantage, started).map_err(failed)?;
     let changed = store.record(&mut run, &report.inventory).map_err(failed)?;
-    let outcome =
-        notafter_store::observations::Outcome { scan: report.scan, complete: false, fault: None, next: None };
+    let outcome = Outcome { scan: report.scan, complete: false, fault: None, next: None };
     store.finish(run, &outcome, now).map_err(failed)?;
-    let (watched, _) = crate::watches::read(&store).map_err(failed)?;
-    let setup = sheet.mute_setup(&watched).map_err(Usage::new)?;
-    let judgment = setup.judgment(now);
-    let mut refused = |subject: &notafter_core::subject::SubjectKey, error: &notafter_store::StoreError| {
+    let judgment = memory.setup()?.judgment(now);
+    let mut refused = |subject: &SubjectKey, error: &StoreError| {
         print::note(&format!("the verdict about {subject} was refused: {error}"));
     };
-    while notafter_engine::judge::judge_due(&store, &judgment, &mut refused).map_err(failed)?.is_some() {}
+    while judge_due(store, &judgment, &mut refused).map_err(failed)?.is_some() {}
+    Ok(changed)
+}
+
+/// Keeps a scan in the data folder.
+fn save(global: &Global, report: &Report, cx: &Cx, started: UnixTime) -> Result<(), Usage> {
+    let sheet = crate::assemble::read_sheet(global.config.as_deref())?;
+    let data = Data::find(global, &sheet)?;
+    let store = data.open(cx.clock.now())?;
+    let memory = Memory { sheet: &sheet, data: &data, store: &store };
+    let changed = keep(&memory, SAVED, (report, started), cx)?;
     if !global.quiet {
         print::note(&format!(
             "kept in {}: {} new assets, {} new places",

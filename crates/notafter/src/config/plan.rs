@@ -351,9 +351,10 @@ impl Sheet {
         let wanted = table.name.clone().unwrap_or_else(|| kind.to_owned());
         let wrong =
             |name: &str, what: &str| self.wrong_in("source", nth, at, &format!("source `{name}`"), what);
-        if wanted.starts_with("watch ") {
-            let what = "name: what begins with `watch ` is `notafter watch`'s\nhint: call it otherwise";
-            return Err(wrong(&wanted, what));
+        let ours = [("watch ", "is `notafter watch`'s"), ("own ", "is about what is kept alive here")];
+        if let Some((begin, whose)) = ours.iter().find(|(begin, _)| wanted.starts_with(begin)) {
+            let what = format!("name: what begins with `{begin}` {whose}\nhint: call it otherwise");
+            return Err(wrong(&wanted, &what));
         }
         let is_taken = |name: &String| names.contains(name);
         if is_taken(&wanted) && table.name.is_some() {
@@ -381,13 +382,18 @@ impl Sheet {
             let paths: Vec<_> = table.paths.iter().map(|p| folder(p)).collect();
             out.add(&paths, &ports);
         }
+        for target in self.config.certificate.iter().flat_map(|certificate| &certificate.target) {
+            let places = target.prove.iter().filter(|at| !target.excuse.contains_key(*at));
+            out.add(&places.cloned().collect::<Vec<_>>(), "common");
+        }
         for watch in watches {
             out.add(&watch.targets, "common");
         }
         (out, self.look())
     }
 
-    fn look(&self) -> Look {
+    /// How a source looks where its table says nothing else.
+    pub(crate) fn look(&self) -> Look {
         let exclude = self.config.scan.exclude.iter().map(|text| text.get_ref().clone()).collect();
         let resolver = self.config.server.resolver.clone().map(Spanned::into_inner);
         Look { exclude, resolver, ..Look::default() }
