@@ -143,9 +143,30 @@ async fn keep(pipe: Option<impl AsyncRead + Unpin>, most: usize, kept: &mut Vec<
     }
 }
 
+/// Is it the first, or the last, line of a private key (RFC 7468)?
+fn is_key(line: &str, end: &str) -> bool {
+    line.contains(end) && line.contains("PRIVATE KEY-----")
+}
+
+/// The text without private keys: a program that is given one may print what it was given.
+fn without_keys(text: &str) -> String {
+    let (mut out, mut inside) = (String::with_capacity(text.len()), false);
+    for line in text.lines() {
+        let begins = !inside && is_key(line, "-----BEGIN ");
+        if begins {
+            out.push_str("(a private key)\n");
+        } else if !inside {
+            out.push_str(line);
+            out.push('\n');
+        }
+        inside = (inside || begins) && !is_key(line, "-----END ");
+    }
+    out
+}
+
 /// The output in one printable line, for a fault.
 pub(crate) fn shown(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
+    let text = without_keys(&String::from_utf8_lossy(output));
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.is_empty() {
         String::new()

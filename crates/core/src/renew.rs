@@ -241,6 +241,9 @@ pub struct TargetWork {
     pub wave: u32,
     /// Where it stands.
     pub state: TargetState,
+    /// Changes when the configuration has something else written, or elsewhere. Empty: not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub made_from: String,
     /// What it replaced.
     #[serde(default)]
     pub receipt: Option<Receipt>,
@@ -259,6 +262,12 @@ impl TargetWork {
     /// Was it seen in use at every place of this target?
     pub fn is_proved(&self) -> bool {
         self.state == TargetState::Done && self.places.iter().all(PlaceProof::is_settled)
+    }
+
+    /// Is it, as far as is known, still the target of another look at the configuration?
+    pub fn is_still(&self, other: &Self) -> bool {
+        let known = !self.made_from.is_empty() && !other.made_from.is_empty();
+        self.label == other.label && !(known && self.made_from != other.made_from)
     }
 
     /// Did one of its places show it before it was installed? Then nothing was replaced, and nothing is put back.
@@ -549,7 +558,7 @@ pub struct Due {
 /// and different for every certificate), else with a third of the lifetime left, or half of it below ten days.
 pub fn due(name: &str, not_before: UnixTime, not_after: UnixTime, suggested: Option<&Suggested>) -> Due {
     let place = hash(name, not_after.0.unsigned_abs());
-    if let Some(window) = suggested.filter(|w| w.start < w.end) {
+    if let Some(window) = suggested.filter(|w| w.start < w.end && w.start < not_after.0) {
         let width = window.end.saturating_sub(window.start).unsigned_abs();
         let at = window.start + i64::try_from(place % width).unwrap_or(0);
         // A window may reach to the end itself. What happens between an order and its proof has to fit before it, and so has
@@ -597,6 +606,7 @@ mod tests {
             let window = Suggested { start, end: end.0, ..window.clone() };
             due(name, begin, end, Some(&window)).at.0
         };
+        assert_eq!(ends("a", end.0), plain, "a window after the end is none");
         let last = end.0 - (end.0 - begin.0) / 6;
         assert!((0..200).all(|n| ends(&format!("c{n}"), begin.0) <= last));
         assert_eq!(ends("a", last + 10), last + 10);

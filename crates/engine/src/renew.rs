@@ -104,6 +104,8 @@ pub struct ManagedTarget {
     pub excused: Vec<(String, String)>,
     /// So long its places may take to show the new one, in seconds.
     pub grace_s: i64,
+    /// Changes when the configuration has something else written, or elsewhere.
+    pub made_from: String,
 }
 
 /// Makes a key and a request signed with it (PKCS#10); with a key, a request only.
@@ -296,7 +298,7 @@ impl Renewer<'_> {
     async fn step(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
         match bench.work.renewal.state {
             State::WaitsForIssuer => self.issue(managed, bench).await,
-            State::WaitsForWindow => self.window(managed, bench),
+            State::WaitsForWindow => self.window(managed, bench).await,
             State::WaitsForTargets => self.install(managed, bench).await,
             State::WaitsForProof => self.prove(managed, bench).await,
             State::WaitsForRevocation => self.revoke(managed, bench).await,

@@ -5,6 +5,8 @@
 
 #![allow(missing_docs)]
 
+#[path = "turns/beside.rs"]
+mod beside;
 #[path = "idle/nothing.rs"]
 mod idle;
 #[path = "turns/otherwise.rs"]
@@ -28,7 +30,7 @@ use notafter_core::issuance::{
 use notafter_core::joints::{BoxFuture, Cx, Deployer, Issuer, Keep, Probe, Solver};
 use notafter_core::location::Location;
 use notafter_core::observation::{Facts, Observation, Possession, Reason, Seen};
-use notafter_core::renew::{IssuedBy, Renewal, State, TargetState};
+use notafter_core::renew::{IssuedBy, Renewal, State, TargetState, TargetWork};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_engine::clock::SimulatedClock;
 use notafter_engine::renew::pass::{Keeping, Running, pass};
@@ -323,6 +325,7 @@ impl House {
             prove: vec![place],
             excused: Vec::new(),
             grace_s: if machine.by_hand { 30 * DAY } else { 60 },
+            made_from: String::new(),
         });
         machine
     }
@@ -526,7 +529,7 @@ async fn what_can_be_installed_again_is_the_newest_that_holds() {
     house.issued(3, State::Proved, &chains[2], Some(&chains[1]), "one");
     assert!(house.renewer().begin(&house.managed, "a test", Some(&chains[2][0])).unwrap());
     note_revoked(&house.store, &Fingerprint::of(&chains[1][0]), "now").unwrap();
-    let found = house.renewer().deployable(&house.managed).unwrap();
+    let found = house.renewer().deployable(&house.managed, None).unwrap();
     assert_eq!(found.open, Some(4));
     assert_eq!(found.passed_over, [(3, "has ended"), (2, "is revoked")]);
     assert_eq!(found.renewal.map(|r| r.generation), Some(1));

@@ -213,7 +213,7 @@ impl Desk {
             Order::Publish { issuer, lists: Chain(lists) } => {
                 let file = files.get(&issuer).cloned().ok_or_else(|| {
                     let said = format!("no CA called `{}` has a `crl_file` here", issuer.escape_debug());
-                    Fault::new(FaultKind::NotFound, said).retry(Retry::Never).hint(SAME_TABLES)
+                    Fault::new(FaultKind::NotFound, said).retry(Retry::Backoff).hint(SAME_TABLES)
                 })?;
                 let turn = self.turn(&issuer, "crl_file");
                 let _asked = turn.ask()?;
@@ -243,7 +243,7 @@ impl Desk {
         let certificates: Vec<String> = tables.iter().filter(known).map(|m| m.name.clone()).collect();
         if certificates.is_empty() {
             let said = format!("no certificate has these names and a key of type {key} here");
-            return Err(Fault::new(FaultKind::NotFound, said).retry(Retry::Never).hint(SAME_TABLES));
+            return Err(Fault::new(FaultKind::NotFound, said).retry(Retry::Backoff).hint(SAME_TABLES));
         }
         let kept = match &handle {
             Some(handle) => {
@@ -333,6 +333,7 @@ impl Turn {
     }
 }
 
+/// Whoever asks may have read the file before this process did: it is tried again.
 const SAME_TABLES: &str =
     "both processes have to be given the same tables: systemctl reload notafter-act, once its file has them";
 
@@ -356,7 +357,7 @@ fn read(file: &std::path::Path, keep: &Arc<dyn Keep>) -> Result<Tables, String> 
 fn certificate_of<'a>(tables: &'a [Managed], name: &str) -> Result<&'a Managed, Fault> {
     tables.iter().find(|m| m.name == name).ok_or_else(|| {
         let said = format!("no certificate is called `{}` here", name.escape_debug());
-        Fault::new(FaultKind::NotFound, said).retry(Retry::Never).hint(SAME_TABLES)
+        Fault::new(FaultKind::NotFound, said).retry(Retry::Backoff).hint(SAME_TABLES)
     })
 }
 
@@ -368,7 +369,7 @@ fn target_of<'a>(
     let managed = certificate_of(tables, certificate)?;
     let known = managed.targets.iter().find(|t| t.label == target).ok_or_else(|| {
         let said = format!("no target of {certificate} is called `{}` here", target.escape_debug());
-        Fault::new(FaultKind::NotFound, said).retry(Retry::Never).hint(SAME_TABLES)
+        Fault::new(FaultKind::NotFound, said).retry(Retry::Backoff).hint(SAME_TABLES)
     })?;
     Ok((managed, known))
 }
@@ -387,14 +388,14 @@ fn shows<'a>(tables: &'a [Managed], name: &str, challenge: &Challenge) -> Result
     if managed.solver.kind() != challenge.kind {
         let (here, asked) = (managed.solver.kind().as_str(), challenge.kind.as_str());
         let said = format!("{name} is proved by {here} here, and not by {asked}");
-        return Err(Fault::new(FaultKind::Invalid, said).hint(SAME_TABLES));
+        return Err(Fault::new(FaultKind::Invalid, said).retry(Retry::Backoff).hint(SAME_TABLES));
     }
     Ok(managed)
 }
 
 fn no_name(certificate: &str, name: &Identifier) -> Fault {
     let said = format!("{name} is none of the names of {certificate} here");
-    Fault::new(FaultKind::NotFound, said).retry(Retry::Never).hint(SAME_TABLES)
+    Fault::new(FaultKind::NotFound, said).retry(Retry::Backoff).hint(SAME_TABLES)
 }
 
 fn lost() -> Fault {

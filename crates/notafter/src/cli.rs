@@ -397,6 +397,9 @@ pub(crate) struct Deploy {
     /// The certificate's name in the configuration
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+    /// This one of those that were issued, and not the newest that can be installed
+    #[arg(long, value_name = "N")]
+    pub(crate) generation: Option<u64>,
     /// How long to stay and watch
     #[arg(long, value_name = "TIME", default_value = "10m")]
     wait: String,

@@ -447,6 +447,7 @@ fn target(
     let grace_s = length("grace", table.grace.as_ref())?.or(grace).unwrap_or(usual);
     Ok(ManagedTarget {
         grace_s,
+        made_from: hex(&sha256(format!("{:?}", (table.kind.get_ref(), &table.rest)).as_bytes())),
         label,
         wave: table.wave,
         deployer: Arc::from(deployer),

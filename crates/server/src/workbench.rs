@@ -205,6 +205,7 @@ fn renewals(store: &Store) {
         label: label.to_owned(),
         wave: 0,
         state,
+        made_from: String::new(),
         receipt: None,
         prove_until: None,
         places: vec![place],

@@ -14,6 +14,7 @@ use rustix::process::geteuid;
 
 use crate::child::{self, Order, PATH};
 pub(super) use crate::child::{Ended, shown};
+use crate::secret::Cover;
 
 /// An argument list and its time limit.
 #[derive(Clone, Copy)]
@@ -137,9 +138,22 @@ pub(super) async fn run(
     environment: &[(String, OsString)],
     input: &[u8],
 ) -> Result<(), Fault> {
-    let ended = end_of(command, environment, input).await?;
+    run_covered(command, environment, input, &Cover::default()).await
+}
+
+/// The same; what it prints of these secrets is in no fault.
+pub(super) async fn run_covered(
+    command: Argv<'_>,
+    environment: &[(String, OsString)],
+    input: &[u8],
+    cover: &Cover,
+) -> Result<(), Fault> {
+    let mut ended = end_of(command, environment, input).await?;
     if ended.status.success() {
         return Ok(());
+    }
+    for output in [&mut ended.said, &mut ended.complained] {
+        *output = cover.mask(&String::from_utf8_lossy(output)).into_bytes();
     }
     let name = printable(command.argv.first().map(String::as_str).unwrap_or_default());
     Err(Fault::new(FaultKind::Refused, format!("{name}: {}{}", ended.status, ended.shown())))

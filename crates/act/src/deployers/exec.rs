@@ -24,10 +24,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::command::{Argv, check_argv, program, run};
+use super::command::{Argv, check_argv, program, run, run_covered};
 use super::environment::{Paths, variables};
 use super::files::{Goods, KeyForm};
 use super::{BuildCx, Built, back, keystore};
+use crate::secret::Cover;
 use crate::settings::{self, Span};
 
 pub(super) const NAME: &str = "exec";
@@ -102,6 +103,10 @@ impl Exec {
         let before = self.before(goods);
         let folder = Scratch::new()?;
         let key = keystore::key_pem(goods.key.expose(), KeyForm::Pkcs8)?;
+        // Not a line of it is told, whatever the command prints.
+        let mut cover = Cover::default();
+        let lines = String::from_utf8_lossy(&key);
+        lines.lines().filter(|line| !line.starts_with('-')).for_each(|line| cover.add(line));
         let text =
             |ders: &[Vec<u8>]| ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect::<String>();
         let (leaf, rest, all) =
@@ -125,7 +130,7 @@ impl Exec {
         };
         let environment = variables(goods, &paths, "deploy");
         let input: &[u8] = if self.0.input == Input::Pem { &combined } else { &[] };
-        run(self.argv(&self.0.command), &environment, input).await?;
+        run_covered(self.argv(&self.0.command), &environment, input, &cover).await?;
         let undo = back::undo(goods, self.0.roll_back.is_some());
         Ok(Receipt { generation: goods.generation, before, undo })
     }

@@ -179,6 +179,7 @@ lend_one() {
 }
 place_one() { if [ -e "$new" ]; then swap "$new" "$p"; else rm -f -- "$p"; fi; flush "$d"; }
 put() {
+  [ -f "$store/$2/whole" ] || fail "$store/$2 is gone: what is in place stays"
   each stage_one "$store/$2"
   if [ "$files" -gt 1 ]; then point "$1"; each lend_one; fi
   point "$2"

@@ -16,7 +16,7 @@ mod ca;
 mod caa;
 mod chain;
 mod document;
-mod guard;
+pub(crate) mod guard;
 mod import;
 pub(crate) mod jws;
 mod key;

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use super::stand::ACME_TLS;
 use super::tokens::PLACE;
 use crate::http::{chain, shown};
+use crate::issuers::acme::guard::{is_inward, literal};
 use crate::text::cut;
 
 /// How long one look may take; CAs wait ten seconds, too.
@@ -58,15 +59,26 @@ struct Fixed(Option<String>, IpAddr);
 impl Resolve for Fixed {
     fn resolve(&self, name: Name) -> Resolving {
         let is_it = self.0.as_deref().is_none_or(|host| host.eq_ignore_ascii_case(name.as_str()));
-        let fixed = is_it.then_some(self.1);
+        let (fixed, first) = (is_it.then_some(self.1), self.1);
         Box::pin(async move {
             let found: Vec<SocketAddr> = match fixed {
                 Some(ip) => vec![SocketAddr::new(ip, 0)],
-                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+                None => {
+                    let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+                    found.filter(|to| may_lead(first, to.ip())).collect()
+                }
             };
+            if found.is_empty() {
+                return Err(format!("{} leads inward, where no CA follows", name.as_str()).into());
+            }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
+}
+
+/// May an answer at one address lead to another? Whoever answers for a name in the open shows us nothing of the inside.
+fn may_lead(first: IpAddr, to: IpAddr) -> bool {
+    is_inward(first) || !is_inward(to)
 }
 
 /// Can anything be sent there from here? Asked of the system; nothing is sent.
@@ -164,7 +176,8 @@ impl Eyes {
         let policy = reqwest::redirect::Policy::custom(move |attempt| {
             let port = attempt.url().port_or_known_default();
             let fits = matches!(attempt.url().scheme(), "http" | "https")
-                && port.is_some_and(|port| [80, 443, own].contains(&port));
+                && port.is_some_and(|port| [80, 443, own].contains(&port))
+                && attempt.url().host_str().and_then(literal).is_none_or(|to| may_lead(ip, to));
             if attempt.previous().len() > REDIRECTS_MAX {
                 attempt.error("too many redirects")
             } else if fits {
@@ -328,6 +341,15 @@ mod tests {
             }
         });
         Some(port)
+    }
+
+    #[test]
+    fn whoever_answers_in_the_open_leads_nobody_inside() {
+        let may = |first: &str, to: &str| may_lead(first.parse().unwrap(), to.parse().unwrap());
+        for inward in ["127.0.0.1", "10.0.0.5", "169.254.169.254", "::1", "fd00::1", "::ffff:10.0.0.5"] {
+            assert!(!may("8.8.8.8", inward) && may("10.0.0.1", inward), "{inward}");
+        }
+        assert!(may("8.8.8.8", "2001:4860:4860::8888") && may("127.0.0.1", "8.8.8.8"));
     }
 
     #[tokio::test]

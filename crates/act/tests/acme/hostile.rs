@@ -72,6 +72,7 @@ pub(crate) fn good(path: &str, base: &str) -> Reply {
                 "status": "valid", "identifier": { "type": "dns", "value": "a.test" }, "challenges": []
             }),
         ),
+        "/cert/1" => Reply::Text(200, String::new(), "no certificate".into()),
         _ => Reply::Json(
             404,
             "",
@@ -468,6 +469,51 @@ async fn a_ca_that_stays_processing_is_given_up_after_a_day_or_when_the_order_ex
         assert!(fault.to_string().contains("does not come to an end with the order"), "{fault}");
         assert!((within..within + 5).contains(&took), "{retry}: {took} s");
     }
+}
+
+/// Neither a firewall in front of the CA nor a part of it that is behind has another certificate ordered.
+#[tokio::test]
+async fn what_was_issued_is_fetched_again_and_not_ordered_again() {
+    let lab = Lab::new("acme-fetched");
+    let begun = crate::cx().clock.now();
+    let looks = AtomicUsize::new(0);
+    let scene = at("/cert/1", move |_| match looks.fetch_add(1, Ordering::Relaxed) {
+        0..3 => Reply::Text(403, "Content-Type: text/html\r\n".into(), "<html>blocked</html>".into()),
+        _ => Reply::Json(
+            404,
+            "",
+            json!({ "type": "urn:ietf:params:acme:error:malformed", "detail": "not found" }),
+        ),
+    });
+    let ca = ca(&lab, scene).await;
+    let clock = Arc::new(Moved(begun.0.into()));
+    let cx = Cx::new(Arc::<Moved>::clone(&clock), "test".into());
+    let acme = issuer(of(&ca), &Arc::new(Memory::default()));
+    let (wanted, solver) = (request(&lab, &["a.test"]), Counting::default());
+    let mut ticket = acme.begin(&cx, &wanted).await.unwrap();
+    let mut blocked = 0;
+    let fault = loop {
+        match acme.advance(&cx, &wanted, &ticket, &solver).await {
+            Ok(Progress::Stepped(next)) => ticket = next,
+            Ok(Progress::Waits { ticket: next, until, what }) => {
+                assert!(what.contains("it was issued, and") && what.contains("not found"), "{what}");
+                ticket = next;
+                clock.0.store(until.0, Ordering::Relaxed);
+            }
+            Ok(Progress::Issued(issued)) => panic!("{issued:?}"),
+            Err(fault) if fault.retry == Retry::Backoff => {
+                assert!(fault.context.contains("blocked"), "{fault}");
+                blocked += 1;
+                clock.0.fetch_add(60, Ordering::Relaxed);
+            }
+            Err(fault) => break fault,
+        }
+    };
+    let took = clock.0.load(Ordering::Relaxed) - begun.0;
+    assert!((6 * 3_600..6 * 3_600 + 120).contains(&took), "{took} s");
+    assert_eq!((blocked, fault.retry), (3, Retry::Never), "{fault}");
+    let orders = ca.asked.lock().unwrap().iter().filter(|path| *path == "/order").count();
+    assert_eq!(orders, 1);
 }
 
 /// Our contact is not that of whoever made the account (RFC 8555 section 7.3.2).

@@ -7,6 +7,7 @@ use notafter_core::Fingerprint;
 use notafter_core::fault::Retry;
 use notafter_core::issuance::RevocationReason;
 use notafter_core::location::Location;
+use notafter_core::observation::{Observation, Seen};
 use notafter_core::proof::{Proof, is_served};
 use notafter_core::renew::{FAILURES, Renewal, State};
 use notafter_store::{Store, StoreError};
@@ -25,9 +26,9 @@ fn revoked_name(fingerprint: &str) -> String {
 }
 
 impl Renewer<'_> {
-    pub(super) fn close(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
+    pub(super) async fn close(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
         let beside = bench.beside.is_some();
-        let renewal = &mut bench.work.renewal;
+        let renewal = &bench.work.renewal;
         if managed.revoke_old && !renewal.before.is_empty() && !beside {
             // Files alone do not say that no server uses the one before any more.
             let targets = &renewal.targets;
@@ -35,10 +36,33 @@ impl Renewer<'_> {
                 bench.keep(&Did::of("not-revoked", "the one before: no server was seen with the new one"))?;
                 return self.done(managed, bench);
             }
-            renewal.state = State::WaitsForRevocation;
+            if let Some(place) = self.still_used(renewal).await? {
+                let said = format!("the one before: it is in use at {place}");
+                bench.keep(&Did::of("not-revoked", said))?;
+                return self.done(managed, bench);
+            }
+            bench.work.renewal.state = State::WaitsForRevocation;
             return bench.keep(&Did::silently());
         }
         self.done(managed, bench)
+    }
+
+    /// A server where the one before was last seen, and that was not seen to have something else by now: one that nobody named
+    /// in `prove`, or that is excused there.
+    async fn still_used(&self, renewal: &Renewal) -> Result<Option<String>, StoreError> {
+        let Some(before) = renewal.before.first().map(|der| Fingerprint::of(der)) else { return Ok(None) };
+        let places = renewal.targets.iter().flat_map(|target| &target.places);
+        let proved: Vec<&str> = places.flat_map(|place| &place.proofs).map(Proof::location).collect();
+        let left = last_seen_at(self.store, &before, &proved)?;
+        let known: Vec<&str> = left.known.iter().map(Location::as_str).collect();
+        let seen = self.probe_all(known.iter().copied()).await;
+        let has_another = |place: &str| {
+            let looked = seen.get(place).and_then(|looked| looked.as_ref().ok());
+            let leaves: Vec<Fingerprint> = looked.into_iter().flatten().filter_map(leaf_of).collect();
+            !leaves.is_empty() && !leaves.contains(&before)
+        };
+        let used = known.iter().find(|place| !has_another(place)).map(|place| (*place).to_owned());
+        Ok(used.or_else(|| (left.more > 0).then(|| format!("{} places or more", left.more))))
     }
 
     /// Asks the issuer of the one before, and no other: none else could.
@@ -119,27 +143,46 @@ impl Renewer<'_> {
     }
 }
 
+/// Servers where a certificate was last seen.
+struct LastSeen {
+    known: Vec<Location>,
+    /// So many places more are known of.
+    more: usize,
+}
+
+/// Where a certificate was last seen served, but for the addresses of `covered`.
+fn last_seen_at(store: &Store, id: &Fingerprint, covered: &[&str]) -> Result<LastSeen, StoreError> {
+    let Some(known) = store.asset(id)? else { return Ok(LastSeen { known: Vec::new(), more: 0 }) };
+    let more = usize::try_from(known.placements_more).unwrap_or(0);
+    let covered: Vec<SocketAddr> = covered.iter().filter_map(|at| Location::parse(at)?.address()).collect();
+    let there = known.placements.into_iter().filter(|p| p.gone.is_none() && p.unseen_since.is_none());
+    let there = there.map(|p| p.location).filter(Location::is_endpoint);
+    let known = there.filter(|at| at.address().is_some_and(|at| !covered.contains(&at))).collect();
+    Ok(LastSeen { known, more })
+}
+
+/// The leaf that was seen.
+fn leaf_of(seen: &Observation) -> Option<Fingerprint> {
+    match &seen.seen {
+        Seen::Chain { chain, leads: true, .. } => chain.first().map(|der| Fingerprint::of(der)),
+        _ => None,
+    }
+}
+
 /// Where the one before was last seen served though no target has to show the new one there: a place that was forgotten in
 /// `prove`. What was proved is done all the same; whoever has to put that place right hears of it now.
 fn elsewhere(store: &Store, renewal: &Renewal) -> Result<Option<String>, StoreError> {
     let Some(before) = renewal.before.first() else { return Ok(None) };
-    let Some(known) = store.asset(&Fingerprint::of(before))? else { return Ok(None) };
     let places = || renewal.targets.iter().flat_map(|target| &target.places);
     let proved = places().flat_map(|place| &place.proofs).map(Proof::location);
     let named = places().map(|place| place.location.as_str());
     let spared = places().flat_map(|place| &place.spared).map(|(at, _)| at.as_str());
-    let covered: Vec<SocketAddr> =
-        proved.chain(named).chain(spared).filter_map(|at| Location::parse(at)?.address()).collect();
-    let mut forgotten: Vec<SocketAddr> = known
-        .placements
-        .iter()
-        .filter(|p| p.gone.is_none() && p.unseen_since.is_none() && p.location.is_endpoint())
-        .filter_map(|p| p.location.address())
-        .filter(|at| !covered.contains(at))
-        .collect();
+    let covered: Vec<&str> = proved.chain(named).chain(spared).collect();
+    let last = last_seen_at(store, &Fingerprint::of(before), &covered)?;
+    let mut forgotten: Vec<SocketAddr> = last.known.iter().filter_map(Location::address).collect();
     forgotten.sort_unstable();
     forgotten.dedup();
-    let more = forgotten.len().saturating_sub(NAMED) + usize::try_from(known.placements_more).unwrap_or(0);
+    let more = forgotten.len().saturating_sub(NAMED) + last.more;
     let Some((first, rest)) = forgotten.split_first() else { return Ok(None) };
     let mut list = first.to_string();
     rest.iter().take(NAMED - 1).for_each(|at| list.push_str(&format!(", {at}")));

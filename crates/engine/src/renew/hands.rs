@@ -3,7 +3,7 @@
 //! An installation by hand is kept beside the renewal that it is of. That one is over and stays so: whether and when it was
 //! renewed is not changed by it, and what is due is still judged by the certificate.
 
-use notafter_core::renew::{Deployment, FAILURES, Renewal, State, TargetWork, install_at};
+use notafter_core::renew::{Deployment, FAILURES, Renewal, State, TargetState, TargetWork, install_at};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
 use notafter_store::StoreError;
@@ -214,15 +214,21 @@ impl Renewer<'_> {
         })
     }
 
-    /// The newest generation that was issued, was not revoked, has not ended, and whose key is kept.
+    /// The newest generation that was issued, was not revoked, has not ended, whose key is kept, and that was not put back and
+    /// given up; or `only` this one, whatever became of it.
     ///
     /// # Errors
     /// The store's.
-    pub fn deployable(&self, managed: &Managed) -> Result<Deployable, StoreError> {
+    pub fn deployable(&self, managed: &Managed, only: Option<u64>) -> Result<Deployable, StoreError> {
         let now = self.cx.clock.now();
         let mut out = Deployable::default();
         for work in self.store.works_of(&managed.name, LOOKED_THROUGH)? {
             let renewal = work.renewal;
+            if only.is_some_and(|only| only != renewal.generation) {
+                continue;
+            }
+            let put_back = renewal.state == State::Abandoned
+                && renewal.targets.iter().any(|target| target.state == TargetState::RolledBack);
             let Some(leaf) = renewal.chain.first() else {
                 if !renewal.state.is_over() {
                     out.open = Some(renewal.generation);
@@ -236,6 +242,8 @@ impl Renewer<'_> {
                 "has ended"
             } else if matches!(self.tools.keep.kept(&renewal.key_name()), Ok(None)) {
                 "has no key any more"
+            } else if put_back && only.is_none() {
+                "was put back, and given up"
             } else {
                 out.renewal = Some(renewal);
                 return Ok(out);

@@ -4,26 +4,35 @@
 //! silent where somebody answered before, is a reason to put something back. And nothing is put back that has ended, that
 //! was revoked, or that was not replaced.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use notafter_core::deployment::{Before, Bundle, Key};
 use notafter_core::fault::{Fault, FaultKind, Retry};
 use notafter_core::location::Location;
+use notafter_core::observation::Observation;
 use notafter_core::proof::{Expectation, PlaceProof};
 use notafter_core::renew::{FAILURES, Renewal, State, TargetState, TargetWork, install_at};
 use notafter_core::{Fingerprint, UnixTime};
 use notafter_pki::certificate::Certificate;
 use notafter_store::StoreError;
+use tokio::task::JoinSet;
 
 use super::{Bench, Did, Managed, ManagedTarget, Renewer, Stopped, is_revoked, told};
 
 /// A place is looked at again so soon within the grace of slow reloaders.
 const LOOK_AGAIN_S: i64 = 2;
+/// So many places are looked at at once.
+const LOOKS_AT_ONCE: usize = 16;
 /// The longest wait between two looks, where a person installs.
 const LOOK_AGAIN_MOST_S: i64 = 600;
 
+/// What was seen at a place.
+type Looked = Result<Vec<Observation>, Fault>;
+
 impl Renewer<'_> {
-    pub(super) fn window(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
+    pub(super) async fn window(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
         let now = self.cx.clock.now();
         let renewal = &mut bench.work.renewal;
         let end =
@@ -38,7 +47,7 @@ impl Renewer<'_> {
         renewal.targets = targets(managed);
         renewal.went_well(now);
         if renewal.targets.is_empty() {
-            return self.close(managed, bench);
+            return self.close(managed, bench).await;
         }
         renewal.state = State::WaitsForTargets;
         bench.keep(&Did::silently())
@@ -78,7 +87,9 @@ impl Renewer<'_> {
             Ok(bundle) => bundle,
             Err(fault) => return bench.failed(&fault, now),
         };
-        let expected = expectation(&bench.work.renewal);
+        if let Some(expected) = expectation(&bench.work.renewal) {
+            self.look_before(&mut bench.work.renewal, &expected).await;
+        }
         let mut faults: Vec<Fault> = Vec::new();
         for n in 0..bench.work.renewal.targets.len() {
             let target = &mut bench.work.renewal.targets[n];
@@ -93,9 +104,6 @@ impl Renewer<'_> {
                 ));
                 continue;
             };
-            if let Some(expected) = &expected {
-                self.look_before(target, expected).await;
-            }
             target.state = TargetState::Begun;
             let label = target.label.clone();
             bench.keep(&Did::of("deploying", label.clone()))?;
@@ -118,25 +126,99 @@ impl Renewer<'_> {
             bench.keep(&did)?;
         }
         let renewal = &mut bench.work.renewal;
-        let Some(worst) = worst(&faults) else {
-            let now = self.cx.clock.now();
-            renewal.went_well(now);
-            for target in renewal.targets.iter_mut().filter(|t| t.wave == wave) {
+        let (now, worst) = (self.cx.clock.now(), worst(&faults));
+        let fresh = |t: &&mut TargetWork| t.wave == wave && t.state == TargetState::Done;
+        for target in renewal.targets.iter_mut().filter(fresh) {
+            if worst.is_none() || target.prove_until.is_none() {
                 let known = managed.targets.iter().find(|t| t.label == target.label);
                 target.prove_until = known.map(|known| now.0 + known.grace_s);
             }
+        }
+        let Some(worst) = worst else {
+            renewal.went_well(now);
             renewal.state = State::WaitsForProof;
             return bench.keep(&Did::silently());
         };
-        // The others stay as they are: only what failed is tried again.
-        bench.failed(&worst, now)
+        self.beside_failed(managed, bench, (wave, &worst)).await
     }
 
-    /// Notes how the places of a target stand before anything is written for it; once for a renewal.
-    async fn look_before(&self, target: &mut TargetWork, expected: &Expectation) {
-        for place in target.places.iter_mut().filter(|p| p.excused.is_none() && p.stood.is_none()) {
-            let seen = self.tools.probe.probe(self.cx, &place.location).await.unwrap_or_default();
-            place.stand(expected, &seen, &self.cx.vantage);
+    /// Some targets of a wave failed. Only these are tried again; the others are looked at meanwhile, and where what was
+    /// installed for one of them is seen to be wrong, the wave is put back without waiting for those that fail.
+    async fn beside_failed(
+        &self,
+        managed: &Managed,
+        bench: &mut Bench<'_>,
+        (wave, worst): (u32, &Fault),
+    ) -> Result<(), Stopped> {
+        let mut did = Did::of("", "");
+        if let Some(expected) = expectation(&bench.work.renewal) {
+            self.look_twice(&mut bench.work.renewal, wave, &expected, &mut did).await;
+        }
+        let now = self.cx.clock.now();
+        let renewal = &mut bench.work.renewal;
+        if against(renewal, wave, now) {
+            let open = format!("{}; {}", open_places(renewal, wave), told(worst));
+            bench.keep(&did)?;
+            return self.roll_back(managed, bench, wave, &open).await;
+        }
+        bench.keep(&did)?;
+        let renewal = &mut bench.work.renewal;
+        let waits = renewal.targets.iter().filter(|t| t.wave == wave && t.state == TargetState::Done);
+        let soonest = waits
+            .filter(|t| !t.is_proved())
+            .filter_map(|t| renewal.grace_of(t))
+            .filter(|until| *until > now.0)
+            .min();
+        match soonest {
+            // Nobody is called before it is known of the others, too.
+            Some(until) if worst.retry == Retry::Never => {
+                (renewal.next, renewal.said) = (until, told(worst));
+                bench.keep(&Did::silently())
+            }
+            Some(until) => {
+                bench.failed(worst, now)?;
+                let renewal = &mut bench.work.renewal;
+                renewal.next = renewal.next.min(until);
+                bench.keep(&Did::silently())
+            }
+            None => bench.failed(worst, now),
+        }
+    }
+
+    /// Notes how all places stand before anything is written, once for a renewal: several targets may have one address, and
+    /// what was installed for the first of them would be seen there.
+    async fn look_before(&self, renewal: &mut Renewal, expected: &Expectation) {
+        let places = renewal.targets.iter_mut().flat_map(|target| &mut target.places);
+        let mut open: Vec<_> = places.filter(|p| p.excused.is_none() && p.stood.is_none()).collect();
+        let seen = self.probe_all(open.iter().map(|place| place.location.as_str())).await;
+        for place in &mut open {
+            let seen = seen.get(&place.location).and_then(|seen| seen.as_ref().ok());
+            place.stand(expected, seen.map_or(&[][..], Vec::as_slice), &self.cx.vantage);
+        }
+    }
+
+    /// Looks at places, several at a time: those that do not answer take long.
+    pub(super) async fn probe_all(&self, places: impl Iterator<Item = &str>) -> HashMap<String, Looked> {
+        let mut waiting: Vec<String> = places.map(str::to_owned).collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        let (mut looks, mut out) = (JoinSet::new(), HashMap::new());
+        loop {
+            while looks.len() < LOOKS_AT_ONCE
+                && let Some(place) = waiting.pop()
+            {
+                let (probe, cx) = (Arc::clone(&self.tools.probe), self.cx.clone());
+                looks.spawn(async move {
+                    let seen = probe.probe(&cx, &place).await;
+                    (place, seen)
+                });
+            }
+            match looks.join_next().await {
+                None => return out,
+                Some(Ok((place, seen))) => drop(out.insert(place, seen)),
+                // A defect in it: nothing was seen there.
+                Some(Err(_)) => {}
+            }
         }
     }
 
@@ -158,19 +240,13 @@ impl Renewer<'_> {
     }
 
     pub(super) async fn prove(&self, managed: &Managed, bench: &mut Bench<'_>) -> Result<(), Stopped> {
-        let Some(wave) = bench.work.renewal.wave() else { return self.close(managed, bench) };
+        let Some(wave) = bench.work.renewal.wave() else { return self.close(managed, bench).await };
         let Some(expected) = expectation(&bench.work.renewal) else {
             bench.work.renewal.needs_somebody("what was issued is not kept any more");
             return bench.keep(&Did::of("renewal-stopped", "what was issued is not kept any more"));
         };
         let mut did = Did::of("", "");
-        self.look(&mut bench.work.renewal, wave, &expected, &mut did).await;
-        if against(&bench.work.renewal, wave, self.cx.clock.now()) {
-            // Its grace may have ended while nobody ran, this machine among them, and an old process answers once more while the
-            // new ones begin: nothing is put back because of one look.
-            tokio::time::sleep(Duration::from_secs(LOOK_AGAIN_S.unsigned_abs())).await;
-            self.look(&mut bench.work.renewal, wave, &expected, &mut did).await;
-        }
+        self.look_twice(&mut bench.work.renewal, wave, &expected, &mut did).await;
         let now = self.cx.clock.now();
         let renewal = &mut bench.work.renewal;
         let waiting: Vec<&TargetWork> =
@@ -185,7 +261,7 @@ impl Renewer<'_> {
                 Some(_) => renewal.state = State::WaitsForTargets,
                 None => {
                     bench.keep(&did)?;
-                    return self.close(managed, bench);
+                    return self.close(managed, bench).await;
                 }
             }
             return bench.keep(&did);
@@ -207,17 +283,31 @@ impl Renewer<'_> {
         self.roll_back(managed, bench, wave, &said).await
     }
 
-    /// Looks at every place of a wave that has not shown the new one yet.
+    /// Looks, and once more where that would be a reason to put something back.
+    async fn look_twice(&self, renewal: &mut Renewal, wave: u32, expected: &Expectation, did: &mut Did) {
+        self.look(renewal, wave, expected, did).await;
+        if against(renewal, wave, self.cx.clock.now()) {
+            // Its grace may have ended while nobody ran, this machine among them, and an old process answers once more while the
+            // new ones begin: nothing is put back because of one look.
+            tokio::time::sleep(Duration::from_secs(LOOK_AGAIN_S.unsigned_abs())).await;
+            self.look(renewal, wave, expected, did).await;
+        }
+    }
+
+    /// Looks at every place of a wave that was written and has not shown the new one yet.
     async fn look(&self, renewal: &mut Renewal, wave: u32, expected: &Expectation, did: &mut Did) {
-        for target in renewal.targets.iter_mut().filter(|t| t.wave == wave) {
-            for place in target.places.iter_mut().filter(|p| !p.is_settled()) {
-                match self.tools.probe.probe(self.cx, &place.location).await {
-                    Ok(seen) => {
-                        place.judge(expected, &seen, &self.cx.vantage);
-                        did.proofs.extend(place.proofs.iter().cloned());
-                    }
-                    Err(fault) => (place.last, place.against) = (told(&fault), false),
+        let done = |t: &&mut TargetWork| t.wave == wave && t.state == TargetState::Done;
+        let places = renewal.targets.iter_mut().filter(done).flat_map(|target| &mut target.places);
+        let mut open: Vec<_> = places.filter(|place| !place.is_settled()).collect();
+        let all = self.probe_all(open.iter().map(|place| place.location.as_str())).await;
+        for place in &mut open {
+            match all.get(&place.location) {
+                Some(Ok(seen)) => {
+                    place.judge(expected, seen, &self.cx.vantage);
+                    did.proofs.extend(place.proofs.iter().cloned());
                 }
+                Some(Err(fault)) => (place.last, place.against) = (told(fault), false),
+                None => (place.last, place.against) = ("it could not be looked at".to_owned(), false),
             }
         }
     }
@@ -303,8 +393,17 @@ impl Renewer<'_> {
 
 /// Does what was seen speak against a target whose grace is over?
 fn against(renewal: &Renewal, wave: u32, now: UnixTime) -> bool {
-    let late = |t: &&TargetWork| t.wave == wave && !t.is_proved() && renewal.is_late(t, now);
+    let late = |t: &&TargetWork| {
+        t.wave == wave && t.state == TargetState::Done && !t.is_proved() && renewal.is_late(t, now)
+    };
     renewal.targets.iter().filter(late).flat_map(|t| &t.places).any(|p| !p.is_settled() && p.against)
+}
+
+/// What the places of a wave say that were written and have not shown the new one.
+fn open_places(renewal: &Renewal, wave: u32) -> String {
+    let done = renewal.targets.iter().filter(|t| t.wave == wave && t.state == TargetState::Done);
+    let open = done.flat_map(|t| &t.places).filter(|p| !p.is_settled() && !p.last.is_empty());
+    open.map(|p| p.last.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 /// What of several faults decides: one that may pass, with what all of them say.
@@ -358,6 +457,7 @@ pub(super) fn targets(managed: &Managed) -> Vec<TargetWork> {
         label: target.label.clone(),
         wave: target.wave,
         state: TargetState::Waits,
+        made_from: target.made_from.clone(),
         receipt: None,
         places: places(target),
         said: String::new(),
@@ -369,7 +469,7 @@ pub(super) fn targets(managed: &Managed) -> Vec<TargetWork> {
 /// The same for one that was begun: what was proved stays so, and how it all stood before is not forgotten.
 pub(super) fn targets_again(managed: &Managed, begun: &[TargetWork]) -> Vec<TargetWork> {
     let again = |mut fresh: TargetWork| {
-        let Some(old) = begun.iter().find(|old| old.label == fresh.label) else { return fresh };
+        let Some(old) = begun.iter().find(|old| old.is_still(&fresh)) else { return fresh };
         let same = old.places.len() == fresh.places.len()
             && old.places.iter().zip(&fresh.places).all(|(a, b)| a.location == b.location);
         if old.is_proved() && same {
@@ -388,20 +488,20 @@ pub(super) fn targets_again(managed: &Managed, begun: &[TargetWork]) -> Vec<Targ
 /// Is it the same target, and was it to be seen wherever the other one is now?
 pub(super) fn has_all_of(old: &TargetWork, fresh: &TargetWork) -> bool {
     let known = |place: &PlaceProof| old.places.iter().any(|p| p.location == place.location);
-    old.label == fresh.label && fresh.places.iter().all(|place| place.excused.is_some() || known(place))
+    old.is_still(fresh) && fresh.places.iter().all(|place| place.excused.is_some() || known(place))
 }
 
 /// The targets as they are configured by now, with all that was done for those that were there before.
 pub(super) fn targets_as_configured(managed: &Managed, begun: &[TargetWork]) -> Vec<TargetWork> {
     let with_history = |fresh: TargetWork| {
-        let Some(old) = begun.iter().find(|old| old.label == fresh.label) else { return fresh };
+        let Some(old) = begun.iter().find(|old| old.is_still(&fresh)) else { return fresh };
         let place = |place: PlaceProof| {
             let known = old.places.iter().find(|p| p.location == place.location).cloned();
             let (excused, spared) = (place.excused.clone(), place.spared.clone());
             PlaceProof { excused, spared, ..known.unwrap_or(place) }
         };
         let places = fresh.places.into_iter().map(place).collect();
-        TargetWork { wave: fresh.wave, places, ..old.clone() }
+        TargetWork { wave: fresh.wave, made_from: fresh.made_from, places, ..old.clone() }
     };
     targets(managed).into_iter().map(with_history).collect()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use notafter_core::UnixTime;
 use notafter_core::joints::Cx;
 use notafter_core::proof::leading;
-use notafter_core::renew::{Due, Renewal, State, due, order_at};
+use notafter_core::renew::{Due, Renewal, State, TargetState, due, order_at};
 use notafter_pki::certificate::Certificate;
 use notafter_store::works::Work;
 use notafter_store::{Store, StoreError};
@@ -328,12 +328,14 @@ impl Renewer<'_> {
         })
     }
 
-    /// What was put back, or could not be installed, waits for a person. When the one in use is in the last tenth of its life and
+    /// What was put back, could not be installed, or is not asked for any more, waits for a person. When the one in use is in the last tenth of its life and
     /// nobody came, it is tried again, once a day or in a quarter of what is left: it may be that it works by now, and if
     /// not, there is little left to lose.
     fn last_chance(&self, managed: &Managed, open: &Work) -> Result<(), StoreError> {
         let renewal = &open.renewal;
-        if renewal.state != State::WaitsForPerson || renewal.chain.is_empty() {
+        // Who issued wrongly over and over would only do so again.
+        let wrongly = renewal.chain.is_empty() && renewal.wrong.values().any(|wrong| wrong.is_final());
+        if renewal.state != State::WaitsForPerson || wrongly {
             return Ok(());
         }
         let Some((begin, end)) = renewal.before.first().and_then(|der| dates(der)) else { return Ok(()) };
@@ -357,7 +359,10 @@ impl Renewer<'_> {
         let when = self.when(advice, managed, Some(leaf), Some(open)).await?;
         let because = format!("{}, and the one before was never seen in use: {}", when.because, open.said);
         if when.at <= self.cx.clock.now() && self.abandon(managed, &because).await? {
-            self.begin(managed, &when.because, open.before.first().map(Vec::as_slice))?;
+            // Where it was installed and not put back, it is what is replaced.
+            let in_place = open.targets.iter().any(|target| target.state == TargetState::Done);
+            let before = if in_place { Some(leaf) } else { open.before.first() };
+            self.begin(managed, &when.because, before.map(Vec::as_slice))?;
         }
         Ok(())
     }

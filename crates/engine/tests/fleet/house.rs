@@ -126,6 +126,7 @@ pub(crate) fn house(name: &str, count: usize) -> House {
                 prove: Vec::new(),
                 excused: Vec::new(),
                 grace_s: 60,
+                made_from: String::new(),
             }],
             windows: None,
             revoke_old: false,

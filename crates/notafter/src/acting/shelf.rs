@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 /// So many keys that were made and used for nothing yet are kept for a set of names: each rehearsal makes one, and a CA without
 /// an API may take weeks.
 const UNUSED_MAX: usize = 64;
-/// Keys of so many deployments of a certificate are kept: the one in use and the one before.
-const USED_MAX: usize = 2;
+/// Keys of so many deployments of a certificate are kept: the one in use and the one before, also where two that came after them
+/// were put back.
+const USED_MAX: usize = 4;
 /// What undoes so many deployments of a target is kept.
 const RECEIPTS_MAX: usize = 4;
 /// So many challenges of one certificate can be shown at once.
@@ -149,7 +150,7 @@ impl Shelf {
         Ok(Some(Made { certificates: kept.certificates.clone(), key: Key::new(key), csr }))
     }
 
-    /// It was installed for this certificate. What was installed before the one before is forgotten.
+    /// It was installed for this certificate. What was installed long before is forgotten.
     pub(super) fn used(&self, certificate: &str, handle: &str) -> Result<(), Fault> {
         let _turn = self.turn();
         let old = self.change(&format!("used/{certificate}"), |list: &mut Vec<String>| {

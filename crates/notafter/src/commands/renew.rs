@@ -306,12 +306,17 @@ pub(crate) fn deploy(global: &Global, args: &Deploy) -> Result<End, Usage> {
             .hint("write a [[certificate.target]] below it"));
     }
     let told = |e: StoreError| bench.data.explain(&e);
-    let found = bench.renewer().deployable(&managed).map_err(told)?;
+    let found = bench.renewer().deployable(&managed, args.generation).map_err(told)?;
     let Some(chosen) = found.renewal else {
         let renew = format!("notafter renew {name} issues one");
         return Err(match found.passed_over.first() {
             Some((_, why)) => Usage::new(format!("what was issued last for `{name}` {why}")).hint(renew),
-            None => Usage::new(format!("nothing was issued for `{name}` that could be deployed")).hint(renew),
+            None => match args.generation {
+                Some(n) => Usage::new(format!("no generation {n} was issued for `{name}`")).hint(renew),
+                None => {
+                    Usage::new(format!("nothing was issued for `{name}` that could be deployed")).hint(renew)
+                }
+            },
         });
     };
     for (generation, why) in &found.passed_over {

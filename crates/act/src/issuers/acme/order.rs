@@ -24,6 +24,8 @@ const VISIBLE_WITHIN: i64 = 300;
 const DECIDED_WITHIN: i64 = 3_600;
 /// How long it may make a certificate: by hand, at some. An order that expires before (RFC 8555 section 7.1.3) is waited for no longer.
 const MADE_WITHIN: i64 = 86_400;
+/// How long a CA may not know of the certificate that it has issued, in seconds.
+const HANDED_OUT_WITHIN: i64 = 6 * 3_600;
 /// The longest wait within an order, in seconds, whatever a CA's Retry-After says: a certificate may live for days only, and to
 /// ask once an hour hurts nobody.
 const WAIT_MAX: i64 = 3_600;
@@ -38,6 +40,11 @@ pub(super) struct Walk<'a> {
     pub(super) cx: &'a Cx,
     pub(super) request: &'a Request,
     pub(super) solver: &'a dyn Solver,
+}
+
+/// Was it said no, and not merely nothing?
+fn is_no(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::Refused | FaultKind::Invalid | FaultKind::NotFound)
 }
 
 impl Walk<'_> {
@@ -66,9 +73,13 @@ impl Walk<'_> {
             }
             return self.stepped(Step::Order { replaces_nothing: false, account_anew: false });
         }
-        let result = self.go(state).await;
+        let result = self.go(state).await.map_err(|fault| match (&order, fault.kind, fault.retry) {
+            // Who stands in front of the CA says nothing of the order, and may let us through later.
+            (Some(_), FaultKind::Unreachable, Retry::Never) => fault.retry(Retry::Backoff),
+            _ => fault,
+        });
         if let (Err(fault), Some(order)) = (&result, &order)
-            && matches!(fault.kind, FaultKind::Refused | FaultKind::Invalid | FaultKind::NotFound)
+            && is_no(fault)
         {
             self.acme.is_now_over(order)?;
         }
@@ -86,7 +97,9 @@ impl Walk<'_> {
             Step::Finalize { order, left, looks, since } => {
                 self.finalize(&account, order, left, (looks, since)).await
             }
-            Step::Download { certificate, left } => self.download(&account, certificate, left).await,
+            Step::Download { certificate, left, since } => {
+                self.download(&account, certificate, left, since).await
+            }
         }
     }
 
@@ -394,7 +407,7 @@ impl Walk<'_> {
                 self.acme.ca.allowed(&certificate)?;
                 self.acme.ledger.issued(&self.request.names, now)?;
                 self.clean(&mut left).await;
-                self.stepped(Step::Download { certificate, left })
+                self.stepped(Step::Download { certificate, left, since: now.0 })
             }
             // Pending: every authorization was valid, and the CA has not noticed yet.
             Status::Processing | Status::Pending | Status::Ready | Status::Unknown => {
@@ -428,13 +441,21 @@ impl Walk<'_> {
         account: &Account,
         certificate: String,
         mut left: Vec<Left>,
+        since: i64,
     ) -> Result<Progress, Fault> {
         self.clean(&mut left).await;
         if !left.is_empty() {
             let what = format!("{} proofs of control are still shown and cannot be taken back", left.len());
-            return self.waits(Step::Download { certificate, left }, 5, what);
+            return self.waits(Step::Download { certificate, left, since }, 5, what);
         }
-        let answer = self.fetch(account, &certificate).await?;
+        let answer = match self.fetch(account, &certificate).await {
+            // It is issued and counted: another one is no answer to a part of the CA that does not know of it yet.
+            Err(fault) if is_no(&fault) && self.now().0 < since.saturating_add(HANDED_OUT_WITHIN) => {
+                let again = Step::Download { certificate, left, since };
+                return self.waits(again, 60, format!("it was issued, and {}", fault.context));
+            }
+            answer => answer?,
+        };
         let mut chosen = chain::read(&answer.body)?;
         let wanted = self.request.preferred_chain.as_ref().or(self.acme.settings.preferred_chain.as_ref());
         if let Some(wanted) = wanted.filter(|wanted| chain::root_name(&chosen).as_ref() != Some(wanted)) {

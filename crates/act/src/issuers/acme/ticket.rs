@@ -57,6 +57,9 @@ pub(crate) enum Step {
         /// What could not be taken back yet.
         #[serde(default)]
         left: Vec<Left>,
+        /// Since when, in seconds.
+        #[serde(default)]
+        since: i64,
     },
 }
 

@@ -206,7 +206,7 @@ impl Answer {
         if let Some(problem) = Problem::read(&self.body, self.status, wait, terms) {
             return Trouble::Problem(Box::new(problem));
         }
-        let said = crate::http::judge(
+        let mut said = crate::http::judge(
             &format!("the CA at {}", self.place),
             self.status,
             &Cover::default().mask(&shown(&self.body)),
@@ -222,6 +222,10 @@ impl Answer {
             }
             _ => "the CA, or something in front of it, has a trouble of its own",
         };
+        if !matches!(self.status, 300..=399) {
+            // A CA refuses in a problem document (RFC 8555 section 6.7). This is somebody in front of it.
+            said.kind = FaultKind::Unreachable;
+        }
         Trouble::Fault(said.hint(hint))
     }
 }

@@ -295,6 +295,10 @@ fn one_that_has_ended_is_put_back_nowhere() {
     assert!(fault.to_string().contains("those of before again, but their check failed"), "{fault}");
     assert!(fault.hint.as_deref().is_some_and(|hint| hint.contains("may differ")), "{fault:?}");
     assert!(same(&key, &leaves[0].key_pem));
+    // The generation before that one is gone by now: what is in place stays.
+    let fault = run(target("false").deploy(&super::cx(), &bundle(&leaves[0], 2))).unwrap_err().to_string();
+    assert!(fault.contains("is gone: what is in place stays"), "{fault}");
+    assert!(same(&certificate, &leaves[0].fullchain_pem) && same(&key, &leaves[0].key_pem));
 }
 
 #[test]

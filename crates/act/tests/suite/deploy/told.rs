@@ -43,6 +43,29 @@ fn a_program_finds_the_files_and_names_of_the_hooks_it_was_written_for() {
     assert!(fault.to_string().contains("has no way back"), "{fault}");
 }
 
+/// A program that fails after it has printed what it was given (`tee` to a full disk does): no line of the key gets into a fault,
+/// which goes into mails, pages and a trail that nobody can take anything out of.
+#[test]
+fn a_key_that_a_program_prints_is_told_to_nobody() {
+    let lab = Lab::new("deploy-prints");
+    let leaves = leaves(&lab, 1);
+    let folder = lab.subfolder("out");
+    let key = std::fs::read_to_string(&leaves[0].key_pem).unwrap();
+    for (name, body) in [
+        ("input", "cat; exit 1"),
+        ("file", "cat \"$LEGO_HOOK_CERT_KEY_PATH\" >&2; exit 1"),
+        ("bare", "grep -v -e ----- \"$LEGO_HOOK_CERT_KEY_PATH\"; exit 1"),
+        ("one-line", "tr -d '\\n' <\"$LEGO_HOOK_CERT_KEY_PATH\"; exit 1"),
+    ] {
+        let program = script(&folder, name, &format!("echo begun\n{body}"));
+        let target = deployer("exec", json!({ "command": [program], "input": "pem" }));
+        let fault = run(target.deploy(&super::cx(), &bundle(&leaves[0], 7))).unwrap_err().to_string();
+        assert!(fault.contains("begun"), "{fault}");
+        let lines = key.lines().filter(|line| !line.starts_with('-'));
+        assert!(lines.into_iter().all(|line| !fault.contains(line)), "{name}: {fault}");
+    }
+}
+
 #[test]
 fn a_service_is_told_and_the_key_stays_here_unless_asked_for() {
     let lab = Lab::new("deploy-webhook");
