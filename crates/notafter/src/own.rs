@@ -145,7 +145,8 @@ fn undone(store: &Store, work: &Work) -> Result<Option<String>, StoreError> {
     let places = renewal.targets.iter().flat_map(|target| &target.places);
     let proved: BTreeSet<&str> = places.flat_map(|place| &place.proofs).map(Proof::location).collect();
     let again = known.placements.iter().filter(|p| p.gone.is_none() && p.unseen_since.is_none());
-    let mut again = again.filter(|p| p.last_seen > work.changed && proved.contains(p.location.as_str()));
+    // All may happen within one second; what was seen there before the proof is replaced by what is seen at once after it.
+    let mut again = again.filter(|p| p.last_seen >= work.changed && proved.contains(p.location.as_str()));
     let Some(first) = again.next() else { return Ok(None) };
     let more = match again.count() {
         0 => String::new(),

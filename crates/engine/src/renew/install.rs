@@ -167,7 +167,8 @@ impl Renewer<'_> {
         let soonest = waits
             .filter(|t| !t.is_proved())
             .filter_map(|t| renewal.grace_of(t))
-            .filter(|until| *until > now.0)
+            // A person's month keeps nobody waiting.
+            .filter(|until| (1..=LOOK_AGAIN_MOST_S).contains(&until.saturating_sub(now.0)))
             .min();
         match soonest {
             // Nobody is called before it is known of the others, too.

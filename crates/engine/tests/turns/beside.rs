@@ -21,6 +21,7 @@ async fn what_is_wrong_is_put_back_though_another_one_fails_all_the_while() {
         let wrong = house.target("wrong", 4431, stands(&old));
         let fails = house.target("fails", 4432, stands(&old));
         *fails.says.lock().unwrap() = Some(retry);
+        house.target("box", 4433, Machine { by_hand: true, forgets: true, ..Machine::default() });
         house.shows(4431, Some(&old));
         house.shows(4432, Some(&old));
         house.issued(1, State::WaitsForWindow, &new, Some(&old), "one");

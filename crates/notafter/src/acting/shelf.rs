@@ -299,13 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_kept_for_the_two_last_deployments_and_the_rest_is_bounded() {
+    fn keys_are_kept_for_the_last_deployments_and_the_rest_is_bounded() {
         let shelf = Shelf::new(Arc::new(Memory::default()));
         let first = put(&shelf, &["one"]);
         let kept = shelf.key(&first).expect("read").expect("there");
         assert_eq!((kept.key.expose(), kept.csr.as_slice()), (&[1, 2, 3][..], &[4][..]));
         let mut used = vec![first];
-        for _ in 0..3 {
+        for _ in 0..=USED_MAX {
             let last = used.last().cloned().expect("one");
             // Twice, as two targets do.
             shelf.used("one", &last).expect("noted");
@@ -313,11 +313,12 @@ mod tests {
             used.push(put(&shelf, &["one"]));
         }
         let there: Vec<bool> = used.iter().map(|handle| is_there(&shelf, handle)).collect();
-        assert_eq!(there, [false, true, true, true]);
+        assert_eq!(there, [false, true, true, true, true, true]);
         // Those that were never used make room for each other, and for nothing else.
         let many: Vec<String> = (0..UNUSED_MAX + 5).map(|_| put(&shelf, &["one"])).collect();
         assert_eq!(many.iter().filter(|handle| is_there(&shelf, handle)).count(), UNUSED_MAX);
-        assert!(is_there(&shelf, &used[1]) && is_there(&shelf, &used[2]) && !is_there(&shelf, &used[3]));
+        assert!(used[1..=USED_MAX].iter().all(|handle| is_there(&shelf, handle)));
+        assert!(!is_there(&shelf, &used[USED_MAX + 1]), "it was used for nothing");
         for wrong in ["", ".", "../../x.y", "0123", &format!("{}.x", "0".repeat(32))] {
             assert!(!is_there(&shelf, wrong), "{wrong}");
         }
@@ -329,12 +330,12 @@ mod tests {
         let shared = put(&shelf, &["one", "two"]);
         shelf.used("one", &shared).expect("noted");
         shelf.used("two", &shared).expect("noted");
-        for _ in 0..3 {
+        for _ in 0..=USED_MAX {
             let next = put(&shelf, &["one", "two"]);
             shelf.used("one", &next).expect("noted");
         }
         assert!(is_there(&shelf, &shared));
-        for _ in 0..2 {
+        for _ in 0..USED_MAX {
             let next = put(&shelf, &["one", "two"]);
             shelf.used("two", &next).expect("noted");
         }
